@@ -1,0 +1,3 @@
+//! The load-test harness of claimrush.
+
+fn main() {}

@@ -1,0 +1,265 @@
+//! Identifiers: who, in which drop, and under which number.
+//!
+//! Every identifier that comes from outside is checked once, when its type is made.
+
+use std::fmt;
+
+use data_encoding::{Encoding, Specification};
+use std::sync::LazyLock;
+
+use crate::limits;
+
+/// Why a text is no identifier.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IdError {
+    /// Empty, or longer than the cap.
+    #[error("must have 1 to {max} characters, has {len}")]
+    Length {
+        /// The length found, in bytes.
+        len: usize,
+        /// The cap, in bytes.
+        max: usize,
+    },
+    /// A character that the kind of id does not take.
+    #[error("may not contain {0:?}")]
+    Character(char),
+    /// Not of the form that the service writes.
+    #[error("is malformed")]
+    Malformed,
+}
+
+/// A drop's or campaign's id: lower-case letters, digits, `-`, `_` and `.`, beginning with a letter or digit.
+fn check_slug(text: &str) -> Result<(), IdError> {
+    if text.is_empty() || text.len() > limits::ID_BYTES_MAX {
+        return Err(IdError::Length { len: text.len(), max: limits::ID_BYTES_MAX });
+    }
+    for (at, c) in text.char_indices() {
+        let inner = matches!(c, 'a'..='z' | '0'..='9') || (at > 0 && matches!(c, '-' | '_' | '.'));
+        if !inner {
+            return Err(IdError::Character(c));
+        }
+    }
+    Ok(())
+}
+
+macro_rules! text_id {
+    ($(#[$doc:meta])* $name:ident, $check:expr) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
+        #[serde(transparent)]
+        pub struct $name(Box<str>);
+
+        impl $name {
+            /// Checks `text` and keeps it.
+            ///
+            /// # Errors
+            /// [`IdError`] names what is wrong with it.
+            pub fn new(text: &str) -> Result<Self, IdError> {
+                $check(text)?;
+                Ok(Self(text.into()))
+            }
+
+            /// The text as it was given.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = IdError;
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                Self::new(text)
+            }
+        }
+
+        impl std::borrow::Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+    };
+}
+
+text_id!(
+    /// Names a drop, unique over all campaigns.
+    DropId,
+    check_slug
+);
+text_id!(
+    /// Names a campaign.
+    CampaignId,
+    check_slug
+);
+text_id!(
+    /// A person as the ticket's `sub` names them: 1 to 128 visible ASCII characters, no blank.
+    PersonId,
+    check_person
+);
+
+/// Whether `text` can name a person. The journal separates persons by blanks and marks by tabs.
+///
+/// # Errors
+/// [`IdError`] names what is wrong with it.
+pub fn check_person(text: &str) -> Result<(), IdError> {
+    if text.is_empty() || text.len() > limits::PERSON_BYTES_MAX {
+        return Err(IdError::Length { len: text.len(), max: limits::PERSON_BYTES_MAX });
+    }
+    match text.chars().find(|c| !c.is_ascii_graphic()) {
+        Some(c) => Err(IdError::Character(c)),
+        None => Ok(()),
+    }
+}
+
+/// The number that the ledger gave a drop when it was first applied: 1, 2, 3 …, at most 24 bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
+#[serde(transparent)]
+pub struct DropNumber(pub u32);
+
+/// A shard: the unit of atomicity. All its Redis keys carry the tag `{sN}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
+#[serde(transparent)]
+pub struct Shard(pub u8);
+
+impl fmt::Display for Shard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "s{}", self.0)
+    }
+}
+
+/// Raised each time a shard is rebuilt, so that nothing is numbered twice. The first is 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
+#[serde(transparent)]
+pub struct Epoch(pub u16);
+
+impl Epoch {
+    /// The epoch of a shard that was never rebuilt.
+    pub const FIRST: Self = Self(1);
+}
+
+/// A claim's full number: no two claims ever share one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ClaimNumber {
+    /// The drop.
+    pub drop: DropNumber,
+    /// The person's home shard.
+    pub shard: Shard,
+    /// The shard's epoch when the claim was granted.
+    pub epoch: Epoch,
+    /// 1, 2, 3 … without gaps per (drop, shard, epoch).
+    pub seq: u32,
+}
+
+/// Crockford's base32: no `I`, `L`, `O`, `U`, so a code can be read aloud.
+/// Source: <https://www.crockford.com/base32.html>
+pub(crate) static CROCKFORD: LazyLock<Encoding> = LazyLock::new(|| {
+    let mut spec = Specification::new();
+    spec.symbols.push_str("0123456789ABCDEFGHJKMNPQRSTVWXYZ");
+    spec.translate.from.push_str("abcdefghjkmnpqrstvwxyzoOiIlL");
+    spec.translate.to.push_str("ABCDEFGHJKMNPQRSTVWXYZ001111");
+    #[expect(clippy::expect_used, reason = "a constant specification; the first test would show it")]
+    spec.encoding().expect("the alphabet has 32 distinct symbols")
+});
+
+impl ClaimNumber {
+    /// Bytes of the packed form: drop 3, shard 1, epoch 2, seq 4, big-endian.
+    pub const BYTES: usize = 10;
+
+    /// The packed form, which claim ids and voucher codes carry.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; Self::BYTES] {
+        let [_, d1, d2, d3] = self.drop.0.to_be_bytes();
+        let [e1, e2] = self.epoch.0.to_be_bytes();
+        let [s1, s2, s3, s4] = self.seq.to_be_bytes();
+        [d1, d2, d3, self.shard.0, e1, e2, s1, s2, s3, s4]
+    }
+
+    /// The reverse of [`ClaimNumber::to_bytes`].
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; Self::BYTES]) -> Self {
+        let [d1, d2, d3, shard, e1, e2, s1, s2, s3, s4] = bytes;
+        Self {
+            drop: DropNumber(u32::from_be_bytes([0, d1, d2, d3])),
+            shard: Shard(shard),
+            epoch: Epoch(u16::from_be_bytes([e1, e2])),
+            seq: u32::from_be_bytes([s1, s2, s3, s4]),
+        }
+    }
+
+    /// The public name of the claim, `clm_` and 16 base32 characters.
+    #[must_use]
+    pub fn claim_id(self) -> String {
+        let mut id = String::with_capacity(20);
+        self.append_claim_id(&mut id);
+        id
+    }
+
+    /// Appends what [`ClaimNumber::claim_id`] returns, for the hot path.
+    pub fn append_claim_id(self, out: &mut String) {
+        out.push_str("clm_");
+        CROCKFORD.encode_append(&self.to_bytes(), out);
+    }
+
+    /// Reads a claim id.
+    ///
+    /// # Errors
+    /// [`IdError::Malformed`] for anything that [`ClaimNumber::claim_id`] does not write.
+    pub fn parse_claim_id(text: &str) -> Result<Self, IdError> {
+        let body = text.strip_prefix("clm_").ok_or(IdError::Malformed)?;
+        let bytes = CROCKFORD.decode(body.as_bytes()).map_err(|_| IdError::Malformed)?;
+        bytes.try_into().map(Self::from_bytes).map_err(|_| IdError::Malformed)
+    }
+}
+
+/// The first 8 bytes of an idempotency key's SHA-256 in hex: what is stored instead of the key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Mark(pub [u8; 8]);
+
+impl fmt::Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&data_encoding::HEXLOWER.encode(&self.0))
+    }
+}
+
+/// The home shard of a person: FNV-1a of the person, modulo the number of shards, so that every front end
+/// agrees. Source of the constants: <https://datatracker.ietf.org/doc/html/rfc9923>
+#[must_use]
+pub fn home_shard(person: &str, shards: u8) -> Shard {
+    if shards <= 1 {
+        return Shard(0);
+    }
+    let hash = person
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    Shard(u8::try_from(hash % u64::from(shards)).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn claim_ids_are_read_back() {
+        let number = ClaimNumber { drop: DropNumber(0x0012_3456), shard: Shard(7), epoch: Epoch(9), seq: 17 };
+        let id = number.claim_id();
+        assert_eq!(id.len(), 20);
+        assert_eq!(ClaimNumber::parse_claim_id(&id), Ok(number));
+        assert_eq!(ClaimNumber::parse_claim_id("clm_"), Err(IdError::Malformed));
+        assert_eq!(ClaimNumber::parse_claim_id("0000000000000000"), Err(IdError::Malformed));
+    }
+
+    #[test]
+    fn ids_name_what_is_wrong() {
+        assert_eq!(DropId::new("Caiyun"), Err(IdError::Character('C')));
+        assert_eq!(DropId::new("-x"), Err(IdError::Character('-')));
+        assert!(DropId::new("caiyun-100-25").is_ok());
+        assert_eq!(PersonId::new("a b"), Err(IdError::Character(' ')));
+        assert!(matches!(PersonId::new(&"x".repeat(129)), Err(IdError::Length { len: 129, .. })));
+    }
+}

@@ -1,0 +1,9 @@
+//! Pure types and rules: campaigns, drops, claims, vouchers, money, ids.
+//!
+//! Owns what the words of the design mean. Knows no HTTP, no Redis, no SQL, and reads no clock.
+
+pub mod campaign;
+pub mod claim;
+pub mod ids;
+pub mod money;
+pub mod voucher;

@@ -1,0 +1,293 @@
+//! The durable store of campaigns, claims, vouchers and money.
+//!
+//! Owns the rows, the double-entry postings and the audit chain, and commits the journal position in the same
+//! transaction as what it covers. Knows no HTTP and no Redis; it is told of journal entries, it does not read
+//! them. [`Ledger`] is the trait; [`sqlite`] is the embedded store; [`conformance`] is what every store must do.
+
+pub mod chain;
+#[cfg(test)]
+pub(crate) mod conformance;
+pub mod sqlite;
+
+use async_trait::async_trait;
+
+use crate::clock::UnixMs;
+use crate::domain::campaign::{Campaign, CampaignState, Changes, Refusal};
+use crate::domain::claim::{JournalEntry, JournalId};
+use crate::domain::ids::{CampaignId, ClaimNumber, DropId, DropNumber, Epoch, Shard};
+use crate::domain::money::Fen;
+
+/// What can go wrong with the ledger.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// The store cannot be reached or failed; trying again may help.
+    #[error("ledger unavailable: {0}")]
+    Unavailable(String),
+    /// What is stored contradicts itself or the program's schema.
+    #[error("ledger corrupt: {0}")]
+    Corrupt(String),
+    /// The campaign file cannot be applied to what is stored.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Somebody else changed the campaigns since they were read.
+    #[error("the campaigns changed meanwhile (revision {found}, expected {expected})")]
+    Stale {
+        /// The revision that the caller had read.
+        expected: u64,
+        /// The revision now.
+        found: u64,
+    },
+}
+
+/// All campaigns, as of one revision.
+#[derive(Debug, Clone, Default)]
+pub struct Catalogue {
+    /// Raised by one with every change of a campaign, a state or a drop's loading.
+    pub revision: u64,
+    /// In the order in which they were first applied.
+    pub campaigns: Vec<CampaignRecord>,
+}
+
+/// A campaign as stored.
+#[derive(Debug, Clone)]
+pub struct CampaignRecord {
+    /// As last applied.
+    pub campaign: Campaign,
+    /// Running or paused (and, later, the rest of its life).
+    pub state: CampaignState,
+    /// Its drops' numbers and loading, in the order of `campaign.drops`.
+    pub drops: Vec<DropRecord>,
+}
+
+/// What the ledger knows of a drop beside its rules.
+#[derive(Debug, Clone)]
+pub struct DropRecord {
+    /// The drop.
+    pub id: DropId,
+    /// Its number, which claim numbers carry.
+    pub number: DropNumber,
+    /// The shards in which it was created, with the epoch. A drop that stands here but not in Redis was lost
+    /// there and must not be sold from an empty start.
+    pub loaded: Vec<(Shard, Epoch)>,
+}
+
+/// A stretch of one shard's journal, to be written in one transaction.
+#[derive(Debug)]
+pub struct Group {
+    /// The shard.
+    pub shard: Shard,
+    /// The position after which `entries` follow without a gap.
+    pub after: JournalId,
+    /// The entries, ascending. Never empty.
+    pub entries: Vec<JournalEntry>,
+    /// When this is written, for the audit record.
+    pub now_ms: UnixMs,
+}
+
+/// What [`Ledger::commit`] did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Committed {
+    /// The group is durable.
+    Written {
+        /// New claim rows.
+        claims: u64,
+        /// Returns written.
+        returns: u64,
+        /// Entries put in quarantine.
+        poisoned: u64,
+        /// The position now: the id of the group's last entry.
+        position: JournalId,
+    },
+    /// Nothing was written: the position is no longer `after`, as another drain was here first. Go on from it.
+    Moved {
+        /// Where the ledger stands.
+        position: JournalId,
+    },
+}
+
+/// A claim's state in the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClaimStatus {
+    /// Granted and live.
+    Issued,
+    /// Its unit went back to stock.
+    Returned,
+}
+
+impl ClaimStatus {
+    /// The word of the exports.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Issued => "issued",
+            Self::Returned => "returned",
+        }
+    }
+}
+
+/// One claim as stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClaimRow {
+    /// The full number.
+    pub number: ClaimNumber,
+    /// Who holds it.
+    pub person: String,
+    /// Hex mark of the idempotency key, where the drop's limit is above one.
+    pub mark: Option<String>,
+    /// Issued or returned.
+    pub status: ClaimStatus,
+    /// Redis' clock at the grant.
+    pub claimed_at_ms: UnixMs,
+}
+
+/// Totals of one (drop, shard, epoch).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tally {
+    /// The drop.
+    pub drop: DropNumber,
+    /// The shard.
+    pub shard: Shard,
+    /// The epoch.
+    pub epoch: Epoch,
+    /// Rows.
+    pub claims: u64,
+    /// Rows whose unit went back.
+    pub returned: u64,
+    /// The highest `seq`. Equal to `claims` unless there is a gap.
+    pub seq_max: u32,
+}
+
+/// A campaign's balances, integer fen, from the postings alone: budget = unissued + live + redeemed + recycled.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Balances {
+    /// The campaign.
+    pub campaign: CampaignId,
+    /// What the sponsor gave.
+    pub budget: Fen,
+    /// Not in anybody's hands.
+    pub unissued: Fen,
+    /// In holders' vouchers.
+    pub live: Fen,
+    /// Spent at merchants.
+    pub redeemed: Fen,
+    /// Come back from expired or void vouchers.
+    pub recycled: Fen,
+    /// Postings whose lines do not add up to zero. Must be 0.
+    pub unbalanced: u64,
+}
+
+/// The state of the audit chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChainHead {
+    /// Number of records.
+    pub length: u64,
+    /// Hash of the last record, lower-case hex; 64 zeros when there is none.
+    pub hash: String,
+}
+
+/// Where a chain breaks.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("audit record {index}: {what}")]
+pub struct ChainBreak {
+    /// The first record that does not verify, from 1.
+    pub index: u64,
+    /// What is wrong with it.
+    pub what: String,
+}
+
+/// An entry in quarantine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quarantined {
+    /// The shard it came from.
+    pub shard: Shard,
+    /// Where it stood in the journal.
+    pub id: JournalId,
+    /// Raw text and reason.
+    pub poison: crate::domain::claim::Poison,
+}
+
+/// The durable store. Every method is one transaction: it happens whole or not at all.
+///
+/// # Errors
+/// Each method fails with [`LedgerError::Unavailable`] when the store cannot be reached or is full, and with
+/// [`LedgerError::Corrupt`] when what it finds cannot be; further errors are named at the method.
+#[async_trait]
+pub trait Ledger: Send + Sync + 'static {
+    /// All campaigns.
+    async fn catalogue(&self) -> Result<Catalogue, LedgerError>;
+
+    /// The catalogue's revision alone: cheap, for polling.
+    async fn revision(&self) -> Result<u64, LedgerError>;
+
+    /// Stores a campaign, new or changed, if the catalogue still has `expected_revision`. Posts the budget (or
+    /// its change), numbers new drops, appends an audit record with the file's digest. Applying what is stored
+    /// already changes nothing, not even the revision.
+    ///
+    /// # Errors
+    /// [`LedgerError::Refused`] by [`crate::domain::campaign::changes`] or by the caps on campaigns and drops,
+    /// [`LedgerError::Stale`].
+    async fn apply_campaign(
+        &self,
+        campaign: &Campaign,
+        expected_revision: u64,
+        now_ms: UnixMs,
+    ) -> Result<Changes, LedgerError>;
+
+    /// Pauses or resumes a campaign; `false` when there is none of that id. Audited.
+    async fn set_campaign_state(
+        &self,
+        campaign: &CampaignId,
+        state: CampaignState,
+        now_ms: UnixMs,
+    ) -> Result<bool, LedgerError>;
+
+    /// Notes that a drop now exists in a shard's Redis, before it may sell there. Twice is the same as once.
+    async fn mark_loaded(&self, drop: DropNumber, shard: Shard, epoch: Epoch) -> Result<(), LedgerError>;
+
+    /// Up to where a shard's journal is committed.
+    async fn position(&self, shard: Shard) -> Result<JournalId, LedgerError>;
+
+    /// Writes a stretch of the journal: rows, postings, returns, quarantine, audit record and position, in one
+    /// durable transaction. An entry that names an unknown drop, or whose claim number is already held by
+    /// somebody else, goes to quarantine; one that is already there word for word is passed over.
+    async fn commit(&self, group: Group) -> Result<Committed, LedgerError>;
+
+    /// Totals by (drop, shard, epoch).
+    async fn tallies(&self) -> Result<Vec<Tally>, LedgerError>;
+
+    /// A page of one drop's claims in order of (shard, epoch, seq), after `after`, at most `limit`.
+    async fn claims(
+        &self,
+        drop: DropNumber,
+        after: Option<ClaimNumber>,
+        limit: u32,
+    ) -> Result<Vec<ClaimRow>, LedgerError>;
+
+    /// One claim.
+    async fn claim(&self, number: ClaimNumber) -> Result<Option<ClaimRow>, LedgerError>;
+
+    /// Persons who hold more live claims in a drop than its limit, with their count, at most `limit` of them.
+    async fn over_limit(&self, drop: DropNumber, per_person: u32, limit: u32)
+    -> Result<Vec<(String, u64)>, LedgerError>;
+
+    /// (person, mark) pairs that stand in a drop more than once, with their count, at most `limit` of them.
+    async fn repeated_marks(&self, drop: DropNumber, limit: u32)
+    -> Result<Vec<(String, String, u64)>, LedgerError>;
+
+    /// Balances of every campaign, from the postings alone.
+    async fn balances(&self) -> Result<Vec<Balances>, LedgerError>;
+
+    /// The audit chain's head.
+    async fn chain_head(&self) -> Result<ChainHead, LedgerError>;
+
+    /// Recomputes every audit record's hash, and the digest of the rows that it covers; the head that results,
+    /// or where it breaks.
+    async fn verify_chain(&self) -> Result<Result<ChainHead, ChainBreak>, LedgerError>;
+
+    /// Entries in quarantine, oldest first, at most `limit`.
+    async fn quarantine(&self, limit: u32) -> Result<Vec<Quarantined>, LedgerError>;
+
+    /// How many entries are in quarantine.
+    async fn quarantine_count(&self) -> Result<u64, LedgerError>;
+}

@@ -1,0 +1,5 @@
+//! claimrush: the map, in the order in which a claim meets the modules.
+
+pub mod clock;
+pub mod domain;
+pub mod limits;
