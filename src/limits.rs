@@ -46,6 +46,9 @@ pub const REDIS_POOL_WAIT: Duration = Duration::from_millis(2_000);
 /// How often every drop's state is read from Redis; the design allows 250 ms.
 pub const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
+/// How long one poll may take before Redis counts as silent.
+pub const POLL_PATIENCE: Duration = Duration::from_millis(1_000);
+
 /// The largest request header block and body on the public listener, in bytes.
 pub const HEADER_BYTES_MAX: usize = 16 * 1024;
 /// See [`HEADER_BYTES_MAX`]. A claim needs no body at all.

@@ -1,0 +1,102 @@
+//! Why a request was refused: one word a cause, used as the problem `code` and as the metric label.
+
+macro_rules! causes {
+    ($($(#[$doc:meta])* $variant:ident = $code:literal,)*) => {
+        /// The cause of a refusal. The words are the outside contract.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Cause {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl Cause {
+            /// Every cause, in the order of their indices.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+            /// Every code, in the same order: what the refusal counters are registered with.
+            pub const CODES: &'static [&'static str] = &[$($code),*];
+
+            /// The stable word.
+            #[must_use]
+            pub const fn code(self) -> &'static str {
+                match self { $(Self::$variant => $code),* }
+            }
+        }
+    };
+}
+
+causes! {
+    /// The request is malformed.
+    BadRequest = "bad_request",
+    /// The drop's limit is above one and no `Idempotency-Key` came.
+    IdempotencyKeyRequired = "idempotency_key_required",
+    /// No bearer ticket.
+    TicketMissing = "ticket_missing",
+    /// Forged, malformed, not yet valid, or for another drop.
+    TicketInvalid = "ticket_invalid",
+    /// Past its `exp`.
+    TicketExpired = "ticket_expired",
+    /// No such drop.
+    UnknownDrop = "unknown_drop",
+    /// No such campaign.
+    UnknownCampaign = "unknown_campaign",
+    /// The person holds no claim in this drop.
+    NoClaim = "no_claim",
+    /// No such path.
+    NotFound = "not_found",
+    /// The path exists, the method does not.
+    MethodNotAllowed = "method_not_allowed",
+    /// The person has all that one person may have.
+    LimitReached = "limit_reached",
+    /// Nothing is left.
+    SoldOut = "sold_out",
+    /// The drop's window has passed.
+    Closed = "closed",
+    /// The body is too large.
+    PayloadTooLarge = "payload_too_large",
+    /// The request target is too long.
+    TargetTooLong = "target_too_long",
+    /// The body is not JSON.
+    UnsupportedMediaType = "unsupported_media_type",
+    /// The drop is not open yet.
+    NotOpen = "not_open",
+    /// The person or the address asks too often.
+    RateLimited = "rate_limited",
+    /// The header block is too large.
+    HeadersTooLarge = "headers_too_large",
+    /// The body did not arrive in time.
+    RequestTimeout = "request_timeout",
+    /// Too many claims wait; this one was not sent.
+    Overloaded = "overloaded",
+    /// The campaign is paused.
+    Paused = "paused",
+    /// A part that the answer needs is down; the claim was not made.
+    Unavailable = "unavailable",
+    /// The claim was sent and no answer came: it may have been made. Ask again with the same key.
+    OutcomeUnknown = "outcome_unknown",
+    /// The admin token is missing or wrong.
+    Unauthorized = "unauthorized",
+    /// The campaign file was refused.
+    CampaignRefused = "campaign_refused",
+    /// Somebody else changed the same thing at the same time.
+    Conflict = "conflict",
+}
+
+impl Cause {
+    /// Its place in [`Cause::ALL`].
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn indices_and_codes_agree() {
+        for (index, cause) in Cause::ALL.iter().enumerate() {
+            assert_eq!(cause.index(), index);
+            assert_eq!(Cause::CODES[index], cause.code());
+        }
+    }
+}

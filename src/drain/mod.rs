@@ -1,0 +1,174 @@
+//! The drain: journal → ledger, in order, exactly once.
+//!
+//! Owns how the journal is read, grouped, committed and trimmed. Rows, postings, audit record and journal
+//! position are one ledger transaction, so there is nothing to acknowledge and nothing to lose: whoever dies,
+//! the next drain begins at the committed position. It never trims what is not committed. Knows no HTTP.
+//!
+//! ```text
+//!  {sN} journal  ├── committed ──┤── this group ──┤── later ──►
+//!                 trimmed         one transaction
+//! ```
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use deadpool_redis::{Connection, Pool};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::domain::claim::{JournalEntry, JournalEvent, JournalId};
+use crate::domain::ids::Shard;
+use crate::ledger::{Committed, Group, Ledger, LedgerError};
+use crate::limits;
+use crate::redis::{journal, pool};
+use crate::telemetry::metrics::Metrics;
+
+/// The longest wait after a failure.
+const BACKOFF_MAX: Duration = Duration::from_secs(2);
+
+/// Drains one shard.
+pub struct Drain {
+    /// The shard.
+    pub shard: Shard,
+    /// Where the journal is.
+    pub pool: Pool,
+    /// Where it goes.
+    pub ledger: Arc<dyn Ledger>,
+    /// Where it shows.
+    pub metrics: Arc<Metrics>,
+    /// For the audit records' time.
+    pub clock: Clock,
+    /// How long entries gather for one transaction: commits fight Redis for the disk.
+    pub commit_interval: Duration,
+    /// Claims in one transaction at the most.
+    pub group_claims_max: usize,
+}
+
+/// Why a round did not come through.
+#[derive(Debug, thiserror::Error)]
+pub enum DrainError {
+    /// Redis did not answer.
+    #[error("journal: {0}")]
+    Journal(#[from] redis::RedisError),
+    /// The ledger did not commit.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
+/// What one round did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Round {
+    /// Nothing was there.
+    Idle,
+    /// All that was there is committed.
+    CaughtUp,
+    /// There is more to take at once.
+    More,
+}
+
+impl Drain {
+    /// Drains until `stop`, then until the journal is empty or a round fails.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut backoff = self.commit_interval;
+        loop {
+            let stopping = stop.is_cancelled();
+            match self.round().await {
+                Ok(Round::Idle | Round::CaughtUp) if stopping => return,
+                Ok(Round::More) => backoff = self.commit_interval,
+                Ok(Round::Idle | Round::CaughtUp) => {
+                    backoff = self.commit_interval;
+                    let _ = stop.run_until_cancelled(tokio::time::sleep(self.commit_interval)).await;
+                }
+                Err(error) => {
+                    tracing::warn!(shard = %self.shard, %error, "the drain could not commit; it tries again");
+                    if stopping {
+                        return;
+                    }
+                    let _ = stop.run_until_cancelled(tokio::time::sleep(backoff)).await;
+                    backoff = (backoff * 2).min(BACKOFF_MAX);
+                }
+            }
+        }
+    }
+
+    /// Takes one group from journal to ledger and trims what is committed.
+    ///
+    /// # Errors
+    /// What failed; nothing is lost, the next round begins at the committed position.
+    pub async fn round(&self) -> Result<Round, DrainError> {
+        let mut connection = pool::checkout(&self.pool).await?;
+        let after = self.ledger.position(self.shard).await?;
+        let (entries, more) = self.read_group(&mut connection, after).await?;
+        let Some(last) = entries.last().map(|entry| entry.id) else {
+            // A drain that died between commit and trim left these behind.
+            journal::trim_through(&mut connection, self.shard, after).await?;
+            self.show_lag(&mut connection, after).await?;
+            return Ok(Round::Idle);
+        };
+        self.show_lag(&mut connection, after).await?;
+        let began = Instant::now();
+        let group = Group { shard: self.shard, after, entries, now_ms: self.clock.now_ms() };
+        let committed = self.ledger.commit(group).await?;
+        self.metrics.drain_commit_seconds.record(began.elapsed().as_secs_f64());
+        let position = self.note(&committed);
+        journal::trim_through(&mut connection, self.shard, position).await?;
+        self.show_lag(&mut connection, position).await?;
+        Ok(if more || position < last { Round::More } else { Round::CaughtUp })
+    }
+
+    /// What follows `after`, up to one group's worth; and whether there may be more.
+    async fn read_group(
+        &self,
+        connection: &mut Connection,
+        after: JournalId,
+    ) -> Result<(Vec<JournalEntry>, bool), DrainError> {
+        let mut entries: Vec<JournalEntry> = Vec::new();
+        let (mut from, mut claims) = (after, 0);
+        loop {
+            let page =
+                journal::read_after(connection, self.shard, from, limits::DRAIN_READ_ENTRIES_MAX).await?;
+            let full = page.len() >= limits::DRAIN_READ_ENTRIES_MAX;
+            claims += page.iter().map(claims_in).sum::<usize>();
+            from = page.last().map_or(from, |entry| entry.id);
+            entries.extend(page);
+            if !full || claims >= self.group_claims_max {
+                return Ok((entries, full));
+            }
+        }
+    }
+
+    fn note(&self, committed: &Committed) -> JournalId {
+        match *committed {
+            Committed::Written { claims, poisoned, position, .. } => {
+                self.metrics.claims_durable_total.increment(claims);
+                self.metrics.drain_group_claims.record(claims as f64);
+                self.metrics.journal_quarantined_total.increment(poisoned);
+                if poisoned > 0 {
+                    tracing::error!(poisoned, "journal entries were put in quarantine");
+                }
+                position
+            }
+            Committed::Moved { position } => {
+                tracing::info!(%position, "another drain was here first");
+                position
+            }
+        }
+    }
+
+    async fn show_lag(&self, connection: &mut Connection, committed: JournalId) -> Result<(), DrainError> {
+        let lag = journal::lag(connection, self.shard, committed).await?;
+        self.metrics.drain_lag_entries.set(lag.entries as f64);
+        self.metrics.drain_lag_seconds.set(lag.oldest_ms as f64 / 1_000.0);
+        Ok(())
+    }
+}
+
+/// Claims in an entry; poison counts as one, so that a journal full of it is still taken in groups.
+fn claims_in(entry: &JournalEntry) -> usize {
+    let Ok(events) = &entry.content else { return 1 };
+    let claims = events.iter().map(|event| match event {
+        JournalEvent::Claimed { takers, .. } => takers.count() as usize,
+        JournalEvent::Returned { .. } => 1,
+    });
+    claims.sum()
+}

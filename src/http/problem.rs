@@ -1,0 +1,127 @@
+//! Errors as RFC 9457 `application/problem+json`: one table from cause to text.
+//!
+//! Public texts only: what went wrong inside stays in the log. Status codes stand in [`super::reply`].
+
+use crate::domain::cause::Cause;
+
+/// A refusal on its way to the client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Why.
+    pub cause: Cause,
+    /// A sentence for this occurrence, where there is more to say than [`title`].
+    pub detail: Option<Box<str>>,
+    /// When a retry can help, in milliseconds.
+    pub retry_after_ms: Option<u64>,
+    /// The methods that the path does take, for [`Cause::MethodNotAllowed`].
+    pub allow: Option<&'static str>,
+}
+
+impl From<Cause> for Problem {
+    fn from(cause: Cause) -> Self {
+        Self { cause, detail: None, retry_after_ms: default_retry_after_ms(cause), allow: None }
+    }
+}
+
+impl Problem {
+    /// A problem with a sentence of its own.
+    #[must_use]
+    pub fn with_detail(cause: Cause, detail: impl Into<Box<str>>) -> Self {
+        Self { detail: Some(detail.into()), ..Self::from(cause) }
+    }
+
+    /// The same, to be tried again no sooner than this.
+    #[must_use]
+    pub fn retry_after(mut self, retry_after_ms: u64) -> Self {
+        self.retry_after_ms = Some(retry_after_ms);
+        self
+    }
+
+    /// Appends the JSON body.
+    pub fn append_body(&self, status: u16, request_id: &str, out: &mut String) {
+        out.push_str(r#"{"type":"urn:claimrush:problem:"#);
+        out.push_str(self.cause.code());
+        out.push_str(r#"","title":""#);
+        out.push_str(title(self.cause));
+        out.push_str(r#"","status":"#);
+        out.push_str(itoa::Buffer::new().format(status));
+        if let Some(detail) = &self.detail {
+            out.push_str(r#","detail":"#);
+            append_json_string(detail, out);
+        }
+        out.push_str(r#","code":""#);
+        out.push_str(self.cause.code());
+        out.push_str(r#"","request_id":""#);
+        out.push_str(request_id);
+        out.push_str("\"}");
+    }
+}
+
+/// Appends `text` as a JSON string.
+pub(super) fn append_json_string(text: &str, out: &mut String) {
+    match serde_json::to_string(text) {
+        Ok(quoted) => out.push_str(&quoted),
+        Err(_) => out.push_str("\"\""),
+    }
+}
+
+/// What a client without a better hint should wait, where trying again can help at all.
+fn default_retry_after_ms(cause: Cause) -> Option<u64> {
+    match cause {
+        Cause::RateLimited | Cause::NotOpen | Cause::Overloaded | Cause::OutcomeUnknown => Some(1_000),
+        Cause::Unavailable | Cause::RequestTimeout => Some(2_000),
+        Cause::Paused => Some(5_000),
+        _ => None,
+    }
+}
+
+/// The fixed sentence of a cause. No character in it needs escaping in JSON (a test checks).
+fn title(cause: Cause) -> &'static str {
+    match cause {
+        Cause::BadRequest => "The request is malformed",
+        Cause::IdempotencyKeyRequired => "This drop needs an Idempotency-Key header",
+        Cause::TicketMissing => "A ticket is required: Authorization: Bearer <ticket>",
+        Cause::TicketInvalid => "The ticket is not valid here",
+        Cause::TicketExpired => "The ticket has expired",
+        Cause::UnknownDrop => "There is no such drop",
+        Cause::UnknownCampaign => "There is no such campaign",
+        Cause::NoClaim => "You hold no claim in this drop",
+        Cause::NotFound => "There is nothing at this path",
+        Cause::MethodNotAllowed => "This path does not take this method",
+        Cause::LimitReached => "You have all that one person may claim",
+        Cause::SoldOut => "Sold out",
+        Cause::Closed => "This drop is closed",
+        Cause::PayloadTooLarge => "The body is too large",
+        Cause::TargetTooLong => "The request target is too long",
+        Cause::UnsupportedMediaType => "The body must be application/json",
+        Cause::NotOpen => "This drop is not open yet",
+        Cause::RateLimited => "Too many requests",
+        Cause::HeadersTooLarge => "The request headers are too large",
+        Cause::RequestTimeout => "The body did not arrive in time",
+        Cause::Overloaded => "Too many people are claiming; nothing was claimed for you",
+        Cause::Paused => "This campaign is paused",
+        Cause::Unavailable => "The service cannot answer right now; nothing was claimed for you",
+        Cause::OutcomeUnknown => "No answer came in time; ask again to learn whether the claim is yours",
+        Cause::Unauthorized => "A valid admin token is required: Authorization: Bearer <token>",
+        Cause::CampaignRefused => "The campaign was refused; nothing was changed",
+        Cause::Conflict => "Somebody else changed this at the same time; nothing was changed",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_body_is_json_and_carries_its_code() {
+        for cause in Cause::ALL {
+            let mut body = String::new();
+            Problem::with_detail(*cause, "a \"quoted\"\nline").append_body(400, "r1", &mut body);
+            let value: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+            assert_eq!(value["code"], cause.code());
+            assert_eq!(value["title"], title(*cause));
+            assert_eq!(value["detail"], "a \"quoted\"\nline");
+            assert_eq!(value["request_id"], "r1");
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Replies: the only place with status codes.
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+};
+use hyper::{Response, StatusCode};
+
+use super::problem::Problem;
+use crate::domain::cause::Cause;
+
+/// Every reply's type: bodies are small and whole.
+pub type Reply = Response<Full<Bytes>>;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
+/// The status of a cause.
+#[must_use]
+pub fn status_of(cause: Cause) -> StatusCode {
+    match cause {
+        Cause::BadRequest | Cause::IdempotencyKeyRequired => StatusCode::BAD_REQUEST,
+        Cause::TicketMissing | Cause::TicketInvalid | Cause::TicketExpired | Cause::Unauthorized => {
+            StatusCode::UNAUTHORIZED
+        }
+        Cause::UnknownDrop | Cause::UnknownCampaign | Cause::NoClaim | Cause::NotFound => StatusCode::NOT_FOUND,
+        Cause::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        Cause::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
+        Cause::LimitReached | Cause::Conflict => StatusCode::CONFLICT,
+        Cause::SoldOut | Cause::Closed => StatusCode::GONE,
+        Cause::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Cause::TargetTooLong => StatusCode::URI_TOO_LONG,
+        Cause::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        Cause::CampaignRefused => StatusCode::UNPROCESSABLE_ENTITY,
+        Cause::NotOpen => StatusCode::TOO_EARLY,
+        Cause::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+        Cause::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        Cause::Overloaded | Cause::Paused | Cause::Unavailable | Cause::OutcomeUnknown => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+    }
+}
+
+fn json(status: StatusCode, content_type: HeaderValue, body: String) -> Reply {
+    let mut reply = Response::new(Full::new(Bytes::from(body)));
+    *reply.status_mut() = status;
+    reply.headers_mut().insert(CONTENT_TYPE, content_type);
+    reply
+}
+
+/// A claim that was granted now (201) or before (200).
+#[must_use]
+pub fn claimed(body: String, replayed: bool) -> Reply {
+    json(if replayed { StatusCode::OK } else { StatusCode::CREATED }, JSON, body)
+}
+
+/// 200 with a body that is the asker's alone.
+#[must_use]
+pub fn private_json(body: String) -> Reply {
+    let mut reply = json(StatusCode::OK, JSON, body);
+    reply.headers_mut().insert(CACHE_CONTROL, NO_STORE);
+    reply
+}
+
+/// 200 with a body that anyone may keep for `max_age_s` seconds; 304 when the asker has it already.
+#[must_use]
+pub fn public_json(body: String, etag: &str, asked_etag: Option<&str>, max_age_s: u32) -> Reply {
+    let known = asked_etag.is_some_and(|asked| {
+        asked == "*" || asked.split(',').any(|one| one.trim().trim_start_matches("W/") == etag.trim_start_matches("W/"))
+    });
+    let mut reply = if known {
+        let mut reply = Response::new(Full::default());
+        *reply.status_mut() = StatusCode::NOT_MODIFIED;
+        reply
+    } else {
+        json(StatusCode::OK, JSON, body)
+    };
+    let headers = reply.headers_mut();
+    if let Ok(etag) = HeaderValue::from_str(etag) {
+        headers.insert(ETAG, etag);
+    }
+    if let Ok(cache) = HeaderValue::from_str(&format!("public, max-age={max_age_s}")) {
+        headers.insert(CACHE_CONTROL, cache);
+    }
+    reply
+}
+
+/// 200 with a text of another kind: metrics.
+#[must_use]
+pub fn text(content_type: &'static str, body: String) -> Reply {
+    json(StatusCode::OK, HeaderValue::from_static(content_type), body)
+}
+
+/// Health: 200 or 503, with a JSON body that says why.
+#[must_use]
+pub fn health(healthy: bool, body: String) -> Reply {
+    let mut reply = json(if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, JSON, body);
+    reply.headers_mut().insert(CACHE_CONTROL, NO_STORE);
+    reply
+}
+
+/// A refusal.
+#[must_use]
+pub fn problem(problem: &Problem, request_id: &str) -> Reply {
+    let status = status_of(problem.cause);
+    let mut body = String::with_capacity(256);
+    problem.append_body(status.as_u16(), request_id, &mut body);
+    let mut reply = json(status, PROBLEM_JSON, body);
+    let headers = reply.headers_mut();
+    if let Some(retry_after_ms) = problem.retry_after_ms {
+        // The header counts whole seconds: rounded up, or a client would come too early.
+        headers.insert(RETRY_AFTER, HeaderValue::from(retry_after_ms.div_ceil(1_000).max(1)));
+    }
+    if let Some(allow) = problem.allow {
+        headers.insert(ALLOW, HeaderValue::from_static(allow));
+    }
+    if status == StatusCode::UNAUTHORIZED {
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    if matches!(problem.cause, Cause::SoldOut | Cause::Closed | Cause::NotFound) {
+        // These statuses are cacheable by default, and a restock must be seen at once.
+        headers.insert(CACHE_CONTROL, NO_STORE);
+    }
+    if matches!(problem.cause, Cause::PayloadTooLarge | Cause::RequestTimeout) {
+        // The rest of the body is not read: the connection cannot be used again.
+        headers.insert(HeaderName::from_static("connection"), HeaderValue::from_static("close"));
+    }
+    reply
+}

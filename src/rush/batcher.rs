@@ -1,0 +1,303 @@
+//! The batcher: claims that arrive while the previous batches are in flight leave together in one script call.
+//!
+//! Owns the bounded queue of one core, the order of arrival, and the promise that a claim waits only so long
+//! *before* it is sent and is never given up *after*. There is no timer: an idle service sends a batch of one at
+//! once, a busy one sends hundreds.
+//!
+//! ```text
+//!  claim ─► queue ─┬─► batch in flight ─► reply ─► each claim's own answer
+//!  claim ─► (FIFO) └─► batch in flight     └─────► gate: the drop's new view, new holders
+//! ```
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+use super::Decision;
+use super::gate::{DropGate, Gate};
+use super::holders::Fingerprint;
+use super::lane::{Lane, LaneFault};
+use crate::clock::{Clock, UnixMs};
+use crate::domain::cause::Cause;
+use crate::domain::claim::Grant;
+use crate::domain::ids::{Mark, Shard};
+use crate::limits;
+use crate::redis::codes::{ClaimReply, Code, DropReply, Outcome};
+use crate::redis::scripts::ClaimCall;
+use crate::telemetry::metrics::Metrics;
+
+/// A claim that waits for its batch.
+#[derive(Debug)]
+struct Waiting {
+    drop: Arc<DropGate>,
+    person: Box<str>,
+    print: Fingerprint,
+    mark: Option<Mark>,
+    since: Instant,
+    answer: oneshot::Sender<Decision>,
+}
+
+/// The near end of one core's queue.
+#[derive(Debug, Clone)]
+pub struct ClaimQueue {
+    queue: mpsc::Sender<Waiting>,
+}
+
+impl ClaimQueue {
+    /// Queues a claim that the gate let pass and waits for what becomes of it. Once queued it completes even if
+    /// the caller goes away.
+    pub async fn claim(&self, drop: Arc<DropGate>, person: Box<str>, print: Fingerprint, mark: Option<Mark>) -> Decision {
+        let (answer, decision) = oneshot::channel();
+        let waiting = Waiting { drop, person, print, mark, since: Instant::now(), answer };
+        match self.queue.try_send(waiting) {
+            // The batcher answers every claim it takes; it can vanish only with its runtime.
+            Ok(()) => decision.await.unwrap_or(Decision::Refused(Cause::OutcomeUnknown)),
+            Err(mpsc::error::TrySendError::Full(_)) => Decision::Refused(Cause::Overloaded),
+            Err(mpsc::error::TrySendError::Closed(_)) => Decision::Refused(Cause::Unavailable),
+        }
+    }
+}
+
+/// How one batcher behaves.
+#[derive(Debug, Clone, Copy)]
+pub struct BatcherSettings {
+    /// Which core's it is: the series of its waiting times.
+    pub core: usize,
+    /// The shard that it serves.
+    pub shard: Shard,
+    /// Claims in one call at the most.
+    pub batch_max: usize,
+    /// Calls in flight at the most.
+    pub inflight_max: usize,
+    /// Claims that may wait.
+    pub queue_max: usize,
+    /// How long a claim may wait before it is refused unsent.
+    pub queue_wait_max: Duration,
+}
+
+/// The far end of one core's queue.
+pub struct Batcher {
+    queue: mpsc::Receiver<Waiting>,
+    inflight: Arc<Semaphore>,
+    settings: BatcherSettings,
+    sender: Arc<Sender>,
+}
+
+/// What a batch in flight needs.
+struct Sender {
+    core: usize,
+    lane: Lane,
+    gate: Arc<Gate>,
+    metrics: Arc<Metrics>,
+    clock: Clock,
+}
+
+impl Batcher {
+    /// A batcher and the near end of its queue.
+    #[must_use]
+    pub fn new(
+        settings: BatcherSettings,
+        lane: Lane,
+        gate: Arc<Gate>,
+        metrics: Arc<Metrics>,
+        clock: Clock,
+    ) -> (ClaimQueue, Self) {
+        let (near, queue) = mpsc::channel(settings.queue_max);
+        let inflight = Arc::new(Semaphore::new(settings.inflight_max));
+        let sender = Arc::new(Sender { core: settings.core, lane, gate, metrics, clock });
+        (ClaimQueue { queue: near }, Self { queue, inflight, settings, sender })
+    }
+
+    /// Runs until every [`ClaimQueue`] is gone, all that waited was sent and all that was sent is answered.
+    pub async fn run(mut self) {
+        let mut batch_id = 0_u64;
+        let mut arrived = Vec::with_capacity(self.settings.batch_max);
+        while let Ok(permit) = Arc::clone(&self.inflight).acquire_owned().await {
+            if self.queue.recv_many(&mut arrived, self.settings.batch_max).await == 0 {
+                break;
+            }
+            let batch = self.batch_of(&mut arrived);
+            if batch.is_empty() {
+                continue;
+            }
+            batch_id += 1;
+            let (sender, shard) = (Arc::clone(&self.sender), self.settings.shard);
+            tokio::spawn(async move {
+                sender.send(shard, batch_id, batch).await;
+                drop(permit);
+            });
+        }
+        // All permits back: nothing is in flight any more.
+        let all = u32::try_from(self.settings.inflight_max).unwrap_or(u32::MAX);
+        let _ = self.inflight.acquire_many(all).await;
+    }
+
+    /// Groups what arrived by drop, in order of arrival, and refuses what waited too long.
+    fn batch_of(&self, arrived: &mut Vec<Waiting>) -> Batch {
+        let metrics = &self.sender.metrics;
+        let now = Instant::now();
+        let mut batch = Batch::default();
+        for waiting in arrived.drain(..) {
+            let waited = now.saturating_duration_since(waiting.since);
+            metrics.queue_wait_seconds.record(self.settings.core, waited);
+            if waited > self.settings.queue_wait_max {
+                let _ = waiting.answer.send(Decision::Refused(Cause::Overloaded));
+            } else if let Err(waiting) = batch.push(waiting) {
+                let _ = waiting.answer.send(Decision::Refused(Cause::Overloaded));
+            }
+        }
+        batch
+    }
+}
+
+/// The claims of one call, by drop.
+#[derive(Debug, Default)]
+struct Batch {
+    parts: Vec<Part>,
+}
+
+/// One drop's claims in a batch.
+#[derive(Debug)]
+struct Part {
+    drop: Arc<DropGate>,
+    claims: Vec<Waiting>,
+}
+
+impl Batch {
+    fn is_empty(&self) -> bool {
+        self.parts.is_empty()
+    }
+
+    /// Adds a claim; gives it back when it would be one drop too many for one call.
+    fn push(&mut self, waiting: Waiting) -> Result<(), Waiting> {
+        if let Some(part) = self.parts.iter_mut().find(|part| Arc::ptr_eq(&part.drop, &waiting.drop)) {
+            part.claims.push(waiting);
+        } else if self.parts.len() < limits::BATCH_DROPS_MAX {
+            self.parts.push(Part { drop: Arc::clone(&waiting.drop), claims: vec![waiting] });
+        } else {
+            return Err(waiting);
+        }
+        Ok(())
+    }
+
+    fn call(&self, shard: Shard, batch_id: u64) -> ClaimCall {
+        let mut call = ClaimCall::new(shard, batch_id);
+        for part in &self.parts {
+            call.drop(&part.drop.id);
+            for claim in &part.claims {
+                call.claim(&claim.person, claim.mark);
+            }
+        }
+        call
+    }
+
+    /// Gives every claim the same answer.
+    fn refuse(self, cause: Cause) {
+        for claim in self.parts.into_iter().flat_map(|part| part.claims) {
+            let _ = claim.answer.send(Decision::Refused(cause));
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.parts.iter().map(|part| part.claims.len()).sum()
+    }
+}
+
+impl Sender {
+    async fn send(&self, shard: Shard, batch_id: u64, batch: Batch) {
+        self.metrics.batch_claims.record(batch.len() as f64);
+        self.metrics.inflight_batches.increment(1.0);
+        let command = batch.call(shard, batch_id).to_evalsha();
+        let began = Instant::now();
+        let answer = self.lane.call(&command).await;
+        self.metrics.redis_call_seconds.record(began.elapsed().as_secs_f64());
+        self.metrics.inflight_batches.decrement(1.0);
+        match answer {
+            Ok(answer) => {
+                self.metrics.batch_retries_total.increment(u64::from(answer.retried));
+                let claims = batch.parts.iter().map(|part| part.claims.len());
+                match ClaimReply::decode(&answer.value, batch_id, claims) {
+                    Ok(reply) => self.distribute(batch, reply),
+                    Err(error) => {
+                        // Redis decided something; what, this reply does not tell.
+                        tracing::error!(%error, "a batch was answered with something else");
+                        self.lane.replace();
+                        self.give_up(batch, LaneFault::Unknown);
+                    }
+                }
+            }
+            Err(fault) => self.give_up(batch, fault),
+        }
+    }
+
+    fn give_up(&self, batch: Batch, fault: LaneFault) {
+        match fault {
+            LaneFault::NotSent => batch.refuse(Cause::Unavailable),
+            LaneFault::Unknown => {
+                self.metrics.outcome_unknown_total.increment(batch.len() as u64);
+                batch.refuse(Cause::OutcomeUnknown);
+            }
+        }
+    }
+
+    fn distribute(&self, batch: Batch, reply: ClaimReply) {
+        let now_ms = reply.now_ms;
+        for (part, said) in batch.parts.into_iter().zip(reply.drops) {
+            match said {
+                Some(said) => self.distribute_part(part, &said, now_ms),
+                None => part.refuse(Cause::Unavailable),
+            }
+        }
+        if self.gate.set_redis_up(true) {
+            self.gate.set_redis_clock(now_ms, self.clock.now_ms());
+        }
+    }
+
+    fn distribute_part(&self, part: Part, said: &DropReply, now_ms: UnixMs) {
+        let epoch = said.view.epoch;
+        let granted = || {
+            let pairs = part.claims.iter().zip(&said.outcomes);
+            pairs.filter(|(_, outcome)| matches!(outcome, Outcome::Granted { .. })).map(|(claim, _)| claim.print)
+        };
+        // Holders first, then the view that counts them: the latch must never run ahead of what is known.
+        part.drop.holders.note_granted(epoch, granted());
+        part.drop.update(said.view, now_ms);
+        let mut decided = 0;
+        for (claim, outcome) in part.claims.into_iter().zip(&said.outcomes) {
+            let decision = match *outcome {
+                Outcome::Granted { seq } => {
+                    decided += 1;
+                    let mark = claim.mark;
+                    Decision::Granted(Grant { epoch, seq, claimed_at_ms: now_ms, returned: false, mark })
+                }
+                Outcome::Again(grant) => Decision::Again(grant),
+                Outcome::Refused(code) => Decision::Refused(cause_of(code)),
+            };
+            // A client that went away has no ear for it; the claim is theirs all the same.
+            let _ = claim.answer.send(decision);
+        }
+        self.metrics.claims_decided_total.increment(decided);
+    }
+}
+
+impl Part {
+    fn refuse(self, cause: Cause) {
+        for claim in self.claims {
+            let _ = claim.answer.send(Decision::Refused(cause));
+        }
+    }
+}
+
+/// What a script's code means to a client.
+fn cause_of(code: Code) -> Cause {
+    match code {
+        Code::NotOpen => Cause::NotOpen,
+        Code::Paused => Cause::Paused,
+        Code::Closed => Cause::Closed,
+        Code::SoldOut => Cause::SoldOut,
+        Code::LimitReached => Cause::LimitReached,
+        // The claim script gives no other code; a drop that Redis lost must look like an outage, not a typo.
+        _ => Cause::Unavailable,
+    }
+}

@@ -1,0 +1,311 @@
+//! What every front end knows of each drop, from memory: it may refuse, it never grants.
+//!
+//! Owns the latest view of each drop (from every batch reply and from the poll) and the sold-out latch. A person
+//! who may hold a claim is always let through to Redis, whatever the drop's state, and gets their claim again.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+
+use super::holders::{Fingerprint, Fingerprints, Holders, HoldersVersion};
+use crate::clock::UnixMs;
+use crate::domain::campaign::{Campaign, DropSpec};
+use crate::domain::cause::Cause;
+use crate::domain::ids::{CampaignId, DropId, DropNumber};
+use crate::redis::codes::{DropState, DropView};
+
+/// How far this machine's idea of Redis' clock may be off before a claim near the release instant or the end of
+/// the window would be refused wrongly. Within it, the claim goes to Redis, whose clock decides.
+const CLOCK_MARGIN_MS: i64 = 100;
+
+/// A reply that looks older than this is not late: Redis' clock was set back.
+const CLOCK_STEP_MS: i64 = 5_000;
+
+/// All drops, and what holds for all of them.
+#[derive(Debug, Default)]
+pub struct Gate {
+    drops: ArcSwap<HashMap<Box<str>, Arc<DropGate>>>,
+    campaigns: ArcSwap<Vec<Arc<Campaign>>>,
+    /// Redis' clock minus this machine's, in milliseconds.
+    redis_ahead_ms: AtomicI64,
+    /// Whether Redis answered last time.
+    redis_up: AtomicBool,
+    prints: Fingerprints,
+}
+
+/// The campaign's part of a drop: changes only when the campaign is applied anew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DropRules {
+    /// The drop as applied.
+    pub spec: DropSpec,
+    /// Its campaign.
+    pub campaign: CampaignId,
+    /// Its number in claim ids and voucher codes.
+    pub number: DropNumber,
+}
+
+/// One drop as this front end knows it.
+#[derive(Debug)]
+pub struct DropGate {
+    /// Which.
+    pub id: DropId,
+    rules: ArcSwap<DropRules>,
+    seen: Mutex<Option<Seen>>,
+    /// The same for readers that cannot wait.
+    published: ArcSwap<Option<DropView>>,
+    /// The person that holds what.
+    pub holders: Holders,
+    /// A scan of the holders is under way.
+    scanning: AtomicBool,
+    /// This shard's Redis went back behind what it had said: nothing is sold until it is rebuilt.
+    went_back: AtomicBool,
+}
+
+/// A view, and when Redis said it.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    view: DropView,
+    now_ms: UnixMs,
+}
+
+/// What a drop looks like from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PublicState {
+    /// Not open yet.
+    Scheduled,
+    /// Claims are granted.
+    Open,
+    /// The campaign is paused, or the shard is being loaded.
+    Paused,
+    /// Nothing is left.
+    SoldOut,
+    /// The window has passed.
+    Closed,
+}
+
+impl PublicState {
+    /// The word of the contract.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Scheduled => "scheduled",
+            Self::Open => "open",
+            Self::Paused => "paused",
+            Self::SoldOut => "sold_out",
+            Self::Closed => "closed",
+        }
+    }
+}
+
+impl Gate {
+    /// A drop by its id.
+    #[must_use]
+    pub fn drop(&self, id: &str) -> Option<Arc<DropGate>> {
+        self.drops.load().get(id).cloned()
+    }
+
+    /// Every drop.
+    #[must_use]
+    pub fn drops(&self) -> Vec<Arc<DropGate>> {
+        self.drops.load().values().cloned().collect()
+    }
+
+    /// A campaign by its id.
+    #[must_use]
+    pub fn campaign(&self, id: &str) -> Option<Arc<Campaign>> {
+        self.campaigns.load().iter().find(|campaign| campaign.id.as_str() == id).cloned()
+    }
+
+    /// Takes over a catalogue: new drops appear, known ones keep what is known of them.
+    pub fn replace(&self, campaigns: Vec<Arc<Campaign>>, rules: Vec<DropRules>) {
+        let old = self.drops.load();
+        let drops = rules
+            .into_iter()
+            .map(|rules| {
+                let known = old.get(rules.spec.id.as_str()).cloned();
+                let gate = known.unwrap_or_else(|| Arc::new(DropGate::new(rules.clone())));
+                gate.rules.store(Arc::new(rules));
+                (gate.id.as_str().into(), gate)
+            })
+            .collect();
+        self.drops.store(Arc::new(drops));
+        self.campaigns.store(Arc::new(campaigns));
+    }
+
+    /// The fingerprint of a person under this process' key.
+    #[must_use]
+    pub fn fingerprint(&self, person: &str) -> Fingerprint {
+        self.prints.of(person)
+    }
+
+    /// Whether Redis answered last time.
+    #[must_use]
+    pub fn is_redis_up(&self) -> bool {
+        self.redis_up.load(Ordering::Relaxed)
+    }
+
+    /// Notes whether Redis answers; true when that is news.
+    pub fn set_redis_up(&self, up: bool) -> bool {
+        self.redis_up.swap(up, Ordering::Relaxed) != up
+    }
+
+    /// Notes Redis' clock beside this machine's.
+    pub fn set_redis_clock(&self, redis_now_ms: UnixMs, local_now_ms: UnixMs) {
+        self.redis_ahead_ms.store(redis_now_ms - local_now_ms, Ordering::Relaxed);
+    }
+
+    /// What Redis' clock shows, as far as this machine can tell.
+    #[must_use]
+    pub fn redis_now_ms(&self, local_now_ms: UnixMs) -> UnixMs {
+        local_now_ms + self.redis_ahead_ms.load(Ordering::Relaxed)
+    }
+
+    /// Whether a claim may go on to Redis.
+    ///
+    /// # Errors
+    /// The cause of the refusal, for a person who is known to hold nothing in this drop.
+    pub fn check(&self, drop: &DropGate, person: Fingerprint, local_now_ms: UnixMs) -> Result<(), Cause> {
+        if !self.is_redis_up() || drop.went_back.load(Ordering::Relaxed) {
+            return Err(Cause::Unavailable);
+        }
+        let published = drop.published.load();
+        let Some(view) = published.as_ref() else { return Err(Cause::Unavailable) };
+        if view.state == DropState::Frozen {
+            return Err(Cause::Unavailable);
+        }
+        let Some(cause) = refusal(view, self.redis_now_ms(local_now_ms)) else { return Ok(()) };
+        let complete = drop.holders.is_complete(HoldersVersion::new(view.epoch, view.seq));
+        if complete && !drop.holders.may_hold(person) { Err(cause) } else { Ok(()) }
+    }
+}
+
+/// Why a stranger would be refused, by the view alone: in the order of the claim script.
+fn refusal(view: &DropView, redis_now_ms: UnixMs) -> Option<Cause> {
+    if view.state == DropState::Paused {
+        Some(Cause::Paused)
+    } else if redis_now_ms + CLOCK_MARGIN_MS < view.opens_at_ms {
+        Some(Cause::NotOpen)
+    } else if redis_now_ms - CLOCK_MARGIN_MS >= view.closes_at_ms {
+        Some(Cause::Closed)
+    } else if view.stock == 0 {
+        Some(Cause::SoldOut)
+    } else {
+        None
+    }
+}
+
+impl DropGate {
+    fn new(rules: DropRules) -> Self {
+        Self {
+            id: rules.spec.id.clone(),
+            rules: ArcSwap::from_pointee(rules),
+            seen: Mutex::new(None),
+            published: ArcSwap::from_pointee(None),
+            holders: Holders::default(),
+            scanning: AtomicBool::new(false),
+            went_back: AtomicBool::new(false),
+        }
+    }
+
+    /// The campaign's part.
+    #[must_use]
+    pub fn rules(&self) -> Arc<DropRules> {
+        self.rules.load_full()
+    }
+
+    /// The limit per person, as applied.
+    #[must_use]
+    pub fn limit_per_person(&self) -> u32 {
+        self.rules.load().spec.limit_per_person
+    }
+
+    /// The latest view, if Redis was heard of this drop.
+    #[must_use]
+    pub fn view(&self) -> Option<DropView> {
+        **self.published.load()
+    }
+
+    /// Takes over what Redis said at `now_ms` of its clock. Replies of several lanes may arrive out of order: an
+    /// older one is passed over. One that is newer and yet behind says that Redis lost what it had.
+    pub fn update(&self, view: DropView, now_ms: UnixMs) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(last) = *seen {
+            let (said, known) = ((view.epoch, view.seq), (last.view.epoch, last.view.seq));
+            let late_ms = last.now_ms - now_ms;
+            let older = late_ms > 0 || (late_ms == 0 && said < known);
+            if older && late_ms < CLOCK_STEP_MS {
+                return;
+            }
+            if said < known {
+                self.went_back.store(true, Ordering::Relaxed);
+            } else if view.epoch > last.view.epoch {
+                self.went_back.store(false, Ordering::Relaxed);
+            }
+        }
+        let changed = seen.is_none_or(|last| last.view != view);
+        *seen = Some(Seen { view, now_ms });
+        if changed {
+            self.published.store(Arc::new(Some(view)));
+        }
+    }
+
+    /// Whether Redis was seen to have gone back.
+    #[must_use]
+    pub fn went_back(&self) -> bool {
+        self.went_back.load(Ordering::Relaxed)
+    }
+
+    /// Notes that Redis holds less than the ledger says it should.
+    pub fn set_went_back(&self) {
+        self.went_back.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether strangers are refused from memory.
+    #[must_use]
+    pub fn is_latched(&self, redis_now_ms: UnixMs) -> bool {
+        self.view().is_some_and(|view| {
+            refusal(&view, redis_now_ms).is_some()
+                && self.holders.is_complete(HoldersVersion::new(view.epoch, view.seq))
+        })
+    }
+
+    /// The version at which the holders have to be scanned before strangers can be refused from memory, if they
+    /// have to be and nobody does it yet. Whoever is told a version calls [`DropGate::end_scan`] at the end.
+    #[must_use]
+    pub fn begin_scan(&self, redis_now_ms: UnixMs) -> Option<HoldersVersion> {
+        let view = self.view()?;
+        let version = HoldersVersion::new(view.epoch, view.seq);
+        if refusal(&view, redis_now_ms).is_none() || self.holders.is_complete(version) {
+            return None;
+        }
+        (!self.scanning.swap(true, Ordering::AcqRel)).then_some(version)
+    }
+
+    /// Ends a scan, with the version for which it is complete if it came through.
+    pub fn end_scan(&self, complete_for: Option<HoldersVersion>) {
+        if let Some(version) = complete_for {
+            self.holders.set_complete(version);
+        }
+        self.scanning.store(false, Ordering::Release);
+    }
+
+    /// What it looks like from outside.
+    #[must_use]
+    pub fn public_state(&self, redis_now_ms: UnixMs) -> PublicState {
+        let Some(view) = self.view() else { return PublicState::Paused };
+        if view.state != DropState::Running || self.went_back() {
+            return PublicState::Paused;
+        }
+        if redis_now_ms < view.opens_at_ms {
+            PublicState::Scheduled
+        } else if redis_now_ms >= view.closes_at_ms {
+            PublicState::Closed
+        } else if view.stock == 0 {
+            PublicState::SoldOut
+        } else {
+            PublicState::Open
+        }
+    }
+}

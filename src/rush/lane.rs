@@ -1,0 +1,147 @@
+//! A lane: one long-lived pipelined Redis connection of one core, taken through the pool, replaced on error.
+//!
+//! Owns when a lost reply is asked for again. A pool checkout costs a round trip, so the hot path makes one a
+//! connection, not one a call.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use deadpool_redis::Pool;
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::{Cmd, Value};
+use tokio::time::Instant;
+
+use crate::redis::pool::RedisFault;
+use crate::redis::scripts;
+
+/// How long to wait before the next attempt at a server that is not ready.
+const CONNECT_BACKOFF: Duration = Duration::from_millis(20);
+
+/// How often a lost reply is asked for again.
+const LOST_REPLIES_MAX: u32 = 1;
+
+/// One core's way to Redis.
+pub struct Lane {
+    pool: Pool,
+    current: Mutex<Option<Numbered>>,
+    made: AtomicU64,
+    /// How long a call may look for a connection, and how long a lost reply may be asked for again.
+    patience: Duration,
+}
+
+/// A connection with its number, so that only the one that failed is replaced.
+#[derive(Clone)]
+struct Numbered {
+    number: u64,
+    connection: MultiplexedConnection,
+}
+
+/// Why a call has no reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LaneFault {
+    /// It was certainly not carried out.
+    NotSent,
+    /// It may have been carried out.
+    Unknown,
+}
+
+/// A reply, and whether it had to be asked for again.
+#[derive(Debug)]
+pub struct Answer {
+    /// What Redis said.
+    pub value: Value,
+    /// The first reply was lost: what was granted in the first attempt comes back as "again".
+    pub retried: bool,
+}
+
+impl Lane {
+    /// A lane over a pool of this core's own, whose connections are driven by this core's runtime.
+    #[must_use]
+    pub fn new(pool: Pool, patience: Duration) -> Self {
+        Self { pool, current: Mutex::new(None), made: AtomicU64::new(0), patience }
+    }
+
+    /// Calls a script that is safe to run twice. A lost reply is asked for once more with the same content; a
+    /// server that is there but not ready yet is waited for.
+    ///
+    /// # Errors
+    /// [`LaneFault`] says whether it may have been carried out.
+    pub async fn call(&self, command: &Cmd) -> Result<Answer, LaneFault> {
+        let deadline = Instant::now() + self.patience;
+        let mut lost_replies = 0;
+        loop {
+            match self.attempt(command).await {
+                Ok(value) => return Ok(Answer { value, retried: lost_replies > 0 }),
+                Err(AttemptFault::LostReply) => {
+                    lost_replies += 1;
+                    if lost_replies > LOST_REPLIES_MAX {
+                        return Err(LaneFault::Unknown);
+                    }
+                }
+                Err(AttemptFault::NotReady) if Instant::now() < deadline => {
+                    tokio::time::sleep(CONNECT_BACKOFF).await;
+                }
+                Err(_) if lost_replies > 0 => return Err(LaneFault::Unknown),
+                Err(_) => return Err(LaneFault::NotSent),
+            }
+        }
+    }
+
+    /// Lets go of the connection: the next call makes a new one.
+    pub fn replace(&self) {
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    async fn attempt(&self, command: &Cmd) -> Result<Value, AttemptFault> {
+        let mut lane = self.connection().await.ok_or(AttemptFault::NotReady)?;
+        let error = match lane.connection.req_packed_command(command).await {
+            Ok(value) => return Ok(value),
+            Err(error) => error,
+        };
+        let fault = RedisFault::of(&error);
+        if fault == RedisFault::NoScript && scripts::load_all(&mut lane.connection).await.is_ok() {
+            return Err(AttemptFault::NotReady);
+        }
+        tracing::warn!(%error, ?fault, "a batch failed");
+        if fault.is_answer() {
+            return Err(if fault.retryable() { AttemptFault::NotReady } else { AttemptFault::Refused });
+        }
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if current.as_ref().is_some_and(|now| now.number == lane.number) {
+            *current = None;
+        }
+        Err(AttemptFault::LostReply)
+    }
+
+    /// The connection, or one attempt to make it.
+    async fn connection(&self) -> Option<Numbered> {
+        if let Some(lane) = self.current.lock().unwrap_or_else(PoisonError::into_inner).clone() {
+            return Some(lane);
+        }
+        match self.pool.get().await {
+            Ok(connection) => {
+                let connection = deadpool_redis::Connection::take(connection);
+                let number = self.made.fetch_add(1, Ordering::Relaxed);
+                let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+                // Two batches in flight may both have made one; the first to come back is kept.
+                Some(current.get_or_insert(Numbered { number, connection }).clone())
+            }
+            Err(error) => {
+                tracing::debug!(%error, "no connection to Redis");
+                None
+            }
+        }
+    }
+}
+
+/// How one attempt failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum AttemptFault {
+    /// Certainly not carried out, and worth waiting for.
+    NotReady,
+    /// Certainly not carried out, and waiting does not help.
+    Refused,
+    /// Sent, and no answer came.
+    LostReply,
+}

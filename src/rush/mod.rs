@@ -1,0 +1,24 @@
+//! The hot path: what is known from memory ([`gate`]), what waits for Redis ([`batcher`]), and the connections
+//! that take it there ([`lane`]).
+//!
+//! Owns the way of a claim from a checked request to a decision. Knows no HTTP, no SQL and no key names.
+
+pub mod batcher;
+pub mod gate;
+pub mod holders;
+pub mod lane;
+pub mod poll;
+
+use crate::domain::cause::Cause;
+use crate::domain::claim::Grant;
+
+/// What became of one claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// It is theirs, as of now.
+    Granted(Grant),
+    /// It has been theirs since before.
+    Again(Grant),
+    /// It is not theirs, for this reason.
+    Refused(Cause),
+}

@@ -1,0 +1,128 @@
+//! The poll: reads every drop's state from Redis a few times a second and scans holders where the latch needs it.
+//!
+//! Owns that a restock, a return or a pause made elsewhere is known here within a quarter of a second, and that
+//! Redis' silence is noticed.
+
+use std::sync::Arc;
+
+use deadpool_redis::Pool;
+use redis::RedisResult;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::gate::{DropGate, Gate};
+use super::holders::HoldersVersion;
+use crate::clock::Clock;
+use crate::domain::ids::{DropId, Shard};
+use crate::limits;
+use crate::redis::views;
+use crate::telemetry::metrics::Metrics;
+
+/// Polls one shard.
+#[derive(Clone)]
+pub struct Poller {
+    /// The shard.
+    pub shard: Shard,
+    /// Redis.
+    pub pool: Pool,
+    /// What is kept up to date.
+    pub gate: Arc<Gate>,
+    /// Where it shows.
+    pub metrics: Arc<Metrics>,
+    /// This machine's time, to be set beside Redis'.
+    pub clock: Clock,
+}
+
+impl Poller {
+    /// Polls until `stop`.
+    pub async fn run(self, stop: CancellationToken) {
+        let scans = TaskTracker::new();
+        let mut ticks = tokio::time::interval(limits::POLL_INTERVAL);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+            let polled = tokio::time::timeout(limits::POLL_PATIENCE, self.poll_once()).await;
+            let up = match polled {
+                Ok(Ok(())) => true,
+                Ok(Err(error)) => {
+                    tracing::debug!(%error, "the poll failed");
+                    false
+                }
+                Err(_) => false,
+            };
+            if self.gate.set_redis_up(up) {
+                tracing::info!(up, "Redis' state changed");
+            }
+            self.metrics.redis_up.set(f64::from(u8::from(up)));
+            if up {
+                self.begin_scans(&scans);
+            }
+        }
+        scans.close();
+        scans.wait().await;
+    }
+
+    /// Reads every drop's view once.
+    ///
+    /// # Errors
+    /// Redis' own.
+    pub async fn poll_once(&self) -> RedisResult<()> {
+        let drops = self.gate.drops();
+        let mut connection = crate::redis::pool::checkout(&self.pool).await?;
+        let asked_ms = self.clock.now_ms();
+        let ids: Vec<DropId> = drops.iter().map(|drop| drop.id.clone()).collect();
+        let (now_ms, found) = views::read_views(&mut connection, self.shard, &ids).await?;
+        let local_ms = i64::midpoint(asked_ms, self.clock.now_ms());
+        self.gate.set_redis_clock(now_ms, local_ms);
+        let mut frozen = false;
+        for (drop, view) in drops.iter().zip(found) {
+            match view {
+                Some(view) => drop.update(view, now_ms),
+                // It was there and is not: Redis lost it. Nothing is sold from an empty start.
+                None if drop.view().is_some() => drop.set_went_back(),
+                None => {}
+            }
+            frozen |= drop.is_frozen();
+            self.show(drop);
+        }
+        self.metrics.shard_frozen.set(usize::from(self.shard.0), f64::from(u8::from(frozen)));
+        let redis_now_ms = self.gate.redis_now_ms(self.clock.now_ms());
+        let latched = drops.iter().filter(|drop| drop.is_latched(redis_now_ms)).count();
+        self.metrics.sold_out_latched.set(latched as f64);
+        Ok(())
+    }
+
+    fn show(&self, drop: &DropGate) {
+        if let Some(view) = drop.view() {
+            self.metrics.show_drop(drop.id.as_str(), view.stock, u64::from(view.seq));
+        }
+    }
+
+    fn begin_scans(&self, scans: &TaskTracker) {
+        let redis_now_ms = self.gate.redis_now_ms(self.clock.now_ms());
+        for drop in self.gate.drops() {
+            if let Some(version) = drop.begin_scan(redis_now_ms) {
+                let poller = self.clone();
+                scans.spawn(async move {
+                    let complete = poller.scan(&drop, version).await;
+                    drop.end_scan(complete);
+                });
+            }
+        }
+    }
+
+    /// Walks over a drop's holders; the version for which all of them are known, if the walk came through.
+    async fn scan(&self, drop: &DropGate, version: HoldersVersion) -> Option<HoldersVersion> {
+        let mut connection = crate::redis::pool::checkout(&self.pool).await.ok()?;
+        let mut cursor = 0;
+        loop {
+            let (next, holders) = views::scan_holders(&mut connection, self.shard, &drop.id, cursor).await.ok()?;
+            for (person, _) in holders {
+                drop.holders.note_found(self.gate.fingerprint(&person));
+            }
+            if next == 0 {
+                return Some(version);
+            }
+            cursor = next;
+        }
+    }
+}
