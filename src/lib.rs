@@ -1,5 +1,6 @@
 //! claimrush: the map, in the order in which a claim meets the modules.
 
 pub mod clock;
+pub mod config;
 pub mod domain;
 pub mod limits;

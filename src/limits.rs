@@ -76,3 +76,48 @@ const _: () = assert!(BATCH_CLAIMS_MAX <= QUEUE_CLAIMS_DEFAULT, "a full batch mu
 const _: () = assert!(BATCH_CLAIMS_MAX <= DRAIN_GROUP_CLAIMS_MAX, "one entry must fit one transaction");
 const _: () = assert!(TICKET_BYTES_MAX < HEADER_BYTES_MAX, "a ticket travels in a header");
 const _: () = assert!(POLL_INTERVAL.as_millis() <= 250, "the design's bound on stale state");
+
+/// What a config key may be set to; the config's check and its refusals read these.
+pub mod range {
+    use std::ops::RangeInclusive;
+
+    use super::{BATCH_CLAIMS_MAX, DRAIN_GROUP_CLAIMS_MAX};
+
+    /// `server.threads`; 0 stands for one per core.
+    pub const THREADS: RangeInclusive<u64> = 0..=256;
+    /// `server.max_connections`.
+    pub const CONNECTIONS: RangeInclusive<u64> = 1..=1_000_000;
+    /// `server.header_timeout_ms` and `server.body_timeout_ms`.
+    pub const REQUEST_TIMEOUT_MS: RangeInclusive<u64> = 100..=60_000;
+    /// `server.idle_timeout_ms`.
+    pub const IDLE_TIMEOUT_MS: RangeInclusive<u64> = 1_000..=3_600_000;
+    /// `server.shutdown_deadline_ms`.
+    pub const SHUTDOWN_DEADLINE_MS: RangeInclusive<u64> = 100..=600_000;
+    /// `server.trusted_proxies`: every address is compared with each of them.
+    pub const TRUSTED_PROXIES: RangeInclusive<u64> = 0..=64;
+    /// `redis.response_timeout_ms`.
+    pub const REDIS_RESPONSE_MS: RangeInclusive<u64> = 50..=60_000;
+    /// `redis.lanes`.
+    pub const LANES: RangeInclusive<u64> = 1..=8;
+    /// `claim.batch_max`.
+    pub const BATCH_CLAIMS: RangeInclusive<u64> = 1..=BATCH_CLAIMS_MAX as u64;
+    /// `claim.inflight_max`.
+    pub const INFLIGHT_BATCHES: RangeInclusive<u64> = 1..=16;
+    /// `claim.queue_max`.
+    pub const QUEUE_CLAIMS: RangeInclusive<u64> = 1..=1_000_000;
+    /// `claim.queue_wait_ms`.
+    pub const QUEUE_WAIT_MS: RangeInclusive<u64> = 10..=30_000;
+    /// `limits.person_per_second` and `limits.person_burst`.
+    pub const PERSON_RATE: RangeInclusive<u64> = 1..=10_000;
+    /// `limits.address_per_second` and `limits.address_burst`.
+    pub const ADDRESS_RATE: RangeInclusive<u64> = 1..=1_000_000;
+    /// `limits.keys_max`.
+    pub const LIMITER_KEYS: RangeInclusive<u64> = 1_000..=100_000_000;
+    /// `drain.commit_interval_ms`.
+    pub const COMMIT_INTERVAL_MS: RangeInclusive<u64> = 1..=1_000;
+    /// `drain.group_max`; a whole journal entry must fit one transaction.
+    pub const DRAIN_GROUP_CLAIMS: RangeInclusive<u64> =
+        BATCH_CLAIMS_MAX as u64..=DRAIN_GROUP_CLAIMS_MAX as u64;
+    /// `ticket.leeway_s`.
+    pub const TICKET_LEEWAY_S: RangeInclusive<u64> = 0..=60;
+}

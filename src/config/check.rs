@@ -1,0 +1,196 @@
+//! What each key may be set to. The same words refuse a wrong type and a wrong value.
+
+use std::ops::RangeInclusive;
+
+use redis::IntoConnectionInfo;
+
+use super::{Config, ConfigError, ServiceUrl};
+use crate::limits::range;
+
+/// A number's key, what it may be, and where it stands.
+struct Numeric {
+    key: &'static str,
+    range: RangeInclusive<u64>,
+    value: fn(&Config) -> u64,
+}
+
+/// Every number in the config.
+const NUMERIC: &[Numeric] = &[
+    Numeric { key: "server.threads", range: range::THREADS, value: |c| wide(c.server.threads) },
+    Numeric {
+        key: "server.max_connections",
+        range: range::CONNECTIONS,
+        value: |c| wide(c.server.max_connections),
+    },
+    Numeric {
+        key: "server.header_timeout_ms",
+        range: range::REQUEST_TIMEOUT_MS,
+        value: |c| c.server.header_timeout_ms,
+    },
+    Numeric {
+        key: "server.idle_timeout_ms",
+        range: range::IDLE_TIMEOUT_MS,
+        value: |c| c.server.idle_timeout_ms,
+    },
+    Numeric {
+        key: "server.body_timeout_ms",
+        range: range::REQUEST_TIMEOUT_MS,
+        value: |c| c.server.body_timeout_ms,
+    },
+    Numeric {
+        key: "server.shutdown_deadline_ms",
+        range: range::SHUTDOWN_DEADLINE_MS,
+        value: |c| c.server.shutdown_deadline_ms,
+    },
+    Numeric {
+        key: "redis.response_timeout_ms",
+        range: range::REDIS_RESPONSE_MS,
+        value: |c| c.redis.response_timeout_ms,
+    },
+    Numeric { key: "redis.lanes", range: range::LANES, value: |c| wide(c.redis.lanes) },
+    Numeric { key: "claim.batch_max", range: range::BATCH_CLAIMS, value: |c| wide(c.claim.batch_max) },
+    Numeric {
+        key: "claim.inflight_max",
+        range: range::INFLIGHT_BATCHES,
+        value: |c| wide(c.claim.inflight_max),
+    },
+    Numeric { key: "claim.queue_max", range: range::QUEUE_CLAIMS, value: |c| wide(c.claim.queue_max) },
+    Numeric { key: "claim.queue_wait_ms", range: range::QUEUE_WAIT_MS, value: |c| c.claim.queue_wait_ms },
+    Numeric {
+        key: "limits.person_per_second",
+        range: range::PERSON_RATE,
+        value: |c| c.limits.person_per_second.into(),
+    },
+    Numeric {
+        key: "limits.person_burst",
+        range: range::PERSON_RATE,
+        value: |c| c.limits.person_burst.into(),
+    },
+    Numeric {
+        key: "limits.address_per_second",
+        range: range::ADDRESS_RATE,
+        value: |c| c.limits.address_per_second.into(),
+    },
+    Numeric {
+        key: "limits.address_burst",
+        range: range::ADDRESS_RATE,
+        value: |c| c.limits.address_burst.into(),
+    },
+    Numeric { key: "limits.keys_max", range: range::LIMITER_KEYS, value: |c| wide(c.limits.keys_max) },
+    Numeric {
+        key: "drain.commit_interval_ms",
+        range: range::COMMIT_INTERVAL_MS,
+        value: |c| c.drain.commit_interval_ms,
+    },
+    Numeric { key: "drain.group_max", range: range::DRAIN_GROUP_CLAIMS, value: |c| wide(c.drain.group_max) },
+    Numeric { key: "ticket.leeway_s", range: range::TICKET_LEEWAY_S, value: |c| c.ticket.leeway_s },
+];
+
+/// A count as wide as every range.
+fn wide(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}
+
+/// What `key` must be, as the end of a refusal.
+pub(super) fn expectation(key: &str) -> Option<String> {
+    if let Some(numeric) = NUMERIC.iter().find(|numeric| numeric.key == key) {
+        return Some(format!("must be {} to {}", numeric.range.start(), numeric.range.end()));
+    }
+    let text = match key {
+        "server.listen" | "server.admin_listen" => "must be an address and a port, as in \"127.0.0.1:8080\"",
+        "server.trusted_proxies" => "must be a list of networks, as in [\"10.0.0.0/8\", \"fd00::/8\"]",
+        "limits.exempt_loopback" | "drain.enabled" => "must be true or false",
+        "claim.ack" => "must be \"memory\" or \"fsync\"",
+        "log.level" => "must be \"off\", \"error\", \"warn\", \"info\", \"debug\" or \"trace\"",
+        "log.format" => "must be \"text\" or \"json\"",
+        "data.dir" | "redis.url_file" | "redis.server_bin" | "ledger.url_file" | "ticket.key_file" => {
+            "must be a path in quotes"
+        }
+        "redis.url" | "ledger.url" => "must be a URL in quotes",
+        _ => return None,
+    };
+    Some(text.to_owned())
+}
+
+/// Refuses a value that its key may not have, and values that contradict each other.
+pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
+    for numeric in NUMERIC {
+        let value = (numeric.value)(config);
+        if !numeric.range.contains(&value) {
+            return Err(refuse(numeric.key, value, expectation(numeric.key).unwrap_or_default()));
+        }
+    }
+    let proxies = config.server.trusted_proxies.len();
+    if !range::TRUSTED_PROXIES.contains(&wide(proxies)) {
+        let problem = format!("must hold at most {} networks, has {proxies}", range::TRUSTED_PROXIES.end());
+        return Err(ConfigError::Key { key: "server.trusted_proxies".to_owned(), problem });
+    }
+    if config.claim.queue_max < config.claim.batch_max {
+        let problem = format!("must not be below claim.batch_max = {}", config.claim.batch_max);
+        return Err(refuse("claim.queue_max", config.claim.queue_max, problem));
+    }
+    check_addresses(config)?;
+    check_places(config)
+}
+
+/// The two listeners must not want the same port.
+fn check_addresses(config: &Config) -> Result<(), ConfigError> {
+    let (listen, admin) = (config.server.listen, config.server.admin_listen);
+    let shares = listen.ip() == admin.ip() || listen.ip().is_unspecified() || admin.ip().is_unspecified();
+    if listen.port() != 0 && listen.port() == admin.port() && shares {
+        let problem = format!("must not share the port of server.listen = \"{listen}\"");
+        return Err(refuse("server.admin_listen", format_args!("\"{admin}\""), problem));
+    }
+    Ok(())
+}
+
+/// Paths and URLs.
+fn check_places(config: &Config) -> Result<(), ConfigError> {
+    for (key, path) in [("data.dir", &config.data.dir), ("redis.server_bin", &config.redis.server_bin)] {
+        if path.as_os_str().is_empty() {
+            return Err(refuse(key, "\"\"", "must not be empty".to_owned()));
+        }
+    }
+    check_redis_url(&config.redis.url)?;
+    check_ledger_url(&config.ledger.url)
+}
+
+fn check_redis_url(url: &ServiceUrl) -> Result<(), ConfigError> {
+    if url.is_empty() {
+        return Ok(());
+    }
+    if url.expose().starts_with("rediss://") {
+        return Err(refuse_url(
+            "redis.url",
+            url,
+            "TLS to Redis is not supported by this build: must be redis://",
+        ));
+    }
+    if url.expose().into_connection_info().is_err() {
+        let form =
+            "must be redis://[user:password@]host:port or redis+unix:///path, or empty for a managed Redis";
+        return Err(refuse_url("redis.url", url, form));
+    }
+    Ok(())
+}
+
+fn check_ledger_url(url: &ServiceUrl) -> Result<(), ConfigError> {
+    let text = url.expose();
+    if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+        let problem = "PostgreSQL is not supported by this build: must be sqlite:PATH, or empty for ledger.db in the data folder";
+        return Err(refuse_url("ledger.url", url, problem));
+    }
+    let path = text.strip_prefix("sqlite:").map(|path| path.strip_prefix("//").unwrap_or(path));
+    if url.is_empty() || path.is_some_and(|path| !path.is_empty()) {
+        return Ok(());
+    }
+    Err(refuse_url("ledger.url", url, "must be sqlite:PATH, or empty for ledger.db in the data folder"))
+}
+
+fn refuse_url(key: &str, url: &ServiceUrl, problem: &str) -> ConfigError {
+    refuse(key, format_args!("\"{url}\""), problem.to_owned())
+}
+
+fn refuse(key: &str, value: impl std::fmt::Display, problem: String) -> ConfigError {
+    ConfigError::Value { key: key.to_owned(), value: value.to_string(), problem }
+}

@@ -1,0 +1,252 @@
+//! From the sources to one checked config.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use figment::Figment;
+use figment::error::Kind;
+use figment::providers::Serialized;
+use figment::value::{Dict, Empty, Value};
+
+use super::check::{check, expectation};
+use super::{Config, ConfigError, ServiceUrl};
+
+/// What stands before every environment variable of the program.
+const ENV_PREFIX: &str = "CLAIMRUSH_";
+/// The longest file that a `*_file` key may name, in bytes: it holds one line.
+const SECRET_FILE_BYTES_MAX: u64 = 4_096;
+/// The longest config file, in bytes.
+const CONFIG_FILE_BYTES_MAX: u64 = 256 * 1024;
+
+/// What the command line says over all other sources.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    /// `--listen`.
+    pub listen: Option<SocketAddr>,
+    /// `--admin-listen`.
+    pub admin_listen: Option<SocketAddr>,
+    /// `--data`.
+    pub data_dir: Option<PathBuf>,
+    /// `--no-drain` says `false`.
+    pub drain_enabled: Option<bool>,
+}
+
+/// Merges the defaults, the TOML `file` if one is named, the `CLAIMRUSH_` variables among `env` (all of the
+/// process' variables may be handed in) and the flags, reads the files that `*_file` keys name, and checks
+/// everything.
+///
+/// # Errors
+/// [`ConfigError`] for the first thing that is wrong. Unknown keys and variables are wrong.
+pub fn load(
+    file: Option<&Path>,
+    env: impl IntoIterator<Item = (OsString, OsString)>,
+    flags: &Overrides,
+) -> Result<Config, ConfigError> {
+    let defaults = Figment::from(Serialized::defaults(Config::default()));
+    let mut merged = defaults.clone();
+    if let Some(path) = file {
+        merged = merged.merge(Serialized::defaults(read_toml(path)?));
+    }
+    for (key, value) in environment(&known_keys(&defaults), env)? {
+        merged = merged.merge(Serialized::global(&key, value));
+    }
+    for (key, value) in flag_values(flags) {
+        merged = merged.merge(Serialized::global(key, value));
+    }
+    let mut config: Config = merged.extract().map_err(|error| explain(&merged, error))?;
+    config.redis.url = resolve("redis.url", &config.redis.url, &config.redis.url_file)?;
+    config.ledger.url = resolve("ledger.url", &config.ledger.url, &config.ledger.url_file)?;
+    check(&config)?;
+    Ok(config)
+}
+
+impl Config {
+    /// The config as a TOML file that gives the same config again, without the secrets: passwords in URLs are
+    /// shown as `***`, and what came from a `*_file` stays there.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        let mut shown = self.clone();
+        for (url, file) in
+            [(&mut shown.redis.url, &self.redis.url_file), (&mut shown.ledger.url, &self.ledger.url_file)]
+        {
+            if !file.as_os_str().is_empty() {
+                *url = ServiceUrl::default();
+            }
+        }
+        // Plain tables of strings, numbers and paths that came from UTF-8: there is nothing to fail on.
+        toml::to_string(&shown).unwrap_or_default()
+    }
+}
+
+fn read_toml(path: &Path) -> Result<toml::Table, ConfigError> {
+    let text = read_text(path, CONFIG_FILE_BYTES_MAX)?;
+    toml::from_str(&text).map_err(|error| {
+        let message = error.message().lines().collect::<Vec<_>>().join(", ");
+        let problem = match error.span() {
+            Some(span) => {
+                let line = text.bytes().take(span.start).filter(|byte| *byte == b'\n').count() + 1;
+                format!("line {line}: {message}")
+            }
+            None => message,
+        };
+        ConfigError::File { file: path.display().to_string(), problem }
+    })
+}
+
+/// Reads a file whole, if it is text and not absurdly long.
+fn read_text(path: &Path, bytes_max: u64) -> Result<String, ConfigError> {
+    let refuse = |problem: String| ConfigError::File { file: path.display().to_string(), problem };
+    let size = std::fs::metadata(path).map_err(|error| refuse(io_cause(&error)))?.len();
+    if size > bytes_max {
+        return Err(refuse(format!("has {size} bytes, at most {bytes_max} are read")));
+    }
+    std::fs::read_to_string(path).map_err(|error| refuse(io_cause(&error)))
+}
+
+/// The cause in words, without the number that the system gives it.
+fn io_cause(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "no such file".to_owned(),
+        std::io::ErrorKind::PermissionDenied => "may not be read".to_owned(),
+        std::io::ErrorKind::InvalidData => "is not UTF-8 text".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+/// Every key with its default.
+fn known_keys(defaults: &Figment) -> BTreeMap<String, Value> {
+    let sections = defaults.extract::<Dict>().unwrap_or_default();
+    let mut keys = BTreeMap::new();
+    for (section, value) in sections {
+        for (key, default) in value.into_dict().unwrap_or_default() {
+            keys.insert(format!("{section}.{key}"), default);
+        }
+    }
+    keys
+}
+
+/// The variables that set keys, as (key, value). One that sets none is refused by its name.
+fn environment(
+    known: &BTreeMap<String, Value>,
+    env: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<Vec<(String, Value)>, ConfigError> {
+    let mut found = Vec::new();
+    for (name, text) in env {
+        let name = name.to_string_lossy().into_owned();
+        let Some(rest) = name.strip_prefix(ENV_PREFIX) else { continue };
+        let key = rest.replacen("__", ".", 1).to_lowercase();
+        let exact = format!("{ENV_PREFIX}{}", key.replacen('.', "__", 1).to_uppercase()) == name;
+        let Some(default) = known.get(&key).filter(|_| exact) else {
+            let problem =
+                "no such key: variables are named CLAIMRUSH_SECTION__KEY, as in CLAIMRUSH_SERVER__LISTEN";
+            return Err(ConfigError::Key { key: name, problem: problem.to_owned() });
+        };
+        let Ok(text) = text.into_string() else {
+            return Err(ConfigError::Key { key: name, problem: "is not UTF-8 text".to_owned() });
+        };
+        found.push((key, typed(&text, default)));
+    }
+    found.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(found)
+}
+
+/// Reads a variable's text as the type that its key has; what does not fit stays text and is refused as such.
+fn typed(text: &str, default: &Value) -> Value {
+    match default {
+        Value::Num(..) => text.trim().parse::<i64>().map_or_else(|_| Value::from(text), Value::from),
+        Value::Bool(..) => text.trim().parse::<bool>().map_or_else(|_| Value::from(text), Value::from),
+        Value::Array(..) => {
+            let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+            Value::from(items.map(Value::from).collect::<Vec<_>>())
+        }
+        _ => Value::from(text),
+    }
+}
+
+fn flag_values(flags: &Overrides) -> Vec<(&'static str, Value)> {
+    let mut values = Vec::new();
+    if let Some(listen) = flags.listen {
+        values.push(("server.listen", Value::from(listen.to_string())));
+    }
+    if let Some(listen) = flags.admin_listen {
+        values.push(("server.admin_listen", Value::from(listen.to_string())));
+    }
+    if let Some(dir) = &flags.data_dir {
+        values.push(("data.dir", Value::from(dir.to_string_lossy().into_owned())));
+    }
+    if let Some(enabled) = flags.drain_enabled {
+        values.push(("drain.enabled", Value::from(enabled)));
+    }
+    values
+}
+
+/// The URL that a key or its file gives; both at once is a contradiction.
+fn resolve(key: &str, url: &ServiceUrl, file: &Path) -> Result<ServiceUrl, ConfigError> {
+    if file.as_os_str().is_empty() {
+        return Ok(url.clone());
+    }
+    let file_key = format!("{key}_file");
+    if !url.is_empty() {
+        let problem = format!("must not be set together with {key}");
+        return Err(ConfigError::Value { key: file_key, value: quoted(file), problem });
+    }
+    let text = read_text(file, SECRET_FILE_BYTES_MAX).map_err(|error| match error {
+        ConfigError::File { problem, .. } => {
+            ConfigError::Value { key: file_key.clone(), value: quoted(file), problem }
+        }
+        other => other,
+    })?;
+    if text.trim().is_empty() {
+        let problem = "the file is empty".to_owned();
+        return Err(ConfigError::Value { key: file_key, value: quoted(file), problem });
+    }
+    Ok(ServiceUrl::new(text.trim()))
+}
+
+fn quoted(path: &Path) -> String {
+    format!("\"{}\"", path.display())
+}
+
+/// One line out of the merger's error: the key, its value, and what it should be.
+fn explain(merged: &Figment, error: figment::Error) -> ConfigError {
+    let path: Vec<&str> = error.path.iter().map(String::as_str).take(2).collect();
+    let key = path.join(".");
+    match error.kind {
+        Kind::UnknownField(field, known) => {
+            let (key, place) = match key.as_str() {
+                "" => (field, "the config".to_owned()),
+                section => (format!("{section}.{field}"), format!("[{section}]")),
+            };
+            let problem = format!("no such key; {place} has {}", known.join(", "));
+            ConfigError::Key { key, problem }
+        }
+        kind => {
+            let value = merged.find_value(&key).map_or_else(|_| "?".to_owned(), |value| shown(&value));
+            let problem = match (&kind, expectation(&key)) {
+                // The key's own type says more about its text than the table does.
+                (Kind::Message(message), _) if message.contains("must be") => message.clone(),
+                (_, Some(expected)) => expected,
+                (_, None) if path.len() == 1 => format!("must be a section, as in [{key}]"),
+                (kind, None) => kind.to_string(),
+            };
+            ConfigError::Value { key, value, problem }
+        }
+    }
+}
+
+/// A value as it would stand in TOML.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::String(_, text) => format!("{text:?}"),
+        Value::Char(_, c) => format!("{:?}", c.to_string()),
+        Value::Bool(_, yes) => yes.to_string(),
+        Value::Num(_, number) => number
+            .to_i128()
+            .map_or_else(|| number.to_f64().unwrap_or(f64::NAN).to_string(), |n| n.to_string()),
+        Value::Empty(_, Empty::None | Empty::Unit) => "nothing".to_owned(),
+        Value::Array(_, items) => format!("[{}]", items.iter().map(shown).collect::<Vec<_>>().join(", ")),
+        Value::Dict(..) => "{…}".to_owned(),
+    }
+}

@@ -1,0 +1,48 @@
+//! The configuration: typed, merged from its sources, and checked whole before anything binds.
+//!
+//! Owns the keys, their defaults and their refusals. Sources, the later over the earlier: the defaults, a TOML
+//! file, `CLAIMRUSH_SECTION__KEY` environment variables, flags. Opens no socket and starts nothing; it reads
+//! the config file and the files that `*_file` keys name.
+
+mod check;
+mod load;
+mod sections;
+mod service_url;
+
+pub use load::{Overrides, load};
+pub use sections::{
+    Ack, ClaimConfig, Config, DataConfig, DrainConfig, LedgerConfig, LimitsConfig, LogConfig, LogFormat,
+    LogLevel, RedisConfig, ServerConfig, TicketConfig,
+};
+pub use service_url::ServiceUrl;
+
+/// Why a configuration is refused: one line that names the key and what it should be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// A key has a value that it may not have.
+    #[error("{key} = {value}: {problem}")]
+    Value {
+        /// The key, as in `limits.person_burst`.
+        key: String,
+        /// The value found, as it would stand in TOML.
+        value: String,
+        /// What it should be.
+        problem: String,
+    },
+    /// There is no such key, or it does not stand where it was put.
+    #[error("{key}: {problem}")]
+    Key {
+        /// The key or the environment variable.
+        key: String,
+        /// What there is instead.
+        problem: String,
+    },
+    /// A file cannot be read or is not TOML.
+    #[error("{file}: {problem}")]
+    File {
+        /// The file, as it was named.
+        file: String,
+        /// What is wrong with it, with the line where there is one.
+        problem: String,
+    },
+}

@@ -1,0 +1,386 @@
+//! The keys, section by section, with their defaults.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use super::ServiceUrl;
+use crate::limits;
+
+/// Everything that a deployment may set.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// `[server]`: the listeners and their bounds.
+    pub server: ServerConfig,
+    /// `[data]`: the folder that holds everything local.
+    pub data: DataConfig,
+    /// `[redis]`: where claims are decided.
+    pub redis: RedisConfig,
+    /// `[ledger]`: where claims are kept.
+    pub ledger: LedgerConfig,
+    /// `[claim]`: batches, queues, and what an acknowledgement is worth.
+    pub claim: ClaimConfig,
+    /// `[limits]`: how often one person or address may ask.
+    pub limits: LimitsConfig,
+    /// `[drain]`: from the journal to the ledger.
+    pub drain: DrainConfig,
+    /// `[ticket]`: the keys that tickets are checked with.
+    pub ticket: TicketConfig,
+    /// `[log]`: what is logged, and how.
+    pub log: LogConfig,
+}
+
+/// The listeners and their bounds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServerConfig {
+    /// The public listener's address; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The admin listener's address; port 0 takes a free one.
+    pub admin_listen: SocketAddr,
+    /// Threads that serve claims, each with its own listener, batcher and lanes; 0 for one per core.
+    pub threads: usize,
+    /// Connections held by the public listener, over all threads.
+    pub max_connections: usize,
+    /// How long a client may take to send a request's headers.
+    pub header_timeout_ms: u64,
+    /// How long a kept-alive connection may stay without a request.
+    pub idle_timeout_ms: u64,
+    /// How long a client may take to send a request's body.
+    pub body_timeout_ms: u64,
+    /// How long a stopping service may take to finish what it has accepted.
+    pub shutdown_deadline_ms: u64,
+    /// Networks whose forwarded client addresses are believed.
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        Self {
+            listen: SocketAddr::new(loopback, 8080),
+            admin_listen: SocketAddr::new(loopback, 9090),
+            threads: 0,
+            max_connections: limits::CONNECTIONS_DEFAULT,
+            header_timeout_ms: 5_000,
+            idle_timeout_ms: 60_000,
+            body_timeout_ms: 5_000,
+            shutdown_deadline_ms: 10_000,
+            trusted_proxies: Vec::new(),
+        }
+    }
+}
+
+impl ServerConfig {
+    /// Threads that serve claims: as set, or one per core.
+    #[must_use]
+    pub fn thread_count(&self) -> usize {
+        match self.threads {
+            0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            set => set,
+        }
+    }
+
+    /// [`Self::header_timeout_ms`] as a duration.
+    #[must_use]
+    pub fn header_timeout(&self) -> Duration {
+        Duration::from_millis(self.header_timeout_ms)
+    }
+
+    /// [`Self::idle_timeout_ms`] as a duration.
+    #[must_use]
+    pub fn idle_timeout(&self) -> Duration {
+        Duration::from_millis(self.idle_timeout_ms)
+    }
+
+    /// [`Self::body_timeout_ms`] as a duration.
+    #[must_use]
+    pub fn body_timeout(&self) -> Duration {
+        Duration::from_millis(self.body_timeout_ms)
+    }
+
+    /// [`Self::shutdown_deadline_ms`] as a duration.
+    #[must_use]
+    pub fn shutdown_deadline(&self) -> Duration {
+        Duration::from_millis(self.shutdown_deadline_ms)
+    }
+}
+
+/// The folder that holds everything local.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataConfig {
+    /// The data folder; made if missing, readable by its owner alone.
+    pub dir: PathBuf,
+}
+
+impl Default for DataConfig {
+    fn default() -> Self {
+        Self { dir: PathBuf::from("./claimrush-data") }
+    }
+}
+
+/// Where claims are decided.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RedisConfig {
+    /// `redis://[user:password@]host:port` or `redis+unix:///path`; empty for a server of the service's own.
+    pub url: ServiceUrl,
+    /// A file that holds the URL, in place of `url`.
+    pub url_file: PathBuf,
+    /// The program that is started when `url` is empty.
+    pub server_bin: PathBuf,
+    /// How long Redis may take over one call before its reply counts as lost.
+    pub response_timeout_ms: u64,
+    /// Long-lived pipelined connections of the hot path, per thread.
+    pub lanes: usize,
+}
+
+impl Default for RedisConfig {
+    fn default() -> Self {
+        Self {
+            url: ServiceUrl::default(),
+            url_file: PathBuf::new(),
+            server_bin: PathBuf::from("redis-server"),
+            response_timeout_ms: millis(limits::REDIS_RESPONSE_DEFAULT),
+            lanes: 1,
+        }
+    }
+}
+
+impl RedisConfig {
+    /// Whether the service starts a Redis of its own.
+    #[must_use]
+    pub fn is_managed(&self) -> bool {
+        self.url.is_empty()
+    }
+
+    /// [`Self::response_timeout_ms`] as a duration.
+    #[must_use]
+    pub fn response_timeout(&self) -> Duration {
+        Duration::from_millis(self.response_timeout_ms)
+    }
+}
+
+/// Where claims are kept.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LedgerConfig {
+    /// `sqlite:PATH`; empty for `ledger.db` in the data folder.
+    pub url: ServiceUrl,
+    /// A file that holds the URL, in place of `url`.
+    pub url_file: PathBuf,
+}
+
+impl LedgerConfig {
+    /// The SQLite file: as the URL says, or `ledger.db` in `data_dir`.
+    #[must_use]
+    pub fn sqlite_path(&self, data_dir: &Path) -> PathBuf {
+        match self.url.expose().strip_prefix("sqlite:") {
+            Some(path) => PathBuf::from(path.strip_prefix("//").unwrap_or(path)),
+            None => data_dir.join("ledger.db"),
+        }
+    }
+}
+
+/// Batches, queues, and what an acknowledgement is worth.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClaimConfig {
+    /// What must have happened before a claim is acknowledged.
+    pub ack: Ack,
+    /// Claims in one script call.
+    pub batch_max: usize,
+    /// Batches in flight on one lane.
+    pub inflight_max: usize,
+    /// Claims waiting on one thread before the next is refused as `overloaded`.
+    pub queue_max: usize,
+    /// How long a claim may wait before it is refused unsent.
+    pub queue_wait_ms: u64,
+}
+
+impl Default for ClaimConfig {
+    fn default() -> Self {
+        Self {
+            ack: Ack::Fsync,
+            batch_max: limits::BATCH_CLAIMS_MAX,
+            inflight_max: limits::INFLIGHT_BATCHES_DEFAULT,
+            queue_max: limits::QUEUE_CLAIMS_DEFAULT,
+            queue_wait_ms: millis(limits::QUEUE_WAIT_DEFAULT),
+        }
+    }
+}
+
+impl ClaimConfig {
+    /// [`Self::queue_wait_ms`] as a duration.
+    #[must_use]
+    pub fn queue_wait(&self) -> Duration {
+        Duration::from_millis(self.queue_wait_ms)
+    }
+}
+
+/// What must have happened before a claim is acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", rename_all = "lowercase")]
+pub enum Ack {
+    /// It stands in Redis' memory; a crash of Redis may lose it.
+    Memory,
+    /// Redis has written it to disk and synced it.
+    Fsync,
+}
+
+impl TryFrom<String> for Ack {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        match text.as_str() {
+            "memory" => Ok(Self::Memory),
+            "fsync" => Ok(Self::Fsync),
+            "replica" => Err("is not available in this version: must be \"memory\" or \"fsync\""),
+            _ => Err("must be \"memory\" or \"fsync\""),
+        }
+    }
+}
+
+/// How often one person or address may ask.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LimitsConfig {
+    /// Requests per second that one person may keep up.
+    pub person_per_second: u32,
+    /// Requests that one person may make at once.
+    pub person_burst: u32,
+    /// Requests per second that one address (IPv6: one /64) may keep up.
+    pub address_per_second: u32,
+    /// Requests that one address may make at once.
+    pub address_burst: u32,
+    /// Whether loopback peers are free of the address limit: a balancer or a bench sits there.
+    pub exempt_loopback: bool,
+    /// Persons, and addresses, that the limiter remembers.
+    pub keys_max: usize,
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        Self {
+            person_per_second: 5,
+            person_burst: 20,
+            address_per_second: 500,
+            address_burst: 1_000,
+            exempt_loopback: true,
+            keys_max: 1_000_000,
+        }
+    }
+}
+
+/// From the journal to the ledger.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DrainConfig {
+    /// Whether `serve` drains; `claimrush drain` does it as a process of its own.
+    pub enabled: bool,
+    /// How long entries are gathered for one ledger transaction.
+    pub commit_interval_ms: u64,
+    /// Claims in one ledger transaction.
+    pub group_max: usize,
+}
+
+impl Default for DrainConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            commit_interval_ms: millis(limits::DRAIN_COMMIT_INTERVAL),
+            group_max: limits::DRAIN_GROUP_CLAIMS_MAX,
+        }
+    }
+}
+
+impl DrainConfig {
+    /// [`Self::commit_interval_ms`] as a duration.
+    #[must_use]
+    pub fn commit_interval(&self) -> Duration {
+        Duration::from_millis(self.commit_interval_ms)
+    }
+}
+
+/// The keys that tickets are checked with.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TicketConfig {
+    /// The key file; empty for `ticket.key` in the data folder.
+    pub key_file: PathBuf,
+    /// Seconds by which another machine's clock may differ when `exp` and `nbf` are checked.
+    pub leeway_s: u64,
+}
+
+impl TicketConfig {
+    /// The key file: as set, or `ticket.key` in `data_dir`.
+    #[must_use]
+    pub fn key_path(&self, data_dir: &Path) -> PathBuf {
+        if self.key_file.as_os_str().is_empty() { data_dir.join("ticket.key") } else { self.key_file.clone() }
+    }
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogConfig {
+    /// The least important level that is logged.
+    pub level: LogLevel,
+    /// How a log line looks.
+    pub format: LogFormat,
+}
+
+/// How important a log line is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// Nothing at all.
+    Off,
+    /// What needs somebody.
+    Error,
+    /// What may need somebody.
+    Warn,
+    /// What changed.
+    #[default]
+    Info,
+    /// What was decided, and why.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+impl LogLevel {
+    /// The word used in the config and by log filters.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// A default of `limits.rs` in the unit of its key.
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
