@@ -13,6 +13,16 @@ pub const PERSON_BYTES_MAX: usize = 128;
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 128;
 /// The longest ticket that is looked at, in bytes; a longer one is refused unread.
 pub const TICKET_BYTES_MAX: usize = 2_048;
+/// The most keys that tickets may be signed with at one time.
+pub const TICKET_KEYS_MAX: usize = 16;
+/// The shortest secret that tickets or voucher codes are signed with, in bytes: as long as the MAC itself.
+pub const SECRET_BYTES_MIN: usize = 32;
+/// The largest key file, in bytes.
+pub const KEY_FILE_BYTES_MAX: u64 = 64 * 1024;
+/// The longest that a minted ticket may be valid: ten years.
+pub const TICKET_VALID_MAX: Duration = Duration::from_secs(3_653 * 24 * 3_600);
+/// The most tickets minted at one call.
+pub const MINT_TICKETS_MAX: u32 = 10_000_000;
 
 /// The most campaigns, and the most drops over all campaigns, that one ledger may hold.
 pub const CAMPAIGNS_MAX: usize = 1_000;

@@ -1,0 +1,7 @@
+//! Who may knock, and how often: tickets, client addresses and rate limits.
+//!
+//! Owns what is checked before a claim may reach the gate, all of it from memory and without I/O. A refusal is
+//! a variant named by its cause; its `code()` is the stable word that clients and metrics see. Knows no status
+//! code, no Redis and no SQL, and never decides whether a drop is open or has stock.
+
+pub mod ticket;

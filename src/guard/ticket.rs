@@ -1,0 +1,19 @@
+//! Tickets: signed passes (JWT) that say who may claim in which drop.
+//!
+//! Owns the key file, the verification on the hot path and the minting. The algorithm is fixed by the
+//! configured key, never by the token, and nothing a token says is believed before its MAC was checked.
+//! Verification does no I/O and holds no lock; jsonwebtoken, at several microseconds a ticket, is left to the
+//! minting side.
+
+mod claims;
+mod flaw;
+mod key;
+mod key_file;
+mod mint;
+mod verify;
+
+pub use flaw::{TicketFlaw, TicketRefusal};
+pub use key::{Algorithm, KeyFlaw, Secret, TicketKey};
+pub use key_file::{KEY_FILE_NAME, KeyFile, KeyFileCause, KeyFileError};
+pub use mint::{MintError, MintRequest, Persons, TicketMint, run as mint_tickets};
+pub use verify::{Scratch, Ticket, TicketVerifier, bearer};

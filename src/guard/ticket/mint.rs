@@ -1,0 +1,224 @@
+//! Minting: new tickets for one person or for many, signed with the key file's signing key.
+
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use data_encoding::BASE64URL_NOPAD;
+use jsonwebtoken::{EncodingKey, Header};
+use serde::Serialize;
+
+use super::{Algorithm, KeyFile};
+use crate::clock::UnixMs;
+use crate::domain::ids::{DropId, IdError, PersonId, check_person};
+use crate::limits::{MINT_TICKETS_MAX, TICKET_VALID_MAX};
+
+/// Why tickets could not be minted.
+#[derive(Debug, thiserror::Error)]
+pub enum MintError {
+    /// The drop's id is none.
+    #[error("drop {text:?} {cause}")]
+    Drop {
+        /// What was given.
+        text: String,
+        /// Why it is refused.
+        cause: IdError,
+    },
+    /// The person's id is none.
+    #[error("user {text:?} {cause}")]
+    Person {
+        /// What was given.
+        text: String,
+        /// Why it is refused.
+        cause: IdError,
+    },
+    /// None or too many tickets were asked for.
+    #[error("count must be 1 to {MINT_TICKETS_MAX}, is {0}")]
+    Count(u32),
+    /// The tickets would end at once, or hardly ever.
+    #[error("tickets must be valid for 1 s to {} s, not {} s", TICKET_VALID_MAX.as_secs(), .0.as_secs_f64())]
+    ValidFor(Duration),
+    /// The tickets could not be written.
+    #[error("{}: cannot be written: {cause}", path.display())]
+    File {
+        /// Where to.
+        path: PathBuf,
+        /// Why not.
+        cause: io::Error,
+    },
+    /// The output stopped taking tickets.
+    #[error("the tickets cannot be written: {0}")]
+    Output(#[from] io::Error),
+    /// The library could not sign.
+    #[error("a ticket cannot be signed: {0}")]
+    Sign(#[from] jsonwebtoken::errors::Error),
+}
+
+/// Signs new tickets.
+#[derive(Debug)]
+pub struct TicketMint {
+    header: Header,
+    key: EncodingKey,
+}
+
+#[derive(Serialize)]
+struct NewClaims<'a> {
+    sub: &'a str,
+    drop: &'a str,
+    nbf: i64,
+    exp: i64,
+    jti: &'a str,
+}
+
+impl TicketMint {
+    /// A mint for the signing key of `keys`.
+    #[must_use]
+    pub fn new(keys: &KeyFile) -> Self {
+        let key = keys.signing();
+        let algorithm = match key.algorithm() {
+            Algorithm::Hs256 => jsonwebtoken::Algorithm::HS256,
+        };
+        let header = Header { kid: Some(key.kid().into()), ..Header::new(algorithm) };
+        Self { header, key: EncodingKey::from_secret(key.secret().bytes()) }
+    }
+
+    /// A ticket for `person` in `drop`, valid from `now_ms` for `valid_for`, both cut to whole seconds, and
+    /// with a random id. Whether the drop exists is not asked.
+    ///
+    /// # Errors
+    /// [`MintError::Sign`] when the library cannot sign.
+    pub fn mint(
+        &self,
+        person: &PersonId,
+        drop: &DropId,
+        now_ms: UnixMs,
+        valid_for: Duration,
+    ) -> Result<String, MintError> {
+        self.sign(person.as_str(), drop, now_ms, valid_for)
+    }
+
+    /// Writes `count` tickets, one a line, for the persons `<prefix>000000`, `<prefix>000001` and so on.
+    ///
+    /// # Errors
+    /// [`MintError::Count`] or [`MintError::Person`] before anything is written; later what stopped it.
+    pub fn mint_many(
+        &self,
+        prefix: &str,
+        count: u32,
+        drop: &DropId,
+        now_ms: UnixMs,
+        valid_for: Duration,
+        out: &mut impl Write,
+    ) -> Result<(), MintError> {
+        if count == 0 || count > MINT_TICKETS_MAX {
+            return Err(MintError::Count(count));
+        }
+        let numbered = |index: u32| format!("{prefix}{index:06}");
+        check(&numbered(count - 1))?;
+        for index in 0..count {
+            let ticket = self.sign(&numbered(index), drop, now_ms, valid_for)?;
+            out.write_all(ticket.as_bytes())?;
+            out.write_all(b"\n")?;
+        }
+        Ok(())
+    }
+
+    fn sign(
+        &self,
+        person: &str,
+        drop: &DropId,
+        now_ms: UnixMs,
+        valid_for: Duration,
+    ) -> Result<String, MintError> {
+        let nbf = now_ms.div_euclid(1_000);
+        let valid_s = i64::try_from(valid_for.as_secs()).unwrap_or(i64::MAX);
+        let jti = BASE64URL_NOPAD.encode(&rand::random::<[u8; 16]>());
+        let claims =
+            NewClaims { sub: person, drop: drop.as_str(), nbf, exp: nbf.saturating_add(valid_s), jti: &jti };
+        Ok(jsonwebtoken::encode(&self.header, &claims, &self.key)?)
+    }
+}
+
+fn check(person: &str) -> Result<(), MintError> {
+    check_person(person).map_err(|cause| MintError::Person { text: person.into(), cause })
+}
+
+/// For whom tickets are asked.
+#[derive(Debug, Clone, Copy)]
+pub enum Persons<'a> {
+    /// One person.
+    One(&'a str),
+    /// `<prefix>000000`, `<prefix>000001` and so on.
+    Numbered {
+        /// What every person's id begins with.
+        prefix: &'a str,
+        /// How many, 1 to [`MINT_TICKETS_MAX`].
+        count: u32,
+    },
+}
+
+/// What `claimrush ticket mint` was asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct MintRequest<'a> {
+    /// The drop's id.
+    pub drop: &'a str,
+    /// For whom.
+    pub persons: Persons<'a>,
+    /// How long the tickets are valid.
+    pub valid_for: Duration,
+    /// The file that they go to; without one they go to the standard output.
+    pub out: Option<&'a Path>,
+}
+
+/// Mints what `request` asks for, one ticket a line, to its file or else to `stdout`. The file gets mode 0600
+/// and appears whole or not at all, in place of an older one.
+///
+/// # Errors
+/// [`MintError`] names what was wrong with the request, or what could not be written.
+pub fn run(
+    keys: &KeyFile,
+    request: &MintRequest<'_>,
+    now_ms: UnixMs,
+    stdout: impl Write,
+) -> Result<(), MintError> {
+    let Some(path) = request.out else {
+        return write(keys, request, now_ms, stdout);
+    };
+    let failed = |cause| MintError::File { path: path.into(), cause };
+    let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+    // A temporary file has mode 0600 from the start.
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+    write(keys, request, now_ms, &mut file).map_err(|error| match error {
+        MintError::Output(cause) => failed(cause),
+        other => other,
+    })?;
+    file.as_file().sync_all().map_err(failed)?;
+    file.persist(path).map_err(|error| failed(error.error))?;
+    Ok(())
+}
+
+fn write(
+    keys: &KeyFile,
+    request: &MintRequest<'_>,
+    now_ms: UnixMs,
+    out: impl Write,
+) -> Result<(), MintError> {
+    let drop =
+        DropId::new(request.drop).map_err(|cause| MintError::Drop { text: request.drop.into(), cause })?;
+    if request.valid_for < Duration::from_secs(1) || request.valid_for > TICKET_VALID_MAX {
+        return Err(MintError::ValidFor(request.valid_for));
+    }
+    let mint = TicketMint::new(keys);
+    let mut out = BufWriter::with_capacity(64 * 1024, out);
+    match request.persons {
+        Persons::One(person) => {
+            check(person)?;
+            writeln!(out, "{}", mint.sign(person, &drop, now_ms, request.valid_for)?)?;
+        }
+        Persons::Numbered { prefix, count } => {
+            mint.mint_many(prefix, count, &drop, now_ms, request.valid_for, &mut out)?;
+        }
+    }
+    out.flush()?;
+    Ok(())
+}

@@ -1,0 +1,276 @@
+//! Verification on the hot path: prepared keys, a scratch buffer, borrowed claims, and no I/O.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use data_encoding::BASE64URL_NOPAD;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+use super::claims::{Claims, Header, Text, parse_object};
+use super::{Algorithm, KeyFile, TicketFlaw, TicketKey, TicketRefusal};
+use crate::clock::UnixMs;
+use crate::domain::ids::check_person;
+use crate::limits::TICKET_BYTES_MAX;
+
+const MAC_BYTES: usize = 32;
+
+/// Where tickets are decoded: one a connection or worker, used again for every ticket.
+#[derive(Clone)]
+pub struct Scratch {
+    bytes: [u8; TICKET_BYTES_MAX],
+}
+
+impl Scratch {
+    /// An empty buffer that takes any ticket which is not too long.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { bytes: [0; TICKET_BYTES_MAX] }
+    }
+
+    /// The bytes that `segment` stands for. Padding, blanks and stray trailing bits are refused, so that a
+    /// ticket has one spelling only.
+    fn decode(&mut self, segment: &str) -> Option<&[u8]> {
+        let len = BASE64URL_NOPAD.decode_len(segment.len()).ok()?;
+        let buffer = self.bytes.get_mut(..len)?;
+        BASE64URL_NOPAD.decode_mut(segment.as_bytes(), buffer).ok()?;
+        Some(buffer)
+    }
+}
+
+impl Default for Scratch {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Scratch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Scratch")
+    }
+}
+
+/// What an accepted ticket says. Its `Debug` names nobody.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Ticket<'a> {
+    /// `sub`: who may claim, fit for [`crate::domain::ids::PersonId`].
+    pub person: Cow<'a, str>,
+    /// `exp`: when the ticket ends, leeway not included.
+    pub expires_at_ms: UnixMs,
+    /// `jti`: the ticket's own id.
+    pub ticket_id: Option<Cow<'a, str>>,
+    /// `dev`: a hash of the person's device.
+    pub device: Option<Cow<'a, str>>,
+    /// `region`: where the person is at home.
+    pub region: Option<Cow<'a, str>>,
+}
+
+impl fmt::Debug for Ticket<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ticket").field("expires_at_ms", &self.expires_at_ms).finish_non_exhaustive()
+    }
+}
+
+/// Checks tickets. Reads nothing but what it was made with, so that threads may share one.
+pub struct TicketVerifier {
+    keys: Box<[PreparedKey]>,
+    leeway_ms: i64,
+}
+
+struct PreparedKey {
+    kid: Box<str>,
+    algorithm: Algorithm,
+    /// HMAC with both key blocks already hashed: a clone saves two of a ticket's compressions.
+    mac: Hmac<Sha256>,
+    /// The header segments that JWT libraries write for this key; a ticket with one of them needs no parsing.
+    usual_headers: Box<[Box<str>]>,
+}
+
+impl fmt::Debug for TicketVerifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TicketVerifier")
+            .field("kids", &self.keys.iter().map(|key| &key.kid).collect::<Vec<_>>())
+            .field("leeway_ms", &self.leeway_ms)
+            .finish()
+    }
+}
+
+impl PreparedKey {
+    fn new(key: &TicketKey) -> Self {
+        #[expect(clippy::expect_used, reason = "HMAC takes keys of every length")]
+        let mac = Hmac::new_from_slice(key.secret().bytes()).expect("HMAC takes keys of every length");
+        let usual_headers = usual_headers(key.kid(), key.algorithm());
+        Self { kid: key.kid().into(), algorithm: key.algorithm(), mac, usual_headers }
+    }
+
+    /// Whether `signature` is the MAC of `signed`, compared in constant time.
+    fn signed(&self, signed: &str, signature: &str) -> bool {
+        let mut mac = [0_u8; MAC_BYTES];
+        if BASE64URL_NOPAD.decode_len(signature.len()) != Ok(MAC_BYTES)
+            || BASE64URL_NOPAD.decode_mut(signature.as_bytes(), &mut mac).is_err()
+        {
+            return false;
+        }
+        self.mac.clone().chain_update(signed).verify_slice(&mac).is_ok()
+    }
+}
+
+/// The compact headers with `alg`, `kid` and, mostly, `typ`, in every order.
+fn usual_headers(kid: &str, algorithm: Algorithm) -> Box<[Box<str>]> {
+    let alg = format!(r#""alg":"{algorithm}""#);
+    let kid = format!(r#""kid":"{kid}""#);
+    let typ = r#""typ":"JWT""#;
+    let (alg, kid) = (alg.as_str(), kid.as_str());
+    let orders: [&[&str]; 8] = [
+        &[typ, alg, kid],
+        &[alg, typ, kid],
+        &[alg, kid, typ],
+        &[kid, alg, typ],
+        &[kid, typ, alg],
+        &[typ, kid, alg],
+        &[alg, kid],
+        &[kid, alg],
+    ];
+    orders
+        .iter()
+        .map(|members| BASE64URL_NOPAD.encode(format!("{{{}}}", members.join(",")).as_bytes()).into())
+        .collect()
+}
+
+impl TicketVerifier {
+    /// Prepares every key of `keys`. `leeway_ms` forgives that much between the minter's clock and this one,
+    /// at both ends of a ticket's life; a negative one counts as none.
+    #[must_use]
+    pub fn new(keys: &KeyFile, leeway_ms: i64) -> Self {
+        Self { keys: keys.keys().iter().map(PreparedKey::new).collect(), leeway_ms: leeway_ms.max(0) }
+    }
+
+    /// Checks `token` for a claim in `drop` at `now_ms`.
+    ///
+    /// # Errors
+    /// [`TicketRefusal`] names the first thing that is wrong. Claims are looked at only when the MAC is right,
+    /// so a forged ticket is `ticket_invalid` whatever it says.
+    pub fn verify<'a>(
+        &self,
+        token: &str,
+        drop: &str,
+        now_ms: UnixMs,
+        scratch: &'a mut Scratch,
+    ) -> Result<Ticket<'a>, TicketRefusal> {
+        if token.len() > TICKET_BYTES_MAX {
+            return Err(TicketFlaw::TooLong.into());
+        }
+        let (signed, signature) = token.rsplit_once('.').ok_or(TicketFlaw::Segments)?;
+        let (header, payload) = signed.split_once('.').ok_or(TicketFlaw::Segments)?;
+        if payload.contains('.') {
+            return Err(TicketFlaw::Segments.into());
+        }
+        let key = self.key_of(header, scratch)?;
+        if !key.signed(signed, signature) {
+            return Err(TicketFlaw::Signature.into());
+        }
+        let claims = scratch.decode(payload).and_then(parse_object).ok_or(TicketFlaw::Payload)?;
+        self.check_claims(claims, drop, now_ms)
+    }
+
+    /// The key that a header segment names, if the header asks for nothing that the key is not for.
+    fn key_of(&self, segment: &str, scratch: &mut Scratch) -> Result<&PreparedKey, TicketFlaw> {
+        let usual = |key: &&PreparedKey| key.usual_headers.iter().any(|header| **header == *segment);
+        if let Some(key) = self.keys.iter().find(usual) {
+            return Ok(key);
+        }
+        let header: Header<'_> = scratch.decode(segment).and_then(parse_object).ok_or(TicketFlaw::Header)?;
+        if header.crit.0 {
+            return Err(TicketFlaw::Critical);
+        }
+        if header.typ.is_some_and(|Text(typ)| !typ.eq_ignore_ascii_case("JWT")) {
+            return Err(TicketFlaw::Type);
+        }
+        let Text(kid) = header.kid.ok_or(TicketFlaw::KeyMissing)?;
+        let key = self.keys.iter().find(|key| *key.kid == *kid).ok_or(TicketFlaw::KeyUnknown)?;
+        if header.alg.is_none_or(|Text(alg)| alg != key.algorithm.name()) {
+            return Err(TicketFlaw::Algorithm);
+        }
+        Ok(key)
+    }
+
+    fn check_claims<'a>(
+        &self,
+        claims: Claims<'a>,
+        drop: &str,
+        now_ms: UnixMs,
+    ) -> Result<Ticket<'a>, TicketRefusal> {
+        let Text(person) = claims.sub.ok_or(TicketFlaw::ClaimMissing("sub"))?;
+        let Text(ticket_drop) = claims.drop.ok_or(TicketFlaw::ClaimMissing("drop"))?;
+        let expires_at_ms = claims.exp.ok_or(TicketFlaw::ClaimMissing("exp"))?.0;
+        check_person(&person).map_err(TicketFlaw::Person)?;
+        if ticket_drop != drop {
+            return Err(TicketFlaw::Drop.into());
+        }
+        if claims.nbf.is_some_and(|nbf| now_ms.saturating_add(self.leeway_ms) < nbf.0) {
+            return Err(TicketFlaw::NotYet.into());
+        }
+        if now_ms >= expires_at_ms.saturating_add(self.leeway_ms) {
+            return Err(TicketRefusal::Expired);
+        }
+        let text = |Text(text)| text;
+        Ok(Ticket {
+            person,
+            expires_at_ms,
+            ticket_id: claims.jti.map(text),
+            device: claims.dev.map(text),
+            region: claims.region.map(text),
+        })
+    }
+}
+
+/// The ticket in the value of an `Authorization` header.
+///
+/// # Errors
+/// [`TicketRefusal::Missing`] without a header or with an empty ticket, [`TicketFlaw::Scheme`] for anything
+/// that is not `Bearer` (in any case) and one ticket.
+pub fn bearer(authorization: Option<&[u8]>) -> Result<&str, TicketRefusal> {
+    let value = authorization.ok_or(TicketRefusal::Missing)?.trim_ascii();
+    if value.is_empty() {
+        return Err(TicketRefusal::Missing);
+    }
+    let value = std::str::from_utf8(value).map_err(|_| TicketFlaw::Scheme)?;
+    let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
+    if !scheme.eq_ignore_ascii_case("Bearer") {
+        return Err(TicketFlaw::Scheme.into());
+    }
+    match token.trim_ascii_start() {
+        "" => Err(TicketRefusal::Missing),
+        token if token.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(token),
+        _ => Err(TicketFlaw::Scheme.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bearer_ticket_is_found() {
+        assert_eq!(bearer(Some(b"Bearer a.b.c")), Ok("a.b.c"));
+        assert_eq!(bearer(Some(b"bearer   a.b.c ")), Ok("a.b.c"));
+        for missing in [None, Some(&b""[..]), Some(b"Bearer"), Some(b"Bearer ")] {
+            assert_eq!(bearer(missing), Err(TicketRefusal::Missing), "{missing:?}");
+        }
+        for flawed in [&b"Basic dTpw"[..], b"a.b.c", b"Bearer a.b.c d", b"Bearer \xff", b"Bearer\ta.b.c"] {
+            assert_eq!(bearer(Some(flawed)), Err(TicketFlaw::Scheme.into()), "{flawed:?}");
+        }
+    }
+
+    #[test]
+    fn debug_output_names_nobody() {
+        let ticket = Ticket {
+            person: "310101199003070000".into(),
+            expires_at_ms: 5,
+            ticket_id: None,
+            device: None,
+            region: None,
+        };
+        assert_eq!(format!("{ticket:?}"), "Ticket { expires_at_ms: 5, .. }");
+    }
+}
