@@ -1,0 +1,62 @@
+# Everything that is done often. `make` alone prints this list.
+
+CARGO ?= cargo
+BENCH_OUT ?= bench-out
+DEMO_OUT ?= demo-out
+# Rounds of each kill test: few in `make test`, many in `make soak`.
+ROUNDS ?= 20
+SOAK_ROUNDS ?= 200
+
+SERVICE := target/release/claimrush
+LOADTEST := target/release/claimrush-loadtest
+SHELL_FILES := $(wildcard deploy/*.sh) .ci/run
+
+.PHONY: help demo test bench lint soak scale fmt release
+
+help: ## print this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
+	  while IFS='|' read -r target about; do printf '%-14s %s\n' "$$target" "$$about"; done
+
+demo: ## 100,000 people at 40,000 vouchers, a kill in the middle, and the audit (KEEP=1 leaves it running)
+	@deploy/setup.sh run
+	@$(MAKE) --no-print-directory release
+	@KEEP=$(KEEP) DEMO_OUT=$(DEMO_OUT) deploy/demo.sh
+
+# nextest runs no doc tests, hence the line before it; it comes last, so that its summary is the last line.
+test: ## all tests, against real servers that they start themselves (ROUNDS=20)
+	@deploy/setup.sh test
+	$(CARGO) build --workspace --bins
+	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
+	  set -x; \
+	  $(CARGO) test --workspace --doc && CLAIMRUSH_TEST_ROUNDS=$(ROUNDS) $(CARGO) nextest run --workspace; \
+	else \
+	  set -x; \
+	  CLAIMRUSH_TEST_ROUNDS=$(ROUNDS) $(CARGO) test --workspace; \
+	fi
+
+bench: ## the table of docs/BENCHMARKS.md, all rows in one run, into bench-out/
+	@deploy/setup.sh bench
+	@$(MAKE) --no-print-directory release
+	$(LOADTEST) bench --service-bin $(SERVICE) --out $(BENCH_OUT)
+
+lint: ## format, clippy, and cargo-deny and shellcheck where installed
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	@if $(CARGO) deny --version >/dev/null 2>&1; then set -x; $(CARGO) deny check; \
+	  else echo 'lint: cargo-deny is not installed, dependencies are not checked'; fi
+	@if command -v shellcheck >/dev/null 2>&1; then set -x; shellcheck $(SHELL_FILES); \
+	  else echo 'lint: shellcheck is not installed, shell scripts are not checked'; fi
+
+soak: ## the kill tests, SOAK_ROUNDS=200 times each
+	@$(MAKE) --no-print-directory test ROUNDS=$(SOAK_ROUNDS)
+
+scale: ## cost and Redis memory per claim from 10^4 to 10^7 holders in one drop (needs 4 GB)
+	@deploy/setup.sh run
+	@$(MAKE) --no-print-directory release
+	$(LOADTEST) scale --service-bin $(SERVICE) --holders 10000000 --out $(BENCH_OUT)
+
+fmt: ## format the code
+	$(CARGO) fmt --all
+
+release:
+	$(CARGO) build --release --workspace --bins
