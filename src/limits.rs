@@ -37,6 +37,13 @@ pub const LIMIT_PER_PERSON_MAX: u32 = 100;
 /// The largest campaign file, in bytes.
 pub const CAMPAIGN_FILE_BYTES_MAX: usize = 256 * 1024;
 
+/// The longest name in a campaign file (campaign, sponsor, drop, category, region), in bytes.
+pub const NAME_BYTES_MAX: usize = 200;
+/// The most merchant categories, and the most regions, that one voucher may name.
+pub const MERCHANT_RULES_MAX: usize = 256;
+/// The longest time that a voucher may be valid: ten years.
+pub const VALID_MS_MAX: i64 = 3_650 * 24 * 60 * 60 * 1_000;
+
 /// The most claims in one script call. Lua's `unpack` takes fewer than 8,000 values on its C stack.
 pub const BATCH_CLAIMS_MAX: usize = 1_000;
 /// The most drops in one script call.

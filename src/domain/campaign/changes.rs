@@ -1,0 +1,184 @@
+//! What a campaign file changes of the campaign that is stored, and what it may not.
+//!
+//! Pure: two campaigns in, the difference or a refusal out. A change that would shrink a drop below what is
+//! claimed is also decided in Redis, where claims happen; here it is refused by what the ledger already knows.
+
+use super::{Campaign, DropSpec, VoucherTerms};
+use crate::domain::ids::{CampaignId, DropId};
+use crate::domain::money::Fen;
+
+/// What applying a campaign changed.
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
+pub struct Changes {
+    /// Drops that are new.
+    pub created: Vec<DropId>,
+    /// Drops with another stock.
+    pub restocked: Vec<StockChange>,
+    /// Drops of which anything but the stock is different.
+    pub changed: Vec<DropId>,
+    /// The budget before; zero for a new campaign.
+    pub budget_from: Fen,
+    /// The budget after.
+    pub budget_to: Fen,
+    /// Whether a name, the sponsor, the time zone or the order of the drops is different, or all is new.
+    pub described: bool,
+}
+
+/// One drop's stock, before and after.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct StockChange {
+    /// The drop.
+    pub drop: DropId,
+    /// Units before.
+    pub from: u64,
+    /// Units after.
+    pub to: u64,
+}
+
+impl Changes {
+    /// Whether the campaign is stored word for word as it was given.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let Self { created, restocked, changed, budget_from, budget_to, described } = self;
+        created.is_empty()
+            && restocked.is_empty()
+            && changed.is_empty()
+            && budget_from == budget_to
+            && !described
+    }
+}
+
+/// Why a campaign cannot be applied to what is stored.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Two campaigns were compared that are not the same one.
+    #[error("campaign {new:?} cannot replace campaign {old:?}", old = .old.as_str(), new = .new.as_str())]
+    OtherCampaign {
+        /// The stored one.
+        old: CampaignId,
+        /// The given one.
+        new: CampaignId,
+    },
+    /// A drop is no longer in the file.
+    #[error("drop {:?} cannot be removed", .0.as_str())]
+    DropRemoved(DropId),
+    /// The budget is in another currency.
+    #[error("the currency cannot change from {from} to {to}")]
+    CurrencyChanged {
+        /// Before.
+        from: String,
+        /// After.
+        to: String,
+    },
+    /// Face or threshold differ, or the voucher came or went: claims of the drop are worth what they were.
+    #[error("drop {:?}: a voucher's face and threshold cannot change", .0.as_str())]
+    VoucherChanged(DropId),
+    /// The voucher would be valid for a shorter time than was promised.
+    #[error("drop {:?}: valid_for cannot become shorter", .0.as_str())]
+    ValidityShortened(DropId),
+    /// Somebody may already hold as many as the old limit allowed.
+    #[error("drop {drop:?}: limit_per_person cannot fall from {from} to {to}", drop = .drop.as_str())]
+    LimitLowered {
+        /// The drop.
+        drop: DropId,
+        /// Before.
+        from: u32,
+        /// After.
+        to: u32,
+    },
+    /// More units are claimed than the new stock has.
+    #[error("drop {drop:?}: stock {stock} is below the {claimed} already claimed", drop = .drop.as_str())]
+    StockBelowClaimed {
+        /// The drop.
+        drop: DropId,
+        /// The stock asked for.
+        stock: u64,
+        /// Claims not returned.
+        claimed: u64,
+    },
+    /// Another campaign has a drop of that id.
+    #[error("drop {drop:?} already belongs to campaign {campaign:?}", drop = .drop.as_str(), campaign = .campaign.as_str())]
+    DropElsewhere {
+        /// The drop.
+        drop: DropId,
+        /// Whose it is.
+        campaign: CampaignId,
+    },
+    /// The ledger is full of campaigns.
+    #[error("there are already {0} campaigns, the most that one ledger holds")]
+    TooManyCampaigns(usize),
+    /// The ledger is full of drops.
+    #[error("there would be more than {0} drops, the most that one ledger holds")]
+    TooManyDrops(usize),
+}
+
+/// What `new` changes of `old`, where `claimed` gives the claims of a drop that were not returned.
+///
+/// # Errors
+/// [`Refusal`] names the first change that is not allowed.
+pub fn changes(
+    old: Option<&Campaign>,
+    new: &Campaign,
+    claimed: impl Fn(&DropId) -> u64,
+) -> Result<Changes, Refusal> {
+    let Some(old) = old else {
+        let created = new.drops.iter().map(|drop| drop.id.clone()).collect();
+        return Ok(Changes { created, budget_to: new.budget, described: true, ..Changes::default() });
+    };
+    check_whole(old, new)?;
+    let mut changes = Changes { budget_from: old.budget, budget_to: new.budget, ..Changes::default() };
+    for drop in &new.drops {
+        let Some(before) = old.drop_spec(&drop.id) else {
+            changes.created.push(drop.id.clone());
+            continue;
+        };
+        check_drop(before, drop, claimed(&drop.id))?;
+        if before.stock != drop.stock {
+            changes.restocked.push(StockChange { drop: drop.id.clone(), from: before.stock, to: drop.stock });
+        }
+        if (DropSpec { stock: drop.stock, ..before.clone() }) != *drop {
+            changes.changed.push(drop.id.clone());
+        }
+    }
+    changes.described = described(old, new);
+    Ok(changes)
+}
+
+/// Whether anything differs that is neither money nor inside one drop.
+fn described(old: &Campaign, new: &Campaign) -> bool {
+    let order = |campaign: &Campaign| campaign.drops.iter().map(|drop| drop.id.clone()).collect::<Vec<_>>();
+    let mut kept = order(new);
+    kept.retain(|id| old.drop_spec(id).is_some());
+    (&old.name, &old.sponsor, &old.time_zone) != (&new.name, &new.sponsor, &new.time_zone)
+        || order(old) != kept
+}
+
+fn check_whole(old: &Campaign, new: &Campaign) -> Result<(), Refusal> {
+    if old.id != new.id {
+        return Err(Refusal::OtherCampaign { old: old.id.clone(), new: new.id.clone() });
+    }
+    if old.currency != new.currency {
+        return Err(Refusal::CurrencyChanged { from: old.currency.clone(), to: new.currency.clone() });
+    }
+    match old.drops.iter().find(|drop| new.drop_spec(&drop.id).is_none()) {
+        Some(removed) => Err(Refusal::DropRemoved(removed.id.clone())),
+        None => Ok(()),
+    }
+}
+
+fn check_drop(before: &DropSpec, after: &DropSpec, claimed: u64) -> Result<(), Refusal> {
+    let money = |terms: &VoucherTerms| (terms.face, terms.threshold);
+    let valid_ms = |drop: &DropSpec| drop.voucher.as_ref().map_or(0, |terms| terms.valid_ms);
+    let drop = after.id.clone();
+    if before.voucher.as_ref().map(money) != after.voucher.as_ref().map(money) {
+        Err(Refusal::VoucherChanged(drop))
+    } else if valid_ms(after) < valid_ms(before) {
+        Err(Refusal::ValidityShortened(drop))
+    } else if after.limit_per_person < before.limit_per_person {
+        Err(Refusal::LimitLowered { drop, from: before.limit_per_person, to: after.limit_per_person })
+    } else if after.stock < claimed {
+        Err(Refusal::StockBelowClaimed { drop, stock: after.stock, claimed })
+    } else {
+        Ok(())
+    }
+}

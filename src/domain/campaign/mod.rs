@@ -1,0 +1,150 @@
+//! Campaigns and drops: what a campaign file says, whether it holds together, and what it changes.
+//!
+//! Owns the file format's rules. Pure: the file's text comes in, a checked [`Campaign`] or a refusal that names
+//! the line goes out. [`file`] reads the text, [`changes()`] compares two campaigns.
+
+mod changes;
+pub mod file;
+mod table;
+mod value;
+
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize};
+use sha2::{Digest, Sha256};
+
+pub use changes::{Changes, Refusal, StockChange, changes};
+pub use file::FileError;
+
+use super::ids::{CampaignId, DropId};
+use super::money::Fen;
+use crate::clock::UnixMs;
+
+/// One funded programme.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Campaign {
+    /// Its id.
+    #[serde(deserialize_with = "checked")]
+    pub id: CampaignId,
+    /// What people call it.
+    pub name: String,
+    /// Who pays.
+    pub sponsor: Option<String>,
+    /// All the money there is.
+    pub budget: Fen,
+    /// ISO 4217, as in `CNY`.
+    pub currency: String,
+    /// IANA name, as in `Asia/Shanghai`.
+    pub time_zone: String,
+    /// Its timed releases, in the order of the file. At least one.
+    pub drops: Vec<DropSpec>,
+}
+
+/// Reads a checked id out of its stored text.
+fn checked<'de, D: Deserializer<'de>, T: FromStr<Err: std::fmt::Display>>(from: D) -> Result<T, D::Error> {
+    let text = std::borrow::Cow::<'de, str>::deserialize(from)?;
+    text.parse().map_err(serde::de::Error::custom)
+}
+
+impl Campaign {
+    /// Reads a campaign file.
+    ///
+    /// # Errors
+    /// [`FileError`] names the first offending line and the key.
+    pub fn parse(text: &str) -> Result<Self, FileError> {
+        file::parse(text)
+    }
+
+    /// The canonical form in which a campaign is stored and digested: JSON in a fixed order of keys, without
+    /// blanks, instants in milliseconds, money in fen.
+    ///
+    /// # Errors
+    /// None in practice: every field has a JSON form.
+    pub fn to_canonical(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string(self)
+    }
+
+    /// Reads what [`Campaign::to_canonical`] wrote.
+    ///
+    /// # Errors
+    /// When the text is anything else.
+    pub fn from_canonical(text: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(text)
+    }
+
+    /// SHA-256 of the canonical form, lower-case hex. Two campaigns with one digest are equal.
+    ///
+    /// # Errors
+    /// As [`Campaign::to_canonical`].
+    pub fn digest(&self) -> Result<String, serde_json::Error> {
+        self.to_canonical().map(|text| data_encoding::HEXLOWER.encode(&Sha256::digest(text)))
+    }
+
+    /// One of its drops.
+    #[must_use]
+    pub fn drop_spec(&self, id: &DropId) -> Option<&DropSpec> {
+        self.drops.iter().find(|drop| drop.id == *id)
+    }
+
+    /// The same campaign with all drops moved so that the earliest opens at `opens_at_ms` and every distance
+    /// between them stays: for rehearsals, which do not wait for the day in the file.
+    #[must_use]
+    pub fn shift_to(&self, opens_at_ms: UnixMs) -> Self {
+        let mut shifted = self.clone();
+        let earliest = self.drops.iter().map(|drop| drop.opens_at_ms).min().unwrap_or(opens_at_ms);
+        let by_ms = opens_at_ms.saturating_sub(earliest);
+        for drop in &mut shifted.drops {
+            drop.opens_at_ms = drop.opens_at_ms.saturating_add(by_ms);
+            drop.closes_at_ms = drop.closes_at_ms.saturating_add(by_ms);
+        }
+        shifted
+    }
+}
+
+/// One timed release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DropSpec {
+    /// Its id, unique over all campaigns.
+    #[serde(deserialize_with = "checked")]
+    pub id: DropId,
+    /// What people call it.
+    pub name: Option<String>,
+    /// The release instant.
+    pub opens_at_ms: UnixMs,
+    /// After it nobody claims. Later than `opens_at_ms`.
+    pub closes_at_ms: UnixMs,
+    /// Units in all, 1 to [`crate::limits::STOCK_MAX`].
+    pub stock: u64,
+    /// Claims per person, 1 to [`crate::limits::LIMIT_PER_PERSON_MAX`].
+    pub limit_per_person: u32,
+    /// What a claim gives; `None` for a drop of something that is not money.
+    pub voucher: Option<VoucherTerms>,
+}
+
+/// What a voucher is worth, where, and how long.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VoucherTerms {
+    /// The discount.
+    pub face: Fen,
+    /// The order amount from which it may be used; not below `face`.
+    pub threshold: Fen,
+    /// How long after the claim it may be used, in milliseconds.
+    pub valid_ms: i64,
+    /// Merchant categories that take it; empty for all.
+    pub categories: Vec<String>,
+    /// Merchant regions that take it; empty for all.
+    pub regions: Vec<String>,
+}
+
+/// Where a campaign stands in its life. Draft, approved and ended follow with maker-checker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CampaignState {
+    /// Its drops open and close by their windows.
+    Running,
+    /// No claim is granted.
+    Paused,
+}
