@@ -1,0 +1,72 @@
+#!lua
+-- configure: creates and changes drops of one shard, all of them or none.
+--
+-- Only this script makes a drop, and only when it is told to create: an empty Redis never opens a sale.
+-- Safe to run twice: the stock left is computed from the total, not added to.
+--
+-- KEYS[d]      drop hash of the d-th drop
+-- for each drop d, with i = 7 * (d - 1):
+-- ARGV[i+1]    "create" (makes the drop when it is not there) or "update" (refuses when it is not there)
+-- ARGV[i+2]    total: units of this shard in this epoch, claimed ones included; 0 to 2^32-1
+-- ARGV[i+3]    opens_at, Unix milliseconds
+-- ARGV[i+4]    closes_at, Unix milliseconds, above opens_at
+-- ARGV[i+5]    limit per person, at least 1
+-- ARGV[i+6]    epoch of a drop that is made, 1 to 65535; a drop that is there keeps its own
+-- ARGV[i+7]    state of a drop that is made: running, paused or frozen; a drop that is there keeps its own
+--
+-- Reply: for each drop { epoch, state, opens_at, closes_at, limit, stock, seq, returned }, as it now stands
+-- Reply when refused: { code, d }; no drop was changed
+--   UNKNOWN_DROP         -7   "update" of a drop that is not there
+--   SHRINK_BELOW_CLAIMED -8   total is less than what is claimed and not returned
+-- An error that begins with MALFORMED: the call is not as above; no drop was changed.
+
+local UNKNOWN_DROP, SHRINK_BELOW_CLAIMED = -7, -8
+
+local MODES = { create = true, update = true }
+local STATES = { running = true, paused = true, frozen = true }
+
+local function integer(text, min, max)
+  local number = tonumber(text)
+  return number and number >= min and number <= max and math.floor(number) == number and number
+end
+
+local reply = {}
+local writes = {}
+local seen = {}
+
+if #KEYS == 0 or #ARGV ~= 7 * #KEYS then
+  return redis.error_reply('MALFORMED seven arguments for each of at least one drop')
+end
+for d = 1, #KEYS do
+  local key, i = KEYS[d], 7 * (d - 1)
+  local mode, made_state = ARGV[i + 1], ARGV[i + 7]
+  local total = integer(ARGV[i + 2], 0, 2 ^ 32 - 1)
+  local opens_at = integer(ARGV[i + 3], 0, 2 ^ 48 - 1)
+  local closes_at = integer(ARGV[i + 4], 0, 2 ^ 48 - 1)
+  local limit = integer(ARGV[i + 5], 1, 2 ^ 32 - 1)
+  local made_epoch = integer(ARGV[i + 6], 1, 2 ^ 16 - 1)
+  if not (MODES[mode] and total and opens_at and closes_at and limit and made_epoch and STATES[made_state]) then
+    return redis.error_reply('MALFORMED value for drop ' .. d)
+  end
+  if closes_at <= opens_at then return redis.error_reply('MALFORMED window of drop ' .. d) end
+  if seen[key] then return redis.error_reply('MALFORMED drop ' .. d .. ' stands twice') end
+  seen[key] = true
+
+  local f = redis.call('HMGET', key, 'epoch', 'state', 'seq', 'returned')
+  if not f[1] and mode == 'update' then return { UNKNOWN_DROP, d } end
+  local epoch, state = tonumber(f[1] or made_epoch), f[2] or made_state
+  local seq, returned = tonumber(f[3] or 0), tonumber(f[4] or 0)
+  local stock = total - seq + returned
+  if stock < 0 then return { SHRINK_BELOW_CLAIMED, d } end
+
+  reply[d] = { epoch, state, opens_at, closes_at, limit, stock, seq, returned }
+  writes[d] = {
+    key, 'epoch', epoch, 'state', state, 'opens_at', opens_at, 'closes_at', closes_at, 'limit', limit,
+    'stock', stock, 'seq', seq, 'returned', returned,
+  }
+end
+
+for d = 1, #writes do
+  redis.call('HSET', unpack(writes[d]))
+end
+return reply

@@ -1,0 +1,31 @@
+#!lua
+-- state: runs, pauses or freezes drops of one shard, all of them or none. Safe to run twice.
+--
+-- KEYS[d]      drop hash of the d-th drop
+-- ARGV[1]      running, paused or frozen
+--
+-- Reply: for each drop { epoch, state, opens_at, closes_at, limit, stock, seq, returned }, as it now stands
+-- Reply when refused: { code, d }; no drop was changed
+--   UNKNOWN_DROP -7   there is no such drop
+-- An error that begins with MALFORMED: the call is not as above; no drop was changed.
+
+local UNKNOWN_DROP = -7
+
+local STATES = { running = true, paused = true, frozen = true }
+
+local state = ARGV[1]
+if #KEYS == 0 or #ARGV ~= 1 or not STATES[state] then
+  return redis.error_reply('MALFORMED one state for at least one drop')
+end
+
+local reply = {}
+for d = 1, #KEYS do
+  local f = redis.call('HMGET', KEYS[d], 'epoch', 'opens_at', 'closes_at', 'limit', 'stock', 'seq', 'returned')
+  if not f[1] then return { UNKNOWN_DROP, d } end
+  reply[d] = { f[1], state, f[2], f[3], f[4], f[5], f[6], f[7] }
+end
+
+for d = 1, #KEYS do
+  redis.call('HSET', KEYS[d], 'state', state)
+end
+return reply

@@ -1,0 +1,204 @@
+//! The journal of a shard: reading it in order, and trimming what is durable elsewhere.
+//!
+//! Owns the text form of journal entries, which `lua/README.md` describes. An entry of another form is poison:
+//! it is handed on with its raw text, and never stops the reading of the rest.
+
+use redis::aio::ConnectionLike;
+use redis::{Value, cmd};
+
+use super::codes::ReplyError;
+use super::keys;
+use super::scripts::ScriptError;
+use crate::clock::UnixMs;
+use crate::domain::claim::{JournalEntry, JournalEvent, JournalId, Poison, Takers};
+use crate::domain::ids::{DropId, Epoch, Shard, check_person};
+use crate::limits;
+
+/// Reads at most `count` entries of a shard's journal that stand after `after`, in order.
+///
+/// # Errors
+/// [`ScriptError::Redis`] when Redis cannot be asked, [`ScriptError::Reply`] when its answer is no stretch of a stream.
+pub async fn read_after<C: ConnectionLike>(
+    conn: &mut C,
+    shard: Shard,
+    after: JournalId,
+    count: usize,
+) -> Result<Vec<JournalEntry>, ScriptError> {
+    let from = after.next().to_string();
+    let mut range = cmd("XRANGE");
+    range.arg(keys::journal(shard)).arg(from).arg("+").arg("COUNT").arg(count);
+    let Value::Array(entries) = range.query_async(conn).await? else {
+        return Err(ReplyError::Malformed("a stretch of the journal is no array").into());
+    };
+    Ok(entries.iter().map(decode_entry).collect::<Result<_, _>>()?)
+}
+
+/// Removes all entries up to and with `through`, exactly; what follows stays. Gives their number.
+///
+/// # Errors
+/// [`ScriptError::Redis`] when Redis cannot be asked.
+pub async fn trim_through<C: ConnectionLike>(
+    conn: &mut C,
+    shard: Shard,
+    through: JournalId,
+) -> Result<u64, ScriptError> {
+    let mut trim = cmd("XTRIM");
+    trim.arg(keys::journal(shard)).arg("MINID").arg("=").arg(through.next().to_string());
+    Ok(trim.query_async(conn).await?)
+}
+
+/// The id of the last entry ever written, trimmed or not; [`JournalId::START`] in a shard that never wrote one.
+///
+/// # Errors
+/// [`ScriptError::Redis`] when Redis cannot be asked, [`ScriptError::Reply`] when it does not tell.
+pub async fn last_id<C: ConnectionLike>(conn: &mut C, shard: Shard) -> Result<JournalId, ScriptError> {
+    let key = keys::journal(shard);
+    let exists: bool = cmd("EXISTS").arg(&key).query_async(conn).await?;
+    if !exists {
+        return Ok(JournalId::START);
+    }
+    let info: std::collections::HashMap<String, Value> =
+        cmd("XINFO").arg("STREAM").arg(&key).query_async(conn).await?;
+    match info.get("last-generated-id") {
+        Some(Value::BulkString(id)) => Ok(decode_id(id)?),
+        _ => Err(ReplyError::Malformed("the journal tells no last id").into()),
+    }
+}
+
+/// How many entries stand in the journal.
+///
+/// # Errors
+/// [`ScriptError::Redis`] when Redis cannot be asked.
+pub async fn length<C: ConnectionLike>(conn: &mut C, shard: Shard) -> Result<u64, ScriptError> {
+    Ok(cmd("XLEN").arg(keys::journal(shard)).query_async(conn).await?)
+}
+
+fn decode_id(id: &[u8]) -> Result<JournalId, ReplyError> {
+    let id = std::str::from_utf8(id).ok().and_then(JournalId::parse);
+    id.ok_or(ReplyError::Malformed("a journal id is malformed"))
+}
+
+/// Reads one element of an `XRANGE` reply: `[id, [field, text, field, text, …]]`.
+fn decode_entry(entry: &Value) -> Result<JournalEntry, ReplyError> {
+    let no_entry = ReplyError::Malformed("an entry of the journal is no pair of id and fields");
+    let Value::Array(parts) = entry else { return Err(no_entry) };
+    let [Value::BulkString(id), Value::Array(fields)] = parts.as_slice() else { return Err(no_entry) };
+    let mut texts = Vec::with_capacity(fields.len());
+    for field in fields {
+        let Value::BulkString(text) = field else { return Err(no_entry) };
+        texts.push(text.as_slice());
+    }
+    Ok(parse_entry(decode_id(id)?, &texts))
+}
+
+/// Understands an entry from its fields and their texts, in turn. Never fails: what cannot be understood whole
+/// is poison whole.
+#[must_use]
+pub fn parse_entry(id: JournalId, fields: &[&[u8]]) -> JournalEntry {
+    let content = parse_fields(fields).map_err(|reason| Poison { raw: raw(fields), reason });
+    JournalEntry { id, content }
+}
+
+fn parse_fields(fields: &[&[u8]]) -> Result<Vec<JournalEvent>, String> {
+    let (pairs, []) = fields.as_chunks::<2>() else { return Err("a field has no text".into()) };
+    if pairs.is_empty() {
+        return Err("the entry is empty".into());
+    }
+    let mut events = Vec::with_capacity(pairs.len());
+    let mut claims_left = limits::BATCH_CLAIMS_MAX;
+    for [field, text] in pairs {
+        let text = std::str::from_utf8(text).map_err(|_| "the text is not UTF-8")?;
+        events.push(match *field {
+            b"claims" => parse_claims(text, &mut claims_left)?,
+            b"return" => parse_return(text)?,
+            other => return Err(format!("unknown field {:?}", cut(&String::from_utf8_lossy(other), 64))),
+        });
+    }
+    Ok(events)
+}
+
+/// `<drop> <epoch> <at_ms> <first_seq> <taker> <taker>…`
+fn parse_claims(text: &str, claims_left: &mut usize) -> Result<JournalEvent, String> {
+    let mut words = text.splitn(5, ' ');
+    let (drop, epoch, claimed_at_ms) = parse_head(&mut words)?;
+    let first_seq: u32 = number(words.next(), "first seq")?;
+    let takers = Takers::new(words.next().ok_or("no taker")?);
+    let mut count = 0_usize;
+    for (person, mark) in takers.iter() {
+        check_person(person).map_err(|error| format!("taker {}: {error}", count + 1))?;
+        if mark.is_some_and(|mark| !is_mark(mark)) {
+            return Err(format!("the mark of taker {} is not 16 hex digits", count + 1));
+        }
+        count += 1;
+    }
+    *claims_left = claims_left
+        .checked_sub(count)
+        .ok_or_else(|| format!("more than {} claims in one entry", limits::BATCH_CLAIMS_MAX))?;
+    if first_seq == 0 || u32::try_from(count - 1).ok().and_then(|more| first_seq.checked_add(more)).is_none()
+    {
+        return Err("a claim number is outside 1 to 2^32-1".into());
+    }
+    Ok(JournalEvent::Claimed { drop, epoch, claimed_at_ms, first_seq, takers })
+}
+
+/// `<drop> <epoch> <at_ms> <seq> <person> <again|forfeit>`
+fn parse_return(text: &str) -> Result<JournalEvent, String> {
+    let mut words = text.split(' ');
+    let (drop, epoch, returned_at_ms) = parse_head(&mut words)?;
+    let seq: u32 = number(words.next(), "seq")?;
+    let person = words.next().ok_or("no person")?;
+    check_person(person).map_err(|error| format!("person: {error}"))?;
+    let may_claim_again = match words.next() {
+        Some("again") => true,
+        Some("forfeit") => false,
+        _ => return Err("neither again nor forfeit".into()),
+    };
+    if seq == 0 || words.next().is_some() {
+        return Err("a return has six words and a claim number above 0".into());
+    }
+    Ok(JournalEvent::Returned { drop, epoch, seq, person: person.into(), returned_at_ms, may_claim_again })
+}
+
+fn parse_head<'a>(words: &mut impl Iterator<Item = &'a str>) -> Result<(DropId, Epoch, UnixMs), String> {
+    let drop = words.next().ok_or("no drop")?;
+    let drop = DropId::new(drop).map_err(|error| format!("drop id: {error}"))?;
+    let epoch: u16 = number(words.next(), "epoch")?;
+    let at_ms: u64 = number(words.next(), "time")?;
+    let at_ms = UnixMs::try_from(at_ms).map_err(|_| "the time is out of range")?;
+    Ok((drop, Epoch(epoch), at_ms))
+}
+
+/// Decimal digits alone, as the scripts write them: no sign, no leading zero.
+fn number<N: std::str::FromStr>(word: Option<&str>, what: &str) -> Result<N, String> {
+    let word = word.ok_or_else(|| format!("no {what}"))?;
+    let plain = word.bytes().all(|byte| byte.is_ascii_digit()) && (word == "0" || !word.starts_with('0'));
+    let parsed = if plain { word.parse().ok() } else { None };
+    parsed.ok_or_else(|| format!("the {what} is no number in range"))
+}
+
+fn is_mark(mark: &str) -> bool {
+    mark.len() == 16 && mark.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+fn raw(fields: &[&[u8]]) -> String {
+    let mut raw = String::new();
+    for field in fields {
+        if !raw.is_empty() {
+            raw.push(' ');
+        }
+        raw.push_str(&String::from_utf8_lossy(field));
+        if raw.len() > limits::POISON_BYTES_MAX {
+            break;
+        }
+    }
+    cut(&raw, limits::POISON_BYTES_MAX).to_owned()
+}
+
+/// The longest beginning of `text` that has at most `max` bytes and does not split a character.
+fn cut(text: &str, max: usize) -> &str {
+    let mut end = text.len().min(max);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).unwrap_or("")
+}

@@ -1,0 +1,60 @@
+//! The names of all Redis keys. No other file builds one.
+//!
+//! Every key of a shard carries the tag `{sN}`, so that Redis Cluster keeps the shard in one slot and a script
+//! may touch all of it.
+
+use std::fmt::Write as _;
+
+use crate::domain::ids::{DropId, Shard};
+
+/// The hash of a drop in a shard: epoch, state, window, limit, stock and counters.
+#[must_use]
+pub fn drop(shard: Shard, drop: &DropId) -> String {
+    named(shard, "drop:", drop.as_str())
+}
+
+/// The hash of a drop's holders in a shard: person → claim records.
+#[must_use]
+pub fn holders(shard: Shard, drop: &DropId) -> String {
+    named(shard, "holders:", drop.as_str())
+}
+
+/// The stream in which a shard's grants and returns are recorded.
+#[must_use]
+pub fn journal(shard: Shard) -> String {
+    named(shard, "journal", "")
+}
+
+/// Appends to `out` what [`drop`] returns, for the hot path.
+pub fn append_drop(shard: Shard, drop: &DropId, out: &mut String) {
+    append(shard, "drop:", drop.as_str(), out);
+}
+
+/// Appends to `out` what [`holders`] returns, for the hot path.
+pub fn append_holders(shard: Shard, drop: &DropId, out: &mut String) {
+    append(shard, "holders:", drop.as_str(), out);
+}
+
+fn named(shard: Shard, kind: &str, name: &str) -> String {
+    let mut key = String::with_capacity("cr:{s255}:".len() + kind.len() + name.len());
+    append(shard, kind, name, &mut key);
+    key
+}
+
+fn append(shard: Shard, kind: &str, name: &str, out: &mut String) {
+    // Writing to a String cannot fail.
+    let _infallible = write!(out, "cr:{{{shard}}}:{kind}{name}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_a_shard_share_its_tag() {
+        let id = DropId::new("caiyun-100-25").expect("well formed");
+        assert_eq!(drop(Shard(0), &id), "cr:{s0}:drop:caiyun-100-25");
+        assert_eq!(holders(Shard(12), &id), "cr:{s12}:holders:caiyun-100-25");
+        assert_eq!(journal(Shard(0)), "cr:{s0}:journal");
+    }
+}

@@ -1,0 +1,10 @@
+//! Everything that speaks to Redis: key names, scripts with their replies, and the journal.
+//!
+//! Owns what is stored in Redis and how it is read back. Decides nothing about a claim: that is the scripts'
+//! business. Knows no HTTP and no SQL.
+
+mod claim_call;
+pub mod codes;
+pub mod journal;
+pub mod keys;
+pub mod scripts;
