@@ -1,0 +1,245 @@
+//! The admin front: metrics and health for everyone on that listener, campaigns for who has the admin token.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::header::{AUTHORIZATION, HeaderMap};
+use hyper::{Method, Request};
+use serde::Serialize;
+use serde_json::{Value, json};
+use subtle::ConstantTimeEq;
+
+use super::body;
+use super::front::RequestIds;
+use super::listen::Handle;
+use super::problem::Problem;
+use super::reply::{self, Reply};
+use crate::backoffice::campaigns::{ApplyError, Campaigns, LoadError};
+use crate::clock::{Clock, rfc3339};
+use crate::domain::campaign::{CampaignState, Changes, DropSpec};
+use crate::domain::cause::Cause;
+use crate::domain::ids::CampaignId;
+use crate::ledger::CampaignRecord;
+use crate::limits;
+use crate::rush::gate::Gate;
+use crate::telemetry::metrics::Metrics;
+
+/// How long an admin request's body may take.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// What the admin listener needs.
+pub struct Admin {
+    /// Campaigns.
+    pub campaigns: Arc<Campaigns>,
+    /// What the gate sees of them.
+    pub gate: Arc<Gate>,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// The token that changes things.
+    pub token: Box<str>,
+    /// Set while the service drains before it ends.
+    pub stopping: Arc<AtomicBool>,
+    /// Time.
+    pub clock: Clock,
+    /// Makes request ids.
+    pub request_ids: RequestIds,
+}
+
+impl Handle for Admin {
+    async fn handle(&self, request: Request<Incoming>, _peer: SocketAddr) -> Reply {
+        match self.answer(request).await {
+            Ok(reply) => reply,
+            Err(problem) => reply::problem(&problem, &self.request_ids.next_id()),
+        }
+    }
+}
+
+impl Admin {
+    async fn answer(&self, request: Request<Incoming>) -> Result<Reply, Problem> {
+        let (head, body) = request.into_parts();
+        let path: Vec<&str> = head.uri.path().trim_matches('/').split('/').collect();
+        match (&head.method, path.as_slice()) {
+            (&Method::GET, ["metrics"]) => Ok(reply::text(METRICS_TYPE, self.metrics.render())),
+            (&Method::GET, ["healthz"]) => Ok(reply::health(true, r#"{"status":"ok"}"#.to_owned())),
+            (&Method::GET, ["readyz"]) => Ok(self.readiness()),
+            (method, ["admin", "v1", "campaigns", rest @ ..]) => {
+                self.check_token(&head.headers)?;
+                self.campaigns_call(method, rest, head.uri.query(), body).await
+            }
+            (_, ["metrics" | "healthz" | "readyz"]) => {
+                Err(Problem { allow: Some("GET"), ..Problem::from(Cause::MethodNotAllowed) })
+            }
+            _ => Err(Cause::NotFound.into()),
+        }
+    }
+
+    async fn campaigns_call(
+        &self,
+        method: &Method,
+        rest: &[&str],
+        query: Option<&str>,
+        body: Incoming,
+    ) -> Result<Reply, Problem> {
+        match (method, rest) {
+            (&Method::GET, []) => self.list().await,
+            (&Method::POST, []) => {
+                let body = body::read(body, limits::CAMPAIGN_FILE_BYTES_MAX, BODY_TIMEOUT).await?;
+                self.apply(&body, query).await
+            }
+            (&Method::GET, [id]) => self.show(id).await,
+            (&Method::POST, [id, "pause"]) => self.set_state(id, CampaignState::Paused).await,
+            (&Method::POST, [id, "resume"]) => self.set_state(id, CampaignState::Running).await,
+            (_, []) => Err(Problem { allow: Some("GET, POST"), ..Problem::from(Cause::MethodNotAllowed) }),
+            (_, [_]) => Err(Problem { allow: Some("GET"), ..Problem::from(Cause::MethodNotAllowed) }),
+            (_, [_, "pause" | "resume"]) => {
+                Err(Problem { allow: Some("POST"), ..Problem::from(Cause::MethodNotAllowed) })
+            }
+            _ => Err(Cause::NotFound.into()),
+        }
+    }
+
+    /// Ready while claims can be granted: not stopping, Redis up, no shard frozen.
+    fn readiness(&self) -> Reply {
+        let frozen = self.gate.drops().iter().any(|drop| drop.is_frozen());
+        let why = if self.stopping.load(Ordering::Relaxed) {
+            Some("stopping")
+        } else if !self.gate.is_redis_up() {
+            Some("redis_down")
+        } else if frozen {
+            Some("shard_frozen")
+        } else {
+            None
+        };
+        let body = json!({ "ready": why.is_none(), "reason": why });
+        reply::health(why.is_none(), body.to_string())
+    }
+
+    fn check_token(&self, headers: &HeaderMap) -> Result<(), Problem> {
+        let given = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let given = given.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
+        if bool::from(given.as_bytes().ct_eq(self.token.as_bytes())) { Ok(()) } else { Err(Cause::Unauthorized.into()) }
+    }
+
+    async fn apply(&self, body: &[u8], query: Option<&str>) -> Result<Reply, Problem> {
+        let text = std::str::from_utf8(body)
+            .map_err(|_| Problem::with_detail(Cause::BadRequest, "the campaign file is not UTF-8"))?;
+        let opens_at_ms = match query.and_then(|query| query.strip_prefix("opens_at_ms=")) {
+            None => None,
+            Some(text) => Some(text.parse().map_err(|_| {
+                Problem::with_detail(Cause::BadRequest, "opens_at_ms must be milliseconds since the Unix epoch")
+            })?),
+        };
+        let changes = self.campaigns.apply(text, opens_at_ms).await.map_err(refused)?;
+        Ok(reply::private_json(changes_json(&changes).to_string()))
+    }
+
+    async fn list(&self) -> Result<Reply, Problem> {
+        let catalogue = self.campaigns.ledger.catalogue().await.map_err(|error| failed(&error))?;
+        let campaigns: Vec<Value> = catalogue.campaigns.iter().map(|record| self.campaign_json(record)).collect();
+        Ok(reply::private_json(json!({ "campaigns": campaigns }).to_string()))
+    }
+
+    async fn show(&self, id: &str) -> Result<Reply, Problem> {
+        let catalogue = self.campaigns.ledger.catalogue().await.map_err(|error| failed(&error))?;
+        let record = catalogue.campaigns.iter().find(|record| record.campaign.id.as_str() == id);
+        let record = record.ok_or(Cause::UnknownCampaign)?;
+        Ok(reply::private_json(self.campaign_json(record).to_string()))
+    }
+
+    async fn set_state(&self, id: &str, state: CampaignState) -> Result<Reply, Problem> {
+        let campaign = CampaignId::new(id).map_err(|_| Problem::from(Cause::UnknownCampaign))?;
+        let found = self.campaigns.set_state(&campaign, state).await.map_err(|error| failed(&error))?;
+        if found { self.show(id).await } else { Err(Cause::UnknownCampaign.into()) }
+    }
+
+    fn campaign_json(&self, record: &CampaignRecord) -> Value {
+        let campaign = &record.campaign;
+        let now_ms = self.gate.redis_now_ms(self.clock.now_ms());
+        let drops: Vec<DropRow<'_>> = campaign.drops.iter().map(|spec| self.drop_row(spec, now_ms)).collect();
+        json!({
+            "id": campaign.id.as_str(),
+            "name": campaign.name,
+            "sponsor": campaign.sponsor,
+            "state": record.state,
+            "budget": campaign.budget.to_string(),
+            "currency": campaign.currency,
+            "time_zone": campaign.time_zone,
+            "drops": drops,
+        })
+    }
+
+    fn drop_row<'a>(&self, spec: &'a DropSpec, now_ms: i64) -> DropRow<'a> {
+        let gate = self.gate.drop(spec.id.as_str());
+        let view = gate.as_ref().and_then(|gate| gate.view());
+        DropRow {
+            id: spec.id.as_str(),
+            name: spec.name.as_deref(),
+            state: gate.map_or("loading", |gate| gate.public_state(now_ms).as_str()),
+            opens_at: rfc3339(spec.opens_at_ms),
+            closes_at: rfc3339(spec.closes_at_ms),
+            stock_total: spec.stock,
+            stock_left: view.map(|view| view.stock),
+            claimed: view.map(|view| u64::from(view.seq)),
+            returned: view.map(|view| view.returned),
+            limit_per_person: spec.limit_per_person,
+            face: spec.voucher.as_ref().map(|terms| terms.face.to_string()),
+            threshold: spec.voucher.as_ref().map(|terms| terms.threshold.to_string()),
+        }
+    }
+}
+
+/// A drop as staff see it.
+#[derive(Serialize)]
+struct DropRow<'a> {
+    id: &'a str,
+    name: Option<&'a str>,
+    state: &'static str,
+    opens_at: String,
+    closes_at: String,
+    stock_total: u64,
+    stock_left: Option<u64>,
+    claimed: Option<u64>,
+    returned: Option<u64>,
+    limit_per_person: u32,
+    face: Option<String>,
+    threshold: Option<String>,
+}
+
+fn changes_json(changes: &Changes) -> Value {
+    let names = |drops: &[crate::domain::ids::DropId]| drops.iter().map(|drop| drop.as_str().to_owned()).collect::<Vec<_>>();
+    let restocked: Vec<Value> = changes
+        .restocked
+        .iter()
+        .map(|change| json!({ "drop": change.drop.as_str(), "from": change.from, "to": change.to }))
+        .collect();
+    json!({
+        "changed": !changes.is_empty(),
+        "created": names(&changes.created),
+        "restocked": restocked,
+        "changed_drops": names(&changes.changed),
+        "budget_from": changes.budget_from.to_string(),
+        "budget_to": changes.budget_to.to_string(),
+    })
+}
+
+fn refused(error: ApplyError) -> Problem {
+    match error {
+        ApplyError::File(_) | ApplyError::Refused { .. } => {
+            Problem::with_detail(Cause::CampaignRefused, error.to_string())
+        }
+        ApplyError::Load(LoadError::Ledger(crate::ledger::LedgerError::Stale { .. })) => {
+            Problem::with_detail(Cause::Conflict, error.to_string())
+        }
+        ApplyError::Load(error) => failed(&error),
+    }
+}
+
+/// Staff may see what failed inside.
+fn failed(error: &impl std::fmt::Display) -> Problem {
+    tracing::warn!(%error, "an admin call failed");
+    Problem::with_detail(Cause::Unavailable, error.to_string())
+}

@@ -1,0 +1,142 @@
+//! `POST /v1/drops/{drop}/claims` and `GET /v1/drops/{drop}/claims/mine`.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use hyper::body::{Body, Incoming};
+use hyper::header::{AUTHORIZATION, HeaderMap};
+use sha2::{Digest, Sha256};
+
+use super::body;
+use super::front::Front;
+use super::problem::Problem;
+use super::reply::{self, Reply};
+use crate::clock;
+use crate::domain::cause::Cause;
+use crate::domain::claim::Grant;
+use crate::domain::ids::Mark;
+use crate::limits;
+use crate::redis::{pool, views};
+use crate::rush::Decision;
+use crate::rush::gate::DropGate;
+
+/// How long before the release instant a person is told to come back in small steps.
+const NOT_OPEN_STEP_MS: i64 = 1_000;
+
+/// Takes a claim: 201 granted, 200 the same claim again, or why not.
+pub(super) async fn post(
+    front: &Front,
+    drop: &str,
+    headers: &HeaderMap,
+    body: Incoming,
+    peer: IpAddr,
+) -> Result<Reply, Problem> {
+    if !body.is_end_stream() {
+        let body = body::read(body, limits::BODY_BYTES_MAX, front.body_timeout).await?;
+        body::check_json(headers, &body)?;
+    }
+    let drop = front.gate.drop(drop).ok_or(Cause::UnknownDrop)?;
+    let now_ms = front.clock.now_ms();
+    let person = front.guard.admit(headers.get(AUTHORIZATION), headers, drop.id.as_str(), peer, now_ms)?;
+    let mark = mark_of(&drop, headers)?;
+    let print = front.gate.fingerprint(person.as_str());
+    let decision = match front.gate.check(&drop, print, now_ms) {
+        Ok(()) => front.queue.claim(Arc::clone(&drop), person, print, mark).await,
+        Err(cause) => Decision::Refused(cause),
+    };
+    match decision {
+        Decision::Granted(grant) => Ok(reply::claimed(claim_body(front, &drop, &grant, false), false)),
+        Decision::Again(grant) => {
+            front.metrics.claim_replays_total.increment(1);
+            Ok(reply::claimed(claim_body(front, &drop, &grant, true), true))
+        }
+        Decision::Refused(Cause::NotOpen) => Err(not_open(front, &drop)),
+        Decision::Refused(cause) => Err(cause.into()),
+    }
+}
+
+/// What the ticket's person holds in a drop: 200 with all of it, or 404.
+pub(super) async fn mine(front: &Front, drop: &str, headers: &HeaderMap, peer: IpAddr) -> Result<Reply, Problem> {
+    let drop = front.gate.drop(drop).ok_or(Cause::UnknownDrop)?;
+    let now_ms = front.clock.now_ms();
+    let person = front.guard.admit(headers.get(AUTHORIZATION), headers, drop.id.as_str(), peer, now_ms)?;
+    let read = async {
+        let mut connection = pool::checkout(&front.pool).await?;
+        views::read_grants(&mut connection, front.shard, &drop.id, person.as_str()).await
+    };
+    let grants = read.await.map_err(|error| {
+        tracing::warn!(%error, "claims could not be read");
+        Problem::from(Cause::Unavailable)
+    })?;
+    if grants.is_empty() {
+        // A shard that is being rebuilt knows nobody's claims: that is no "none".
+        let known = drop.view().is_some() && !drop.is_frozen();
+        return Err(if known { Cause::NoClaim } else { Cause::Unavailable }.into());
+    }
+    let mut body = String::with_capacity(320 * grants.len());
+    body.push_str(r#"{"claims":["#);
+    for (index, grant) in grants.iter().enumerate() {
+        if index > 0 {
+            body.push(',');
+        }
+        append_claim(front, &drop, grant, true, &mut body);
+    }
+    body.push_str("]}");
+    Ok(reply::private_json(body))
+}
+
+/// The mark of the request's idempotency key. With a limit of one the person is the key, whatever the header
+/// says.
+fn mark_of(drop: &DropGate, headers: &HeaderMap) -> Result<Option<Mark>, Problem> {
+    if drop.limit_per_person() == 1 {
+        return Ok(None);
+    }
+    let key = headers.get("idempotency-key").ok_or(Cause::IdempotencyKeyRequired)?.as_bytes();
+    let fits = (1..=limits::IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len());
+    if !fits || !key.iter().all(|byte| (b' '..=b'~').contains(byte)) {
+        let max = limits::IDEMPOTENCY_KEY_BYTES_MAX;
+        let detail = format!("Idempotency-Key must have 1 to {max} visible ASCII characters");
+        return Err(Problem::with_detail(Cause::BadRequest, detail));
+    }
+    let digest = Sha256::digest(key);
+    Ok(digest.first_chunk().map(|first| Mark(*first)))
+}
+
+fn not_open(front: &Front, drop: &DropGate) -> Problem {
+    let opens_at_ms = drop.rules().spec.opens_at_ms;
+    let wait_ms = opens_at_ms - front.gate.redis_now_ms(front.clock.now_ms());
+    let wait_ms = u64::try_from(wait_ms.max(NOT_OPEN_STEP_MS)).unwrap_or(1_000);
+    let detail = format!("opens at {}", clock::rfc3339(opens_at_ms));
+    Problem::with_detail(Cause::NotOpen, detail).retry_after(wait_ms)
+}
+
+fn claim_body(front: &Front, drop: &DropGate, grant: &Grant, replayed: bool) -> String {
+    let mut body = String::with_capacity(288);
+    append_claim(front, drop, grant, replayed, &mut body);
+    body
+}
+
+/// Appends a claim as the contract shows it. Drop ids and codes need no escaping: their alphabets have none.
+fn append_claim(front: &Front, drop: &DropGate, grant: &Grant, replayed: bool, out: &mut String) {
+    let rules = drop.rules();
+    let number = grant.number(rules.number, front.shard);
+    out.push_str(r#"{"claim_id":""#);
+    number.append_claim_id(out);
+    out.push_str(r#"","drop":""#);
+    out.push_str(drop.id.as_str());
+    out.push_str(r#"","seq":"#);
+    out.push_str(itoa::Buffer::new().format(grant.seq));
+    if rules.spec.voucher.is_some() {
+        out.push_str(r#","voucher":""#);
+        front.signer.append_code(number, out);
+        out.push('"');
+    }
+    out.push_str(r#","status":""#);
+    out.push_str(if grant.returned { "returned" } else { "issued" });
+    out.push_str(r#"","claimed_at":""#);
+    clock::append_rfc3339(grant.claimed_at_ms, out);
+    out.push_str(r#"","replayed":"#);
+    out.push_str(if replayed { "true" } else { "false" });
+    out.push('}');
+}
+

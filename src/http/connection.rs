@@ -1,0 +1,325 @@
+//! One connection: what it is doing, for how long, and how it is told to end.
+//!
+//! Owns the four time limits (idle, header, body by its reader, stalled writing) without a timer a request: every
+//! connection notes what it does in a few atomics, and a sweep over all connections ends those that do it for
+//! too long. hyper's own header timer would allocate and arm a timer for each request, and counts an idle
+//! kept-alive connection as a slow header.
+
+use std::collections::HashMap;
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+/// How often connections are swept: the precision of their time limits.
+pub const SWEEP_INTERVAL: Duration = Duration::from_millis(250);
+
+/// What a connection is doing.
+const IDLE: u8 = 0;
+/// A request's header has begun to arrive.
+const HEADER: u8 = 1;
+/// A request is being answered.
+const BUSY: u8 = 2;
+
+/// What a connection was told.
+const GO_ON: u8 = 0;
+/// Finish the request at hand, then close.
+const FINISH: u8 = 1;
+/// Close now.
+const CLOSE: u8 = 2;
+
+/// Ticks since nothing was written; 0 means that writing goes well.
+const WRITING: u32 = 0;
+
+/// How long a connection may do one thing.
+#[derive(Debug, Clone, Copy)]
+pub struct TimeLimits {
+    /// Kept alive between requests.
+    pub idle: Duration,
+    /// From a header's first byte to its last.
+    pub header: Duration,
+    /// A reply that the client does not take.
+    pub write: Duration,
+}
+
+/// The state of one connection, shared with the sweep.
+#[derive(Debug, Default)]
+pub(super) struct Control {
+    doing: AtomicU8,
+    /// The tick at which it began to do that.
+    since: AtomicU32,
+    /// More bytes came while the request at hand was answered.
+    pipelined: AtomicBool,
+    /// The tick since which a reply waits for the client to take it; [`WRITING`] if none does.
+    stalled_since: AtomicU32,
+    told: AtomicU8,
+    waker: Mutex<Option<Waker>>,
+}
+
+impl Control {
+    /// A request's header is complete.
+    pub(super) fn begin_request(&self) {
+        self.doing.store(BUSY, Ordering::Relaxed);
+    }
+
+    /// The reply is made.
+    pub(super) fn end_request(&self, tick: u32) {
+        let next = if self.pipelined.swap(false, Ordering::Relaxed) { HEADER } else { IDLE };
+        self.since.store(tick, Ordering::Relaxed);
+        self.doing.store(next, Ordering::Relaxed);
+    }
+
+    fn bytes_came(&self, tick: u32) {
+        match self.doing.load(Ordering::Relaxed) {
+            IDLE => {
+                self.since.store(tick, Ordering::Relaxed);
+                self.doing.store(HEADER, Ordering::Relaxed);
+            }
+            BUSY => self.pipelined.store(true, Ordering::Relaxed),
+            _ => {}
+        }
+    }
+
+    fn tell(&self, what: u8) {
+        self.told.fetch_max(what, Ordering::AcqRel);
+        let waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// What it was told. The caller's task is woken when that changes.
+    fn told(&self, context: &Context<'_>) -> u8 {
+        let mut waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
+        if !waker.as_ref().is_some_and(|known| known.will_wake(context.waker())) {
+            *waker = Some(context.waker().clone());
+        }
+        drop(waker);
+        self.told.load(Ordering::Acquire)
+    }
+
+    /// Whether it does what it does for too long.
+    fn is_overdue(&self, tick: u32, limits: &TimeLimits) -> bool {
+        let longer_than = |since: u32, limit: Duration| SWEEP_INTERVAL * tick.wrapping_sub(since) > limit;
+        let stalled_since = self.stalled_since.load(Ordering::Relaxed);
+        if stalled_since != WRITING && longer_than(stalled_since, limits.write) {
+            return true;
+        }
+        let since = self.since.load(Ordering::Relaxed);
+        match self.doing.load(Ordering::Relaxed) {
+            IDLE => longer_than(since, limits.idle),
+            HEADER => longer_than(since, limits.header),
+            _ => false,
+        }
+    }
+}
+
+/// All connections of one listener on one core.
+#[derive(Debug)]
+pub struct Connections {
+    limits: TimeLimits,
+    /// Counts sweeps; never 0, see [`WRITING`].
+    tick: AtomicU32,
+    open: Mutex<HashMap<u64, Arc<Control>>>,
+}
+
+impl Connections {
+    /// None yet.
+    #[must_use]
+    pub fn new(limits: TimeLimits) -> Self {
+        Self { limits, tick: AtomicU32::new(1), open: Mutex::default() }
+    }
+
+    pub(super) fn tick(&self) -> u32 {
+        self.tick.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn add(&self, id: u64) -> Arc<Control> {
+        let control = Arc::new(Control { since: AtomicU32::new(self.tick()), ..Control::default() });
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(id, Arc::clone(&control));
+        control
+    }
+
+    pub(super) fn remove(&self, id: u64) {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    }
+
+    /// Closes what is overdue. Due every [`SWEEP_INTERVAL`].
+    pub fn sweep(&self) {
+        let tick = self.tick().wrapping_add(1).max(1);
+        self.tick.store(tick, Ordering::Relaxed);
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let overdue: Vec<_> =
+            open.values().filter(|control| control.is_overdue(tick, &self.limits)).map(Arc::clone).collect();
+        drop(open);
+        for control in overdue {
+            control.tell(CLOSE);
+        }
+    }
+
+    /// Tells every connection to finish the request at hand and close.
+    pub fn finish(&self) {
+        self.tell_all(FINISH);
+    }
+
+    /// Tells every connection to close at once.
+    pub fn close(&self) {
+        self.tell_all(CLOSE);
+    }
+
+    fn tell_all(&self, what: u8) {
+        let open: Vec<_> =
+            self.open.lock().unwrap_or_else(PoisonError::into_inner).values().map(Arc::clone).collect();
+        for control in open {
+            control.tell(what);
+        }
+    }
+}
+
+/// A hyper connection that can be told to finish.
+pub(super) trait Driven: Future {
+    fn finish(self: Pin<&mut Self>);
+}
+
+impl<S, B> Driven for hyper::server::conn::http1::Connection<WatchedIo, S>
+where
+    S: hyper::service::HttpService<hyper::body::Incoming, ResBody = B>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    B: hyper::body::Body + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    fn finish(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+/// Drives a connection until it ends by itself or is told to.
+pub(super) async fn drive<C: Driven>(connection: C, control: &Control) {
+    let mut connection = std::pin::pin!(connection);
+    let mut finishing = false;
+    std::future::poll_fn(|context| {
+        match control.told(context) {
+            CLOSE => return Poll::Ready(()),
+            FINISH if !finishing => {
+                finishing = true;
+                connection.as_mut().finish();
+            }
+            _ => {}
+        }
+        connection.as_mut().poll(context).map(drop)
+    })
+    .await;
+}
+
+/// A TCP stream whose reads and writes are noted.
+pub(super) struct WatchedIo {
+    stream: TokioIo<TcpStream>,
+    control: Arc<Control>,
+    connections: Arc<Connections>,
+}
+
+impl WatchedIo {
+    pub(super) fn new(stream: TcpStream, control: Arc<Control>, connections: Arc<Connections>) -> Self {
+        Self { stream: TokioIo::new(stream), control, connections }
+    }
+
+    fn note_write<T>(&self, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        let since = &self.control.stalled_since;
+        match written {
+            Poll::Ready(_) if since.load(Ordering::Relaxed) != WRITING => since.store(WRITING, Ordering::Relaxed),
+            Poll::Pending if since.load(Ordering::Relaxed) == WRITING => {
+                since.store(self.connections.tick(), Ordering::Relaxed);
+            }
+            _ => {}
+        }
+        written
+    }
+}
+
+impl Read for WatchedIo {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if read.is_ready() {
+            self.control.bytes_came(self.connections.tick());
+        }
+        read
+    }
+}
+
+impl Write for WatchedIo {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.note_write(written)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        self.note_write(flushed)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.note_write(written)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: TimeLimits = TimeLimits {
+        idle: Duration::from_secs(10),
+        header: Duration::from_secs(1),
+        write: Duration::from_secs(2),
+    };
+
+    fn sweeps(connections: &Connections, count: u32) {
+        for _ in 0..count {
+            connections.sweep();
+        }
+    }
+
+    #[test]
+    fn a_slow_header_is_closed_and_an_idle_connection_is_not() {
+        let connections = Connections::new(LIMITS);
+        let (slow, idle) = (connections.add(1), connections.add(2));
+        slow.bytes_came(connections.tick());
+        sweeps(&connections, 5);
+        assert_eq!(slow.told.load(Ordering::Relaxed), CLOSE);
+        assert_eq!(idle.told.load(Ordering::Relaxed), GO_ON);
+        sweeps(&connections, 36);
+        assert_eq!(idle.told.load(Ordering::Relaxed), CLOSE);
+    }
+
+    #[test]
+    fn a_request_at_hand_is_never_overdue_and_a_pipelined_one_is_a_header() {
+        let connections = Connections::new(LIMITS);
+        let control = connections.add(1);
+        control.bytes_came(connections.tick());
+        control.begin_request();
+        control.bytes_came(connections.tick());
+        sweeps(&connections, 100);
+        assert_eq!(control.told.load(Ordering::Relaxed), GO_ON);
+        control.end_request(connections.tick());
+        sweeps(&connections, 5);
+        assert_eq!(control.told.load(Ordering::Relaxed), CLOSE);
+    }
+}

@@ -1,0 +1,169 @@
+//! `GET /v1/drops/{drop}` and `GET /v1/campaigns/{campaign}`: public state, served from memory.
+
+use hyper::header::{HeaderMap, IF_NONE_MATCH};
+use serde::Serialize;
+
+use super::front::Front;
+use super::problem::Problem;
+use super::reply::{self, Reply};
+use crate::clock::{UnixMs, rfc3339};
+use crate::domain::campaign::VoucherTerms;
+use crate::domain::cause::Cause;
+use crate::rush::gate::{DropGate, PublicState};
+
+/// How long a shared cache may keep a state, in seconds.
+const MAX_AGE_S: u32 = 1;
+
+/// How soon a client should look again, by state.
+const POLL_OPEN_MS: i64 = 1_000;
+const POLL_SOLD_OUT_MS: i64 = 5_000;
+const POLL_PAUSED_MS: i64 = 5_000;
+const POLL_CLOSED_MS: i64 = 60_000;
+/// Before the release: a quarter of what is left, between these.
+const POLL_SCHEDULED_MS: std::ops::RangeInclusive<i64> = 1_000..=30_000;
+
+#[derive(Serialize)]
+struct DropState<'a> {
+    id: &'a str,
+    campaign: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    state: &'static str,
+    opens_at: String,
+    closes_at: String,
+    server_time: String,
+    stock_total: u64,
+    stock_left: u64,
+    limit_per_person: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    voucher: Option<Voucher<'a>>,
+    poll_after_ms: i64,
+}
+
+#[derive(Serialize)]
+struct Voucher<'a> {
+    face: String,
+    threshold: String,
+    currency: &'a str,
+    valid_for_s: i64,
+}
+
+/// How a drop stands: 200, or 304 when nothing but the time has changed.
+pub(super) fn drop_state(front: &Front, drop: &str, headers: &HeaderMap) -> Result<Reply, Problem> {
+    let drop = front.gate.drop(drop).ok_or(Cause::UnknownDrop)?;
+    let now_ms = front.gate.redis_now_ms(front.clock.now_ms());
+    let body = with_state(front, &drop, now_ms, |state| to_json(&state))?;
+    Ok(reply::public_json(body, &etag(&drop, now_ms), asked_etag(headers), MAX_AGE_S))
+}
+
+#[derive(Serialize)]
+struct CampaignState<'a> {
+    id: &'a str,
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sponsor: Option<&'a str>,
+    budget: String,
+    currency: &'a str,
+    time_zone: &'a str,
+    server_time: String,
+    drops: Vec<Box<serde_json::value::RawValue>>,
+}
+
+/// A campaign and its drops: 200 or 304.
+pub(super) fn campaign_state(front: &Front, id: &str, headers: &HeaderMap) -> Result<Reply, Problem> {
+    let campaign = front.gate.campaign(id).ok_or(Cause::UnknownCampaign)?;
+    let now_ms = front.gate.redis_now_ms(front.clock.now_ms());
+    let mut tags = String::new();
+    let mut drops = Vec::with_capacity(campaign.drops.len());
+    for spec in &campaign.drops {
+        let Some(drop) = front.gate.drop(spec.id.as_str()) else { continue };
+        tags.push_str(&etag(&drop, now_ms));
+        let state = with_state(front, &drop, now_ms, |state| serde_json::value::to_raw_value(&state).map_err(internal))?;
+        drops.push(state);
+    }
+    let body = to_json(&CampaignState {
+        id,
+        name: &campaign.name,
+        sponsor: campaign.sponsor.as_deref(),
+        budget: campaign.budget.to_string(),
+        currency: &campaign.currency,
+        time_zone: &campaign.time_zone,
+        server_time: rfc3339(now_ms),
+        drops,
+    })?;
+    let etag = format!("W/\"{:016x}\"", fnv(tags.as_bytes()));
+    Ok(reply::public_json(body, &etag, asked_etag(headers), MAX_AGE_S))
+}
+
+fn with_state<T>(
+    front: &Front,
+    drop: &DropGate,
+    now_ms: UnixMs,
+    use_it: impl FnOnce(DropState<'_>) -> Result<T, Problem>,
+) -> Result<T, Problem> {
+    let rules = drop.rules();
+    let spec = &rules.spec;
+    let campaign = front.gate.campaign(rules.campaign.as_str());
+    let currency = campaign.as_ref().map_or("", |campaign| campaign.currency.as_str());
+    let state = drop.public_state(now_ms);
+    let view = drop.view();
+    use_it(DropState {
+        id: drop.id.as_str(),
+        campaign: rules.campaign.as_str(),
+        name: spec.name.as_deref(),
+        state: state.as_str(),
+        opens_at: rfc3339(spec.opens_at_ms),
+        closes_at: rfc3339(spec.closes_at_ms),
+        server_time: rfc3339(now_ms),
+        stock_total: spec.stock,
+        stock_left: view.map_or(0, |view| view.stock),
+        limit_per_person: spec.limit_per_person,
+        voucher: spec.voucher.as_ref().map(|terms| voucher(terms, currency)),
+        poll_after_ms: poll_after_ms(state, spec.opens_at_ms - now_ms),
+    })
+}
+
+fn voucher<'a>(terms: &VoucherTerms, currency: &'a str) -> Voucher<'a> {
+    Voucher {
+        face: terms.face.to_string(),
+        threshold: terms.threshold.to_string(),
+        currency,
+        valid_for_s: terms.valid_ms / 1_000,
+    }
+}
+
+fn poll_after_ms(state: PublicState, opens_in_ms: i64) -> i64 {
+    match state {
+        PublicState::Scheduled => (opens_in_ms / 4).clamp(*POLL_SCHEDULED_MS.start(), *POLL_SCHEDULED_MS.end()),
+        PublicState::Open => POLL_OPEN_MS,
+        PublicState::SoldOut => POLL_SOLD_OUT_MS,
+        PublicState::Paused => POLL_PAUSED_MS,
+        PublicState::Closed => POLL_CLOSED_MS,
+    }
+}
+
+/// Changes whenever anything but the time does. Weak: the time in the body is not part of it.
+fn etag(drop: &DropGate, now_ms: UnixMs) -> String {
+    let rules = drop.rules();
+    let state = drop.public_state(now_ms);
+    let spec = format!("{:?}{:?}{}", rules.spec, drop.view(), state.as_str());
+    format!("W/\"{:016x}\"", fnv(spec.as_bytes()))
+}
+
+/// FNV-1a: a tag need not withstand anybody.
+fn fnv(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+fn asked_etag(headers: &HeaderMap) -> Option<&str> {
+    headers.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok())
+}
+
+fn to_json(value: &impl Serialize) -> Result<String, Problem> {
+    serde_json::to_string(value).map_err(internal)
+}
+
+fn internal(error: serde_json::Error) -> Problem {
+    tracing::error!(%error, "a state could not be written as JSON");
+    Cause::Unavailable.into()
+}

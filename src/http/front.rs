@@ -1,0 +1,129 @@
+//! The public front: checks run in a fixed order, and the first that fails answers.
+//!
+//! Method and path, size, drop known, ticket, person and address limits, gate, Redis. Owns that order and what
+//! one core needs for it; the single steps live in their own modules.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use deadpool_redis::Pool;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::header::HeaderMap;
+
+use super::listen::Handle;
+use super::problem::Problem;
+use super::reply::{self, Reply};
+use super::route::{Route, route};
+use super::{claims, drops};
+use crate::clock::Clock;
+use crate::domain::cause::Cause;
+use crate::domain::ids::Shard;
+use crate::domain::voucher::VoucherSigner;
+use crate::guard::Guard;
+use crate::limits;
+use crate::rush::batcher::ClaimQueue;
+use crate::rush::gate::Gate;
+use crate::telemetry::metrics::Metrics;
+
+/// What one core's front needs.
+pub struct Front {
+    /// Which core: the series of its request times.
+    pub core: usize,
+    /// The shard that its batcher serves.
+    pub shard: Shard,
+    /// What is known of drops.
+    pub gate: Arc<Gate>,
+    /// Who may knock.
+    pub guard: Arc<Guard>,
+    /// Where claims wait for their batch.
+    pub queue: ClaimQueue,
+    /// Redis, for what is not a claim.
+    pub pool: Pool,
+    /// Signs voucher codes.
+    pub signer: VoucherSigner,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// This core's series of request times.
+    pub request_seconds: metrics::Histogram,
+    /// Time.
+    pub clock: Clock,
+    /// How long a body may take.
+    pub body_timeout: Duration,
+    /// Makes request ids.
+    pub request_ids: RequestIds,
+}
+
+/// Makes ids by which a refusal is found again in the logs: unique in this process, hard to mix up between two.
+#[derive(Debug)]
+pub struct RequestIds {
+    prefix: u32,
+    next: AtomicU64,
+}
+
+impl RequestIds {
+    /// Ids that begin with a random prefix.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { prefix: rand::random(), next: AtomicU64::new(0) }
+    }
+
+    /// The next one, 16 hex digits.
+    pub fn next_id(&self) -> String {
+        let number = self.next.fetch_add(1, Ordering::Relaxed) & u64::from(u32::MAX);
+        format!("{:08x}{number:08x}", self.prefix)
+    }
+}
+
+impl Default for RequestIds {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Handle for Front {
+    async fn handle(&self, request: Request<Incoming>, peer: SocketAddr) -> Reply {
+        let began = Instant::now();
+        let reply = match self.answer(request, peer).await {
+            Ok(reply) => reply,
+            Err(problem) => self.refuse(&problem),
+        };
+        self.request_seconds.record(began.elapsed().as_secs_f64());
+        reply
+    }
+}
+
+impl Front {
+    async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Result<Reply, Problem> {
+        let (head, body) = request.into_parts();
+        if head.uri.path_and_query().is_some_and(|target| target.as_str().len() > limits::TARGET_BYTES_MAX) {
+            return Err(Cause::TargetTooLong.into());
+        }
+        let route = route(&head.method, head.uri.path())?;
+        check_header_size(&head.headers)?;
+        match route {
+            Route::Claim(drop) => claims::post(self, drop, &head.headers, body, peer.ip()).await,
+            Route::Mine(drop) => claims::mine(self, drop, &head.headers, peer.ip()).await,
+            Route::Drop(drop) => drops::drop_state(self, drop, &head.headers),
+            Route::Campaign(campaign) => drops::campaign_state(self, campaign, &head.headers),
+        }
+    }
+
+    fn refuse(&self, problem: &Problem) -> Reply {
+        self.metrics.refusals_total.increment(problem.cause.index());
+        let request_id = self.request_ids.next_id();
+        tracing::debug!(code = problem.cause.code(), request_id, "refused");
+        reply::problem(problem, &request_id)
+    }
+}
+
+/// hyper bounds the header block as well, far above this, and answers without a body.
+fn check_header_size(headers: &HeaderMap) -> Result<(), Problem> {
+    let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    if headers.len() > limits::HEADERS_MAX || bytes > limits::HEADER_BYTES_MAX {
+        return Err(Cause::HeadersTooLarge.into());
+    }
+    Ok(())
+}

@@ -1,0 +1,173 @@
+//! Accepting: listeners, the cap on connections, and one task a connection.
+//!
+//! Owns what happens between the kernel and hyper. Knows nothing of what is served: that is a [`Handle`].
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::connection::{Connections, SWEEP_INTERVAL, TimeLimits, WatchedIo, drive};
+use super::reply::Reply;
+use crate::limits;
+use crate::telemetry::metrics::Metrics;
+
+/// How many connections the kernel may keep for us before they are accepted.
+const BACKLOG: i32 = 4_096;
+/// The wait after an accept that failed, as when the process is out of descriptors.
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
+
+/// Answers requests.
+pub trait Handle: Send + Sync + 'static {
+    /// Answers one request. Dropped unanswered when its client goes away.
+    fn handle(&self, request: Request<Incoming>, peer: SocketAddr) -> impl Future<Output = Reply> + Send;
+}
+
+/// A cap on connections that several listeners share.
+#[derive(Debug)]
+pub struct ConnectionCap {
+    open: AtomicUsize,
+    max: usize,
+}
+
+impl ConnectionCap {
+    /// A cap of `max`.
+    #[must_use]
+    pub fn new(max: usize) -> Self {
+        Self { open: AtomicUsize::new(0), max }
+    }
+
+    /// How many are open.
+    #[must_use]
+    pub fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    fn take(&self) -> bool {
+        let taken = self.open.fetch_add(1, Ordering::Relaxed) < self.max;
+        if !taken {
+            self.open.fetch_sub(1, Ordering::Relaxed);
+        }
+        taken
+    }
+
+    fn give_back(&self) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Opens a listening socket. With `shared`, several cores may each open their own on one address and the kernel
+/// spreads the connections over them.
+///
+/// # Errors
+/// What the system says, as when the address is taken.
+pub fn open(address: SocketAddr, shared: bool) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if shared {
+        socket.set_reuse_port(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// One core's listener with all that it serves.
+pub struct Listening<H> {
+    /// The socket.
+    pub listener: TcpListener,
+    /// Who answers.
+    pub handler: Arc<H>,
+    /// The shared cap.
+    pub cap: Arc<ConnectionCap>,
+    /// How long a connection may do what.
+    pub limits: TimeLimits,
+    /// Where refused connections are counted.
+    pub metrics: Arc<Metrics>,
+}
+
+impl<H: Handle> Listening<H> {
+    /// Serves until `stop`; then takes no more connections, lets every request at hand finish for `grace`, and
+    /// closes what is left.
+    pub async fn run(self, stop: CancellationToken, grace: Duration) {
+        let connections = Arc::new(Connections::new(self.limits));
+        let tasks = TaskTracker::new();
+        let next_id = AtomicU64::new(0);
+        let mut sweep = tokio::time::interval(SWEEP_INTERVAL);
+        loop {
+            tokio::select! {
+                accepted = self.listener.accept() => match accepted {
+                    Ok((stream, peer)) => self.admit(stream, peer, &next_id, &connections, &tasks),
+                    Err(error) => {
+                        tracing::warn!(%error, "a connection could not be accepted");
+                        tokio::time::sleep(ACCEPT_BACKOFF).await;
+                    }
+                },
+                _ = sweep.tick() => connections.sweep(),
+                () = stop.cancelled() => break,
+            }
+        }
+        drop(self.listener);
+        tasks.close();
+        connections.finish();
+        if tokio::time::timeout(grace, tasks.wait()).await.is_err() {
+            connections.close();
+            tasks.wait().await;
+        }
+    }
+
+    fn admit(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        next_id: &AtomicU64,
+        connections: &Arc<Connections>,
+        tasks: &TaskTracker,
+    ) {
+        if !self.cap.take() {
+            // Closed at once: a client that is refused here tries again, one that hangs does not.
+            self.metrics.connections_refused_total.increment(1);
+            return;
+        }
+        let id = next_id.fetch_add(1, Ordering::Relaxed);
+        let (handler, cap, connections) = (Arc::clone(&self.handler), Arc::clone(&self.cap), Arc::clone(connections));
+        tasks.spawn(async move {
+            serve(stream, peer, id, &handler, &connections).await;
+            connections.remove(id);
+            cap.give_back();
+        });
+    }
+}
+
+async fn serve<H: Handle>(stream: TcpStream, peer: SocketAddr, id: u64, handler: &Arc<H>, connections: &Arc<Connections>) {
+    // A reply is one small write: it must not wait for the client's acknowledgement of the last one.
+    let _ = stream.set_nodelay(true);
+    let control = connections.add(id);
+    let io = WatchedIo::new(stream, Arc::clone(&control), Arc::clone(connections));
+    let service = service_fn(|request| {
+        control.begin_request();
+        let (handler, control, connections) = (Arc::clone(handler), Arc::clone(&control), Arc::clone(connections));
+        async move {
+            let reply = handler.handle(request, peer).await;
+            control.end_request(connections.tick());
+            Ok::<_, Infallible>(reply)
+        }
+    });
+    let connection = http1::Builder::new()
+        .pipeline_flush(true)
+        .max_buf_size(2 * limits::HEADER_BYTES_MAX)
+        .serve_connection(io, service);
+    drive(connection, &control).await;
+}

@@ -1,0 +1,15 @@
+//! The front: accepts, bounds, routes, parses, replies.
+//!
+//! Owns connections, paths and status codes. Knows no Redis keys and no SQL; what a claim is worth is decided
+//! further down, what it looks like on the wire is decided here.
+
+pub mod admin;
+mod body;
+mod claims;
+pub mod connection;
+mod drops;
+pub mod front;
+pub mod listen;
+pub mod problem;
+pub mod reply;
+mod route;
