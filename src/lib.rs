@@ -1,11 +1,9 @@
 //! claimrush: the map, in the order in which a claim meets the modules.
 
+pub mod cli;
 pub mod config;
-pub mod limits;
-
-pub mod clock;
-
-pub mod domain;
+pub mod datadir;
+pub mod serve;
 
 pub mod http;
 
@@ -19,4 +17,11 @@ pub mod drain;
 
 pub mod ledger;
 
+pub mod backoffice;
+
 pub mod telemetry;
+
+pub mod domain;
+
+pub mod clock;
+pub mod limits;

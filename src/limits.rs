@@ -59,6 +59,22 @@ pub const QUEUE_WAIT_DEFAULT: Duration = Duration::from_millis(1_000);
 pub const REDIS_RESPONSE_DEFAULT: Duration = Duration::from_millis(2_000);
 /// How long a checkout from a Redis pool may wait.
 pub const REDIS_POOL_WAIT: Duration = Duration::from_millis(2_000);
+/// How long making a connection to Redis may take, login included.
+pub const REDIS_CONNECT: Duration = Duration::from_millis(1_000);
+/// Connections of one Redis pool.
+pub const REDIS_POOL_CONNECTIONS: usize = 64;
+/// How long a managed Redis may take to answer after its start, before it is given up ...
+pub const REDIS_LOAD_BASE: Duration = Duration::from_millis(30_000);
+/// ... and how much longer for each MiB that it has to load.
+pub const REDIS_LOAD_PER_MIB: Duration = Duration::from_millis(100);
+/// The pause before a dead managed Redis is started again: doubled from the first to the second.
+pub const REDIS_BACKOFF_MIN: Duration = Duration::from_millis(100);
+/// See [`REDIS_BACKOFF_MIN`].
+pub const REDIS_BACKOFF_MAX: Duration = Duration::from_millis(5_000);
+/// A managed Redis that has stood this long is well: the next pause is the shortest again.
+pub const REDIS_WELL_AFTER: Duration = Duration::from_millis(30_000);
+/// The longest path of a unix socket, in bytes: `sun_path` has 108, of which one ends it.
+pub const SOCKET_PATH_BYTES_MAX: usize = 107;
 
 /// How often every drop's state is read from Redis; the design allows 250 ms.
 pub const POLL_INTERVAL: Duration = Duration::from_millis(100);
@@ -92,6 +108,7 @@ const _: () = assert!(BATCH_CLAIMS_MAX * 2 + 16 < 8_000, "a batch must fit Lua's
 const _: () = assert!(BATCH_CLAIMS_MAX <= QUEUE_CLAIMS_DEFAULT, "a full batch must fit the queue");
 const _: () = assert!(BATCH_CLAIMS_MAX <= DRAIN_GROUP_CLAIMS_MAX, "one entry must fit one transaction");
 const _: () = assert!(TICKET_BYTES_MAX < HEADER_BYTES_MAX, "a ticket travels in a header");
+const _: () = assert!(REDIS_BACKOFF_MIN.as_millis() < REDIS_BACKOFF_MAX.as_millis(), "the pause must grow");
 const _: () = assert!(POLL_INTERVAL.as_millis() <= 250, "the design's bound on stale state");
 
 /// What a config key may be set to; the config's check and its refusals read these.

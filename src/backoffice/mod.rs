@@ -1,5 +1,8 @@
 //! Behind the counter: campaigns now; merchants, redemptions, expiry, reconciliation and reports later.
 //!
-//! Owns what staff do. Works on the ledger first and on Redis from the ledger; never on the claim path.
+//! Owns what staff do. Works on the ledger first and on Redis from the ledger; never on the claim path. The
+//! client side of the admin API lives here too, as it speaks of the same things.
 
+pub mod admin_api;
+pub mod admin_client;
 pub mod campaigns;

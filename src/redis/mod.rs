@@ -1,4 +1,5 @@
-//! Everything that speaks to Redis: key names, scripts with their replies, and the journal.
+//! Everything that speaks to Redis: the managed server, connections, key names, scripts with their replies, and
+//! the journal.
 //!
 //! Owns what is stored in Redis and how it is read back. Decides nothing about a claim: that is the scripts'
 //! business. Knows no HTTP and no SQL.
@@ -7,4 +8,8 @@ mod claim_call;
 pub mod codes;
 pub mod journal;
 pub mod keys;
+pub mod managed;
+pub mod pool;
 pub mod scripts;
+pub mod server_check;
+pub mod views;

@@ -1,0 +1,86 @@
+//! The words that the admin listener and its clients exchange.
+//!
+//! Owns the JSON of `/admin/v1/campaigns`; both sides read and write these types. Amounts are texts such as
+//! `"4000000.00 CNY"`, instants are RFC 3339.
+
+use serde::{Deserialize, Serialize};
+
+/// The media type of a campaign file as a request body.
+pub const CAMPAIGN_FILE_TYPE: &str = "application/toml";
+
+/// The answer to `GET /admin/v1/campaigns`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CampaignList {
+    /// In the order in which they were first applied.
+    pub campaigns: Vec<CampaignView>,
+}
+
+/// One campaign: the answer to `GET /admin/v1/campaigns/{id}`, and to pausing and resuming it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CampaignView {
+    /// Its id.
+    pub id: String,
+    /// What people call it.
+    pub name: String,
+    /// `running` or `paused`.
+    pub state: String,
+    /// All the money there is, with its currency.
+    pub budget: String,
+    /// IANA name.
+    pub time_zone: String,
+    /// Its drops, in the order of the file.
+    pub drops: Vec<DropView>,
+}
+
+/// One drop of a campaign.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DropView {
+    /// Its id.
+    pub id: String,
+    /// `scheduled`, `open`, `paused`, `sold_out` or `closed`.
+    pub state: String,
+    /// The release instant.
+    pub opens_at: String,
+    /// After it nobody claims.
+    pub closes_at: String,
+    /// Units in all.
+    pub stock_total: u64,
+    /// Units not claimed; `None` while it is not loaded.
+    pub stock_left: Option<u64>,
+    /// Claims per person.
+    pub limit_per_person: u32,
+}
+
+/// The answer to `POST /admin/v1/campaigns`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Applied {
+    /// The campaign's id.
+    pub campaign: String,
+    /// What the file did.
+    pub outcome: ApplyOutcome,
+    /// What changed, one sentence each; empty when nothing did.
+    pub changes: Vec<String>,
+}
+
+/// What applying a campaign file did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ApplyOutcome {
+    /// The campaign is new.
+    Created,
+    /// The campaign stood and now differs.
+    Changed,
+    /// The file says what stood already.
+    Unchanged,
+}
+
+/// The part of an RFC 9457 problem that a command line shows.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Problem {
+    /// The sentence for the reader.
+    pub detail: Option<String>,
+    /// What kind of problem it is, in words.
+    pub title: Option<String>,
+    /// The stable word.
+    pub code: Option<String>,
+}

@@ -1,0 +1,255 @@
+//! `claimrush campaign …`: asks a running service and prints what it says.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use clap::{Args, Subcommand};
+
+use super::{Exit, Failure, Global, print};
+use crate::backoffice::admin_api::{Applied, ApplyOutcome, CampaignList, CampaignView};
+use crate::backoffice::admin_client::{AdminClient, AdminError};
+use crate::clock::{Clock, UnixMs};
+use crate::datadir::DataDir;
+use crate::domain::ids::CampaignId;
+use crate::limits;
+
+/// `claimrush campaign …`.
+#[derive(Debug, Clone, Args)]
+pub struct CampaignArgs {
+    /// How the service is found.
+    #[command(flatten)]
+    pub access: AdminAccess,
+    /// What is to be done.
+    #[command(subcommand)]
+    pub command: CampaignCommand,
+}
+
+/// How the service is found: by the data folder that it serves from, or by its admin listener's address.
+#[derive(Debug, Clone, Args)]
+pub struct AdminAccess {
+    /// The admin listener, as in `http://127.0.0.1:9090`, in place of the data folder
+    #[arg(long, global = true, value_name = "URL")]
+    pub admin: Option<String>,
+    /// The file with the admin token; `admin.token` in the data folder without it
+    #[arg(long, global = true, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+}
+
+/// What there is to do with campaigns.
+#[derive(Debug, Clone, Subcommand)]
+pub enum CampaignCommand {
+    /// Apply a campaign file: all of it, or nothing when any of it is refused
+    Apply {
+        /// The file (TOML)
+        file: PathBuf,
+        /// Move the file's drops in time so that the first opens then: RFC 3339, or +SECONDS from now
+        #[arg(long, value_name = "INSTANT", allow_hyphen_values = true)]
+        opens_at: Option<OpensAt>,
+    },
+    /// List the campaigns
+    List,
+    /// Show one campaign and its drops
+    Show {
+        /// The campaign's id
+        id: CampaignId,
+    },
+    /// Stop a campaign from granting claims
+    Pause {
+        /// The campaign's id
+        id: CampaignId,
+    },
+    /// Let a paused campaign grant claims again
+    Resume {
+        /// The campaign's id
+        id: CampaignId,
+    },
+}
+
+/// An opening instant from the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OpensAt {
+    /// At this instant.
+    At(UnixMs),
+    /// So many milliseconds from now.
+    In(i64),
+}
+
+impl FromStr for OpensAt {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let refuse = || "must be RFC 3339, as in 2023-11-20T10:00:00+08:00, or +SECONDS".to_owned();
+        match text.strip_prefix('+') {
+            Some(seconds) => {
+                let seconds: u32 = seconds.parse().map_err(|_| refuse())?;
+                Ok(Self::In(i64::from(seconds) * 1_000))
+            }
+            None => {
+                text.parse::<jiff::Timestamp>().map(|at| Self::At(at.as_millisecond())).map_err(|_| refuse())
+            }
+        }
+    }
+}
+
+pub(super) async fn run(global: &Global, args: CampaignArgs) -> Result<Exit, Failure> {
+    match args.command {
+        CampaignCommand::Apply { file, opens_at } => {
+            let text = read_campaign(&file)?;
+            let opens_at_ms = opens_at.map(|at| match at {
+                OpensAt::At(at) => at,
+                OpensAt::In(ms) => Clock::System.now_ms().saturating_add(ms),
+            });
+            let applied = client(global, &args.access)?.apply(text, opens_at_ms).await.map_err(|error| {
+                let by_service = matches!(error, AdminError::Refused(_));
+                let failure = Failure::from(error);
+                if by_service { failure.about(file.display()) } else { failure }
+            })?;
+            print(&applied_text(&applied));
+        }
+        CampaignCommand::List => print(&list_text(&client(global, &args.access)?.list().await?)),
+        CampaignCommand::Show { id } => {
+            print(&campaign_text(&client(global, &args.access)?.show(&id).await?));
+        }
+        CampaignCommand::Pause { id } => {
+            let campaign = client(global, &args.access)?.pause(&id).await?;
+            print(&format!("{} is {}\n", campaign.id, campaign.state));
+        }
+        CampaignCommand::Resume { id } => {
+            let campaign = client(global, &args.access)?.resume(&id).await?;
+            print(&format!("{} is {}\n", campaign.id, campaign.state));
+        }
+    }
+    Ok(Exit::Ok)
+}
+
+/// The client, by address or by data folder.
+fn client(global: &Global, access: &AdminAccess) -> Result<AdminClient, Failure> {
+    if let Some(url) = &access.admin {
+        let Some(file) = &access.token_file else {
+            return Err(Failure::new(Exit::Usage, "--admin needs --token-file"));
+        };
+        return Ok(AdminClient::at_url(url, read_token(file)?)?);
+    }
+    let config = global.load(&global.overrides())?;
+    let dir = DataDir::open(&config.data.dir)?;
+    let info = dir.run_info()?;
+    let token = match &access.token_file {
+        Some(file) => read_token(file)?,
+        None => read_token(&dir.admin_token_path())?,
+    };
+    Ok(AdminClient::at(info.admin_listen, token))
+}
+
+fn read_token(file: &Path) -> Result<String, Failure> {
+    let token = std::fs::read_to_string(file)
+        .map_err(|error| Failure::new(Exit::Failed, error.to_string()).about(file.display()))?;
+    let token = token.trim();
+    if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(Failure::new(Exit::Failed, "is not a token").about(file.display()));
+    }
+    Ok(token.to_owned())
+}
+
+fn read_campaign(file: &Path) -> Result<String, Failure> {
+    let refuse = |problem: String| Failure::new(Exit::Failed, problem).about(file.display());
+    let size = std::fs::metadata(file).map_err(|error| refuse(error.to_string()))?.len();
+    let size = usize::try_from(size).unwrap_or(usize::MAX);
+    if size > limits::CAMPAIGN_FILE_BYTES_MAX {
+        return Err(refuse(format!(
+            "has {size} bytes, at most {} are taken",
+            limits::CAMPAIGN_FILE_BYTES_MAX
+        )));
+    }
+    std::fs::read_to_string(file).map_err(|error| refuse(error.to_string()))
+}
+
+fn applied_text(applied: &Applied) -> String {
+    let word = match applied.outcome {
+        ApplyOutcome::Created => "created",
+        ApplyOutcome::Changed => "changed",
+        ApplyOutcome::Unchanged => "unchanged",
+    };
+    let mut text = format!("{} {word}\n", applied.campaign);
+    for change in &applied.changes {
+        let _ = writeln!(text, "  {change}");
+    }
+    text
+}
+
+fn list_text(list: &CampaignList) -> String {
+    if list.campaigns.is_empty() {
+        return "no campaigns\n".to_owned();
+    }
+    let rows = list.campaigns.iter().map(|campaign| {
+        let stock: u64 = campaign.drops.iter().map(|drop| drop.stock_total).sum();
+        // The name stands last: its letters may be wider than one column.
+        [
+            campaign.id.clone(),
+            campaign.state.clone(),
+            campaign.drops.len().to_string(),
+            stock.to_string(),
+            campaign.budget.clone(),
+            campaign.name.clone(),
+        ]
+    });
+    table(["CAMPAIGN", "STATE", "DROPS", "STOCK", "BUDGET", "NAME"], rows)
+}
+
+fn campaign_text(campaign: &CampaignView) -> String {
+    let CampaignView { id, name, state, budget, time_zone, drops } = campaign;
+    let head = format!("{id}  {name}\nstate {state}, budget {budget}, time zone {time_zone}\n\n");
+    let rows = drops.iter().map(|drop| {
+        [
+            drop.id.clone(),
+            drop.state.clone(),
+            drop.opens_at.clone(),
+            drop.closes_at.clone(),
+            drop.stock_total.to_string(),
+            drop.stock_left.map_or_else(|| "-".to_owned(), |left| left.to_string()),
+            drop.limit_per_person.to_string(),
+        ]
+    });
+    head + &table(["DROP", "STATE", "OPENS", "CLOSES", "STOCK", "LEFT", "PER PERSON"], rows)
+}
+
+/// Columns under their heads, as wide as their widest cell.
+fn table<const N: usize>(heads: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
+    let rows: Vec<[String; N]> = std::iter::once(heads.map(str::to_owned)).chain(rows).collect();
+    let mut widths = [0; N];
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    let mut text = String::new();
+    for row in &rows {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(widths) {
+            let _ = write!(line, "{cell:width$}  ");
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{OpensAt, table};
+
+    #[test]
+    fn an_opening_instant_is_absolute_or_ahead() {
+        assert_eq!("+10".parse(), Ok(OpensAt::In(10_000)));
+        assert_eq!("2023-11-20T10:00:00+08:00".parse(), Ok(OpensAt::At(1_700_445_600_000)));
+        for wrong in ["10", "+", "+-1", "+1.5", "2023-11-20", "tomorrow"] {
+            assert!(wrong.parse::<OpensAt>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn columns_line_up() {
+        let rows = [["a".to_owned(), "1".to_owned()], ["long-id".to_owned(), "22".to_owned()]];
+        assert_eq!(table(["ID", "N"], rows.into_iter()), "ID       N\na        1\nlong-id  22\n");
+    }
+}

@@ -1,0 +1,98 @@
+//! Exit codes, and which failure has which.
+
+use std::fmt;
+use std::process::ExitCode;
+
+use crate::backoffice::admin_client::AdminError;
+use crate::config::ConfigError;
+use crate::datadir::DataDirError;
+use crate::redis::managed::ManagedError;
+use crate::redis::server_check::ServerRefused;
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// All is well.
+    Ok = 0,
+    /// It failed, or an invariant is broken.
+    Failed = 1,
+    /// The command line is wrong.
+    Usage = 2,
+    /// The configuration is wrong.
+    Config = 64,
+    /// A needed service is unavailable.
+    Unavailable = 69,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// A failed run: its exit code, and one line that names the cause.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The code.
+    pub exit: Exit,
+    /// The line, without the program's name.
+    pub line: String,
+}
+
+impl Failure {
+    /// A failure by its code and line.
+    pub fn new(exit: Exit, line: impl Into<String>) -> Self {
+        Self { exit, line: line.into() }
+    }
+
+    /// Puts what the failure is about in front of its line.
+    #[must_use]
+    pub fn about(self, what: impl fmt::Display) -> Self {
+        Self { line: format!("{what}: {}", self.line), ..self }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.line)
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::new(Exit::Config, error.to_string()).about("config")
+    }
+}
+
+impl From<DataDirError> for Failure {
+    fn from(error: DataDirError) -> Self {
+        let exit = match error {
+            DataDirError::NotRunning { .. } => Exit::Unavailable,
+            DataDirError::Locked { .. } | DataDirError::File { .. } => Exit::Failed,
+        };
+        Self::new(exit, error.to_string())
+    }
+}
+
+impl From<ManagedError> for Failure {
+    fn from(error: ManagedError) -> Self {
+        Self::new(Exit::Unavailable, error.to_string())
+    }
+}
+
+impl From<ServerRefused> for Failure {
+    fn from(error: ServerRefused) -> Self {
+        Self::new(Exit::Unavailable, error.to_string())
+    }
+}
+
+impl From<AdminError> for Failure {
+    fn from(error: AdminError) -> Self {
+        let exit = match error {
+            AdminError::Address(_) => Exit::Usage,
+            AdminError::Unreachable { .. } | AdminError::Alien { .. } => Exit::Unavailable,
+            AdminError::Refused(_) => Exit::Failed,
+        };
+        Self::new(exit, error.to_string())
+    }
+}

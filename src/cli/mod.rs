@@ -1,0 +1,94 @@
+//! The command line: its words, and what its exit codes mean.
+//!
+//! Owns the subcommands' arguments and the one table from failures to exit codes. Does nothing itself beyond
+//! what `campaign` and `check-config` print; the other subcommands' bodies stand in the modules that they are
+//! about.
+
+mod args;
+mod campaign;
+mod exit;
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{self, Config, ConfigError, Overrides};
+
+pub use args::{
+    AuditArgs, DrainArgs, ExportFormat, LedgerArgs, LedgerCommand, LedgerExportArgs, ServeArgs, TicketArgs,
+    TicketCommand, TicketMintArgs,
+};
+pub use campaign::{AdminAccess, CampaignArgs, CampaignCommand, OpensAt};
+pub use exit::{Exit, Failure};
+
+/// A claim-rush engine: flash sales that are never oversold, never lost, and audited to the fen.
+#[derive(Debug, Parser)]
+#[command(name = "claimrush", version, disable_help_subcommand = true)]
+pub struct Cli {
+    /// What every subcommand takes.
+    #[command(flatten)]
+    pub global: Global,
+    /// What is to be done.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What every subcommand takes.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Global {
+    /// The config file (TOML). Without one the defaults and `CLAIMRUSH_SECTION__KEY` variables hold.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The data folder.
+    #[arg(long, global = true, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Apply, list, show, pause and resume campaigns of a running service.
+    Campaign(CampaignArgs),
+    /// Check the configuration and print it as it holds, without secrets.
+    CheckConfig,
+}
+
+impl Global {
+    /// The flags as config overrides; a subcommand with more of them adds its own.
+    #[must_use]
+    pub fn overrides(&self) -> Overrides {
+        Overrides { data_dir: self.data.clone(), ..Overrides::default() }
+    }
+
+    /// The config from the file, the process' environment and `overrides`.
+    ///
+    /// # Errors
+    /// [`ConfigError`], see [`config::load`].
+    pub fn load(&self, overrides: &Overrides) -> Result<Config, ConfigError> {
+        config::load(self.config.as_deref(), std::env::vars_os(), overrides)
+    }
+}
+
+/// `claimrush check-config`.
+///
+/// # Errors
+/// [`Failure`] with [`Exit::Config`] and the line that names the key.
+pub fn check_config(global: &Global) -> Result<Exit, Failure> {
+    print(&global.load(&global.overrides())?.to_toml());
+    Ok(Exit::Ok)
+}
+
+/// `claimrush campaign …`.
+///
+/// # Errors
+/// [`Failure`] with what the service refused, or with why it cannot be reached.
+pub async fn campaign(global: &Global, args: CampaignArgs) -> Result<Exit, Failure> {
+    campaign::run(global, args).await
+}
+
+/// Writes to standard output. A reader that has gone (`| head`) is no failure.
+fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
