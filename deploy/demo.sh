@@ -25,6 +25,9 @@ stock=40000
 kill_after=$((stock / 3))
 data=$out/data
 
+service_pid=''
+rush_pid=''
+
 # --- Saying things ----------------------------------------------------------------------------------------------
 
 if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then
@@ -39,7 +42,7 @@ indented() { sed 's/^/  /' "$1"; }
 
 fail() {
   printf '\n%sThe demo failed: %s%s\n' "$red$bold" "$*" "$plain" >&2
-  if [ -s "$out/service.log" ]; then
+  if [ -n "$service_pid" ] && [ -s "$out/service.log" ]; then
     printf '%sThe last lines of %s:%s\n' "$dim" "$out/service.log" "$plain" >&2
     tail -n 8 "$out/service.log" >&2
   fi
@@ -65,16 +68,13 @@ since() {
 
 # field KEY FILE: the first value of a key in a JSON file, as far as this script needs one.
 field() {
-  tr ',{}' '\n\n\n' <"$2" | sed -n "s/^[[:space:]]*\"$1\"[[:space:]]*:[[:space:]]*\"\{0,1\}\([^\"]*\)\"\{0,1\}[[:space:]]*\$/\1/p" |
+  tr '{},' '[\n*]' <"$2" | sed -n "s/^[[:space:]]*\"$1\"[[:space:]]*:[[:space:]]*\"\{0,1\}\([^\"]*\)\"\{0,1\}[[:space:]]*\$/\1/p" |
     head -n 1
 }
 
 lines_of() { if [ -e "$1" ]; then wc -l <"$1" | tr -d ' '; else echo 0; fi; }
 
 # --- Starting and ending ----------------------------------------------------------------------------------------
-
-service_pid=''
-rush_pid=''
 
 alive() { [ -n "$1" ] && kill -0 "$1" 2>/dev/null; }
 
@@ -126,8 +126,7 @@ for binary in "$service_bin" "$loadtest_bin"; do
   if [ ! -x "$binary" ]; then fail "$binary is not built; run: make demo"; fi
 done
 if [ -e "$data/run.json" ] && alive "$(field pid "$data/run.json")"; then
-  kept=$(field pid "$data/run.json")
-  out='' fail "a service of an earlier demo still runs on $data; end it first: kill $kept"
+  fail "a service of an earlier demo still runs on $data; end it first: kill $(field pid "$data/run.json")"
 fi
 rm -rf -- "$out"
 mkdir -p -- "$out"
@@ -167,7 +166,7 @@ claims_log=$out/claims.log
 rush_pid=$!
 while [ "$(lines_of "$claims_log")" -lt "$kill_after" ]; do
   if ! alive "$rush_pid"; then fail "the rush ended before the kill: $(tail -n 1 "$out/rush.log")"; fi
-  sleep 0.02
+  sleep 0.05
 done
 seen=$(lines_of "$claims_log")
 kill -9 "$service_pid"
