@@ -28,10 +28,10 @@ test: ## all tests, against real servers that they start themselves (ROUNDS=20)
 	$(CARGO) build --workspace --bins
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
 	  set -x; \
-	  $(CARGO) test --workspace --doc && CLAIMRUSH_TEST_ROUNDS=$(ROUNDS) $(CARGO) nextest run --workspace; \
+	  $(CARGO) test --workspace --doc && KILL_ROUNDS=$(ROUNDS) $(CARGO) nextest run --workspace; \
 	else \
 	  set -x; \
-	  CLAIMRUSH_TEST_ROUNDS=$(ROUNDS) $(CARGO) test --workspace; \
+	  KILL_ROUNDS=$(ROUNDS) $(CARGO) test --workspace; \
 	fi
 
 bench: ## the table of docs/BENCHMARKS.md, all rows in one run, into bench-out/
