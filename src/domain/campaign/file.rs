@@ -54,7 +54,7 @@ pub(super) fn parse(text: &str) -> Result<Campaign, FileError> {
     }
     let mut drops =
         Drops { currency: &currency, zone: &zone, budget, ids: HashSet::new(), spoken_for: Fen(0) };
-    let drops = tables.into_iter().map(|table| drops.read(table)).collect::<Result<_, _>>()?;
+    let drops = tables.into_iter().map(|table| drops.read(&table)).collect::<Result<_, _>>()?;
     let name = optional_text(&file, "name")?.unwrap_or_else(|| id.to_string());
     let sponsor = optional_text(&file, "sponsor")?;
     let time_zone = time_zone.to_owned();
@@ -86,14 +86,13 @@ struct Drops<'c> {
 }
 
 impl Drops<'_> {
-    fn read(&mut self, mut table: Table<'_, '_>) -> Result<DropSpec, FileError> {
-        let id: DropId = id(&table)?;
-        table.call(format!("drop {:?}", id.as_str()));
+    fn read(&mut self, table: &Table<'_, '_>) -> Result<DropSpec, FileError> {
+        let id: DropId = id(table)?;
         if !self.ids.insert(id.clone()) {
             return Err(table.refuse_rule(&table.need("id")?, "is already the id of another drop"));
         }
-        let opens_at_ms = self.instant(&table, "opens_at")?;
-        let closes_at_ms = self.instant(&table, "closes_at")?;
+        let opens_at_ms = self.instant(table, "opens_at")?;
+        let closes_at_ms = self.instant(table, "closes_at")?;
         if closes_at_ms <= opens_at_ms {
             return Err(table.refuse_rule(&table.need("closes_at")?, "is not after opens_at"));
         }
@@ -102,11 +101,11 @@ impl Drops<'_> {
         let limit_field = table.need("limit_per_person")?;
         let limit = table.count(&limit_field, u64::from(limits::LIMIT_PER_PERSON_MAX))?;
         let limit_per_person = u32::try_from(limit).unwrap_or(limits::LIMIT_PER_PERSON_MAX);
-        let voucher = table.get("voucher").map(|field| self.voucher(&table, &field)).transpose()?;
+        let voucher = table.get("voucher").map(|field| self.voucher(table, &field)).transpose()?;
         if let Some(terms) = &voucher {
-            self.spend(&table, &stock_field, stock, terms.face)?;
+            self.spend(table, &stock_field, stock, terms.face)?;
         }
-        let name = optional_text(&table, "name")?;
+        let name = optional_text(table, "name")?;
         Ok(DropSpec { id, name, opens_at_ms, closes_at_ms, stock, limit_per_person, voucher })
     }
 

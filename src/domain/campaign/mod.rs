@@ -6,6 +6,8 @@
 mod changes;
 pub mod file;
 mod table;
+#[cfg(test)]
+mod tests;
 mod value;
 
 use std::str::FromStr;

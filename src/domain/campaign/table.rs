@@ -57,11 +57,6 @@ impl<'t, 'i> Table<'t, 'i> {
         }
     }
 
-    /// From here on the table is called by its id.
-    pub(super) fn call(&mut self, name: String) {
-        self.called = name;
-    }
-
     pub(super) fn get(&self, key: &'static str) -> Option<Field<'t, 'i>> {
         let (_, value) = self.table.iter().find(|(name, _)| name.get_ref() == key)?;
         Some(Field { key, value })
@@ -143,7 +138,7 @@ impl<'t, 'i> Table<'t, 'i> {
         Table::open(self.source, field.value.span(), called, table, known)
     }
 
-    /// The tables of `[[key]]`, each called `key 1`, `key 2` … until it has an id.
+    /// The tables of `[[key]]`, each called by its id, or `key 1`, `key 2` … where it has none to be called by.
     pub(super) fn tables(
         &self,
         field: &Field<'t, 'i>,
@@ -161,11 +156,20 @@ impl<'t, 'i> Table<'t, 'i> {
             let DeValue::Table(table) = value.get_ref() else {
                 return Err(self.refuse(field, &format!("must be written as [[{}]]", field.key)));
             };
-            let called = format!("{} {}", field.key, at.saturating_add(1));
+            let called = match id(table) {
+                Some(id) => format!("{} {id:?}", field.key),
+                None => format!("{} {}", field.key, at.saturating_add(1)),
+            };
             Table::open(self.source, value.span(), called, table, known)
         });
         entries.collect()
     }
+}
+
+/// The id by which a table may be called in a refusal, whatever else is wrong with it.
+fn id<'t>(table: &'t DeTable<'_>) -> Option<&'t str> {
+    let id = table.get("id")?.get_ref().as_str()?;
+    (1..=limits::ID_BYTES_MAX).contains(&id.len()).then_some(id)
 }
 
 fn name(text: &str) -> Result<&str, &'static str> {

@@ -1,0 +1,278 @@
+//! Files that are read, files that are refused with their line, and changes that may not be made.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const SAMPLE: &str = include_str!("../../../deploy/campaigns/caiyun-2023.toml");
+
+/// Line 1 to 4 the campaign, 6 to 11 its first drop, 13 to 18 its second, which has no voucher.
+const SMALL: &str = r#"id = "small"
+budget = "100.00 CNY"
+time_zone = "Asia/Shanghai"
+
+# the voucher drop
+[[drop]]
+id = "small-1"
+opens_at = "2023-11-20T10:00:00+08:00"
+closes_at = 2023-11-21T10:00:00+08:00
+stock = 4
+limit_per_person = 1
+voucher = { face = "25.00", threshold = "100.00", valid_for = "72h" }
+[[drop]]
+id = "small-2"
+opens_at = 2023-11-20T10:00:00
+closes_at = "2023-11-20T10:30:00"
+stock = 1_000
+limit_per_person = 3
+"#;
+
+fn small() -> Campaign {
+    Campaign::parse(SMALL).unwrap()
+}
+
+#[test]
+fn the_sample_spends_its_budget_to_the_fen() {
+    let campaign = Campaign::parse(SAMPLE).unwrap();
+    assert_eq!((campaign.budget, campaign.currency.as_str()), (Fen(400_000_000), "CNY"));
+    let drops: Vec<_> = campaign.drops.iter().map(|drop| (drop.id.as_str(), drop.stock)).collect();
+    let expected = [
+        ("caiyun-50-10", 120_000),
+        ("caiyun-100-25", 40_000),
+        ("caiyun-200-50", 20_000),
+        ("caiyun-300-80", 10_000),
+    ];
+    assert_eq!(drops, expected);
+    let worth: i64 =
+        campaign.drops.iter().map(|d| d.voucher.as_ref().unwrap().face.times(d.stock).unwrap().0).sum();
+    assert_eq!(Fen(worth), campaign.budget);
+    for drop in &campaign.drops {
+        let terms = drop.voucher.as_ref().unwrap();
+        assert_eq!((drop.opens_at_ms, drop.limit_per_person), (1_700_445_600_000, 1));
+        assert_eq!(
+            (terms.valid_ms, terms.regions.as_slice()),
+            (604_800_000, ["yunnan".to_owned()].as_slice())
+        );
+    }
+}
+
+#[test]
+fn both_ways_of_writing_an_instant_mean_the_same() {
+    let campaign = small();
+    let [voucher, other] = campaign.drops.as_slice() else { panic!("two drops") };
+    assert_eq!(voucher.opens_at_ms, other.opens_at_ms);
+    assert_eq!(voucher.closes_at_ms - voucher.opens_at_ms, 86_400_000);
+    assert_eq!((other.stock, other.limit_per_person, &other.voucher), (1_000, 3, &None));
+    assert_eq!(campaign.name, "small");
+}
+
+/// (text in `SMALL`, what it is replaced by, the refusal)
+const REFUSED: &[(&str, &str, &str)] = &[
+    (
+        "= 4\n",
+        "= 5\n",
+        "line 10: drop \"small-1\": stock × face makes the vouchers so far worth 125.00, above the budget of 100.00 CNY",
+    ),
+    ("10:30:00", "10:00:00", "line 16: drop \"small-2\": closes_at is not after opens_at"),
+    ("limit_per_person = 3", "limit = 3", "line 18: drop \"small-2\": unknown key \"limit\""),
+    ("time_zone", "zone", "line 3: unknown key \"zone\""),
+    ("valid_for = \"72h\"", "valid = \"72h\"", "line 12: drop \"small-1\": voucher: unknown key \"valid\""),
+    (
+        "\"72h\" }",
+        "\"72h\", merchants = { shop = [] } }",
+        "line 12: drop \"small-1\": voucher: merchants: unknown key \"shop\"",
+    ),
+    ("= 4\n", "= 0\n", "line 10: drop \"small-1\": stock: must be 1 to 4294967295, is 0"),
+    ("= 4\n", "= -4\n", "line 10: drop \"small-1\": stock: must be 1 to 4294967295, is -4"),
+    ("= 1_000", "= 4294967296", "line 17: drop \"small-2\": stock: must be 1 to 4294967295, is 4294967296"),
+    (
+        "= 1_000",
+        "= 1000.0",
+        "line 17: drop \"small-2\": stock: must be a whole number, is a number with a point",
+    ),
+    ("person = 3", "person = 101", "line 18: drop \"small-2\": limit_per_person: must be 1 to 100, is 101"),
+    ("small-2", "small-1", "line 14: drop \"small-1\": id is already the id of another drop"),
+    ("small-2", "Small", "line 14: drop \"Small\": id may not contain 'S'"),
+    ("\"small\"", "\"\"", "line 1: id: must not be empty"),
+    ("\"25.00\"", "\"0.00\"", "line 12: drop \"small-1\": voucher: face: must be more than zero"),
+    (
+        "\"25.00\"",
+        "\"-25.00\"",
+        "line 12: drop \"small-1\": voucher: face: must be more than zero, is -25.00",
+    ),
+    (
+        "\"25.00\"",
+        "\"2,5\"",
+        "line 12: drop \"small-1\": voucher: face: \"2,5\" is not an amount like \"25.00\"",
+    ),
+    (
+        "\"25.00\"",
+        "25.00",
+        "line 12: drop \"small-1\": voucher: face: must be a text in quotes, is a number with a point",
+    ),
+    (
+        "\"25.00\"",
+        "\"25.00 USD\"",
+        "line 12: drop \"small-1\": voucher: face: is in \"USD\", but the budget is in \"CNY\"",
+    ),
+    ("\"100.00\"", "\"20.00\"", "line 12: drop \"small-1\": voucher: threshold is below the face of 25.00"),
+    (
+        "100.00 CNY",
+        "100.00",
+        "line 2: budget: \"100.00\" is not an amount with its currency, as in \"4000000.00 CNY\"",
+    ),
+    (
+        "100.00 CNY",
+        "100.00 JPY",
+        "line 2: budget: currency \"JPY\" is not one of CNY, HKD, MOP, TWD, SGD, MYR, THB, EUR, GBP, USD",
+    ),
+    ("100.00 CNY", "0 CNY", "line 2: budget: must be more than zero"),
+    (
+        "Asia/Shanghai",
+        "Asia/Kunming",
+        "line 3: time_zone: \"Asia/Kunming\" is not a time zone like \"Asia/Shanghai\"",
+    ),
+    (
+        "\"2023-11-20T10:00:00+08:00\"",
+        "\"10 o'clock\"",
+        "line 8: drop \"small-1\": opens_at: \"10 o'clock\" is not a date and time like \"2023-11-20T10:00:00+08:00\"",
+    ),
+    (
+        "\"2023-11-20T10:00:00+08:00\"",
+        "2023-11-20",
+        "line 8: drop \"small-1\": opens_at: \"2023-11-20\" is not a date and time like \"2023-11-20T10:00:00+08:00\"",
+    ),
+    (
+        "72h",
+        "three days",
+        "line 12: drop \"small-1\": voucher: valid_for: \"three days\" is not a duration like \"7d\", \"72h\" or \"30m\"",
+    ),
+    ("stock = 1_000\n", "", "line 13: drop \"small-2\": stock is missing"),
+    ("budget = \"100.00 CNY\"\n", "", "line 1: budget is missing"),
+    ("face = \"25.00\", ", "", "line 12: drop \"small-1\": voucher: face is missing"),
+    ("stock = 4\n", "stock = 4\nstock = 4\n", "line 11: duplicate key"),
+    ("stock = 4\n", "stock = \n", "line 10: string values must be quoted, expected literal string"),
+];
+
+#[test]
+fn every_refusal_names_its_line_and_key() {
+    for (from, to, refusal) in REFUSED {
+        assert!(SMALL.contains(from), "{from}");
+        let error = Campaign::parse(&SMALL.replacen(from, to, 1)).expect_err(to);
+        assert_eq!(error.to_string(), *refusal);
+    }
+}
+
+#[test]
+fn a_file_without_drops_or_with_too_many_is_refused() {
+    let head = "id = \"x\"\nbudget = \"1 CNY\"\ntime_zone = \"UTC\"\n";
+    let refusal = |text: &str| Campaign::parse(text).unwrap_err().to_string();
+    assert_eq!(refusal(head), "line 1: drop is missing");
+    assert_eq!(refusal(&format!("{head}drop = []\n")), "line 4: drop: there must be at least one [[drop]]");
+    assert_eq!(refusal(&format!("{head}drop = 1\n")), "line 4: drop: must be written as [[drop]]");
+    let many = format!("{head}{}", "[[drop]]\n".repeat(257));
+    assert_eq!(refusal(&many), "line 260: drop 257: at most 256 are allowed");
+    assert_eq!(refusal(&" ".repeat(262_145)), "line 1: the file is larger than 262144 bytes");
+}
+
+#[test]
+fn the_stored_form_reads_back_to_an_equal_campaign() {
+    for text in [SMALL, SAMPLE] {
+        let campaign = Campaign::parse(text).unwrap();
+        let stored = campaign.to_canonical().unwrap();
+        let back = Campaign::from_canonical(&stored).unwrap();
+        assert_eq!(back, campaign);
+        assert_eq!(back.digest().unwrap(), campaign.digest().unwrap());
+    }
+    assert_ne!(small().digest().unwrap(), Campaign::parse(SAMPLE).unwrap().digest().unwrap());
+    assert!(Campaign::from_canonical("{\"id\":\"Not an id\"}").is_err());
+}
+
+#[test]
+fn a_shifted_campaign_keeps_its_distances() {
+    let mut campaign = small();
+    campaign.drops[1].opens_at_ms += 5_000;
+    let shifted = campaign.shift_to(1_000);
+    assert_eq!((shifted.drops[0].opens_at_ms, shifted.drops[1].opens_at_ms), (1_000, 6_000));
+    for (before, after) in campaign.drops.iter().zip(&shifted.drops) {
+        assert_eq!(before.closes_at_ms - before.opens_at_ms, after.closes_at_ms - after.opens_at_ms);
+    }
+    assert_eq!(shifted.shift_to(campaign.drops[0].opens_at_ms), campaign);
+}
+
+#[test]
+fn changes_say_what_is_new_and_what_is_different() {
+    let old = small();
+    let id = |at: usize| old.drops[at].id.clone();
+    let first = changes(None, &old, |_| 0).unwrap();
+    assert_eq!((first.created, first.budget_to), (vec![id(0), id(1)], Fen(10_000)));
+    assert!(changes(Some(&old), &old, |_| 4).unwrap().is_empty());
+
+    let mut new = old.clone();
+    new.budget = Fen(20_000);
+    new.drops[0].stock = 8;
+    new.drops[1].closes_at_ms += 1;
+    let found = changes(Some(&old), &new, |_| 8).unwrap();
+    assert_eq!(found.restocked, [StockChange { drop: id(0), from: 4, to: 8 }]);
+    assert_eq!(
+        (&found.changed, found.budget_from, found.budget_to),
+        (&vec![id(1)], Fen(10_000), Fen(20_000))
+    );
+    assert!(!found.is_empty());
+
+    let mut renamed = old.clone();
+    renamed.name = "other".to_owned();
+    assert!(changes(Some(&old), &renamed, |_| 0).unwrap().described);
+    renamed = old.clone();
+    renamed.drops.reverse();
+    assert!(!changes(Some(&old), &renamed, |_| 0).unwrap().is_empty());
+}
+
+#[test]
+fn what_was_promised_cannot_be_taken_back() {
+    let old = small();
+    let id = |at: usize| old.drops[at].id.clone();
+    let refused = |change: fn(&mut Campaign)| {
+        let mut new = old.clone();
+        change(&mut new);
+        changes(Some(&old), &new, |_| 3).unwrap_err()
+    };
+    assert_eq!(refused(|c| drop(c.drops.pop())), Refusal::DropRemoved(id(1)));
+    assert!(matches!(refused(|c| c.currency = "EUR".to_owned()), Refusal::CurrencyChanged { .. }));
+    assert!(matches!(refused(|c| c.id = CampaignId::new("y").unwrap()), Refusal::OtherCampaign { .. }));
+    assert_eq!(refused(|c| c.drops[0].voucher = None), Refusal::VoucherChanged(id(0)));
+    assert_eq!(
+        refused(|c| c.drops[0].voucher.as_mut().unwrap().face = Fen(1)),
+        Refusal::VoucherChanged(id(0))
+    );
+    assert_eq!(refused(|c| c.drops[1].voucher = c.drops[0].voucher.clone()), Refusal::VoucherChanged(id(1)));
+    assert_eq!(
+        refused(|c| c.drops[0].voucher.as_mut().unwrap().valid_ms = 1),
+        Refusal::ValidityShortened(id(0))
+    );
+    assert_eq!(
+        refused(|c| c.drops[1].limit_per_person = 1),
+        Refusal::LimitLowered { drop: id(1), from: 3, to: 1 }
+    );
+    let shrunk = refused(|c| c.drops[0].stock = 2);
+    assert_eq!(shrunk, Refusal::StockBelowClaimed { drop: id(0), stock: 2, claimed: 3 });
+    assert_eq!(shrunk.to_string(), "drop \"small-1\": stock 2 is below the 3 already claimed");
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_the_reader_fail(text in ".{0,300}") {
+        let _ = Campaign::parse(&text);
+    }
+
+    #[test]
+    fn no_edit_of_a_file_makes_the_reader_fail(at in 0..SMALL.len(), cut in 0_usize..20, put in "[ -~\\n]{0,6}") {
+        let end = (at + cut).min(SMALL.len());
+        let edited = format!("{}{put}{}", &SMALL[..at], &SMALL[end..]);
+        if let Err(error) = Campaign::parse(&edited) {
+            let lines = edited.lines().count().max(1) + 1;
+            prop_assert!((1..=lines).contains(&error.line), "{error}");
+            prop_assert!(!error.to_string().contains('\n'));
+        }
+    }
+}
