@@ -53,8 +53,12 @@ pub fn rfc3339(unix_ms: UnixMs) -> String {
     jiff::Timestamp::from_millisecond(unix_ms).map_or_else(|_| unix_ms.to_string(), |at| format!("{at:.3}"))
 }
 
-/// Appends what [`rfc3339`] returns; cheaper, for the hot path. Days are counted as in Howard Hinnant's
-/// "chrono-compatible low-level date algorithms", <https://howardhinnant.github.io/date_algorithms.html>.
+/// Appends what [`rfc3339`] returns.
 pub fn append_rfc3339(unix_ms: UnixMs, out: &mut String) {
-    out.push_str(&rfc3339(unix_ms));
+    use std::fmt::Write;
+    // Writing to a string cannot fail.
+    let _ = match jiff::Timestamp::from_millisecond(unix_ms) {
+        Ok(at) => write!(out, "{at:.3}"),
+        Err(_) => write!(out, "{unix_ms}"),
+    };
 }

@@ -95,7 +95,7 @@ impl Campaigns {
     ///
     /// # Errors
     /// [`ApplyError`]. After [`ApplyError::Load`] the campaign may be stored: applying the file again is safe.
-    pub async fn apply(&self, text: &str, opens_at_ms: Option<UnixMs>) -> Result<Changes, ApplyError> {
+    pub async fn apply(&self, text: &str, opens_at_ms: Option<UnixMs>) -> Result<(CampaignId, Changes), ApplyError> {
         let given = Campaign::parse(text)?;
         let new = opens_at_ms.map_or_else(|| given.clone(), |at| given.shift_to(at));
         let mut loaded = self.loaded.lock().await;
@@ -107,7 +107,7 @@ impl Campaigns {
         };
         let planned = campaign::changes(old.map(|record| &record.campaign), &new, |_| 0).map_err(refused)?;
         if planned.is_empty() {
-            return Ok(planned);
+            return Ok((new.id, planned));
         }
         if let Some(old) = old {
             self.shrink(&old.campaign, &new, text).await?;
@@ -120,7 +120,7 @@ impl Campaigns {
             Err(error) => Err(LoadError::from(error).into()),
             Ok(changes) => {
                 reloaded?;
-                Ok(changes)
+                Ok((new.id, changes))
             }
         }
     }

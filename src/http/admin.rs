@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, HeaderMap};
 use hyper::{Method, Request};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use subtle::ConstantTimeEq;
 
 use super::body;
@@ -17,14 +17,16 @@ use super::front::RequestIds;
 use super::listen::Handle;
 use super::problem::Problem;
 use super::reply::{self, Reply};
+use crate::backoffice::admin_api::{Applied, ApplyOutcome, CampaignList, CampaignView, DropView};
 use crate::backoffice::campaigns::{ApplyError, Campaigns, LoadError};
-use crate::clock::{Clock, rfc3339};
+use crate::clock::{Clock, UnixMs, rfc3339};
 use crate::domain::campaign::{CampaignState, Changes, DropSpec};
 use crate::domain::cause::Cause;
 use crate::domain::ids::CampaignId;
+use crate::domain::money::Fen;
 use crate::ledger::CampaignRecord;
 use crate::limits;
-use crate::rush::gate::Gate;
+use crate::rush::gate::{Gate, PublicState};
 use crate::telemetry::metrics::Metrics;
 
 /// How long an admin request's body may take.
@@ -133,21 +135,20 @@ impl Admin {
                 Problem::with_detail(Cause::BadRequest, "opens_at_ms must be milliseconds since the Unix epoch")
             })?),
         };
-        let changes = self.campaigns.apply(text, opens_at_ms).await.map_err(refused)?;
-        Ok(reply::private_json(changes_json(&changes).to_string()))
+        let (campaign, changes) = self.campaigns.apply(text, opens_at_ms).await.map_err(refused)?;
+        to_reply(&applied(campaign.as_str(), &changes))
     }
 
     async fn list(&self) -> Result<Reply, Problem> {
         let catalogue = self.campaigns.ledger.catalogue().await.map_err(|error| failed(&error))?;
-        let campaigns: Vec<Value> = catalogue.campaigns.iter().map(|record| self.campaign_json(record)).collect();
-        Ok(reply::private_json(json!({ "campaigns": campaigns }).to_string()))
+        let campaigns = catalogue.campaigns.iter().map(|record| self.campaign_view(record)).collect();
+        to_reply(&CampaignList { campaigns })
     }
 
     async fn show(&self, id: &str) -> Result<Reply, Problem> {
         let catalogue = self.campaigns.ledger.catalogue().await.map_err(|error| failed(&error))?;
         let record = catalogue.campaigns.iter().find(|record| record.campaign.id.as_str() == id);
-        let record = record.ok_or(Cause::UnknownCampaign)?;
-        Ok(reply::private_json(self.campaign_json(record).to_string()))
+        to_reply(&self.campaign_view(record.ok_or(Cause::UnknownCampaign)?))
     }
 
     async fn set_state(&self, id: &str, state: CampaignState) -> Result<Reply, Problem> {
@@ -156,74 +157,63 @@ impl Admin {
         if found { self.show(id).await } else { Err(Cause::UnknownCampaign.into()) }
     }
 
-    fn campaign_json(&self, record: &CampaignRecord) -> Value {
+    fn campaign_view(&self, record: &CampaignRecord) -> CampaignView {
         let campaign = &record.campaign;
         let now_ms = self.gate.redis_now_ms(self.clock.now_ms());
-        let drops: Vec<DropRow<'_>> = campaign.drops.iter().map(|spec| self.drop_row(spec, now_ms)).collect();
-        json!({
-            "id": campaign.id.as_str(),
-            "name": campaign.name,
-            "sponsor": campaign.sponsor,
-            "state": record.state,
-            "budget": campaign.budget.to_string(),
-            "currency": campaign.currency,
-            "time_zone": campaign.time_zone,
-            "drops": drops,
-        })
+        CampaignView {
+            id: campaign.id.to_string(),
+            name: campaign.name.clone(),
+            state: match record.state {
+                CampaignState::Running => "running",
+                CampaignState::Paused => "paused",
+            }
+            .to_owned(),
+            budget: format!("{} {}", campaign.budget, campaign.currency),
+            time_zone: campaign.time_zone.clone(),
+            drops: campaign.drops.iter().map(|spec| self.drop_view(spec, now_ms)).collect(),
+        }
     }
 
-    fn drop_row<'a>(&self, spec: &'a DropSpec, now_ms: i64) -> DropRow<'a> {
+    fn drop_view(&self, spec: &DropSpec, now_ms: UnixMs) -> DropView {
         let gate = self.gate.drop(spec.id.as_str());
-        let view = gate.as_ref().and_then(|gate| gate.view());
-        DropRow {
-            id: spec.id.as_str(),
-            name: spec.name.as_deref(),
-            state: gate.map_or("loading", |gate| gate.public_state(now_ms).as_str()),
+        let state = gate.as_ref().map_or(PublicState::Paused, |gate| gate.public_state(now_ms));
+        DropView {
+            id: spec.id.to_string(),
+            state: state.as_str().to_owned(),
             opens_at: rfc3339(spec.opens_at_ms),
             closes_at: rfc3339(spec.closes_at_ms),
             stock_total: spec.stock,
-            stock_left: view.map(|view| view.stock),
-            claimed: view.map(|view| u64::from(view.seq)),
-            returned: view.map(|view| view.returned),
+            stock_left: gate.and_then(|gate| gate.view()).map(|view| view.stock),
             limit_per_person: spec.limit_per_person,
-            face: spec.voucher.as_ref().map(|terms| terms.face.to_string()),
-            threshold: spec.voucher.as_ref().map(|terms| terms.threshold.to_string()),
         }
     }
 }
 
-/// A drop as staff see it.
-#[derive(Serialize)]
-struct DropRow<'a> {
-    id: &'a str,
-    name: Option<&'a str>,
-    state: &'static str,
-    opens_at: String,
-    closes_at: String,
-    stock_total: u64,
-    stock_left: Option<u64>,
-    claimed: Option<u64>,
-    returned: Option<u64>,
-    limit_per_person: u32,
-    face: Option<String>,
-    threshold: Option<String>,
+fn to_reply(value: &impl Serialize) -> Result<Reply, Problem> {
+    serde_json::to_string(value).map(reply::private_json).map_err(|error| failed(&error))
 }
 
-fn changes_json(changes: &Changes) -> Value {
-    let names = |drops: &[crate::domain::ids::DropId]| drops.iter().map(|drop| drop.as_str().to_owned()).collect::<Vec<_>>();
-    let restocked: Vec<Value> = changes
-        .restocked
-        .iter()
-        .map(|change| json!({ "drop": change.drop.as_str(), "from": change.from, "to": change.to }))
-        .collect();
-    json!({
-        "changed": !changes.is_empty(),
-        "created": names(&changes.created),
-        "restocked": restocked,
-        "changed_drops": names(&changes.changed),
-        "budget_from": changes.budget_from.to_string(),
-        "budget_to": changes.budget_to.to_string(),
-    })
+/// What applying a file did, in sentences.
+fn applied(campaign: &str, changes: &Changes) -> Applied {
+    let mut sentences: Vec<String> = changes.created.iter().map(|drop| format!("drop {drop} created")).collect();
+    for change in &changes.restocked {
+        sentences.push(format!("drop {}: stock {} to {}", change.drop, change.from, change.to));
+    }
+    sentences.extend(changes.changed.iter().map(|drop| format!("drop {drop} changed")));
+    if changes.budget_from != changes.budget_to {
+        sentences.push(format!("budget {} to {}", changes.budget_from, changes.budget_to));
+    }
+    if sentences.is_empty() && changes.described {
+        sentences.push("description changed".to_owned());
+    }
+    let outcome = if changes.is_empty() {
+        ApplyOutcome::Unchanged
+    } else if changes.budget_from == Fen(0) {
+        ApplyOutcome::Created
+    } else {
+        ApplyOutcome::Changed
+    };
+    Applied { campaign: campaign.to_owned(), outcome, changes: sentences }
 }
 
 fn refused(error: ApplyError) -> Problem {

@@ -66,7 +66,7 @@ struct CampaignState<'a> {
     currency: &'a str,
     time_zone: &'a str,
     server_time: String,
-    drops: Vec<Box<serde_json::value::RawValue>>,
+    drops: Vec<serde_json::Value>,
 }
 
 /// A campaign and its drops: 200 or 304.
@@ -78,7 +78,7 @@ pub(super) fn campaign_state(front: &Front, id: &str, headers: &HeaderMap) -> Re
     for spec in &campaign.drops {
         let Some(drop) = front.gate.drop(spec.id.as_str()) else { continue };
         tags.push_str(&etag(&drop, now_ms));
-        let state = with_state(front, &drop, now_ms, |state| serde_json::value::to_raw_value(&state).map_err(internal))?;
+        let state = with_state(front, &drop, now_ms, |state| serde_json::to_value(&state).map_err(internal))?;
         drops.push(state);
     }
     let body = to_json(&CampaignState {
