@@ -24,6 +24,27 @@ pub const TICKET_VALID_MAX: Duration = Duration::from_secs(3_653 * 24 * 3_600);
 /// The most tickets minted at one call.
 pub const MINT_TICKETS_MAX: u32 = 10_000_000;
 
+/// A person's claims: so many at once, then one more each interval.
+pub const PERSON_BURST_DEFAULT: u32 = 10;
+/// See [`PERSON_BURST_DEFAULT`].
+pub const PERSON_INTERVAL_DEFAULT: Duration = Duration::from_millis(500);
+/// An address' claims; thousands of people may share one behind a carrier's address translation.
+pub const ADDRESS_BURST_DEFAULT: u32 = 2_000;
+/// See [`ADDRESS_BURST_DEFAULT`].
+pub const ADDRESS_INTERVAL_DEFAULT: Duration = Duration::from_millis(2);
+/// The largest burst of a rate limit.
+pub const RATE_BURST_MAX: u32 = 1_000_000;
+/// The longest time in which a used-up rate limit recovers; a key is remembered as long.
+pub const RATE_RECOVERY_MAX: Duration = Duration::from_secs(24 * 3_600);
+/// Keys that one rate limiter keeps apart, at some 40 bytes each; later ones share [`RATE_SHARED_CELLS`].
+pub const RATE_KEYS_DEFAULT: usize = 1_000_000;
+/// The cells that the keys beyond a rate limiter's cap share.
+pub const RATE_SHARED_CELLS: usize = 16_384;
+/// How often recovered keys are dropped from the rate limiters.
+pub const RATE_UPKEEP_INTERVAL: Duration = Duration::from_millis(1_000);
+/// The most hops of a forwarded address that are followed.
+pub const FORWARDED_HOPS_MAX: usize = 16;
+
 /// The most campaigns, and the most drops over all campaigns, that one ledger may hold.
 pub const CAMPAIGNS_MAX: usize = 1_000;
 /// See [`CAMPAIGNS_MAX`].

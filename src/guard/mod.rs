@@ -4,4 +4,6 @@
 //! a variant named by its cause; its `code()` is the stable word that clients and metrics see. Knows no status
 //! code, no Redis and no SQL, and never decides whether a drop is open or has stock.
 
+pub mod address;
+pub mod rate;
 pub mod ticket;

@@ -12,6 +12,9 @@ mod key_file;
 mod mint;
 mod verify;
 
+#[cfg(test)]
+mod attacks;
+
 pub use flaw::{TicketFlaw, TicketRefusal};
 pub use key::{Algorithm, KeyFlaw, Secret, TicketKey};
 pub use key_file::{KEY_FILE_NAME, KeyFile, KeyFileCause, KeyFileError};

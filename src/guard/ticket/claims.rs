@@ -138,7 +138,7 @@ mod tests {
         assert!(parse_object::<Header<'_>>(br#"["HS256","k1","JWT"]"#).is_none());
         assert!(parse_object::<Header<'_>>(br#"{"alg":"HS256","alg":"none"}"#).is_none());
         assert!(parse_object::<Header<'_>>(br#"{"alg":"HS256","\u0061lg":"none"}"#).is_none());
-        assert!(parse_object::<Header<'_>>(br#"{} {}"#).is_none());
+        assert!(parse_object::<Header<'_>>(br"{} {}").is_none());
         assert!(parse_object::<Header<'_>>(br#"{"crit":null}"#).is_some_and(|header| header.crit.0));
     }
 }

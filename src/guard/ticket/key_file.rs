@@ -254,3 +254,6 @@ fn create_private(path: &Path, text: &str) -> io::Result<()> {
     file.persist_noclobber(path)?;
     File::open(folder)?.sync_all()
 }
+
+#[cfg(test)]
+mod tests;

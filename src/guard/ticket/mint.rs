@@ -222,3 +222,76 @@ fn write(
     out.flush()?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::guard::ticket::{Scratch, TicketVerifier};
+
+    const NOW_MS: UnixMs = 1_700_000_000_999;
+
+    fn request<'a>(persons: Persons<'a>, out: Option<&'a Path>) -> MintRequest<'a> {
+        MintRequest { drop: "caiyun-100-25", persons, valid_for: Duration::from_secs(60), out }
+    }
+
+    #[test]
+    fn many_tickets_go_to_a_private_file_one_a_line() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("tickets.txt");
+        std::fs::write(&path, "older").expect("own folder");
+        let keys = KeyFile::generate();
+        let mut stdout = Vec::new();
+        let persons = Persons::Numbered { prefix: "user-", count: 1_000 };
+        run(&keys, &request(persons, Some(&path)), NOW_MS, &mut stdout).expect("minted");
+        assert!(stdout.is_empty());
+        assert_eq!(std::fs::metadata(&path).expect("a file").permissions().mode() & 0o777, 0o600);
+        let text = std::fs::read_to_string(&path).expect("a text");
+        let verifier = TicketVerifier::new(&keys, 0);
+        let mut scratch = Scratch::new();
+        let mut ids = std::collections::HashSet::new();
+        for (index, line) in text.lines().enumerate() {
+            let ticket = verifier.verify(line, "caiyun-100-25", NOW_MS, &mut scratch).expect("good");
+            assert_eq!(ticket.person, format!("user-{index:06}"));
+            assert_eq!(ticket.expires_at_ms, 1_700_000_060_000);
+            assert!(ids.insert(ticket.ticket_id.expect("a jti").into_owned()), "every jti is new");
+        }
+        assert_eq!(ids.len(), 1_000);
+    }
+
+    #[test]
+    fn one_ticket_goes_to_the_output() {
+        let mut stdout = Vec::new();
+        run(&KeyFile::generate(), &request(Persons::One("ann"), None), NOW_MS, &mut stdout).expect("minted");
+        let text = String::from_utf8(stdout).expect("a text");
+        assert_eq!((text.lines().count(), text.ends_with('\n')), (1, true));
+    }
+
+    #[test]
+    fn a_bad_request_is_named_and_leaves_no_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("tickets.txt");
+        let prefix = "x".repeat(123);
+        let one = request(Persons::One("ann"), Some(&path));
+        let many = |prefix, count| request(Persons::Numbered { prefix, count }, Some(&path));
+        for (bad, message) in [
+            (MintRequest { drop: "Caiyun", ..one }, "drop \"Caiyun\" may not contain 'C'".to_owned()),
+            (request(Persons::One("a b"), Some(&path)), "user \"a b\" may not contain ' '".into()),
+            (many("u-", 0), "count must be 1 to 10000000, is 0".into()),
+            (many(&prefix, 1), format!("user \"{prefix}000000\" must have 1 to 128 characters, has 129")),
+            (
+                MintRequest { valid_for: Duration::from_millis(999), ..one },
+                "tickets must be valid for 1 s to 315619200 s, not 0.999 s".into(),
+            ),
+        ] {
+            let error = run(&KeyFile::generate(), &bad, NOW_MS, io::sink()).expect_err("refused");
+            assert_eq!(error.to_string(), message);
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 0);
+        let nowhere = folder.path().join("no/such/folder");
+        let error =
+            run(&KeyFile::generate(), &request(Persons::One("ann"), Some(&nowhere)), NOW_MS, io::sink());
+        assert!(matches!(error, Err(MintError::File { path, .. }) if path == nowhere));
+    }
+}

@@ -1,0 +1,203 @@
+//! Rate limits by person and by address.
+//!
+//! Owns how often a key may pass: the generic cell rate algorithm of governor over a bounded store of cells.
+//! Knows neither what a request asks for nor how a refusal is written. Memory stays bounded under any flood of
+//! keys, and the bound is no way around a limit: see [`cells`].
+
+mod allowance;
+mod cells;
+#[cfg(test)]
+mod tests;
+
+use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use governor::RateLimiter;
+use governor::clock::{Clock, DefaultClock};
+use governor::middleware::NoOpMiddleware;
+
+pub use allowance::{Allowance, AllowanceError};
+use cells::BoundedCells;
+
+/// How long a refused caller must wait before the next call can pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RetryAfter(pub Duration);
+
+impl RetryAfter {
+    /// The wait in whole seconds, rounded up, and never 0: what `Retry-After` can say.
+    #[must_use]
+    pub fn whole_seconds(self) -> u64 {
+        self.0.as_secs().saturating_add(u64::from(self.0.subsec_nanos() > 0)).max(1)
+    }
+}
+
+/// The limit that refused a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RateRefusal {
+    /// The person calls too often.
+    #[error("too many requests by this person")]
+    Person(RetryAfter),
+    /// The address, or the IPv6 /64 that it is in, calls too often.
+    #[error("too many requests from this address")]
+    Address(RetryAfter),
+}
+
+impl RateRefusal {
+    /// The stable word for this refusal: the problem `code` and the metric label.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        "rate_limited"
+    }
+
+    /// How long to wait.
+    #[must_use]
+    pub fn retry_after(self) -> RetryAfter {
+        match self {
+            Self::Person(after) | Self::Address(after) => after,
+        }
+    }
+}
+
+/// One allowance for each of many keys. A key is a 64-bit hash that callers cannot foresee.
+pub struct KeyedLimit<C: Clock = DefaultClock> {
+    limiter: RateLimiter<u64, BoundedCells, C, NoOpMiddleware<C::Instant>>,
+}
+
+impl<C: Clock> std::fmt::Debug for KeyedLimit<C> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KeyedLimit").field("keys", &self.keys()).finish_non_exhaustive()
+    }
+}
+
+impl<C: Clock> KeyedLimit<C> {
+    /// A limit that gives `allowance` to each of `keys_max` keys; keys beyond share some more cells.
+    #[must_use]
+    pub fn new(allowance: Allowance, keys_max: usize, clock: C) -> Self {
+        Self { limiter: RateLimiter::new(allowance.quota(), BoundedCells::new(keys_max), clock) }
+    }
+
+    /// Counts one call for `key`.
+    ///
+    /// # Errors
+    /// [`RetryAfter`] when the allowance is used up; a refused call counts for nothing.
+    pub fn check(&self, key: u64) -> Result<(), RetryAfter> {
+        self.limiter.check_key(&key).map_err(|refused| {
+            let now = self.limiter.clock().now();
+            RetryAfter(refused.wait_time_from(now))
+        })
+    }
+
+    /// Keys kept apart at the moment, without walking over them.
+    #[must_use]
+    pub fn keys(&self) -> usize {
+        self.limiter.len()
+    }
+
+    /// Drops the keys whose allowance has fully recovered, which changes no later answer. Walks over all keys:
+    /// call it from a background task every [`crate::limits::RATE_UPKEEP_INTERVAL`].
+    pub fn upkeep(&self) {
+        self.limiter.retain_recent();
+    }
+}
+
+/// How [`Limits`] are set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LimitRules {
+    /// What each person may do.
+    pub person: Allowance,
+    /// What each IPv4 address and each IPv6 /64 may do.
+    pub address: Allowance,
+    /// Keys kept apart by each of the two limits.
+    pub keys_max: usize,
+}
+
+impl Default for LimitRules {
+    fn default() -> Self {
+        Self {
+            person: Allowance::PERSON_DEFAULT,
+            address: Allowance::ADDRESS_DEFAULT,
+            keys_max: crate::limits::RATE_KEYS_DEFAULT,
+        }
+    }
+}
+
+/// The limits that a claim meets after its ticket was accepted. Threads share one.
+#[derive(Debug)]
+pub struct Limits<C: Clock = DefaultClock> {
+    person: KeyedLimit<C>,
+    address: KeyedLimit<C>,
+    /// Seeded anew in every process, so that nobody can choose persons or addresses that share a cell.
+    hasher: RandomState,
+}
+
+impl Limits<DefaultClock> {
+    /// Limits on the monotonic clock.
+    #[must_use]
+    pub fn new(rules: LimitRules) -> Self {
+        Self::with_clock(rules, DefaultClock::default())
+    }
+}
+
+impl<C: Clock + Clone> Limits<C> {
+    /// Limits on `clock`.
+    #[must_use]
+    pub fn with_clock(rules: LimitRules, clock: C) -> Self {
+        Self {
+            person: KeyedLimit::new(rules.person, rules.keys_max, clock.clone()),
+            address: KeyedLimit::new(rules.address, rules.keys_max, clock),
+            hasher: RandomState::new(),
+        }
+    }
+}
+
+impl<C: Clock> Limits<C> {
+    /// Counts one call of `person` from `address`; an exempt address is given as `None`. A call that the
+    /// person's limit refuses does not count against the address, which others may share.
+    ///
+    /// # Errors
+    /// [`RateRefusal`] names the limit that refuses, and the wait.
+    pub fn check(&self, person: &str, address: Option<IpAddr>) -> Result<(), RateRefusal> {
+        self.person.check(self.hasher.hash_one(person)).map_err(RateRefusal::Person)?;
+        self.check_address(address)
+    }
+
+    /// Counts one call from `address` alone, for calls that name no person.
+    ///
+    /// # Errors
+    /// [`RateRefusal::Address`] with the wait.
+    pub fn check_address(&self, address: Option<IpAddr>) -> Result<(), RateRefusal> {
+        let Some(address) = address else { return Ok(()) };
+        self.address.check(self.hasher.hash_one(limited_as(address))).map_err(RateRefusal::Address)
+    }
+
+    /// The limit by person, for its gauge.
+    #[must_use]
+    pub fn person(&self) -> &KeyedLimit<C> {
+        &self.person
+    }
+
+    /// The limit by address, for its gauge.
+    #[must_use]
+    pub fn address(&self) -> &KeyedLimit<C> {
+        &self.address
+    }
+
+    /// [`KeyedLimit::upkeep`] of both limits.
+    pub fn upkeep(&self) {
+        self.person.upkeep();
+        self.address.upkeep();
+    }
+}
+
+/// What stands for an address: the address itself in IPv4, also when it comes mapped into IPv6; in IPv6 the
+/// /64, because one subscriber has at least that much (RFC 6177).
+fn limited_as(address: IpAddr) -> (u8, u64) {
+    match address.to_canonical() {
+        IpAddr::V4(address) => (4, u64::from(address.to_bits())),
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            (6, [a, b, c, d].into_iter().fold(0, |prefix, segment| prefix << 16 | u64::from(segment)))
+        }
+    }
+}

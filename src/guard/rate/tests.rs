@@ -1,0 +1,228 @@
+//! Limits against a clock that stands still, to the nanosecond, and against a small model.
+
+use std::collections::HashMap;
+
+use governor::clock::FakeRelativeClock;
+use proptest::prelude::*;
+
+use super::*;
+use crate::limits::{RATE_RECOVERY_MAX, RATE_SHARED_CELLS};
+
+const MS: Duration = Duration::from_millis(1);
+const NS: Duration = Duration::from_nanos(1);
+
+fn limit(
+    burst: u32,
+    interval: Duration,
+    keys_max: usize,
+) -> (KeyedLimit<FakeRelativeClock>, FakeRelativeClock) {
+    let clock = FakeRelativeClock::default();
+    let allowance = Allowance::new(burst, interval).expect("an allowance");
+    (KeyedLimit::new(allowance, keys_max, clock.clone()), clock)
+}
+
+/// Spreads small numbers as a hash would.
+fn key(n: u64) -> u64 {
+    let mixed = n.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (mixed ^ mixed >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9)
+}
+
+#[test]
+fn a_burst_passes_and_the_next_call_waits_to_the_nanosecond() {
+    let (limit, clock) = limit(3, 10 * MS, 100);
+    for _ in 0..3 {
+        assert_eq!(limit.check(key(1)), Ok(()));
+    }
+    assert_eq!(limit.check(key(1)), Err(RetryAfter(10 * MS)));
+    assert_eq!(limit.check(key(2)), Ok(()), "keys are apart");
+    clock.advance(9_999_999 * NS);
+    assert_eq!(limit.check(key(1)), Err(RetryAfter(NS)));
+    clock.advance(NS);
+    assert_eq!(limit.check(key(1)), Ok(()));
+    assert_eq!(limit.check(key(1)), Err(RetryAfter(10 * MS)));
+}
+
+#[test]
+fn upkeep_drops_recovered_keys_and_no_other() {
+    let (limit, clock) = limit(2, 10 * MS, 100);
+    assert_eq!((limit.check(key(1)), limit.check(key(1)), limit.check(key(2))), (Ok(()), Ok(()), Ok(())));
+    // Key 2 has recovered after 10 ms, key 1 after 20 ms; governor keeps a cell one interval longer.
+    clock.advance(19_999_999 * NS);
+    limit.upkeep();
+    assert_eq!(limit.keys(), 2);
+    clock.advance(NS);
+    limit.upkeep();
+    assert_eq!(limit.keys(), 1);
+    clock.advance(10 * MS);
+    limit.upkeep();
+    assert_eq!(limit.keys(), 0);
+    assert_eq!((limit.check(key(1)), limit.check(key(1))), (Ok(()), Ok(())));
+    assert_eq!(limit.check(key(1)), Err(RetryAfter(10 * MS)));
+}
+
+#[test]
+fn a_flood_of_a_million_keys_stays_bounded_and_frees_nobody() {
+    let keys_max = 100_000;
+    let (limit, clock) = limit(1, 1_000 * MS, keys_max);
+    assert_eq!(limit.check(key(0)), Ok(()));
+    let mut passed = 0;
+    for n in 1..=1_000_000 {
+        passed += usize::from(limit.check(key(n)).is_ok());
+    }
+    assert_eq!(limit.keys(), keys_max);
+    assert_eq!(passed, keys_max - 1 + RATE_SHARED_CELLS, "own cells, then one call a shared cell");
+    clock.advance(500 * MS);
+    limit.upkeep();
+    assert_eq!(limit.check(key(0)), Err(RetryAfter(500 * MS)), "a throttled key stays throttled");
+    assert_eq!(limit.check(key(1_000_000)), Err(RetryAfter(500 * MS)), "so does one in a shared cell");
+    clock.advance(1_500 * MS);
+    limit.upkeep();
+    assert_eq!(limit.keys(), 0);
+    assert_eq!(limit.check(key(1_000_000)), Ok(()));
+}
+
+#[test]
+fn a_key_that_moves_out_of_a_shared_cell_gains_no_second_allowance() {
+    let clock = FakeRelativeClock::default();
+    let allowance = Allowance::new(10, 1_000 * MS).expect("an allowance");
+    let limit = KeyedLimit::new(allowance, 1, clock.clone());
+    assert_eq!(limit.check(key(0)), Ok(()), "takes the only room");
+    for _ in 0..10 {
+        assert_eq!(limit.check(key(1)), Ok(()));
+    }
+    assert_eq!(limit.check(key(1)), Err(RetryAfter(1_000 * MS)));
+    clock.advance(2_000 * MS);
+    limit.upkeep();
+    assert_eq!(limit.keys(), 0, "there is room again");
+    assert_eq!((limit.check(key(1)), limit.check(key(1))), (Ok(()), Ok(())));
+    assert_eq!(limit.keys(), 1);
+    assert_eq!(limit.check(key(1)), Err(RetryAfter(1_000 * MS)));
+}
+
+#[test]
+fn persons_and_addresses_are_limited_apart() {
+    let clock = FakeRelativeClock::default();
+    let rules = LimitRules {
+        person: Allowance::new(1, 1_000 * MS).expect("an allowance"),
+        address: Allowance::new(2, 100 * MS).expect("an allowance"),
+        keys_max: 100,
+    };
+    let limits = Limits::with_clock(rules, clock);
+    let address = Some(IpAddr::from([192, 0, 2, 1]));
+    assert_eq!(limits.check("ann", address), Ok(()));
+    let refused = limits.check("ann", address).expect_err("ann again");
+    assert_eq!(refused, RateRefusal::Person(RetryAfter(1_000 * MS)));
+    assert_eq!((refused.code(), refused.retry_after().whole_seconds()), ("rate_limited", 1));
+    assert_eq!(limits.check("bob", address), Ok(()), "ann's refused call did not count");
+    assert_eq!(limits.check("cid", address), Err(RateRefusal::Address(RetryAfter(100 * MS))));
+    assert_eq!(limits.check("dan", None), Ok(()), "an exempt address");
+    assert_eq!(limits.check_address(address), Err(RateRefusal::Address(RetryAfter(100 * MS))));
+    assert_eq!((limits.person().keys(), limits.address().keys()), (4, 1));
+}
+
+#[test]
+fn addresses_of_one_subscriber_are_one() {
+    let limited = |text: &str| limited_as(text.parse().expect("an address"));
+    assert_eq!(limited("::ffff:192.0.2.1"), limited("192.0.2.1"));
+    assert_ne!(limited("192.0.2.1"), limited("192.0.2.2"));
+    assert_eq!(limited("2001:db8:1:2::1"), limited("2001:db8:1:2:ffff:ffff:ffff:ffff"));
+    assert_ne!(limited("2001:db8:1:2::1"), limited("2001:db8:1:3::1"));
+    assert_ne!(limited("::c000:201:0:0:0:0"), limited("192.0.2.1"), "families are apart");
+}
+
+#[test]
+fn waits_are_rounded_up_to_seconds() {
+    for (wait, seconds) in [(Duration::ZERO, 1), (NS, 1), (1_000 * MS, 1), (1_000 * MS + NS, 2)] {
+        assert_eq!(RetryAfter(wait).whole_seconds(), seconds, "{wait:?}");
+    }
+    assert_eq!(RetryAfter(Duration::MAX).whole_seconds(), u64::MAX);
+}
+
+#[test]
+fn allowances_that_make_no_sense_are_refused() {
+    assert_eq!(Allowance::new(0, MS), Err(AllowanceError::Burst(0)));
+    assert_eq!(Allowance::new(1_000_001, NS), Err(AllowanceError::Burst(1_000_001)));
+    assert_eq!(Allowance::new(1, Duration::ZERO), Err(AllowanceError::Interval));
+    let refused = Allowance::new(2, RATE_RECOVERY_MAX).expect_err("too long").to_string();
+    assert_eq!(refused, "burst times interval must be at most 86400 s, is 172800 s");
+    for allowance in [Allowance::PERSON_DEFAULT, Allowance::ADDRESS_DEFAULT] {
+        assert_eq!(Allowance::new(allowance.burst(), allowance.interval()), Ok(allowance));
+    }
+}
+
+#[test]
+fn threads_together_pass_no_more_than_the_allowance() {
+    let (limit, _clock) = limit(100, 1_000 * MS, 100);
+    let passed: usize = std::thread::scope(|scope| {
+        let callers: Vec<_> = (0..4)
+            .map(|_| scope.spawn(|| (0..1_000).filter(|_| limit.check(key(1)).is_ok()).count()))
+            .collect();
+        callers.into_iter().map(|caller| caller.join().expect("no panic")).sum()
+    });
+    assert_eq!((passed, limit.keys()), (100, 1));
+}
+
+/// The generic cell rate algorithm in plain words: a bucket of `burst` intervals, emptied as time goes by.
+struct Model {
+    burst: u128,
+    interval: u128,
+    filled_until: HashMap<u64, u128>,
+}
+
+impl Model {
+    fn check(&mut self, key: u64, now: u128) -> Result<(), u128> {
+        let until = self.filled_until.entry(key).or_insert(0);
+        let filled = until.saturating_sub(now) + self.interval;
+        let capacity = self.burst * self.interval;
+        if filled > capacity {
+            return Err(filled - capacity);
+        }
+        *until = now + filled;
+        Ok(())
+    }
+}
+
+proptest! {
+    #[test]
+    fn limits_agree_with_the_model(
+        burst in 1_u32..6,
+        interval_ns in 1_u64..1_000,
+        steps in proptest::collection::vec((0_u64..4, 0_u64..1_500, any::<bool>()), 1..200),
+    ) {
+        let (limit, clock) = limit(burst, Duration::from_nanos(interval_ns), 100);
+        let mut model =
+            Model { burst: burst.into(), interval: interval_ns.into(), filled_until: HashMap::new() };
+        let mut now = 0_u128;
+        for (who, wait_ns, upkeep) in steps {
+            let wait_ns = wait_ns.saturating_sub(750);
+            clock.advance(Duration::from_nanos(wait_ns));
+            now += u128::from(wait_ns);
+            if upkeep {
+                limit.upkeep();
+            }
+            let answer = limit.check(key(who)).map_err(|after| after.0.as_nanos());
+            prop_assert_eq!(answer, model.check(who, now));
+        }
+    }
+
+    #[test]
+    fn no_key_ever_exceeds_its_allowance_however_little_room_there_is(
+        keys_max in 0_usize..4,
+        steps in proptest::collection::vec((0_u64..6, 0_u64..40, any::<bool>()), 1..200),
+    ) {
+        let (limit, clock) = limit(3, Duration::from_nanos(20), keys_max);
+        let mut model = Model { burst: 3, interval: 20, filled_until: HashMap::new() };
+        let mut now = 0_u128;
+        for (who, wait_ns, upkeep) in steps {
+            clock.advance(Duration::from_nanos(wait_ns));
+            now += u128::from(wait_ns);
+            if upkeep {
+                limit.upkeep();
+            }
+            if limit.check(key(who)).is_ok() {
+                prop_assert_eq!(model.check(who, now), Ok(()));
+            }
+            prop_assert!(limit.keys() <= keys_max);
+        }
+    }
+}
