@@ -4,6 +4,7 @@ pub mod cli;
 pub mod config;
 pub mod datadir;
 pub mod serve;
+pub mod signals;
 
 pub mod http;
 

@@ -31,6 +31,8 @@ use crate::domain::ids::Shard;
 use crate::domain::voucher::VoucherSigner;
 use crate::drain::Drain;
 use crate::guard::Guard;
+use crate::guard::address::AddressRules;
+use crate::guard::rate::{Allowance, LimitRules};
 use crate::guard::ticket::KeyFile;
 use crate::http::admin::Admin;
 use crate::http::connection::TimeLimits;
@@ -39,12 +41,13 @@ use crate::http::listen::{self, ConnectionCap, Listening};
 use crate::ledger::Ledger;
 use crate::ledger::sqlite::SqliteLedger;
 use crate::limits;
-use crate::redis::managed::ManagedRedis;
-use crate::redis::{pool, server_check};
+use crate::redis::pool;
+use crate::redis::server::{RedisServer, RedisWatch};
 use crate::rush::batcher::{Batcher, BatcherSettings};
 use crate::rush::gate::Gate;
 use crate::rush::lane::Lane;
 use crate::rush::poll::Poller;
+use crate::signals::Signals;
 use crate::telemetry::metrics::{Metrics, UPKEEP_INTERVAL};
 
 /// The shard that this version serves. Keys, claim numbers and the ledger carry it, so that more of them change
@@ -77,7 +80,7 @@ pub async fn run(config: Config) -> Result<Exit, Failure> {
     let lock = folder.lock(&clock)?;
     let keys = KeyFile::load_or_create(&config.ticket.key_path(folder.path()))?;
     let token = folder.admin_token()?;
-    let redis = Redis::start(&lock, &config).await?;
+    let redis = RedisServer::start(&lock, &config).await?;
     let served = serve(&config, &lock, &keys, token, &redis, &clock, &mut signals).await;
     let stopped = async {
         redis.stop(config.server.shutdown_deadline()).await;
@@ -95,16 +98,25 @@ async fn serve(
     lock: &DataLock,
     keys: &KeyFile,
     token: String,
-    redis: &Redis,
+    redis: &RedisServer,
     clock: &Clock,
     signals: &mut Signals,
 ) -> Result<Exit, Failure> {
     let cores = config.server.thread_count();
-    let metrics = Arc::new(Metrics::new(Cause::CODES, cores).map_err(|error| Failure::new(Exit::Failed, error.to_string()))?);
-    let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::open(&config.ledger.sqlite_path(lock.dir().path()))?);
+    let metrics = Arc::new(
+        Metrics::new(Cause::CODES, cores).map_err(|error| Failure::new(Exit::Failed, error.to_string()))?,
+    );
+    let ledger: Arc<dyn Ledger> =
+        Arc::new(SqliteLedger::open(&config.ledger.sqlite_path(lock.dir().path()))?);
     let background = pool::connect(redis.url(), &config.redis)?;
     let gate = Arc::new(Gate::default());
-    let campaigns = Arc::new(Campaigns::new(Arc::clone(&ledger), background.clone(), Arc::clone(&gate), SHARD, clock.clone()));
+    let campaigns = Arc::new(Campaigns::new(
+        Arc::clone(&ledger),
+        background.clone(),
+        Arc::clone(&gate),
+        SHARD,
+        clock.clone(),
+    ));
     let poller = Poller {
         shard: SHARD,
         pool: background.clone(),
@@ -120,7 +132,7 @@ async fn serve(
         config: config.clone(),
         redis_url: redis.url().clone(),
         gate: Arc::clone(&gate),
-        guard: Arc::new(Guard::new(keys, config)),
+        guard: Arc::new(guard(config, keys)?),
         signer: VoucherSigner::new(keys.voucher_secret().bytes()),
         metrics: Arc::clone(&metrics),
         cap: Arc::new(ConnectionCap::new(config.server.max_connections)),
@@ -137,7 +149,7 @@ async fn serve(
     let fronts = start_cores(&shared, listeners, &stop.fronts)?;
     tasks.spawn(poller.run(stop.background.clone()));
     tasks.spawn(watch_campaigns(Arc::clone(&campaigns), stop.background.clone()));
-    tasks.spawn(upkeep(Arc::clone(&shared), redis.state(), stop.background.clone()));
+    tasks.spawn(upkeep(Arc::clone(&shared), stop.background.clone()));
     let admin = Admin {
         campaigns,
         gate: Arc::clone(&gate),
@@ -148,10 +160,11 @@ async fn serve(
         request_ids: RequestIds::new(),
     };
     tasks.spawn(serve_admin(admin, admin_listener, config.clone(), stop.background.clone()));
-    let drain = config.drain.enabled.then(|| {
-        tokio::spawn(drain(config, background, &ledger, &metrics, clock).run(stop.drain.clone()))
-    });
-    lock.write_run_info(&RunInfo {
+    let drain = config
+        .drain
+        .enabled
+        .then(|| tokio::spawn(drain(config, background, &ledger, &metrics, clock).run(stop.drain.clone())));
+    let info = RunInfo {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),
         listen,
@@ -160,16 +173,21 @@ async fn serve(
         redis_pid: redis.pid(),
         ledger_url: config.ledger.url.clone(),
         started_at: rfc3339(clock.now_ms()),
-    })?;
+    };
+    lock.write_run_info(&info)?;
     metrics.ready.set(1.0);
     eprintln!("claimrush {} serves http://{listen} (admin http://{admin_listen})", env!("CARGO_PKG_VERSION"));
 
-    signals.first().await;
+    tokio::select! {
+        () = signals.first() => {}
+        () = follow_redis(redis.watch(), lock, info, &metrics) => {}
+    }
     stopping.store(true, Ordering::Relaxed);
     metrics.ready.set(0.0);
     let ended = async {
         stop.fronts.cancel();
-        let _ = tokio::task::spawn_blocking(move || fronts.into_iter().for_each(|front| drop(front.join()))).await;
+        let _ = tokio::task::spawn_blocking(move || fronts.into_iter().for_each(|front| drop(front.join())))
+            .await;
         stop.drain.cancel();
         if let Some(drain) = drain {
             let _ = drain.await;
@@ -197,7 +215,13 @@ struct Stops {
 
 /// The drain of this configuration.
 #[must_use]
-pub fn drain(config: &Config, pool: Pool, ledger: &Arc<dyn Ledger>, metrics: &Arc<Metrics>, clock: &Clock) -> Drain {
+pub fn drain(
+    config: &Config,
+    pool: Pool,
+    ledger: &Arc<dyn Ledger>,
+    metrics: &Arc<Metrics>,
+    clock: &Clock,
+) -> Drain {
     Drain {
         shard: SHARD,
         pool,
@@ -209,8 +233,32 @@ pub fn drain(config: &Config, pool: Pool, ledger: &Arc<dyn Ledger>, metrics: &Ar
     }
 }
 
+/// The guard of this configuration.
+fn guard(config: &Config, keys: &KeyFile) -> Result<Guard, Failure> {
+    let limits = &config.limits;
+    let allowance = |per_second: u32, burst: u32| {
+        Allowance::new(burst, Duration::from_secs(1) / per_second.max(1))
+            .map_err(|error| Failure::new(Exit::Config, format!("config: limits: {error}")))
+    };
+    let rules = LimitRules {
+        person: allowance(limits.person_per_second, limits.person_burst)?,
+        address: allowance(limits.address_per_second, limits.address_burst)?,
+        keys_max: limits.keys_max,
+    };
+    let addresses = AddressRules {
+        trusted_proxies: config.server.trusted_proxies.clone(),
+        limit_loopback: !limits.exempt_loopback,
+        ..AddressRules::default()
+    };
+    let leeway_ms = i64::try_from(config.ticket.leeway_s).unwrap_or(0).saturating_mul(1_000);
+    Ok(Guard::new(keys, leeway_ms, rules, addresses))
+}
+
 /// One listener a core, all on one address.
-fn open_public(address: SocketAddr, cores: usize) -> Result<(Vec<std::net::TcpListener>, SocketAddr), Failure> {
+fn open_public(
+    address: SocketAddr,
+    cores: usize,
+) -> Result<(Vec<std::net::TcpListener>, SocketAddr), Failure> {
     let refused = |error: std::io::Error| cannot_listen(address, &error);
     // The first one without SO_REUSEPORT would show that somebody else is here; the kernel would let us share a
     // port with another service of the same user, which is never meant.
@@ -297,7 +345,11 @@ impl Core {
             listener,
             handler: Arc::new(front),
             cap: Arc::clone(&shared.cap),
-            limits: TimeLimits { idle: server.idle_timeout(), header: server.header_timeout(), write: server.body_timeout() },
+            limits: TimeLimits {
+                idle: server.idle_timeout(),
+                header: server.header_timeout(),
+                write: server.body_timeout(),
+            },
             metrics: Arc::clone(&shared.metrics),
         };
         // Half of the deadline for the clients, the rest for batches, journal and Redis.
@@ -316,7 +368,11 @@ async fn serve_admin(admin: Admin, listener: std::net::TcpListener, config: Conf
                 listener,
                 handler: Arc::new(admin),
                 cap: Arc::new(ConnectionCap::new(limits::ADMIN_CONNECTIONS_MAX)),
-                limits: TimeLimits { idle: server.idle_timeout(), header: server.header_timeout(), write: server.body_timeout() },
+                limits: TimeLimits {
+                    idle: server.idle_timeout(),
+                    header: server.header_timeout(),
+                    write: server.body_timeout(),
+                },
                 metrics,
             };
             listening.run(stop, Duration::from_secs(1)).await;
@@ -336,8 +392,19 @@ async fn watch_campaigns(campaigns: Arc<Campaigns>, stop: CancellationToken) {
     }
 }
 
+/// Keeps `run.json` true when the managed Redis is started again. Never ends.
+async fn follow_redis(mut redis: RedisWatch, lock: &DataLock, mut info: RunInfo, metrics: &Metrics) {
+    loop {
+        info.redis_pid = Some(redis.restarted().await);
+        metrics.redis_restarts_total.increment(1);
+        if let Err(error) = lock.write_run_info(&info) {
+            tracing::warn!(%error, "run.json is out of date");
+        }
+    }
+}
+
 /// What has to be done now and then: histograms, limiter keys, gauges.
-async fn upkeep(shared: Arc<Shared>, mut redis: RedisWatch, stop: CancellationToken) {
+async fn upkeep(shared: Arc<Shared>, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(UPKEEP_INTERVAL);
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         let metrics = &shared.metrics;
@@ -347,6 +414,5 @@ async fn upkeep(shared: Arc<Shared>, mut redis: RedisWatch, stop: CancellationTo
         metrics.limiter_keys.of("person").set(persons as f64);
         metrics.limiter_keys.of("address").set(addresses as f64);
         metrics.connections.set(shared.cap.open() as f64);
-        metrics.redis_restarts_total.absolute(redis.restarts());
     }
 }

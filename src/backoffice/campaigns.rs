@@ -95,14 +95,18 @@ impl Campaigns {
     ///
     /// # Errors
     /// [`ApplyError`]. After [`ApplyError::Load`] the campaign may be stored: applying the file again is safe.
-    pub async fn apply(&self, text: &str, opens_at_ms: Option<UnixMs>) -> Result<(CampaignId, Changes), ApplyError> {
+    pub async fn apply(
+        &self,
+        text: &str,
+        opens_at_ms: Option<UnixMs>,
+    ) -> Result<(CampaignId, Changes), ApplyError> {
         let given = Campaign::parse(text)?;
         let new = opens_at_ms.map_or_else(|| given.clone(), |at| given.shift_to(at));
         let mut loaded = self.loaded.lock().await;
         let catalogue = self.ledger.catalogue().await.map_err(LoadError::from)?;
         let old = catalogue.campaigns.iter().find(|record| record.campaign.id == new.id);
         let refused = |refusal: Refusal| ApplyError::Refused {
-            line: refusal.drop().and_then(|drop| campaign::line_of_drop(text, drop)),
+            line: refusal.about().and_then(|drop| campaign::line_of_drop(text, drop)),
             what: refusal.to_string(),
         };
         let planned = campaign::changes(old.map(|record| &record.campaign), &new, |_| 0).map_err(refused)?;
@@ -138,7 +142,10 @@ impl Campaigns {
         if smaller.is_empty() {
             return Ok(());
         }
-        let configs: Vec<_> = smaller.iter().map(|(before, stock)| config(before, *stock, Mode::Update, Epoch::FIRST)).collect();
+        let configs: Vec<_> = smaller
+            .iter()
+            .map(|(before, stock)| config(before, *stock, Mode::Update, Epoch::FIRST))
+            .collect();
         let mut connection = pool::checkout(&self.pool).await.map_err(LoadError::from)?;
         match scripts::configure(&mut connection, self.shard, &configs).await.map_err(LoadError::from)? {
             Ok(_) => Ok(()),
@@ -147,10 +154,15 @@ impl Campaigns {
                 let name = drop.map_or("", DropId::as_str);
                 let stock = configs.get(refused.drop).map_or(0, |config| config.stock_total);
                 let what = match refused.code {
-                    Code::ShrinkBelowClaimed => format!("drop {name:?}: stock {stock} is below what is claimed already"),
+                    Code::ShrinkBelowClaimed => {
+                        format!("drop {name:?}: stock {stock} is below what is claimed already")
+                    }
                     _ => format!("drop {name:?} is not loaded in Redis"),
                 };
-                Err(ApplyError::Refused { line: drop.and_then(|drop| campaign::line_of_drop(text, drop)), what })
+                Err(ApplyError::Refused {
+                    line: drop.and_then(|drop| campaign::line_of_drop(text, drop)),
+                    what,
+                })
             }
         }
     }
@@ -202,13 +214,13 @@ impl Campaigns {
         self.publish(&catalogue);
         for placed in lost.placed.iter().filter(|placed| lost.is_lost(placed)) {
             tracing::error!(drop = %placed.spec.id, "Redis is behind the ledger; nothing is sold until it is recovered");
-            if let Some(gate) = self.gate.drop(placed.spec.id.as_str()) {
+            if let Some(gate) = self.gate.find(placed.spec.id.as_str()) {
                 gate.set_went_back();
             }
         }
         let (now_ms, found) = views::read_views(&mut connection, self.shard, &ids).await?;
         for (id, view) in ids.iter().zip(found) {
-            if let (Some(gate), Some(view)) = (self.gate.drop(id.as_str()), view) {
+            if let (Some(gate), Some(view)) = (self.gate.find(id.as_str()), view) {
                 gate.update(view, now_ms);
             }
         }
@@ -257,7 +269,9 @@ impl Campaigns {
         for placed in sound.iter().filter(|placed| !is_loaded(placed.record, self.shard)) {
             self.ledger.mark_loaded(placed.record.number, self.shard, Epoch::FIRST).await?;
         }
-        for (state, wanted) in [(CampaignState::Running, DropState::Running), (CampaignState::Paused, DropState::Paused)] {
+        for (state, wanted) in
+            [(CampaignState::Running, DropState::Running), (CampaignState::Paused, DropState::Paused)]
+        {
             let differing = sound.iter().filter(|placed| {
                 placed.state == state && placed.view.is_none_or(|view| view.state != wanted)
             });
@@ -266,7 +280,11 @@ impl Campaigns {
                 continue;
             }
             if let Err(refused) = scripts::set_state(connection, self.shard, &drops, wanted).await? {
-                return Err(LedgerError::Corrupt(format!("a drop vanished from Redis: {}", refused.code.name())).into());
+                return Err(LedgerError::Corrupt(format!(
+                    "a drop vanished from Redis: {}",
+                    refused.code.name()
+                ))
+                .into());
             }
         }
         Ok(())

@@ -1,11 +1,15 @@
 //! Exit codes, and which failure has which.
 
 use std::fmt;
+use std::io;
 use std::process::ExitCode;
 
 use crate::backoffice::admin_client::AdminError;
+use crate::backoffice::campaigns::LoadError;
 use crate::config::ConfigError;
 use crate::datadir::DataDirError;
+use crate::guard::ticket::{KeyFileError, MintError};
+use crate::ledger::LedgerError;
 use crate::redis::managed::ManagedError;
 use crate::redis::server_check::ServerRefused;
 
@@ -83,6 +87,42 @@ impl From<ManagedError> for Failure {
 impl From<ServerRefused> for Failure {
     fn from(error: ServerRefused) -> Self {
         Self::new(Exit::Unavailable, error.to_string())
+    }
+}
+
+impl From<KeyFileError> for Failure {
+    fn from(error: KeyFileError) -> Self {
+        Self::new(Exit::Failed, error.to_string())
+    }
+}
+
+impl From<MintError> for Failure {
+    fn from(error: MintError) -> Self {
+        Self::new(Exit::Failed, error.to_string())
+    }
+}
+
+impl From<LedgerError> for Failure {
+    fn from(error: LedgerError) -> Self {
+        Self::new(Exit::Unavailable, error.to_string())
+    }
+}
+
+impl From<LoadError> for Failure {
+    fn from(error: LoadError) -> Self {
+        Self::new(Exit::Unavailable, error.to_string())
+    }
+}
+
+impl From<redis::RedisError> for Failure {
+    fn from(error: redis::RedisError) -> Self {
+        Self::new(Exit::Unavailable, format!("redis: {error}"))
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::new(Exit::Failed, error.to_string())
     }
 }
 

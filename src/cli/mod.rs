@@ -13,7 +13,10 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use crate::clock::Clock;
 use crate::config::{self, Config, ConfigError, Overrides};
+use crate::datadir::DataDir;
+use crate::guard::ticket::{KeyFile, MintRequest, Persons, mint_tickets};
 
 pub use args::{
     AuditArgs, DrainArgs, ExportFormat, LedgerArgs, LedgerCommand, LedgerExportArgs, ServeArgs, TicketArgs,
@@ -48,8 +51,14 @@ pub struct Global {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Serve claims.
+    Serve(ServeArgs),
+    /// Carry the journal to the ledger, beside services that run with `--no-drain`.
+    Drain(DrainArgs),
     /// Apply, list, show, pause and resume campaigns of a running service.
     Campaign(CampaignArgs),
+    /// Make tickets.
+    Ticket(TicketArgs),
     /// Check the configuration and print it as it holds, without secrets.
     CheckConfig,
 }
@@ -76,6 +85,26 @@ impl Global {
 /// [`Failure`] with [`Exit::Config`] and the line that names the key.
 pub fn check_config(global: &Global) -> Result<Exit, Failure> {
     print(&global.load(&global.overrides())?.to_toml());
+    Ok(Exit::Ok)
+}
+
+/// `claimrush ticket mint`: with the key file of the data folder, which is made if it is missing.
+///
+/// # Errors
+/// [`Failure`] with what is wrong with the request, the key file or the output.
+pub fn ticket(global: &Global, args: &TicketArgs) -> Result<Exit, Failure> {
+    let TicketCommand::Mint(args) = &args.command;
+    let config = global.load(&global.overrides())?;
+    let folder = DataDir::create(&config.data.dir)?;
+    let keys = KeyFile::load_or_create(&config.ticket.key_path(folder.path()))?;
+    let persons = match (&args.user, &args.prefix, args.count) {
+        (Some(user), _, _) => Persons::One(user),
+        (None, Some(prefix), Some(count)) => Persons::Numbered { prefix, count },
+        _ => return Err(Failure::new(Exit::Usage, "either --user or --count with --prefix is needed")),
+    };
+    let request =
+        MintRequest { drop: &args.drop, persons, valid_for: args.valid_for, out: args.out.as_deref() };
+    mint_tickets(&keys, &request, Clock::System.now_ms(), std::io::stdout().lock())?;
     Ok(Exit::Ok)
 }
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ServiceUrl;
 use crate::limits;
+use crate::telemetry::logging::{Format, Logging};
 
 /// Everything that a deployment may set.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -333,6 +334,18 @@ pub struct LogConfig {
     pub level: LogLevel,
     /// How a log line looks.
     pub format: LogFormat,
+}
+
+impl LogConfig {
+    /// The same in the words of the logs' set-up.
+    #[must_use]
+    pub fn logging(&self) -> Logging {
+        let format = match self.format {
+            LogFormat::Text => Format::Text,
+            LogFormat::Json => Format::Json,
+        };
+        Logging { format, level: self.level.as_str().to_owned() }
+    }
 }
 
 /// How important a log line is.

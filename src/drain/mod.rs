@@ -9,6 +9,8 @@
 //!                 trimmed         one transaction
 //! ```
 
+pub mod process;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,6 +22,7 @@ use crate::domain::claim::{JournalEntry, JournalEvent, JournalId};
 use crate::domain::ids::Shard;
 use crate::ledger::{Committed, Group, Ledger, LedgerError};
 use crate::limits;
+use crate::redis::scripts::ScriptError;
 use crate::redis::{journal, pool};
 use crate::telemetry::metrics::Metrics;
 
@@ -49,10 +52,16 @@ pub struct Drain {
 pub enum DrainError {
     /// Redis did not answer.
     #[error("journal: {0}")]
-    Journal(#[from] redis::RedisError),
+    Journal(#[from] ScriptError),
     /// The ledger did not commit.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+}
+
+impl From<redis::RedisError> for DrainError {
+    fn from(error: redis::RedisError) -> Self {
+        Self::Journal(error.into())
+    }
 }
 
 /// What one round did.
@@ -99,20 +108,23 @@ impl Drain {
         let mut connection = pool::checkout(&self.pool).await?;
         let after = self.ledger.position(self.shard).await?;
         let (entries, more) = self.read_group(&mut connection, after).await?;
-        let Some(last) = entries.last().map(|entry| entry.id) else {
+        let Some((first, last)) =
+            entries.first().zip(entries.last()).map(|(first, last)| (first.id, last.id))
+        else {
             // A drain that died between commit and trim left these behind.
             journal::trim_through(&mut connection, self.shard, after).await?;
-            self.show_lag(&mut connection, after).await?;
+            self.show_lag(0, None);
             return Ok(Round::Idle);
         };
-        self.show_lag(&mut connection, after).await?;
+        self.show_lag(journal::length(&mut connection, self.shard).await?, Some(first));
         let began = Instant::now();
         let group = Group { shard: self.shard, after, entries, now_ms: self.clock.now_ms() };
         let committed = self.ledger.commit(group).await?;
         self.metrics.drain_commit_seconds.record(began.elapsed().as_secs_f64());
         let position = self.note(&committed);
         journal::trim_through(&mut connection, self.shard, position).await?;
-        self.show_lag(&mut connection, position).await?;
+        let left = journal::length(&mut connection, self.shard).await?;
+        self.show_lag(left, (left > 0).then_some(position));
         Ok(if more || position < last { Round::More } else { Round::CaughtUp })
     }
 
@@ -155,11 +167,14 @@ impl Drain {
         }
     }
 
-    async fn show_lag(&self, connection: &mut Connection, committed: JournalId) -> Result<(), DrainError> {
-        let lag = journal::lag(connection, self.shard, committed).await?;
-        self.metrics.drain_lag_entries.set(lag.entries as f64);
-        self.metrics.drain_lag_seconds.set(lag.oldest_ms as f64 / 1_000.0);
-        Ok(())
+    /// `oldest` is the first entry not committed yet, or one just before it.
+    fn show_lag(&self, entries: u64, oldest: Option<JournalId>) {
+        let age_ms = oldest.map_or(0, |id| {
+            let now_ms = u64::try_from(self.clock.now_ms()).unwrap_or(0);
+            now_ms.saturating_sub(id.ms)
+        });
+        self.metrics.drain_lag_entries.set(entries as f64);
+        self.metrics.drain_lag_seconds.set(age_ms as f64 / 1_000.0);
     }
 }
 

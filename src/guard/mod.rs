@@ -5,5 +5,8 @@
 //! code, no Redis and no SQL, and never decides whether a drop is open or has stock.
 
 pub mod address;
+mod admit;
 pub mod rate;
 pub mod ticket;
+
+pub use admit::{Guard, GuardRefusal};

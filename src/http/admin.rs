@@ -123,7 +123,11 @@ impl Admin {
     fn check_token(&self, headers: &HeaderMap) -> Result<(), Problem> {
         let given = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         let given = given.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
-        if bool::from(given.as_bytes().ct_eq(self.token.as_bytes())) { Ok(()) } else { Err(Cause::Unauthorized.into()) }
+        if bool::from(given.as_bytes().ct_eq(self.token.as_bytes())) {
+            Ok(())
+        } else {
+            Err(Cause::Unauthorized.into())
+        }
     }
 
     async fn apply(&self, body: &[u8], query: Option<&str>) -> Result<Reply, Problem> {
@@ -132,7 +136,10 @@ impl Admin {
         let opens_at_ms = match query.and_then(|query| query.strip_prefix("opens_at_ms=")) {
             None => None,
             Some(text) => Some(text.parse().map_err(|_| {
-                Problem::with_detail(Cause::BadRequest, "opens_at_ms must be milliseconds since the Unix epoch")
+                Problem::with_detail(
+                    Cause::BadRequest,
+                    "opens_at_ms must be milliseconds since the Unix epoch",
+                )
             })?),
         };
         let (campaign, changes) = self.campaigns.apply(text, opens_at_ms).await.map_err(refused)?;
@@ -175,7 +182,7 @@ impl Admin {
     }
 
     fn drop_view(&self, spec: &DropSpec, now_ms: UnixMs) -> DropView {
-        let gate = self.gate.drop(spec.id.as_str());
+        let gate = self.gate.find(spec.id.as_str());
         let state = gate.as_ref().map_or(PublicState::Paused, |gate| gate.public_state(now_ms));
         DropView {
             id: spec.id.to_string(),
@@ -195,7 +202,8 @@ fn to_reply(value: &impl Serialize) -> Result<Reply, Problem> {
 
 /// What applying a file did, in sentences.
 fn applied(campaign: &str, changes: &Changes) -> Applied {
-    let mut sentences: Vec<String> = changes.created.iter().map(|drop| format!("drop {drop} created")).collect();
+    let mut sentences: Vec<String> =
+        changes.created.iter().map(|drop| format!("drop {drop} created")).collect();
     for change in &changes.restocked {
         sentences.push(format!("drop {}: stock {} to {}", change.drop, change.from, change.to));
     }

@@ -42,7 +42,7 @@ pub(super) fn check_json(headers: &HeaderMap, body: &[u8]) -> Result<(), Problem
     if !kind.eq_ignore_ascii_case("application/json") {
         return Err(Cause::UnsupportedMediaType.into());
     }
-    serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(body)
-        .map(drop)
-        .map_err(|error| Problem::with_detail(Cause::BadRequest, format!("the body is no JSON object: {error}")))
+    serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(body).map(drop).map_err(|error| {
+        Problem::with_detail(Cause::BadRequest, format!("the body is no JSON object: {error}"))
+    })
 }

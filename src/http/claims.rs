@@ -4,17 +4,17 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use hyper::body::{Body, Incoming};
-use hyper::header::{AUTHORIZATION, HeaderMap};
+use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use sha2::{Digest, Sha256};
 
 use super::body;
 use super::front::Front;
 use super::problem::Problem;
 use super::reply::{self, Reply};
-use crate::clock;
+use crate::clock::{self, UnixMs};
 use crate::domain::cause::Cause;
 use crate::domain::claim::Grant;
-use crate::domain::ids::Mark;
+use crate::domain::ids::{Mark, PersonId};
 use crate::limits;
 use crate::redis::{pool, views};
 use crate::rush::Decision;
@@ -35,9 +35,9 @@ pub(super) async fn post(
         let body = body::read(body, limits::BODY_BYTES_MAX, front.body_timeout).await?;
         body::check_json(headers, &body)?;
     }
-    let drop = front.gate.drop(drop).ok_or(Cause::UnknownDrop)?;
+    let drop = front.gate.find(drop).ok_or(Cause::UnknownDrop)?;
     let now_ms = front.clock.now_ms();
-    let person = front.guard.admit(headers.get(AUTHORIZATION), headers, drop.id.as_str(), peer, now_ms)?;
+    let person = admit(front, headers, drop.id.as_str(), peer, now_ms)?;
     let mark = mark_of(&drop, headers)?;
     let print = front.gate.fingerprint(person.as_str());
     let decision = match front.gate.check(&drop, print, now_ms) {
@@ -56,10 +56,15 @@ pub(super) async fn post(
 }
 
 /// What the ticket's person holds in a drop: 200 with all of it, or 404.
-pub(super) async fn mine(front: &Front, drop: &str, headers: &HeaderMap, peer: IpAddr) -> Result<Reply, Problem> {
-    let drop = front.gate.drop(drop).ok_or(Cause::UnknownDrop)?;
+pub(super) async fn mine(
+    front: &Front,
+    drop: &str,
+    headers: &HeaderMap,
+    peer: IpAddr,
+) -> Result<Reply, Problem> {
+    let drop = front.gate.find(drop).ok_or(Cause::UnknownDrop)?;
     let now_ms = front.clock.now_ms();
-    let person = front.guard.admit(headers.get(AUTHORIZATION), headers, drop.id.as_str(), peer, now_ms)?;
+    let person = admit(front, headers, drop.id.as_str(), peer, now_ms)?;
     let read = async {
         let mut connection = pool::checkout(&front.pool).await?;
         views::read_grants(&mut connection, front.shard, &drop.id, person.as_str()).await
@@ -83,6 +88,18 @@ pub(super) async fn mine(front: &Front, drop: &str, headers: &HeaderMap, peer: I
     }
     body.push_str("]}");
     Ok(reply::private_json(body))
+}
+
+/// The person whom the request's ticket names, if they may knock now.
+fn admit(
+    front: &Front,
+    headers: &HeaderMap,
+    drop: &str,
+    peer: IpAddr,
+    now_ms: UnixMs,
+) -> Result<PersonId, Problem> {
+    let authorization = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);
+    front.guard.admit(authorization, headers, drop, peer, now_ms).map_err(Problem::from)
 }
 
 /// The mark of the request's idempotency key. With a limit of one the person is the key, whatever the header
@@ -139,4 +156,3 @@ fn append_claim(front: &Front, drop: &DropGate, grant: &Grant, replayed: bool, o
     out.push_str(if replayed { "true" } else { "false" });
     out.push('}');
 }
-

@@ -27,9 +27,7 @@ const HEADER: u8 = 1;
 /// A request is being answered.
 const BUSY: u8 = 2;
 
-/// What a connection was told.
-const GO_ON: u8 = 0;
-/// Finish the request at hand, then close.
+/// What a connection was told, if anything: finish the request at hand, then close.
 const FINISH: u8 = 1;
 /// Close now.
 const CLOSE: u8 = 2;
@@ -232,7 +230,9 @@ impl WatchedIo {
     fn note_write<T>(&self, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         let since = &self.control.stalled_since;
         match written {
-            Poll::Ready(_) if since.load(Ordering::Relaxed) != WRITING => since.store(WRITING, Ordering::Relaxed),
+            Poll::Ready(_) if since.load(Ordering::Relaxed) != WRITING => {
+                since.store(WRITING, Ordering::Relaxed)
+            }
             Poll::Pending if since.load(Ordering::Relaxed) == WRITING => {
                 since.store(self.connections.tick(), Ordering::Relaxed);
             }
@@ -243,7 +243,11 @@ impl WatchedIo {
 }
 
 impl Read for WatchedIo {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
         if read.is_ready() {
             self.control.bytes_came(self.connections.tick());
@@ -304,7 +308,7 @@ mod tests {
         slow.bytes_came(connections.tick());
         sweeps(&connections, 5);
         assert_eq!(slow.told.load(Ordering::Relaxed), CLOSE);
-        assert_eq!(idle.told.load(Ordering::Relaxed), GO_ON);
+        assert_eq!(idle.told.load(Ordering::Relaxed), 0);
         sweeps(&connections, 36);
         assert_eq!(idle.told.load(Ordering::Relaxed), CLOSE);
     }
@@ -317,7 +321,7 @@ mod tests {
         control.begin_request();
         control.bytes_came(connections.tick());
         sweeps(&connections, 100);
-        assert_eq!(control.told.load(Ordering::Relaxed), GO_ON);
+        assert_eq!(control.told.load(Ordering::Relaxed), 0);
         control.end_request(connections.tick());
         sweeps(&connections, 5);
         assert_eq!(control.told.load(Ordering::Relaxed), CLOSE);

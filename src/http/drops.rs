@@ -50,7 +50,7 @@ struct Voucher<'a> {
 
 /// How a drop stands: 200, or 304 when nothing but the time has changed.
 pub(super) fn drop_state(front: &Front, drop: &str, headers: &HeaderMap) -> Result<Reply, Problem> {
-    let drop = front.gate.drop(drop).ok_or(Cause::UnknownDrop)?;
+    let drop = front.gate.find(drop).ok_or(Cause::UnknownDrop)?;
     let now_ms = front.gate.redis_now_ms(front.clock.now_ms());
     let body = with_state(front, &drop, now_ms, |state| to_json(&state))?;
     Ok(reply::public_json(body, &etag(&drop, now_ms), asked_etag(headers), MAX_AGE_S))
@@ -76,7 +76,7 @@ pub(super) fn campaign_state(front: &Front, id: &str, headers: &HeaderMap) -> Re
     let mut tags = String::new();
     let mut drops = Vec::with_capacity(campaign.drops.len());
     for spec in &campaign.drops {
-        let Some(drop) = front.gate.drop(spec.id.as_str()) else { continue };
+        let Some(drop) = front.gate.find(spec.id.as_str()) else { continue };
         tags.push_str(&etag(&drop, now_ms));
         let state = with_state(front, &drop, now_ms, |state| serde_json::to_value(&state).map_err(internal))?;
         drops.push(state);
@@ -134,7 +134,9 @@ fn voucher<'a>(terms: &VoucherTerms, currency: &'a str) -> Voucher<'a> {
 
 fn poll_after_ms(state: PublicState, opens_in_ms: i64) -> i64 {
     match state {
-        PublicState::Scheduled => (opens_in_ms / 4).clamp(*POLL_SCHEDULED_MS.start(), *POLL_SCHEDULED_MS.end()),
+        PublicState::Scheduled => {
+            (opens_in_ms / 4).clamp(*POLL_SCHEDULED_MS.start(), *POLL_SCHEDULED_MS.end())
+        }
         PublicState::Open => POLL_OPEN_MS,
         PublicState::SoldOut => POLL_SOLD_OUT_MS,
         PublicState::Paused => POLL_PAUSED_MS,
@@ -152,7 +154,9 @@ fn etag(drop: &DropGate, now_ms: UnixMs) -> String {
 
 /// FNV-1a: a tag need not withstand anybody.
 fn fnv(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+    bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 fn asked_etag(headers: &HeaderMap) -> Option<&str> {

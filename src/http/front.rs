@@ -30,8 +30,6 @@ use crate::telemetry::metrics::Metrics;
 
 /// What one core's front needs.
 pub struct Front {
-    /// Which core: the series of its request times.
-    pub core: usize,
     /// The shard that its batcher serves.
     pub shard: Shard,
     /// What is known of drops.
@@ -47,7 +45,7 @@ pub struct Front {
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// This core's series of request times.
-    pub request_seconds: metrics::Histogram,
+    pub request_seconds: ::metrics::Histogram,
     /// Time.
     pub clock: Clock,
     /// How long a body may take.

@@ -142,7 +142,8 @@ impl<H: Handle> Listening<H> {
             return;
         }
         let id = next_id.fetch_add(1, Ordering::Relaxed);
-        let (handler, cap, connections) = (Arc::clone(&self.handler), Arc::clone(&self.cap), Arc::clone(connections));
+        let (handler, cap, connections) =
+            (Arc::clone(&self.handler), Arc::clone(&self.cap), Arc::clone(connections));
         tasks.spawn(async move {
             serve(stream, peer, id, &handler, &connections).await;
             connections.remove(id);
@@ -151,14 +152,21 @@ impl<H: Handle> Listening<H> {
     }
 }
 
-async fn serve<H: Handle>(stream: TcpStream, peer: SocketAddr, id: u64, handler: &Arc<H>, connections: &Arc<Connections>) {
+async fn serve<H: Handle>(
+    stream: TcpStream,
+    peer: SocketAddr,
+    id: u64,
+    handler: &Arc<H>,
+    connections: &Arc<Connections>,
+) {
     // A reply is one small write: it must not wait for the client's acknowledgement of the last one.
     let _ = stream.set_nodelay(true);
     let control = connections.add(id);
     let io = WatchedIo::new(stream, Arc::clone(&control), Arc::clone(connections));
     let service = service_fn(|request| {
         control.begin_request();
-        let (handler, control, connections) = (Arc::clone(handler), Arc::clone(&control), Arc::clone(connections));
+        let (handler, control, connections) =
+            (Arc::clone(handler), Arc::clone(&control), Arc::clone(connections));
         async move {
             let reply = handler.handle(request, peer).await;
             control.end_request(connections.tick());

@@ -3,6 +3,8 @@
 //! Public texts only: what went wrong inside stays in the log. Status codes stand in [`super::reply`].
 
 use crate::domain::cause::Cause;
+use crate::guard::GuardRefusal;
+use crate::guard::ticket::TicketRefusal;
 
 /// A refusal on its way to the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +22,20 @@ pub struct Problem {
 impl From<Cause> for Problem {
     fn from(cause: Cause) -> Self {
         Self { cause, detail: None, retry_after_ms: default_retry_after_ms(cause), allow: None }
+    }
+}
+
+impl From<GuardRefusal> for Problem {
+    fn from(refusal: GuardRefusal) -> Self {
+        match refusal {
+            GuardRefusal::Ticket(TicketRefusal::Missing) => Cause::TicketMissing.into(),
+            GuardRefusal::Ticket(TicketRefusal::Expired) => Cause::TicketExpired.into(),
+            GuardRefusal::Ticket(invalid) => Self::with_detail(Cause::TicketInvalid, invalid.to_string()),
+            GuardRefusal::Rate(rate) => {
+                let wait_ms = u64::try_from(rate.retry_after().0.as_millis()).unwrap_or(u64::MAX);
+                Self::with_detail(Cause::RateLimited, rate.to_string()).retry_after(wait_ms)
+            }
+        }
     }
 }
 

@@ -25,7 +25,9 @@ pub fn status_of(cause: Cause) -> StatusCode {
         Cause::TicketMissing | Cause::TicketInvalid | Cause::TicketExpired | Cause::Unauthorized => {
             StatusCode::UNAUTHORIZED
         }
-        Cause::UnknownDrop | Cause::UnknownCampaign | Cause::NoClaim | Cause::NotFound => StatusCode::NOT_FOUND,
+        Cause::UnknownDrop | Cause::UnknownCampaign | Cause::NoClaim | Cause::NotFound => {
+            StatusCode::NOT_FOUND
+        }
         Cause::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Cause::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
         Cause::LimitReached | Cause::Conflict => StatusCode::CONFLICT,
@@ -68,7 +70,10 @@ pub fn private_json(body: String) -> Reply {
 #[must_use]
 pub fn public_json(body: String, etag: &str, asked_etag: Option<&str>, max_age_s: u32) -> Reply {
     let known = asked_etag.is_some_and(|asked| {
-        asked == "*" || asked.split(',').any(|one| one.trim().trim_start_matches("W/") == etag.trim_start_matches("W/"))
+        asked == "*"
+            || asked
+                .split(',')
+                .any(|one| one.trim().trim_start_matches("W/") == etag.trim_start_matches("W/"))
     });
     let mut reply = if known {
         let mut reply = Response::new(Full::default());

@@ -38,7 +38,10 @@ static PATHS: LazyLock<Router<Path>> = LazyLock::new(|| {
         ("/v1/campaigns/{id}", Path::Campaign),
     ];
     for (pattern, path) in paths {
-        #[expect(clippy::expect_used, reason = "constant patterns; the first request of any test would show it")]
+        #[expect(
+            clippy::expect_used,
+            reason = "constant patterns; the first request of any test would show it"
+        )]
         router.insert(pattern, path).expect("the patterns do not overlap");
     }
     router

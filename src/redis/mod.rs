@@ -11,5 +11,6 @@ pub mod keys;
 pub mod managed;
 pub mod pool;
 pub mod scripts;
+pub mod server;
 pub mod server_check;
 pub mod views;

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use deadpool_redis::{Manager, Pool, PoolError, Runtime};
+use deadpool_redis::{Connection, Manager, Pool, PoolError, Runtime};
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
 use redis::{
@@ -35,6 +35,17 @@ pub fn connect(url: &ServiceUrl, config: &RedisConfig) -> Result<Pool, RedisErro
         .map_err(|error| {
             RedisError::from((ErrorKind::InvalidClientConfig, "the pool was not built", error.to_string()))
         })
+}
+
+/// Takes a connection for a few calls; it goes back by itself.
+///
+/// # Errors
+/// [`RedisError`] when none is free or none can be made in time.
+pub async fn checkout(pool: &Pool) -> Result<Connection, RedisError> {
+    pool.get().await.map_err(|error| match error {
+        PoolError::Backend(error) => error,
+        other => RedisError::from((ErrorKind::Io, "no connection", other.to_string())),
+    })
 }
 
 /// One connection outside of any pool, for a look at a server.

@@ -69,7 +69,7 @@ pub async fn read_grants(
     let record: Option<Vec<u8>> =
         redis::cmd("HGET").arg(keys::holders(shard, drop)).arg(person).query_async(connection).await?;
     match record {
-        Some(record) => Ok(codes::decode_grants(&record)?),
+        Some(record) => Ok(codes::decode_records(&record)?),
         None => Ok(Vec::new()),
     }
 }
@@ -98,6 +98,10 @@ pub async fn scan_holders(
 ///
 /// # Errors
 /// Redis' own.
-pub async fn count_holders(connection: &mut impl ConnectionLike, shard: Shard, drop: &DropId) -> RedisResult<u64> {
+pub async fn count_holders(
+    connection: &mut impl ConnectionLike,
+    shard: Shard,
+    drop: &DropId,
+) -> RedisResult<u64> {
     redis::cmd("HLEN").arg(keys::holders(shard, drop)).query_async(connection).await
 }

@@ -12,6 +12,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use metrics::Histogram;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::Decision;
@@ -21,7 +22,7 @@ use super::lane::{Lane, LaneFault};
 use crate::clock::{Clock, UnixMs};
 use crate::domain::cause::Cause;
 use crate::domain::claim::Grant;
-use crate::domain::ids::{Mark, Shard};
+use crate::domain::ids::{Mark, PersonId, Shard};
 use crate::limits;
 use crate::redis::codes::{ClaimReply, Code, DropReply, Outcome};
 use crate::redis::scripts::ClaimCall;
@@ -31,7 +32,7 @@ use crate::telemetry::metrics::Metrics;
 #[derive(Debug)]
 struct Waiting {
     drop: Arc<DropGate>,
-    person: Box<str>,
+    person: PersonId,
     print: Fingerprint,
     mark: Option<Mark>,
     since: Instant,
@@ -47,7 +48,13 @@ pub struct ClaimQueue {
 impl ClaimQueue {
     /// Queues a claim that the gate let pass and waits for what becomes of it. Once queued it completes even if
     /// the caller goes away.
-    pub async fn claim(&self, drop: Arc<DropGate>, person: Box<str>, print: Fingerprint, mark: Option<Mark>) -> Decision {
+    pub async fn claim(
+        &self,
+        drop: Arc<DropGate>,
+        person: PersonId,
+        print: Fingerprint,
+        mark: Option<Mark>,
+    ) -> Decision {
         let (answer, decision) = oneshot::channel();
         let waiting = Waiting { drop, person, print, mark, since: Instant::now(), answer };
         match self.queue.try_send(waiting) {
@@ -81,12 +88,12 @@ pub struct Batcher {
     queue: mpsc::Receiver<Waiting>,
     inflight: Arc<Semaphore>,
     settings: BatcherSettings,
+    queue_wait_seconds: Histogram,
     sender: Arc<Sender>,
 }
 
 /// What a batch in flight needs.
 struct Sender {
-    core: usize,
     lane: Lane,
     gate: Arc<Gate>,
     metrics: Arc<Metrics>,
@@ -105,8 +112,9 @@ impl Batcher {
     ) -> (ClaimQueue, Self) {
         let (near, queue) = mpsc::channel(settings.queue_max);
         let inflight = Arc::new(Semaphore::new(settings.inflight_max));
-        let sender = Arc::new(Sender { core: settings.core, lane, gate, metrics, clock });
-        (ClaimQueue { queue: near }, Self { queue, inflight, settings, sender })
+        let queue_wait_seconds = metrics.queue_wait_seconds.core(settings.core);
+        let sender = Arc::new(Sender { lane, gate, metrics, clock });
+        (ClaimQueue { queue: near }, Self { queue, inflight, settings, queue_wait_seconds, sender })
     }
 
     /// Runs until every [`ClaimQueue`] is gone, all that waited was sent and all that was sent is answered.
@@ -135,12 +143,11 @@ impl Batcher {
 
     /// Groups what arrived by drop, in order of arrival, and refuses what waited too long.
     fn batch_of(&self, arrived: &mut Vec<Waiting>) -> Batch {
-        let metrics = &self.sender.metrics;
         let now = Instant::now();
         let mut batch = Batch::default();
         for waiting in arrived.drain(..) {
             let waited = now.saturating_duration_since(waiting.since);
-            metrics.queue_wait_seconds.record(self.settings.core, waited);
+            self.queue_wait_seconds.record(waited.as_secs_f64());
             if waited > self.settings.queue_wait_max {
                 let _ = waiting.answer.send(Decision::Refused(Cause::Overloaded));
             } else if let Err(waiting) = batch.push(waiting) {
@@ -184,9 +191,9 @@ impl Batch {
     fn call(&self, shard: Shard, batch_id: u64) -> ClaimCall {
         let mut call = ClaimCall::new(shard, batch_id);
         for part in &self.parts {
-            call.drop(&part.drop.id);
             for claim in &part.claims {
-                call.claim(&claim.person, claim.mark);
+                // The batch keeps the same caps, so that there is always a slot.
+                let _ = call.claim(&part.drop.id, &claim.person, claim.mark);
             }
         }
         call
@@ -208,7 +215,8 @@ impl Sender {
     async fn send(&self, shard: Shard, batch_id: u64, batch: Batch) {
         self.metrics.batch_claims.record(batch.len() as f64);
         self.metrics.inflight_batches.increment(1.0);
-        let command = batch.call(shard, batch_id).to_evalsha();
+        let call = batch.call(shard, batch_id);
+        let command = call.to_evalsha();
         let began = Instant::now();
         let answer = self.lane.call(&command).await;
         self.metrics.redis_call_seconds.record(began.elapsed().as_secs_f64());
@@ -216,8 +224,7 @@ impl Sender {
         match answer {
             Ok(answer) => {
                 self.metrics.batch_retries_total.increment(u64::from(answer.retried));
-                let claims = batch.parts.iter().map(|part| part.claims.len());
-                match ClaimReply::decode(&answer.value, batch_id, claims) {
+                match call.decode(&answer.value) {
                     Ok(reply) => self.distribute(batch, reply),
                     Err(error) => {
                         // Redis decided something; what, this reply does not tell.
@@ -258,7 +265,9 @@ impl Sender {
         let epoch = said.view.epoch;
         let granted = || {
             let pairs = part.claims.iter().zip(&said.outcomes);
-            pairs.filter(|(_, outcome)| matches!(outcome, Outcome::Granted { .. })).map(|(claim, _)| claim.print)
+            pairs
+                .filter(|(_, outcome)| matches!(outcome, Outcome::Granted { .. }))
+                .map(|(claim, _)| claim.print)
         };
         // Holders first, then the view that counts them: the latch must never run ahead of what is known.
         part.drop.holders.note_granted(epoch, granted());

@@ -102,7 +102,7 @@ impl PublicState {
 impl Gate {
     /// A drop by its id.
     #[must_use]
-    pub fn drop(&self, id: &str) -> Option<Arc<DropGate>> {
+    pub fn find(&self, id: &str) -> Option<Arc<DropGate>> {
         self.drops.load().get(id).cloned()
     }
 
@@ -260,6 +260,12 @@ impl DropGate {
     /// Notes that Redis holds less than the ledger says it should.
     pub fn set_went_back(&self) {
         self.went_back.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether nothing is sold because the shard is being loaded, or has to be rebuilt.
+    #[must_use]
+    pub fn is_frozen(&self) -> bool {
+        self.went_back() || self.view().is_some_and(|view| view.state == DropState::Frozen)
     }
 
     /// Whether strangers are refused from memory.

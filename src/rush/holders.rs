@@ -101,7 +101,8 @@ impl Holders {
     pub fn is_complete(&self, version: HoldersVersion) -> bool {
         version.is_empty()
             || self.complete_for.load(Ordering::Acquire) == version.0
-            || HoldersVersion::new(Epoch::FIRST, 0).0.wrapping_add(self.own.load(Ordering::Acquire)) == version.0
+            || HoldersVersion::new(Epoch::FIRST, 0).0.wrapping_add(self.own.load(Ordering::Acquire))
+                == version.0
     }
 
     /// Whether this person may hold a claim. "No" is the truth only while [`Holders::is_complete`].

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use deadpool_redis::Pool;
-use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Value};
 use tokio::time::Instant;
 
@@ -95,16 +95,13 @@ impl Lane {
 
     async fn attempt(&self, command: &Cmd) -> Result<Value, AttemptFault> {
         let mut lane = self.connection().await.ok_or(AttemptFault::NotReady)?;
-        let error = match lane.connection.req_packed_command(command).await {
+        let error = match scripts::CLAIM.run(&mut lane.connection, command).await {
             Ok(value) => return Ok(value),
             Err(error) => error,
         };
         let fault = RedisFault::of(&error);
-        if fault == RedisFault::NoScript && scripts::load_all(&mut lane.connection).await.is_ok() {
-            return Err(AttemptFault::NotReady);
-        }
         tracing::warn!(%error, ?fault, "a batch failed");
-        if fault.is_answer() {
+        if fault.surely_undone() {
             return Err(if fault.retryable() { AttemptFault::NotReady } else { AttemptFault::Refused });
         }
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);

@@ -84,17 +84,17 @@ impl Poller {
             frozen |= drop.is_frozen();
             self.show(drop);
         }
-        self.metrics.shard_frozen.set(usize::from(self.shard.0), f64::from(u8::from(frozen)));
-        let redis_now_ms = self.gate.redis_now_ms(self.clock.now_ms());
-        let latched = drops.iter().filter(|drop| drop.is_latched(redis_now_ms)).count();
-        self.metrics.sold_out_latched.set(latched as f64);
+        self.metrics.shard_frozen.of(&self.shard.to_string()).set(f64::from(u8::from(frozen)));
         Ok(())
     }
 
     fn show(&self, drop: &DropGate) {
-        if let Some(view) = drop.view() {
-            self.metrics.show_drop(drop.id.as_str(), view.stock, u64::from(view.seq));
-        }
+        let Some(view) = drop.view() else { return };
+        let (metrics, id) = (&self.metrics, drop.id.as_str());
+        metrics.drop_stock_left.of(id).set(view.stock as f64);
+        metrics.drop_seq.of(id).set(f64::from(view.seq));
+        let latched = drop.is_latched(self.gate.redis_now_ms(self.clock.now_ms()));
+        metrics.drop_sold_out_latched.of(id).set(f64::from(u8::from(latched)));
     }
 
     fn begin_scans(&self, scans: &TaskTracker) {
@@ -115,7 +115,8 @@ impl Poller {
         let mut connection = crate::redis::pool::checkout(&self.pool).await.ok()?;
         let mut cursor = 0;
         loop {
-            let (next, holders) = views::scan_holders(&mut connection, self.shard, &drop.id, cursor).await.ok()?;
+            let (next, holders) =
+                views::scan_holders(&mut connection, self.shard, &drop.id, cursor).await.ok()?;
             for (person, _) in holders {
                 drop.holders.note_found(self.gate.fingerprint(&person));
             }

@@ -112,6 +112,22 @@ pub enum Refusal {
     TooManyDrops(usize),
 }
 
+impl Refusal {
+    /// The drop that it is about, if it is about one.
+    #[must_use]
+    pub fn about(&self) -> Option<&DropId> {
+        match self {
+            Self::DropRemoved(drop)
+            | Self::VoucherChanged(drop)
+            | Self::ValidityShortened(drop)
+            | Self::LimitLowered { drop, .. }
+            | Self::StockBelowClaimed { drop, .. }
+            | Self::DropElsewhere { drop, .. } => Some(drop),
+            _ => None,
+        }
+    }
+}
+
 /// What `new` changes of `old`, where `claimed` gives the claims of a drop that were not returned.
 ///
 /// # Errors

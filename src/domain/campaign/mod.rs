@@ -5,6 +5,7 @@
 
 mod changes;
 pub mod file;
+mod lines;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ use sha2::{Digest, Sha256};
 
 pub use changes::{Changes, Refusal, StockChange, changes};
 pub use file::FileError;
+pub use lines::line_of_drop;
 
 use super::ids::{CampaignId, DropId};
 use super::money::Fen;
