@@ -72,6 +72,10 @@ pub const DRAIN_READ_ENTRIES_MAX: usize = 512;
 pub const DRAIN_GROUP_CLAIMS_MAX: usize = 20_000;
 /// How long the drain gathers entries for one transaction.
 pub const DRAIN_COMMIT_INTERVAL: Duration = Duration::from_millis(50);
+/// Requests waiting for one of the ledger's threads; further callers wait their turn.
+pub const LEDGER_QUEUE: usize = 64;
+/// How long a write to the embedded ledger waits for another process that writes to the same file.
+pub const LEDGER_BUSY_WAIT: Duration = Duration::from_secs(10);
 /// The longest raw text of a poison entry that is kept.
 pub const POISON_BYTES_MAX: usize = 64 * 1024;
 
