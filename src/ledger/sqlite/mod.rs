@@ -39,12 +39,13 @@ use crate::domain::ids::{CampaignId, ClaimNumber, DropNumber, Epoch, Shard};
 /// The ledger in one SQLite file.
 #[derive(Debug)]
 pub struct SqliteLedger {
-    /// Absent where the file was opened for reading.
-    writer: Option<Worker>,
     /// Answers that take microseconds, for polls and the drain.
     look_ups: Worker,
     /// Answers that go over many rows and may take seconds.
     scans: Worker,
+    /// Absent where the file was opened for reading. Stands after the readers, as the last connection that is
+    /// closed copies the write-ahead log back, and only one that writes can.
+    writer: Option<Worker>,
     clock: Clock,
 }
 
