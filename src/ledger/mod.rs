@@ -2,11 +2,14 @@
 //!
 //! Owns the rows, the double-entry postings and the audit chain, and commits the journal position in the same
 //! transaction as what it covers. Knows no HTTP and no Redis; it is told of journal entries, it does not read
-//! them. [`Ledger`] is the trait; [`sqlite`] is the embedded store; [`conformance`] is what every store must do.
+//! them. [`Ledger`] is the trait; [`postings`] and [`chain`] hold
+//! the rules of money and of the audit chain for every store; [`sqlite`] is the embedded store; `conformance`
+//! (tests) is what every store must do.
 
 pub mod chain;
 #[cfg(test)]
 pub(crate) mod conformance;
+pub mod postings;
 pub mod sqlite;
 
 use async_trait::async_trait;
@@ -268,12 +271,19 @@ pub trait Ledger: Send + Sync + 'static {
     async fn claim(&self, number: ClaimNumber) -> Result<Option<ClaimRow>, LedgerError>;
 
     /// Persons who hold more live claims in a drop than its limit, with their count, at most `limit` of them.
-    async fn over_limit(&self, drop: DropNumber, per_person: u32, limit: u32)
-    -> Result<Vec<(String, u64)>, LedgerError>;
+    async fn over_limit(
+        &self,
+        drop: DropNumber,
+        per_person: u32,
+        limit: u32,
+    ) -> Result<Vec<(String, u64)>, LedgerError>;
 
     /// (person, mark) pairs that stand in a drop more than once, with their count, at most `limit` of them.
-    async fn repeated_marks(&self, drop: DropNumber, limit: u32)
-    -> Result<Vec<(String, String, u64)>, LedgerError>;
+    async fn repeated_marks(
+        &self,
+        drop: DropNumber,
+        limit: u32,
+    ) -> Result<Vec<(String, String, u64)>, LedgerError>;
 
     /// Balances of every campaign, from the postings alone.
     async fn balances(&self) -> Result<Vec<Balances>, LedgerError>;

@@ -1,0 +1,178 @@
+//! Campaigns: stored, changed, paused, and noted as loaded, each with its audit record.
+
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+
+use super::books::{Books, testify};
+use super::{encoded, read, unsigned};
+use crate::clock::UnixMs;
+use crate::domain::campaign::{Campaign, CampaignState, Changes, Refusal, changes};
+use crate::domain::ids::{CampaignId, DropId, DropNumber, Epoch, Shard};
+use crate::domain::money::Fen;
+use crate::ledger::chain::Content;
+use crate::ledger::postings::Posting;
+use crate::ledger::{CampaignRecord, Catalogue, LedgerError};
+use crate::limits;
+
+/// See [`crate::ledger::Ledger::apply_campaign`].
+pub(super) fn apply(
+    connection: &mut Connection,
+    campaign: &Campaign,
+    expected: u64,
+    now_ms: UnixMs,
+) -> Result<Changes, LedgerError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let catalogue = read::catalogue(&transaction)?;
+    if catalogue.revision != expected {
+        return Err(LedgerError::Stale { expected, found: catalogue.revision });
+    }
+    let old = catalogue.campaigns.iter().map(|record| &record.campaign).find(|old| old.id == campaign.id);
+    let claimed = match old {
+        Some(old) => live_claims(&transaction, &old.id)?,
+        None => Vec::new(),
+    };
+    let claimed_of =
+        |drop: &DropId| claimed.iter().find(|(id, _)| id == drop.as_str()).map_or(0, |(_, n)| *n);
+    let changes = changes(old, campaign, claimed_of)?;
+    if changes.is_empty() {
+        return Ok(changes);
+    }
+    check_caps(&catalogue, campaign, old.is_none(), &changes)?;
+
+    let number = store(&transaction, campaign)?;
+    for id in &changes.created {
+        let face = campaign.drop_spec(id).and_then(|drop| drop.voucher.as_ref()).map(|terms| terms.face.0);
+        transaction
+            .prepare_cached("INSERT INTO campaign_drop (id, campaign, face) VALUES (?1, ?2, ?3)")?
+            .execute(params![id.as_str(), number, face])?;
+    }
+    let mut books = Books::open(&transaction, now_ms)?;
+    let change = changes.budget_to.0.checked_sub(changes.budget_from.0);
+    let change = change.ok_or_else(|| LedgerError::Corrupt("a budget does not fit".to_owned()))?;
+    books.post(number, None, Posting::budget(Fen(change)))?;
+    let content = Content::Campaign {
+        campaign: campaign.id.to_string(),
+        before: old.map(Campaign::digest).transpose().map_err(encoded)?,
+        after: campaign.digest().map_err(encoded)?,
+        postings: books.digest.finish(),
+    };
+    testify(&transaction, now_ms, content)?;
+    raise_revision(&transaction)?;
+    transaction.commit()?;
+    Ok(changes)
+}
+
+/// The caps of the whole ledger, and that no other campaign has a drop of the same id.
+fn check_caps(
+    catalogue: &Catalogue,
+    campaign: &Campaign,
+    new: bool,
+    changes: &Changes,
+) -> Result<(), Refusal> {
+    if new && catalogue.campaigns.len() >= limits::CAMPAIGNS_MAX {
+        return Err(Refusal::TooManyCampaigns(limits::CAMPAIGNS_MAX));
+    }
+    let drops: usize = catalogue.campaigns.iter().map(|record| record.drops.len()).sum();
+    if drops.saturating_add(changes.created.len()) > limits::DROPS_MAX {
+        return Err(Refusal::TooManyDrops(limits::DROPS_MAX));
+    }
+    let has = |other: &&CampaignRecord, id: &DropId| {
+        other.campaign.id != campaign.id && other.campaign.drop_spec(id).is_some()
+    };
+    for id in &changes.created {
+        if let Some(other) = catalogue.campaigns.iter().find(|other| has(other, id)) {
+            return Err(Refusal::DropElsewhere { drop: id.clone(), campaign: other.campaign.id.clone() });
+        }
+    }
+    Ok(())
+}
+
+/// Claims of each of a campaign's drops that were not returned.
+fn live_claims(
+    transaction: &Transaction<'_>,
+    campaign: &CampaignId,
+) -> Result<Vec<(String, u64)>, LedgerError> {
+    let mut statement = transaction.prepare_cached(
+        "SELECT d.id, coalesce(sum(s.claims - s.returned), 0) FROM campaign c \
+         JOIN campaign_drop d ON d.campaign = c.number JOIN series s ON s.drop_number = d.number \
+         WHERE c.id = ?1 GROUP BY d.id",
+    )?;
+    let rows = statement.query_map([campaign.as_str()], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?)))?;
+    rows.map(|row| row.map_err(LedgerError::from).and_then(|(id, live)| Ok((id, unsigned(live)?)))).collect()
+}
+
+/// Writes the campaign's row; its number.
+fn store(transaction: &Transaction<'_>, campaign: &Campaign) -> Result<i64, LedgerError> {
+    let body = campaign.to_canonical().map_err(encoded)?;
+    let number = transaction
+        .prepare_cached(
+            "INSERT INTO campaign (id, body, state) VALUES (?1, ?2, 'running') \
+             ON CONFLICT (id) DO UPDATE SET body = excluded.body RETURNING number",
+        )?
+        .query_row([campaign.id.as_str(), body.as_str()], |row| row.get(0))?;
+    Ok(number)
+}
+
+fn raise_revision(transaction: &Transaction<'_>) -> Result<(), LedgerError> {
+    transaction.execute("UPDATE catalogue SET revision = revision + 1", [])?;
+    Ok(())
+}
+
+/// The word of a state in the table.
+pub(super) fn state_word(state: CampaignState) -> &'static str {
+    match state {
+        CampaignState::Running => "running",
+        CampaignState::Paused => "paused",
+    }
+}
+
+/// See [`crate::ledger::Ledger::set_campaign_state`].
+pub(super) fn set_state(
+    connection: &mut Connection,
+    campaign: &CampaignId,
+    state: CampaignState,
+    now_ms: UnixMs,
+) -> Result<bool, LedgerError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let word = state_word(state);
+    let before: Option<String> = transaction
+        .prepare_cached("SELECT state FROM campaign WHERE id = ?1")?
+        .query_row([campaign.as_str()], |row| row.get(0))
+        .optional()?;
+    let Some(before) = before else { return Ok(false) };
+    if before == word {
+        return Ok(true);
+    }
+    transaction.execute("UPDATE campaign SET state = ?2 WHERE id = ?1", [campaign.as_str(), word])?;
+    testify(&transaction, now_ms, Content::State { campaign: campaign.to_string(), state })?;
+    raise_revision(&transaction)?;
+    transaction.commit()?;
+    Ok(true)
+}
+
+/// See [`crate::ledger::Ledger::mark_loaded`].
+pub(super) fn mark_loaded(
+    connection: &mut Connection,
+    drop: DropNumber,
+    shard: Shard,
+    epoch: Epoch,
+    now_ms: UnixMs,
+) -> Result<(), LedgerError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let new = transaction
+        .prepare_cached(
+            "INSERT INTO loaded (drop_number, shard, epoch) \
+             SELECT number, ?2, ?3 FROM campaign_drop WHERE number = ?1 ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![drop.0, shard.0, epoch.0])?;
+    if new == 0 {
+        let known = transaction
+            .prepare_cached("SELECT 1 FROM campaign_drop WHERE number = ?1")?
+            .query_row([drop.0], |_| Ok(()))
+            .optional()?;
+        return known.ok_or_else(|| LedgerError::Corrupt(format!("there is no drop of number {}", drop.0)));
+    }
+    testify(&transaction, now_ms, Content::Loaded { drop: drop.0, shard: shard.0, epoch: epoch.0 })?;
+    raise_revision(&transaction)?;
+    transaction.commit()?;
+    Ok(())
+}

@@ -1,0 +1,313 @@
+//! What one journal entry writes, and what a whole group of them adds up to.
+
+use std::collections::{BTreeMap, HashMap};
+
+use rusqlite::{OptionalExtension, Transaction, params};
+
+use super::books::{Books, Numbered, digest_after};
+use super::rows::{check_takers, insert_if_new, insert_new};
+use super::write::{Pace, Trouble};
+use super::{encoded, signed};
+use crate::clock::UnixMs;
+use crate::domain::claim::{JournalEvent, Takers};
+use crate::domain::ids::{DropId, DropNumber, Epoch, Shard};
+use crate::domain::money::Fen;
+use crate::ledger::LedgerError;
+use crate::ledger::chain::{ClaimsDigest, Covered, RowsDigest, Section};
+use crate::ledger::postings::{Account, Posting};
+
+/// What the tables say of a drop.
+#[derive(Debug, Clone, Copy)]
+struct DropFacts {
+    number: DropNumber,
+    campaign: i64,
+    face: Fen,
+}
+
+/// Writes the events of one group's entries.
+pub(super) struct Writer<'t, 'c> {
+    transaction: &'t Transaction<'c>,
+    pub(super) shard: Shard,
+    pace: Pace,
+    drops: HashMap<DropId, DropFacts>,
+    series: HashMap<(DropNumber, Epoch), i64>,
+    pub(super) effects: Effects,
+}
+
+impl<'t, 'c> Writer<'t, 'c> {
+    pub(super) fn new(
+        transaction: &'t Transaction<'c>,
+        shard: Shard,
+        pace: Pace,
+    ) -> Result<Self, LedgerError> {
+        let effects = Effects {
+            sections: Sections::default(),
+            series: BTreeMap::new(),
+            money: BTreeMap::new(),
+            returns: digest_after(transaction, Numbered::Returns)?,
+            quarantine: digest_after(transaction, Numbered::Quarantine)?,
+        };
+        let (drops, series) = (HashMap::new(), HashMap::new());
+        Ok(Self { transaction, shard, pace, drops, series, effects })
+    }
+
+    /// Forgets what was looked up, as a savepoint that was rolled back may have taken it away again.
+    pub(super) fn forget(&mut self) {
+        self.series.clear();
+    }
+
+    /// Writes one event.
+    pub(super) fn event(&mut self, event: &JournalEvent) -> Result<(), Trouble> {
+        match event {
+            JournalEvent::Claimed { drop, epoch, claimed_at_ms, first_seq, takers } => {
+                let facts = self.drop_facts(drop)?;
+                check_takers(takers)?;
+                let last = first_seq.checked_add(takers.count().saturating_sub(1));
+                if *first_seq == 0 || last.is_none() {
+                    return Err(Trouble::Rejected(format!("claim numbers from {first_seq} on do not exist")));
+                }
+                let series = self.series(facts.number, *epoch)?;
+                self.claimed(facts, *epoch, series, *first_seq, *claimed_at_ms, takers)
+            }
+            JournalEvent::Returned { drop, epoch, seq, person, returned_at_ms, may_claim_again } => {
+                let facts = self.drop_facts(drop)?;
+                let series = self.series(facts.number, *epoch)?;
+                if self.returned(series, *seq, person, *returned_at_ms, *may_claim_again)? {
+                    self.effects.series.entry(series).or_default().returned += 1;
+                    let money = self.effects.money.entry((facts.campaign, facts.number)).or_default();
+                    let sum = if *may_claim_again { &mut money.unissued } else { &mut money.recycled };
+                    add(sum, facts.face)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn claimed(
+        &mut self,
+        facts: DropFacts,
+        epoch: Epoch,
+        series: i64,
+        first_seq: u32,
+        at_ms: UnixMs,
+        takers: &Takers,
+    ) -> Result<(), Trouble> {
+        let first = row_key(series, first_seq);
+        let mut written = 0;
+        if self.pace == Pace::OnTrust {
+            insert_new(self.transaction, first, at_ms, takers)?;
+            written = takers.count();
+            let digest = self.effects.sections.open(facts.number, epoch, first_seq, written);
+            digest.push(at_ms, takers.as_str());
+        } else {
+            for (seq, taker) in (first_seq..=u32::MAX).zip(takers.iter()) {
+                if insert_if_new(self.transaction, row_key(series, seq), at_ms, taker)? {
+                    written += 1;
+                    let digest = self.effects.sections.open(facts.number, epoch, seq, 1);
+                    digest.push_row(at_ms, taker.0, taker.1);
+                }
+            }
+        }
+        self.effects.series.entry(series).or_default().claims += i64::from(written);
+        let worth = facts.face.times(u64::from(written)).ok_or_else(too_much)?;
+        let money = self.effects.money.entry((facts.campaign, facts.number)).or_default();
+        add(&mut money.claimed, worth)
+    }
+
+    /// Marks a claim as returned; `false` when it already is.
+    fn returned(
+        &mut self,
+        series: i64,
+        seq: u32,
+        person: &str,
+        at_ms: UnixMs,
+        again: bool,
+    ) -> Result<bool, Trouble> {
+        let claim = row_key(series, seq);
+        let row: Option<(String, i64)> = self
+            .transaction
+            .prepare_cached("SELECT person, status FROM claim WHERE number = ?1")?
+            .query_row([claim], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        match row {
+            None => return Err(Trouble::Rejected(format!("returns claim {seq}, which is not there"))),
+            Some((holder, _)) if holder != person => {
+                return Err(Trouble::Rejected(format!("returns claim {seq}, which somebody else holds")));
+            }
+            Some((_, status)) if status != 0 => return Ok(false),
+            Some(_) => {}
+        }
+        self.transaction.prepare_cached("UPDATE claim SET status = 1 WHERE number = ?1")?.execute([claim])?;
+        let number = signed(self.effects.returns.next_number())?;
+        self.transaction
+            .prepare_cached(
+                "INSERT INTO claim_return (number, claim, returned_at_ms, may_claim_again) VALUES (?1, ?2, ?3, ?4)",
+            )?
+            .execute(params![number, claim, at_ms, again])?;
+        self.effects.returns.push(&(number, claim, at_ms, again)).map_err(encoded)?;
+        Ok(true)
+    }
+
+    fn drop_facts(&mut self, id: &DropId) -> Result<DropFacts, Trouble> {
+        if let Some(facts) = self.drops.get(id) {
+            return Ok(*facts);
+        }
+        let facts = self
+            .transaction
+            .prepare_cached("SELECT number, campaign, face FROM campaign_drop WHERE id = ?1")?
+            .query_row([id.as_str()], |row| {
+                let face: Option<i64> = row.get(2)?;
+                Ok(DropFacts {
+                    number: DropNumber(row.get(0)?),
+                    campaign: row.get(1)?,
+                    face: Fen(face.unwrap_or(0)),
+                })
+            })
+            .optional()?;
+        let facts = facts.ok_or_else(|| Trouble::Rejected(format!("there is no drop {:?}", id.as_str())))?;
+        self.drops.insert(id.clone(), facts);
+        Ok(facts)
+    }
+
+    /// The number of a series, given on its first use.
+    fn series(&mut self, drop: DropNumber, epoch: Epoch) -> Result<i64, Trouble> {
+        if let Some(series) = self.series.get(&(drop, epoch)) {
+            return Ok(*series);
+        }
+        let key = params![drop.0, self.shard.0, epoch.0];
+        let found: Option<i64> = self
+            .transaction
+            .prepare_cached("SELECT number FROM series WHERE drop_number = ?1 AND shard = ?2 AND epoch = ?3")?
+            .query_row(key, |row| row.get(0))
+            .optional()?;
+        let series = match found {
+            Some(series) => series,
+            None => self
+                .transaction
+                .prepare_cached(
+                    "INSERT INTO series (drop_number, shard, epoch) VALUES (?1, ?2, ?3) RETURNING number",
+                )?
+                .query_row(key, |row| row.get(0))?,
+        };
+        self.series.insert((drop, epoch), series);
+        Ok(series)
+    }
+}
+
+/// A claim's row key: its series above, its `seq` in the lower 32 bits.
+pub(super) fn row_key(series: i64, seq: u32) -> i64 {
+    (series << 32) | i64::from(seq)
+}
+
+fn too_much() -> Trouble {
+    Trouble::Rejected("the money does not fit 63 bits of fen".to_owned())
+}
+
+fn add(sum: &mut Fen, amount: Fen) -> Result<(), Trouble> {
+    *sum = sum.plus(amount).ok_or_else(too_much)?;
+    Ok(())
+}
+
+/// What the entries so far have done, beside their rows.
+#[derive(Debug, Clone)]
+pub(super) struct Effects {
+    pub(super) sections: Sections,
+    series: BTreeMap<i64, SeriesCounts>,
+    money: BTreeMap<(i64, DropNumber), Money>,
+    pub(super) returns: RowsDigest,
+    pub(super) quarantine: RowsDigest,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct SeriesCounts {
+    claims: i64,
+    returned: i64,
+}
+
+/// Worth of one drop's claims and returns.
+#[derive(Debug, Clone, Copy, Default)]
+struct Money {
+    claimed: Fen,
+    /// Returned by persons who may claim again.
+    unissued: Fen,
+    /// Returned by persons who may not.
+    recycled: Fen,
+}
+
+impl Effects {
+    /// Adds to the series' counts; new claims and returns in all.
+    pub(super) fn count_series(&self, transaction: &Transaction<'_>) -> Result<(u64, u64), LedgerError> {
+        let mut statement = transaction.prepare_cached(
+            "UPDATE series SET claims = claims + ?2, returned = returned + ?3 WHERE number = ?1",
+        )?;
+        let mut claims = 0;
+        for (series, counts) in &self.series {
+            statement.execute(params![series, counts.claims, counts.returned])?;
+            claims += super::unsigned(counts.claims)?;
+        }
+        Ok((claims, self.returns.count()))
+    }
+
+    /// Writes the postings: for every drop one of its claims and one of each kind of its returns.
+    pub(super) fn post(
+        &mut self,
+        transaction: &Transaction<'_>,
+        at_ms: UnixMs,
+    ) -> Result<Covered, LedgerError> {
+        let mut books = Books::open(transaction, at_ms)?;
+        for ((campaign, drop), money) in &self.money {
+            let unissued = books.balance(*campaign, Account::Unissued)?;
+            let recycled = books.balance(*campaign, Account::Recycled)?;
+            let postings = [
+                Posting::claimed(money.claimed, unissued, recycled),
+                Posting::returned(money.unissued, true),
+                Posting::returned(money.recycled, false),
+            ];
+            for posting in postings {
+                books.post(*campaign, Some(*drop), posting)?;
+            }
+        }
+        Ok(books.digest.finish())
+    }
+}
+
+/// The new claims of a group, in stretches without a gap.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Sections {
+    done: Vec<Section>,
+    open: BTreeMap<(DropNumber, Epoch), OpenSection>,
+}
+
+#[derive(Debug, Clone)]
+struct OpenSection {
+    first_seq: u32,
+    count: u32,
+    digest: ClaimsDigest,
+}
+
+impl Sections {
+    /// The digest to which `count` claims from `first_seq` on are to be added: of the open section that they go
+    /// on, or of a new one.
+    fn open(&mut self, drop: DropNumber, epoch: Epoch, first_seq: u32, count: u32) -> &mut ClaimsDigest {
+        let new = || OpenSection { first_seq, count: 0, digest: ClaimsDigest::default() };
+        let section = self.open.entry((drop, epoch)).or_insert_with(new);
+        if section.first_seq.checked_add(section.count) != Some(first_seq) {
+            let full = std::mem::replace(section, new());
+            self.done.push(full.close(drop, epoch));
+        }
+        section.count = section.count.saturating_add(count);
+        &mut section.digest
+    }
+
+    pub(super) fn finish(self) -> Vec<Section> {
+        let rest = self.open.into_iter().map(|((drop, epoch), section)| section.close(drop, epoch));
+        self.done.into_iter().chain(rest).collect()
+    }
+}
+
+impl OpenSection {
+    fn close(self, drop: DropNumber, epoch: Epoch) -> Section {
+        let Self { first_seq, count, digest } = self;
+        Section { drop: drop.0, epoch: epoch.0, first_seq, count, sha256: digest.finish() }
+    }
+}

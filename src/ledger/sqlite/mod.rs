@@ -1,0 +1,215 @@
+//! The embedded ledger: one SQLite file, one thread that writes it, two that read it.
+//!
+//! Owns the file. Other processes may have it open too: the write-ahead log keeps readers and the writer apart,
+//! and the compare-and-set of the journal position keeps two drains apart. Every commit is on disk when it is
+//! answered (`synchronous = FULL`).
+//!
+//! ```text
+//!   commit, apply, pause … ──queue──► writer ────┐
+//!   positions, catalogue  ──queue──► look-ups ──┼─ ledger.db + ledger.db-wal
+//!   exports, tallies, audit ──queue──► scans ────┘
+//! ```
+
+mod apply;
+mod books;
+mod entry;
+mod read;
+mod rows;
+mod schema;
+#[cfg(test)]
+mod tests;
+mod verify;
+mod worker;
+mod write;
+
+use std::path::Path;
+
+use async_trait::async_trait;
+
+use self::worker::Worker;
+use super::{
+    Balances, Catalogue, ChainBreak, ChainHead, ClaimRow, Committed, Group, Ledger, LedgerError, Quarantined,
+    Tally,
+};
+use crate::clock::{Clock, UnixMs};
+use crate::domain::campaign::{Campaign, CampaignState, Changes};
+use crate::domain::claim::JournalId;
+use crate::domain::ids::{CampaignId, ClaimNumber, DropNumber, Epoch, Shard};
+
+/// The ledger in one SQLite file.
+#[derive(Debug)]
+pub struct SqliteLedger {
+    /// Answers that take microseconds, for polls and the drain.
+    look_ups: Worker,
+    /// Answers that go over many rows and may take seconds.
+    scans: Worker,
+    /// Absent where the file was opened for reading. Stands after the readers, as the last connection that is
+    /// closed copies the write-ahead log back, and only one that writes can.
+    writer: Option<Worker>,
+    clock: Clock,
+}
+
+impl SqliteLedger {
+    /// Opens the file for reading and writing, and makes it if there is none, readable by its owner alone. Its
+    /// folder must be there.
+    ///
+    /// # Errors
+    /// [`LedgerError::Unavailable`] when it cannot be opened; [`LedgerError::Corrupt`] when it is no ledger or
+    /// one of a newer schema.
+    pub fn open(path: &Path) -> Result<Self, LedgerError> {
+        let writer = schema::open(path)?;
+        let mut ledger = Self::open_read_only(path)?;
+        ledger.writer = Some(Worker::spawn("ledger-writer", writer)?);
+        Ok(ledger)
+    }
+
+    /// Opens a file that is there for reading alone: what would write fails.
+    ///
+    /// # Errors
+    /// As [`SqliteLedger::open`]; also for a file of an older schema.
+    pub fn open_read_only(path: &Path) -> Result<Self, LedgerError> {
+        Ok(Self {
+            writer: None,
+            look_ups: Worker::spawn("ledger-look-ups", schema::open_read_only(path)?)?,
+            scans: Worker::spawn("ledger-scans", schema::open_read_only(path)?)?,
+            clock: Clock::System,
+        })
+    }
+
+    fn writer(&self) -> Result<&Worker, LedgerError> {
+        self.writer
+            .as_ref()
+            .ok_or_else(|| LedgerError::Unavailable("it was opened for reading alone".to_owned()))
+    }
+}
+
+#[async_trait]
+impl Ledger for SqliteLedger {
+    async fn catalogue(&self) -> Result<Catalogue, LedgerError> {
+        self.look_ups.run(|connection| read::catalogue(&*connection.transaction()?)).await
+    }
+
+    async fn revision(&self) -> Result<u64, LedgerError> {
+        self.look_ups.run(|connection| read::revision(connection)).await
+    }
+
+    async fn apply_campaign(
+        &self,
+        campaign: &Campaign,
+        expected_revision: u64,
+        now_ms: UnixMs,
+    ) -> Result<Changes, LedgerError> {
+        let campaign = campaign.clone();
+        self.writer()?
+            .run(move |connection| apply::apply(connection, &campaign, expected_revision, now_ms))
+            .await
+    }
+
+    async fn set_campaign_state(
+        &self,
+        campaign: &CampaignId,
+        state: CampaignState,
+        now_ms: UnixMs,
+    ) -> Result<bool, LedgerError> {
+        let campaign = campaign.clone();
+        self.writer()?.run(move |connection| apply::set_state(connection, &campaign, state, now_ms)).await
+    }
+
+    async fn mark_loaded(&self, drop: DropNumber, shard: Shard, epoch: Epoch) -> Result<(), LedgerError> {
+        let now_ms = self.clock.now_ms();
+        self.writer()?.run(move |connection| apply::mark_loaded(connection, drop, shard, epoch, now_ms)).await
+    }
+
+    async fn position(&self, shard: Shard) -> Result<JournalId, LedgerError> {
+        self.look_ups.run(move |connection| read::position(connection, shard)).await
+    }
+
+    async fn commit(&self, group: Group) -> Result<Committed, LedgerError> {
+        self.writer()?.run(move |connection| write::commit(connection, &group)).await
+    }
+
+    async fn tallies(&self) -> Result<Vec<Tally>, LedgerError> {
+        self.scans.run(|connection| read::tallies(connection)).await
+    }
+
+    async fn claims(
+        &self,
+        drop: DropNumber,
+        after: Option<ClaimNumber>,
+        limit: u32,
+    ) -> Result<Vec<ClaimRow>, LedgerError> {
+        self.scans.run(move |connection| read::claims(&*connection.transaction()?, drop, after, limit)).await
+    }
+
+    async fn claim(&self, number: ClaimNumber) -> Result<Option<ClaimRow>, LedgerError> {
+        self.look_ups.run(move |connection| read::claim(connection, number)).await
+    }
+
+    async fn over_limit(
+        &self,
+        drop: DropNumber,
+        per_person: u32,
+        limit: u32,
+    ) -> Result<Vec<(String, u64)>, LedgerError> {
+        self.scans.run(move |connection| read::over_limit(connection, drop, per_person, limit)).await
+    }
+
+    async fn repeated_marks(
+        &self,
+        drop: DropNumber,
+        limit: u32,
+    ) -> Result<Vec<(String, String, u64)>, LedgerError> {
+        self.scans.run(move |connection| read::repeated_marks(connection, drop, limit)).await
+    }
+
+    async fn balances(&self) -> Result<Vec<Balances>, LedgerError> {
+        self.scans.run(|connection| read::balances(&*connection.transaction()?)).await
+    }
+
+    async fn chain_head(&self) -> Result<ChainHead, LedgerError> {
+        self.look_ups.run(|connection| books::chain_head(connection)).await
+    }
+
+    async fn verify_chain(&self) -> Result<Result<ChainHead, ChainBreak>, LedgerError> {
+        self.scans.run(verify::verify).await
+    }
+
+    async fn quarantine(&self, limit: u32) -> Result<Vec<Quarantined>, LedgerError> {
+        self.look_ups.run(move |connection| read::quarantine(connection, limit)).await
+    }
+
+    async fn quarantine_count(&self) -> Result<u64, LedgerError> {
+        self.look_ups.run(|connection| read::quarantine_count(connection)).await
+    }
+}
+
+impl From<rusqlite::Error> for LedgerError {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode::{ConstraintViolation, DatabaseCorrupt, NotADatabase, TypeMismatch};
+        let text = error.to_string();
+        match error {
+            rusqlite::Error::SqliteFailure(failure, _) => match failure.code {
+                ConstraintViolation | DatabaseCorrupt | NotADatabase | TypeMismatch => Self::Corrupt(text),
+                _ => Self::Unavailable(text),
+            },
+            // Everything else is a row that is not what the schema says.
+            _ => Self::Corrupt(text),
+        }
+    }
+}
+
+/// A stored form that cannot be read, or not be written.
+#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err takes")]
+fn encoded(error: impl std::fmt::Display) -> LedgerError {
+    LedgerError::Corrupt(error.to_string())
+}
+
+/// A number as SQLite stores it.
+fn signed(number: u64) -> Result<i64, LedgerError> {
+    i64::try_from(number).map_err(|_| LedgerError::Corrupt(format!("{number} does not fit 63 bits")))
+}
+
+/// A stored number that cannot be negative.
+fn unsigned(number: i64) -> Result<u64, LedgerError> {
+    u64::try_from(number).map_err(|_| LedgerError::Corrupt(format!("{number} is below zero")))
+}
