@@ -1,9 +1,8 @@
 //! The scripts against a model, over random histories on a real Redis.
 
+mod invariants;
 mod model;
 pub(crate) mod world;
-
-use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
 use claimrush::redis::codes::DropState;
@@ -51,6 +50,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => btree_map(drop(), change(), 1..4).prop_map(|drops| Step::Configure { drops }),
         3 => (drop(), 0..PERSONS, 0_usize..3, any::<bool>())
             .prop_map(|(drop, person, nth, again)| Step::Return { drop, person, nth, again }),
+        1 => (0..DROPS.len() - 1, any::<bool>()).prop_map(|(drop, opens)| Step::Edge { drop, opens }),
         1 => (0_usize..4).prop_map(|entries| Step::Trim { entries }),
     ]
 }
@@ -96,53 +96,4 @@ fn the_scripts_do_what_the_model_does() {
         })
     });
     outcome.unwrap_or_else(|failure| panic!("{failure}"));
-}
-
-#[test]
-fn a_full_batch_of_the_longest_persons_fits() {
-    use claimrush::domain::ids::{DropId, Epoch, PersonId, Shard};
-    use claimrush::limits;
-    use claimrush::redis::scripts::{self, ClaimCall, DropConfig, Mode};
-
-    runtime().block_on(async {
-        let redis = TestRedis::start().await;
-        let mut conn = redis.connection().await;
-        let ids: Vec<_> =
-            (0..limits::BATCH_DROPS_MAX).map(|n| DropId::new(&format!("drop-{n}")).unwrap()).collect();
-        let configs: Vec<_> = ids
-            .iter()
-            .map(|drop| DropConfig {
-                drop,
-                mode: Mode::Create,
-                stock_total: limits::STOCK_MAX,
-                opens_at_ms: 0,
-                closes_at_ms: 1 << 42,
-                limit: 1,
-                epoch: Epoch(u16::MAX),
-                state: DropState::Running,
-            })
-            .collect();
-        scripts::configure(&mut conn, Shard(0), &configs).await.unwrap().unwrap();
-
-        let mut call = ClaimCall::new(Shard(0), u64::MAX);
-        for drops in [1, ids.len()] {
-            call.reset(u64::MAX);
-            for n in 0..limits::BATCH_CLAIMS_MAX {
-                let person = PersonId::new(&format!("{drops:064}{n:064}")).unwrap();
-                let mark = claimrush::domain::ids::Mark([7; 8]);
-                call.claim(&ids[n % drops], &person, Some(mark)).unwrap();
-            }
-            let one_more = PersonId::new("one-more").unwrap();
-            assert_eq!(call.claim(&ids[0], &one_more, None), None, "the batch is full");
-            let reply = scripts::claim(&mut conn, &call, &call.to_evalsha()).await.unwrap();
-            let granted: BTreeMap<_, _> = reply
-                .drops
-                .iter()
-                .enumerate()
-                .map(|(index, part)| (index, part.as_ref().unwrap().outcomes.len()))
-                .collect();
-            assert_eq!(granted.values().sum::<usize>(), limits::BATCH_CLAIMS_MAX);
-            assert_eq!(granted.len(), drops);
-        }
-    });
 }

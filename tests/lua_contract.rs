@@ -167,8 +167,9 @@ fn every_script_file_has_its_caller() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("lua");
     let files: BTreeSet<String> = std::fs::read_dir(folder)
         .expect("the folder of the scripts")
-        .map(|entry| entry.expect("an entry").file_name().into_string().expect("a plain name"))
-        .filter(|name| name.ends_with(".lua"))
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "lua"))
+        .map(|path| path.file_name().expect("a name").to_string_lossy().into_owned())
         .collect();
     let known: BTreeSet<String> = scripts::ALL.iter().map(|script| script.file.to_owned()).collect();
     assert_eq!(files, known);

@@ -7,4 +7,6 @@ mod claim_mutants;
 #[cfg(test)]
 mod lua_contract;
 #[cfg(test)]
+mod script_calls;
+#[cfg(test)]
 mod support;

@@ -24,6 +24,8 @@ pub(crate) const PERSONS: usize = 5;
 pub(crate) const MARKS: [Mark; 3] = [Mark([0; 8]), Mark([0xff; 8]), Mark(*b"a b\tc\r\n%")];
 const LIMITS: [u32; 3] = [1, 3, 2];
 const DAY_MS: i64 = 86_400_000;
+/// How far ahead an edge is set that is then claimed over.
+const EDGE_MS: i64 = 2;
 
 /// One thing to do.
 #[derive(Debug, Clone)]
@@ -36,6 +38,8 @@ pub(crate) enum Step {
     Configure { drops: BTreeMap<usize, Change> },
     /// Returns a person's `nth` claim, modulo what there are; one that is nobody's if there is none.
     Return { drop: usize, person: usize, nth: usize, again: bool },
+    /// Claims without a pause over the very millisecond in which a drop opens, or closes.
+    Edge { drop: usize, opens: bool },
     /// Trims the first `entries` entries of the journal.
     Trim { entries: usize },
 }
@@ -55,19 +59,22 @@ pub(crate) struct World {
     conn: MultiplexedConnection,
     /// Run in place of the real claim script, for a mutant.
     claim_source: Option<String>,
-    drops: Vec<model::Drop>,
+    pub(super) drops: Vec<model::Drop>,
     /// What the journal must hold.
     entries: Vec<Vec<JournalEvent>>,
     /// What was read from the journal and then trimmed.
-    trimmed: Vec<JournalEvent>,
+    pub(super) trimmed: Vec<JournalEvent>,
     /// The highest limit that each drop ever had.
-    limits: Vec<u32>,
+    pub(super) limits: Vec<u32>,
     batch_id: u64,
+    passers_by: usize,
 }
 
-pub(crate) fn person(index: usize) -> PersonId {
+/// The person of an index; from [`PERSONS`] on, one who is in no other step.
+fn person(index: usize) -> PersonId {
     let names = ["ann".to_owned(), "bob".into(), "0".into(), "!\"%s\\'{}|~".into(), "x".repeat(128)];
-    PersonId::new(&names[index % PERSONS]).expect("a person")
+    let name = names.get(index).cloned().unwrap_or_else(|| format!("passer-by-{index}"));
+    PersonId::new(&name).expect("a person")
 }
 
 fn drop_id(index: usize) -> DropId {
@@ -86,6 +93,7 @@ impl World {
             trimmed: Vec::new(),
             limits: LIMITS.to_vec(),
             batch_id: 0,
+            passers_by: 0,
         };
         let now_ms = world.now_ms().await?;
         for (index, limit) in LIMITS.into_iter().enumerate() {
@@ -124,6 +132,7 @@ impl World {
             Step::Return { drop, person, nth, again } => {
                 self.return_claim(*drop, *person, *nth, *again).await?;
             }
+            Step::Edge { drop, opens } => self.edge(*drop, *opens).await?,
             Step::Trim { entries } => self.trim(*entries).await?,
         }
         self.compare().await?;
@@ -144,7 +153,7 @@ impl World {
         call
     }
 
-    async fn claim(&mut self, claims: &[(usize, usize, Option<usize>)], call: &ClaimCall) -> Result<()> {
+    async fn claim(&mut self, claims: &[(usize, usize, Option<usize>)], call: &ClaimCall) -> Result<UnixMs> {
         let before_ms = self.now_ms().await?;
         let reply = self.send(call).await?;
         let after_ms = self.now_ms().await?;
@@ -173,7 +182,7 @@ impl World {
             self.entries.push(events);
         }
         ensure!(reply.drops == expected, "replied {:?}, expected {expected:?}", reply.drops);
-        Ok(())
+        Ok(reply.now_ms)
     }
 
     async fn send(&mut self, call: &ClaimCall) -> Result<ClaimReply> {
@@ -199,7 +208,9 @@ impl World {
         let expected = if let Some(drop) = unknown {
             Err(Refused { code: Code::UnknownDrop, drop })
         } else {
-            drops.iter().for_each(|drop| self.drops[*drop].state = state);
+            for drop in drops {
+                self.drops[*drop].state = state;
+            }
             Ok(drops.iter().map(|drop| self.drops[*drop].view()).collect())
         };
         ensure!(reply == expected, "replied {reply:?}, expected {expected:?}");
@@ -282,6 +293,29 @@ impl World {
         Ok(())
     }
 
+    async fn edge(&mut self, drop: usize, opens: bool) -> Result<()> {
+        let taken = self.drops[drop].taken();
+        let (opens_in_ms, closes_in_ms) = if opens { (EDGE_MS, DAY_MS) } else { (-DAY_MS, EDGE_MS) };
+        let change = Change { create: false, total: taken + 1_000, limit: 1, opens_in_ms, closes_in_ms };
+        self.set_state(&BTreeSet::from([drop]), DropState::Running).await?;
+        self.configure(&BTreeMap::from([(drop, change.clone())])).await?;
+        let edge_ms = if opens { self.drops[drop].opens_at_ms } else { self.drops[drop].closes_at_ms };
+        let mut now_ms = 0;
+        while now_ms <= edge_ms && self.drops[drop].taken() < taken + 1_000 {
+            let claims = [(drop, PERSONS + self.passers_by, None)];
+            self.passers_by += 1;
+            let call = self.call(&claims);
+            now_ms = self.claim(&claims, &call).await?;
+        }
+        let few_left = Change {
+            total: self.drops[drop].taken() + 3,
+            opens_in_ms: -DAY_MS,
+            closes_in_ms: DAY_MS,
+            ..change
+        };
+        self.configure(&BTreeMap::from([(drop, few_left)])).await
+    }
+
     async fn trim(&mut self, count: usize) -> Result<()> {
         let last_before = journal::last_id(&mut self.conn, SHARD).await?;
         let first = journal::read_after(&mut self.conn, SHARD, JournalId::START, count.max(1)).await?;
@@ -294,11 +328,14 @@ impl World {
         Ok(())
     }
 
-    async fn hash<V: redis::FromRedisValue>(&mut self, key: String) -> Result<BTreeMap<String, V>> {
+    pub(super) async fn hash<V: redis::FromRedisValue>(
+        &mut self,
+        key: String,
+    ) -> Result<BTreeMap<String, V>> {
         Ok(cmd("HGETALL").arg(key).query_async(&mut self.conn).await?)
     }
 
-    async fn journal(&mut self) -> Result<Vec<Vec<JournalEvent>>> {
+    pub(super) async fn journal(&mut self) -> Result<Vec<Vec<JournalEvent>>> {
         let entries = journal::read_after(&mut self.conn, SHARD, JournalId::START, 10_000).await?;
         let length = journal::length(&mut self.conn, SHARD).await?;
         ensure!(entries.len() as u64 == length, "read {} of {length} entries", entries.len());
@@ -325,38 +362,6 @@ impl World {
         ensure!(journal == self.entries, "the journal is {journal:?}, expected {:?}", self.entries);
         Ok(())
     }
-
-    /// I1, I3, I4 and I6 on what Redis holds, without the model.
-    async fn invariants(&mut self) -> Result<()> {
-        let mut events = self.trimmed.clone();
-        events.extend(self.journal().await?.into_iter().flatten());
-        for (index, (drop, limit)) in self.drops.clone().iter().zip(self.limits.clone()).enumerate() {
-            let hash: BTreeMap<String, String> = self.hash(keys::drop(SHARD, &drop.id)).await?;
-            let number = |name: &str| hash[name].parse::<i64>();
-            let (accepted, returned) = in_journal(&events, &drop.id)?;
-            let (stock, total) = (number("stock")?, i64::try_from(drop.total)?);
-            let (taken, back) = (i64::try_from(accepted.len())?, i64::try_from(returned)?);
-            ensure!(
-                stock >= 0 && total == stock + taken - back,
-                "I1: drop {index}: {stock} left, {taken} taken"
-            );
-            ensure!(number("seq")? == taken && number("returned")? == back, "I3: drop {index}: counters");
-
-            let holders: BTreeMap<String, Vec<u8>> = self.hash(keys::holders(SHARD, &drop.id)).await?;
-            let mut held = BTreeMap::new();
-            for (person, records) in &holders {
-                let grants = decode_records(records)?;
-                let live = grants.iter().filter(|grant| !grant.returned).count();
-                ensure!(live <= limit as usize, "I4: {person} holds {live}");
-                let marks: Vec<_> = grants.iter().filter_map(|grant| grant.mark).collect();
-                let different: BTreeSet<_> = marks.iter().collect();
-                ensure!(marks.len() == different.len(), "I6: {person} has two claims of one mark");
-                held.extend(grants.iter().map(|grant| (grant.seq, person.clone())));
-            }
-            ensure!(held == accepted, "I3: drop {index}: holders {held:?}, journal {accepted:?}");
-        }
-        Ok(())
-    }
 }
 
 fn config_of(drop: &model::Drop, mode: Mode) -> DropConfig<'_> {
@@ -370,24 +375,4 @@ fn config_of(drop: &model::Drop, mode: Mode) -> DropConfig<'_> {
         epoch: drop.epoch,
         state: drop.state,
     }
-}
-
-/// A drop's claims by `seq`, which must have no gaps, and how many units went back.
-fn in_journal(events: &[JournalEvent], id: &DropId) -> Result<(BTreeMap<u32, String>, usize)> {
-    let (mut accepted, mut returned) = (BTreeMap::new(), BTreeSet::new());
-    for event in events {
-        match event {
-            JournalEvent::Claimed { drop, first_seq, takers, .. } if drop == id => {
-                for ((person, _), seq) in takers.iter().zip(*first_seq..) {
-                    ensure!(seq as usize == accepted.len() + 1, "I3: {seq} after {}", accepted.len());
-                    accepted.insert(seq, person.to_owned());
-                }
-            }
-            JournalEvent::Returned { drop, seq, .. } if drop == id => {
-                ensure!(returned.insert(*seq), "I1: {seq} went back twice");
-            }
-            _ => {}
-        }
-    }
-    Ok((accepted, returned.len()))
 }
