@@ -7,4 +7,5 @@ mod claim_call;
 pub mod codes;
 pub mod journal;
 pub mod keys;
+mod reply;
 pub mod scripts;

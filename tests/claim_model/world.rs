@@ -13,6 +13,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{Arg, Cmd, cmd};
 
 use super::model;
+use super::step::{Change, Step};
 
 /// The shard of the test.
 pub(crate) const SHARD: Shard = Shard(3);
@@ -26,33 +27,6 @@ const LIMITS: [u32; 3] = [1, 3, 2];
 const DAY_MS: i64 = 86_400_000;
 /// How far ahead an edge is set that is then claimed over.
 const EDGE_MS: i64 = 2;
-
-/// One thing to do.
-#[derive(Debug, Clone)]
-pub(crate) enum Step {
-    /// A batch of (drop, person, mark); then the same call once more, if `twice`.
-    Claim { claims: Vec<(usize, usize, Option<usize>)>, twice: bool },
-    /// Runs, pauses or freezes drops.
-    State { drops: BTreeSet<usize>, state: DropState },
-    /// Changes drops.
-    Configure { drops: BTreeMap<usize, Change> },
-    /// Returns a person's `nth` claim, modulo what there are; one that is nobody's if there is none.
-    Return { drop: usize, person: usize, nth: usize, again: bool },
-    /// Claims without a pause over the very millisecond in which a drop opens, or closes.
-    Edge { drop: usize, opens: bool },
-    /// Trims the first `entries` entries of the journal.
-    Trim { entries: usize },
-}
-
-/// What is set in a drop, with the window relative to now.
-#[derive(Debug, Clone)]
-pub(crate) struct Change {
-    pub(crate) create: bool,
-    pub(crate) total: u64,
-    pub(crate) limit: u32,
-    pub(crate) opens_in_ms: i64,
-    pub(crate) closes_in_ms: i64,
-}
 
 /// A model, a Redis, and what was seen.
 pub(crate) struct World {
