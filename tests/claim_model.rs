@@ -14,8 +14,6 @@ use step::Step;
 pub(crate) use step::history;
 use world::World;
 
-const CASES: u32 = 192;
-
 /// Runs a history on the emptied Redis, with another claim script if one is given.
 pub(crate) async fn check(
     conn: MultiplexedConnection,
@@ -38,8 +36,8 @@ pub(crate) fn runtime() -> tokio::runtime::Runtime {
 fn the_scripts_do_what_the_model_does() {
     let runtime = runtime();
     let redis = runtime.block_on(TestRedis::start());
+    // PROPTEST_CASES sets how many histories; its default is 256.
     let config = Config {
-        cases: CASES,
         failure_persistence: Some(Box::new(FileFailurePersistence::Direct(
             "proptest-regressions/claim_model.txt",
         ))),

@@ -3,9 +3,9 @@
 use claimrush::domain::claim::JournalId;
 use claimrush::domain::ids::{DropId, Epoch, Mark, PersonId, Shard};
 use claimrush::limits;
-use claimrush::redis::codes::{Code, DropState, Outcome};
+use claimrush::redis::codes::{Code, DropState, Outcome, decode_records};
 use claimrush::redis::scripts::{self, ClaimCall, DropConfig, Mode, Refused, Return};
-use claimrush::redis::{journal, keys};
+use claimrush::redis::{journal, keys, reads};
 use redis::aio::MultiplexedConnection;
 use redis::{RedisResult, Value, cmd};
 
@@ -206,4 +206,36 @@ async fn the_last_claim_number_is_given_once() {
     assert_eq!(claim_one(&mut conn, &drop, &cid).await, Outcome::Refused(Code::SoldOut));
     let entries = journal::read_after(&mut conn, SHARD, JournalId::START, 10).await.unwrap();
     assert!(entries.len() == 2 && entries.iter().all(|entry| entry.content.is_ok()), "{entries:?}");
+}
+
+#[tokio::test]
+async fn every_holder_is_read_in_pages() {
+    let redis = TestRedis::start().await;
+    let mut conn = redis.connection().await;
+    let drop = DropId::new("d").unwrap();
+    scripts::configure(&mut conn, SHARD, &[open(&drop, Mode::Create, 2_000)]).await.unwrap().unwrap();
+    let person = |n: u32| PersonId::new(&format!("person-{n}")).unwrap();
+    assert_eq!(reads::claims_of(&mut conn, SHARD, &drop, &person(0)).await.unwrap(), []);
+
+    let mut call = ClaimCall::new(SHARD, 1);
+    for batch in 0..2 {
+        call.reset(batch);
+        for n in 0..1_000 {
+            call.claim(&drop, &person(u32::try_from(batch).unwrap() * 1_000 + n), None).unwrap();
+        }
+        scripts::claim(&mut conn, &call, &call.to_evalsha()).await.unwrap();
+    }
+    let mut seen = std::collections::BTreeMap::new();
+    let (mut pages, mut next) = (0, Some(0));
+    while let Some(cursor) = next {
+        let page = reads::holders_page(&mut conn, SHARD, &drop, cursor, 100).await.unwrap();
+        seen.extend(page.holders);
+        (pages, next) = (pages + 1, page.next);
+    }
+    assert!(pages > 1 && seen.len() == 2_000, "{} holders in {pages} pages", seen.len());
+    for n in 0..2_000 {
+        let of_page = decode_records(&seen[person(n).as_str().as_bytes()]).unwrap();
+        assert_eq!(of_page[0].seq, n + 1);
+        assert_eq!(reads::claims_of(&mut conn, SHARD, &drop, &person(n)).await.unwrap(), of_page);
+    }
 }

@@ -7,5 +7,6 @@ mod claim_call;
 pub mod codes;
 pub mod journal;
 pub mod keys;
+pub mod reads;
 mod reply;
 pub mod scripts;

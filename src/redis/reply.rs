@@ -62,6 +62,10 @@ pub struct DropView {
 }
 
 impl DropView {
+    /// The fields of a drop hash, in the order in which the scripts reply them.
+    pub(crate) const NAMES: [&str; Self::FIELDS] =
+        ["epoch", "state", "opens_at", "closes_at", "limit", "stock", "seq", "returned"];
+
     /// How many values a view has in a reply.
     pub(crate) const FIELDS: usize = 8;
 

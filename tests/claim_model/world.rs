@@ -8,7 +8,7 @@ use claimrush::domain::claim::{JournalEvent, JournalId};
 use claimrush::domain::ids::{DropId, Epoch, Mark, PersonId, Shard};
 use claimrush::redis::codes::{ClaimReply, Code, DropState, decode_records};
 use claimrush::redis::scripts::{self, ClaimCall, DropConfig, Mode, Refused, Return};
-use claimrush::redis::{journal, keys};
+use claimrush::redis::{journal, keys, reads};
 use redis::aio::MultiplexedConnection;
 use redis::{Arg, Cmd, cmd};
 
@@ -322,6 +322,11 @@ impl World {
 
     /// Everything in Redis against the model.
     async fn compare(&mut self) -> Result<()> {
+        let ids: Vec<_> = (0..DROPS.len()).map(drop_id).collect();
+        let views = reads::views(&mut self.conn, SHARD, &ids).await?;
+        let expected: Vec<_> =
+            (0..DROPS.len()).map(|drop| self.drops.get(drop).map(model::Drop::view)).collect();
+        ensure!(views == expected, "the drops are {views:?}, expected {expected:?}");
         for drop in self.drops.clone() {
             let hash = self.hash(keys::drop(SHARD, &drop.id)).await?;
             ensure!(hash == drop.hash(), "drop {} is {hash:?}, expected {:?}", drop.id, drop.hash());
