@@ -4,60 +4,77 @@
 -- Everything is decided first and written last: Redis does not roll back a script that fails half way.
 -- Safe to run twice with the same arguments: who was granted in the first run is a holder in the second.
 --
--- KEYS[1]        journal of the shard (stream)
--- KEYS[2d]       drop hash of the d-th drop
--- KEYS[2d+1]     holders hash of the d-th drop
--- ARGV[1]        batch id, given back so that a reply is known to be this call's
--- then for each drop d:
--- ARGV[i]        drop id
--- ARGV[i+1]      n, the number of claims in it
--- ARGV[i+2..]    n times: person, mark (8 bytes; empty where the person is the idempotency key)
+-- KEYS[1]           journal of the shard (stream)
+-- KEYS[2d]          drop hash of the d-th drop; no drop stands twice in a call
+-- KEYS[2d+1]        holders hash of the d-th drop
+-- ARGV[1]           batch id, given back so that a reply is known to be this call's
+-- then for each drop d, its first argument at i:
+-- ARGV[i]           drop id
+-- ARGV[i+1]         n, the number of claims in it, 1 to 1000
+-- ARGV[i+2]         1 when marks follow the persons, else 0
+-- ARGV[from..to]    n persons, from = i+3: 1 to 128 visible ASCII characters each, which the caller has checked.
+--                   A person may stand more than once; claims are decided in their order.
+-- ARGV[to+1..to+n]  when marks follow: n marks, 8 bytes each, or empty where the person is the idempotency key
 --
 -- Reply: { batch id, now_ms, then for each drop: { epoch, state, opens_at, closes_at, limit, stock, seq,
 --          returned, result 1 .. n } }
 -- Reply for an unknown drop: { UNKNOWN_DROP }
--- A result is:
---   seq (integer > 0)   granted now, in this epoch at now_ms
---   record (string)     the person's claim again, as it was first granted
+-- A result is what first applies, in this order:
+--   FROZEN        -6    the drop is being loaded or rebuilt, and nobody is told anything
+--   record (string)     the person's claim again, as it was first granted, in whatever state the drop now is:
+--                       with a mark, the claim of that mark, returned or not; without, the last claim not returned
+--   PAUSED        -2    the drop is paused
 --   NOT_OPEN      -1    before opens_at
---   PAUSED        -2    the campaign is paused
---   CLOSED        -3    closes_at has passed
---   SOLD_OUT      -4    no stock left
---   LIMIT_REACHED -5    the person has all that one person may have
---   FROZEN        -6    the shard is being loaded or rebuilt
+--   CLOSED        -3    closes_at has come
+--   LIMIT_REACHED -5    the person has all that one person may have; a claim that was returned so that the
+--                       person may claim again does not count
+--   SOLD_OUT      -4    no stock left, or no claim number
+--   seq (integer > 0)   granted now, in this epoch at now_ms
+-- In place of the whole drop:
 --   UNKNOWN_DROP  -7    there is no such drop
+-- An error that begins with MALFORMED: the call is not as above; nothing was changed.
 --
 -- A record is: flags (1 byte: 1 returned, 2 may claim again, 4 has a mark), epoch (2), seq (4),
 -- claimed_at_ms (6), and the mark (8) if flag 4 is set; big-endian. A person's records follow one another.
 
 local NOT_OPEN, PAUSED, CLOSED, SOLD_OUT, LIMIT_REACHED, FROZEN, UNKNOWN_DROP = -1, -2, -3, -4, -5, -6, -7
 
+local pack = struct.pack
+
+local CLAIMS_MAX = 1000
+local SEQ_MAX = 2 ^ 32 - 1
+local FLAG_RETURNED, FLAG_MAY_CLAIM_AGAIN, FLAG_MARK = 1, 2, 4
+local PLAIN_BYTES, MARKED_BYTES, MARK_BYTES = 13, 21, 8
+
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 
 -- The claim that answers this mark, and how many count against the limit.
 local function look_up(records, mark)
+  if mark == '' and #records == PLAIN_BYTES and string.byte(records) == 0 then
+    return records, 1 -- what nearly every holder is
+  end
   local at, counting, found = 1, 0, nil
   while at <= #records do
     local flags = string.byte(records, at)
-    local size = flags >= 4 and 21 or 13
-    local returned = flags % 2 == 1
-    local may_claim_again = flags % 4 >= 2
-    if not (returned and may_claim_again) then
-      counting = counting + 1
+    local marked = flags >= FLAG_MARK
+    local next_at = at + (marked and MARKED_BYTES or PLAIN_BYTES)
+    local returned = flags % (2 * FLAG_RETURNED) >= FLAG_RETURNED
+    local may_claim_again = flags % (2 * FLAG_MAY_CLAIM_AGAIN) >= FLAG_MAY_CLAIM_AGAIN
+    if not may_claim_again then counting = counting + 1 end
+    local answers
+    if mark == '' then
+      answers = not returned
+    else
+      answers = marked and string.sub(records, at + PLAIN_BYTES, next_at - 1) == mark
     end
-    if not returned then
-      if mark == '' or (flags >= 4 and string.sub(records, at + 13, at + 20) == mark) then
-        found = string.sub(records, at, at + size - 1)
-      end
-    elseif mark ~= '' and flags >= 4 and string.sub(records, at + 13, at + 20) == mark then
-      found = string.sub(records, at, at + size - 1)
-    end
-    at = at + size
+    if answers then found = string.sub(records, at, next_at - 1) end
+    at = next_at
   end
   return found, counting
 end
 
+-- Why nobody is granted a claim now, whoever asks.
 local function refusal(state, opens_at, closes_at)
   if state == 'paused' then return PAUSED end
   if now_ms < opens_at then return NOT_OPEN end
@@ -65,16 +82,84 @@ local function refusal(state, opens_at, closes_at)
   return nil
 end
 
+local function hex(mark)
+  return string.format('%02x%02x%02x%02x%02x%02x%02x%02x', string.byte(mark, 1, MARK_BYTES))
+end
+
+-- Decides the claims of one drop in their order and writes nothing. `drop` has epoch, refused, limit, stock and
+-- seq, of which the last two move; `results` takes the results from index 9. Gives the fields and values that
+-- the holders hash must get, and the takers as the journal names them, in order of seq.
+local function decide(drop, results, persons, marks, held)
+  local epoch, refused, limit, stock, seq = drop.epoch, drop.refused, drop.limit, drop.stock, drop.seq
+  local granted, holders, takers, taken = {}, {}, {}, 0
+  for c = 1, #persons do
+    local person, mark = persons[c], marks and marks[c] or ''
+    -- What this very call granted stands in no hash yet.
+    local records = granted[person] or held[c]
+    local again, counting = nil, 0
+    if records then again, counting = look_up(records, mark) end
+    if again then
+      results[c + 8] = again
+    elseif refused then
+      results[c + 8] = refused
+    elseif counting >= limit then
+      results[c + 8] = LIMIT_REACHED
+    elseif stock <= 0 or seq >= SEQ_MAX then
+      results[c + 8] = SOLD_OUT
+    else
+      stock, seq, taken = stock - 1, seq + 1, taken + 1
+      results[c + 8] = seq
+      local record
+      if mark == '' then
+        record = pack('>BI2I4I6', 0, epoch, seq, now_ms)
+        takers[taken] = person
+      else
+        record = pack('>BI2I4I6', FLAG_MARK, epoch, seq, now_ms) .. mark
+        takers[taken] = person .. '\t' .. hex(mark)
+      end
+      if records then record = records .. record end
+      granted[person] = record
+      -- Of a person's several values the last is the one that stays, and it has all of their records.
+      holders[2 * taken - 1], holders[2 * taken] = person, record
+    end
+  end
+  drop.stock, drop.seq = stock, seq
+  return holders, takers
+end
+
+if #KEYS < 3 or #KEYS % 2 == 0 then
+  return redis.error_reply('MALFORMED keys: the journal, then two for each of at least one drop')
+end
+
 local reply = { ARGV[1], now_ms }
 local writes = {}
 local journal = {}
+local seen = {}
 local i = 2
 
 for d = 1, (#KEYS - 1) / 2 do
   local drop_key, holders_key = KEYS[2 * d], KEYS[2 * d + 1]
-  local drop_id, n = ARGV[i], tonumber(ARGV[i + 1])
-  local first = i + 2
-  i = first + 2 * n
+  local drop_id, n, follow = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2]
+  if not n or n < 1 or n > CLAIMS_MAX or n % 1 ~= 0 then
+    return redis.error_reply('MALFORMED number of claims of drop ' .. d)
+  end
+  if follow ~= '0' and follow ~= '1' then return redis.error_reply('MALFORMED marks of drop ' .. d) end
+  if seen[drop_key] then return redis.error_reply('MALFORMED drop ' .. d .. ' stands twice') end
+  seen[drop_key] = true
+
+  local from, to = i + 3, i + 2 + n
+  local persons, marks = { unpack(ARGV, from, to) }, nil
+  i = to + 1
+  if follow == '1' then
+    marks = { unpack(ARGV, to + 1, to + n) }
+    i = to + n + 1
+    for c = 1, n do
+      if marks[c] ~= '' and #(marks[c] or '') ~= MARK_BYTES then
+        return redis.error_reply('MALFORMED mark of claim ' .. c .. ' of drop ' .. d)
+      end
+    end
+  end
+  if #persons ~= n then return redis.error_reply('MALFORMED number of persons of drop ' .. d) end
 
   local f = redis.call('HMGET', drop_key, 'epoch', 'state', 'opens_at', 'closes_at', 'limit', 'stock', 'seq', 'returned')
   if not f[1] then
@@ -82,71 +167,35 @@ for d = 1, (#KEYS - 1) / 2 do
   else
     local epoch, state, opens_at, closes_at = tonumber(f[1]), f[2], tonumber(f[3]), tonumber(f[4])
     local limit, stock, seq, returned = tonumber(f[5]), tonumber(f[6]), tonumber(f[7]), tonumber(f[8])
-    local out = { epoch, state, opens_at, closes_at, limit, stock, seq, returned }
-    reply[d + 2] = out
+    local results = { epoch, state, opens_at, closes_at, limit, stock, seq, returned }
+    reply[d + 2] = results
 
     if state == 'frozen' then
-      for c = 1, n do out[c + 8] = FROZEN end
+      for c = 1, n do results[c + 8] = FROZEN end
     else
       local refused = refusal(state, opens_at, closes_at)
-      local persons = {}
-      for c = 1, n do persons[c] = ARGV[first + 2 * c - 2] end
+      local drop = { epoch = epoch, refused = refused, limit = limit, stock = stock, seq = seq }
       local held = redis.call('HMGET', holders_key, unpack(persons))
-      local granted, pairs_out, takers, first_seq = {}, {}, {}, seq + 1
-      local order = {}
-
-      for c = 1, n do
-        local person, mark = persons[c], ARGV[first + 2 * c - 1]
-        local records = granted[person] or held[c]
-        local found, counting = nil, 0
-        if records then found, counting = look_up(records, mark) end
-        if found then
-          out[c + 8] = found
-        elseif refused then
-          out[c + 8] = refused
-        elseif counting >= limit then
-          out[c + 8] = LIMIT_REACHED
-        elseif stock <= 0 then
-          out[c + 8] = SOLD_OUT
-        else
-          stock, seq = stock - 1, seq + 1
-          out[c + 8] = seq
-          local record = struct.pack('>BI2I4I6', mark == '' and 0 or 4, epoch, seq, now_ms) .. mark
-          if records then
-            record = records .. record
-          end
-          if not granted[person] then order[#order + 1] = person end
-          granted[person] = record
-          if mark == '' then
-            takers[#takers + 1] = person
-          else
-            takers[#takers + 1] = person .. '\t' .. string.gsub(mark, '.', function(byte)
-              return string.format('%02x', string.byte(byte))
-            end)
-          end
-        end
-      end
-
+      local holders, takers = decide(drop, results, persons, marks, held)
       if #takers > 0 then
-        for p = 1, #order do
-          pairs_out[2 * p - 1], pairs_out[2 * p] = order[p], granted[order[p]]
-        end
-        writes[#writes + 1] = { drop_key, holders_key, stock, seq, pairs_out }
+        results[6], results[7] = drop.stock, drop.seq
+        writes[#writes + 1] = { drop_key, holders_key, drop.stock, drop.seq, holders }
         journal[#journal + 1] = 'claims'
-        journal[#journal + 1] = string.format('%s %d %.0f %d ', drop_id, epoch, now_ms, first_seq)
+        journal[#journal + 1] = string.format('%s %d %.0f %.0f ', drop_id, epoch, now_ms, seq + 1)
           .. table.concat(takers, ' ')
-        out[6], out[7] = stock, seq
       end
     end
   end
 end
+if i ~= #ARGV + 1 then return redis.error_reply('MALFORMED arguments after the last drop') end
 
-for w = 1, #writes do
-  local drop_key, holders_key, stock, seq, pairs_out = unpack(writes[w])
-  redis.call('HSET', drop_key, 'stock', stock, 'seq', seq)
-  redis.call('HSET', holders_key, unpack(pairs_out))
-end
+-- The journal first: of the writes it alone can still fail, and then nothing has been written.
 if #journal > 0 then
   redis.call('XADD', KEYS[1], '*', unpack(journal))
+end
+for w = 1, #writes do
+  local drop_key, holders_key, stock, seq, holders = unpack(writes[w])
+  redis.call('HSET', holders_key, unpack(holders))
+  redis.call('HSET', drop_key, 'stock', stock, 'seq', seq)
 end
 return reply

@@ -10,6 +10,8 @@ pub mod journal;
 pub mod keys;
 pub mod managed;
 pub mod pool;
+pub mod reads;
+mod reply;
 pub mod scripts;
 pub mod server;
 pub mod server_check;

@@ -10,8 +10,9 @@ use redis::aio::ConnectionLike;
 use redis::{Cmd, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value, cmd};
 
 pub use super::claim_call::{ClaimCall, Slot};
-use super::codes::{ClaimReply, Code, DropState, DropView, ReplyError, ranged};
+use super::codes::{ClaimReply, Code, DropState, DropView, ReplyError};
 use super::keys;
+use super::reply::ranged;
 use crate::clock::UnixMs;
 use crate::domain::ids::{DropId, Epoch, PersonId, Shard};
 

@@ -1,0 +1,89 @@
+//! Reading what a shard holds, without a script: drops as they stand, a person's claims, all holders.
+//!
+//! Writes nothing. What is read here may be old when it arrives; only a script decides.
+
+use redis::aio::ConnectionLike;
+use redis::{Value, cmd, pipe};
+
+use super::codes::{DropView, ReplyError, decode_records};
+use super::keys;
+use super::scripts::ScriptError;
+use crate::domain::claim::Grant;
+use crate::domain::ids::{DropId, PersonId, Shard};
+
+/// Drops of a shard as they stand, in one round trip; `None` for one that is not there.
+///
+/// # Errors
+/// [`ScriptError::Redis`] when Redis cannot be asked, [`ScriptError::Reply`] when a drop is not what the scripts
+/// write.
+pub async fn views<'a, C: ConnectionLike>(
+    conn: &mut C,
+    shard: Shard,
+    drops: impl IntoIterator<Item = &'a DropId>,
+) -> Result<Vec<Option<DropView>>, ScriptError> {
+    let mut pipeline = pipe();
+    let mut asked = 0_usize;
+    for drop in drops {
+        pipeline.cmd("HMGET").arg(keys::drop(shard, drop)).arg(&DropView::NAMES);
+        asked += 1;
+    }
+    if asked == 0 {
+        return Ok(Vec::new());
+    }
+    let replies: Vec<Vec<Value>> = pipeline.query_async(conn).await?;
+    let views = replies.iter().map(|values| match values.first() {
+        Some(Value::Nil) => Ok(None),
+        _ => DropView::decode(values).map(Some),
+    });
+    Ok(views.collect::<Result<_, _>>()?)
+}
+
+/// A person's claims in a drop, in the order in which they were granted; empty for one who has none.
+///
+/// # Errors
+/// As [`views`].
+pub async fn claims_of<C: ConnectionLike>(
+    conn: &mut C,
+    shard: Shard,
+    drop: &DropId,
+    person: &PersonId,
+) -> Result<Vec<Grant>, ScriptError> {
+    let mut get = cmd("HGET");
+    get.arg(keys::holders(shard, drop)).arg(person.as_str());
+    let records: Option<Vec<u8>> = get.query_async(conn).await?;
+    Ok(decode_records(&records.unwrap_or_default())?)
+}
+
+/// A part of a drop's holders.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HoldersPage {
+    /// Persons, each with their records ([`decode_records`]).
+    pub holders: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Where the next part begins; `None` after the last.
+    pub next: Option<u64>,
+}
+
+/// Reads about `count` holders of a drop from `cursor` on; 0 begins. Over all parts, who held a claim from the
+/// first to the last of them is seen at least once, perhaps twice; who came meanwhile, perhaps not at all.
+/// Source: <https://redis.io/docs/latest/commands/scan/>
+///
+/// # Errors
+/// As [`views`].
+pub async fn holders_page<C: ConnectionLike>(
+    conn: &mut C,
+    shard: Shard,
+    drop: &DropId,
+    cursor: u64,
+    count: usize,
+) -> Result<HoldersPage, ScriptError> {
+    let mut scan = cmd("HSCAN");
+    scan.arg(keys::holders(shard, drop)).arg(cursor).arg("COUNT").arg(count);
+    let (next, flat): (u64, Vec<Vec<u8>>) = scan.query_async(conn).await?;
+    let mut holders = Vec::with_capacity(flat.len() / 2);
+    let mut flat = flat.into_iter();
+    while let Some(person) = flat.next() {
+        let records = flat.next().ok_or(ReplyError::Malformed("a holder has no records"))?;
+        holders.push((person, records));
+    }
+    Ok(HoldersPage { holders, next: Some(next).filter(|next| *next != 0) })
+}

@@ -1,0 +1,53 @@
+//! The scripts against a model, over random histories on a real Redis.
+
+mod invariants;
+mod model;
+mod step;
+pub(crate) mod world;
+
+use anyhow::{Context as _, Result};
+use proptest::test_runner::{Config, FileFailurePersistence, TestCaseError, TestRunner};
+use redis::aio::MultiplexedConnection;
+
+use crate::support::redis::TestRedis;
+use step::Step;
+pub(crate) use step::history;
+use world::World;
+
+/// Runs a history on the emptied Redis, with another claim script if one is given.
+pub(crate) async fn check(
+    conn: MultiplexedConnection,
+    claim_source: Option<String>,
+    history: &[Step],
+) -> Result<()> {
+    let mut world = World::new(conn, claim_source).await?;
+    for (at, step) in history.iter().enumerate() {
+        world.step(step).await.with_context(|| format!("step {at}, {step:?}"))?;
+    }
+    Ok(())
+}
+
+/// The runtime of a test that drives Redis from within a property.
+pub(crate) fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
+}
+
+#[test]
+fn the_scripts_do_what_the_model_does() {
+    let runtime = runtime();
+    let redis = runtime.block_on(TestRedis::start());
+    // PROPTEST_CASES sets how many histories; its default is 256.
+    let config = Config {
+        failure_persistence: Some(Box::new(FileFailurePersistence::Direct(
+            "proptest-regressions/claim_model.txt",
+        ))),
+        ..Config::default()
+    };
+    let outcome = TestRunner::new(config).run(&history(), |history| {
+        runtime.block_on(async {
+            let conn = redis.connection().await;
+            check(conn, None, &history).await.map_err(|error| TestCaseError::fail(format!("{error:#}")))
+        })
+    });
+    outcome.unwrap_or_else(|failure| panic!("{failure}"));
+}

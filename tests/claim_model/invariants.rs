@@ -1,0 +1,65 @@
+//! The promises I1, I3, I4 and I6 on what Redis holds, without the model.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Result, ensure};
+use claimrush::domain::claim::JournalEvent;
+use claimrush::domain::ids::DropId;
+use claimrush::redis::codes::decode_records;
+use claimrush::redis::keys;
+
+use super::world::{SHARD, World};
+
+impl World {
+    /// Fails with the name of the first promise that Redis breaks.
+    pub(super) async fn invariants(&mut self) -> Result<()> {
+        let mut events = self.trimmed.clone();
+        events.extend(self.journal().await?.into_iter().flatten());
+        for (index, (drop, limit)) in self.drops.clone().iter().zip(self.limits.clone()).enumerate() {
+            let hash: BTreeMap<String, String> = self.hash(keys::drop(SHARD, &drop.id)).await?;
+            let number = |name: &str| hash[name].parse::<i64>();
+            let (accepted, returned) = in_journal(&events, &drop.id)?;
+            let (stock, total) = (number("stock")?, i64::try_from(drop.total)?);
+            let (taken, back) = (i64::try_from(accepted.len())?, i64::try_from(returned)?);
+            ensure!(
+                stock >= 0 && total == stock + taken - back,
+                "I1: drop {index}: {stock} left, {taken} taken"
+            );
+            ensure!(number("seq")? == taken && number("returned")? == back, "I3: drop {index}: counters");
+
+            let holders: BTreeMap<String, Vec<u8>> = self.hash(keys::holders(SHARD, &drop.id)).await?;
+            let mut held = BTreeMap::new();
+            for (person, records) in &holders {
+                let grants = decode_records(records)?;
+                let live = grants.iter().filter(|grant| !grant.returned).count();
+                ensure!(live <= limit as usize, "I4: {person} holds {live}");
+                let marks: Vec<_> = grants.iter().filter_map(|grant| grant.mark).collect();
+                let different: BTreeSet<_> = marks.iter().collect();
+                ensure!(marks.len() == different.len(), "I6: {person} has two claims of one mark");
+                held.extend(grants.iter().map(|grant| (grant.seq, person.clone())));
+            }
+            ensure!(held == accepted, "I3: drop {index}: holders {held:?}, journal {accepted:?}");
+        }
+        Ok(())
+    }
+}
+
+/// A drop's claims by `seq`, which must have no gaps, and how many units went back.
+fn in_journal(events: &[JournalEvent], id: &DropId) -> Result<(BTreeMap<u32, String>, usize)> {
+    let (mut accepted, mut returned) = (BTreeMap::new(), BTreeSet::new());
+    for event in events {
+        match event {
+            JournalEvent::Claimed { drop, first_seq, takers, .. } if drop == id => {
+                for ((person, _), seq) in takers.iter().zip(*first_seq..) {
+                    ensure!(seq as usize == accepted.len() + 1, "I3: {seq} after {}", accepted.len());
+                    accepted.insert(seq, person.to_owned());
+                }
+            }
+            JournalEvent::Returned { drop, seq, .. } if drop == id => {
+                ensure!(returned.insert(*seq), "I1: {seq} went back twice");
+            }
+            _ => {}
+        }
+    }
+    Ok((accepted, returned.len()))
+}

@@ -1,0 +1,160 @@
+//! What the scripts should do, as small as it can be said: a vector of claims for each drop and no Redis.
+
+use std::collections::BTreeMap;
+
+use claimrush::clock::UnixMs;
+use claimrush::domain::claim::{Grant, JournalEvent, Takers};
+use claimrush::domain::ids::{DropId, Epoch, Mark};
+use claimrush::redis::codes::{Code, DropReply, DropState, DropView, Outcome};
+
+/// One claim of the model.
+#[derive(Debug, Clone)]
+pub(crate) struct Claim {
+    pub(crate) person: String,
+    pub(crate) grant: Grant,
+    pub(crate) may_claim_again: bool,
+}
+
+/// A drop of the model.
+#[derive(Debug, Clone)]
+pub(crate) struct Drop {
+    pub(crate) id: DropId,
+    pub(crate) epoch: Epoch,
+    pub(crate) state: DropState,
+    pub(crate) opens_at_ms: UnixMs,
+    pub(crate) closes_at_ms: UnixMs,
+    pub(crate) limit: u32,
+    pub(crate) total: u64,
+    /// In order of `seq`, which is the index + 1.
+    pub(crate) claims: Vec<Claim>,
+}
+
+impl Drop {
+    pub(crate) fn returned(&self) -> u64 {
+        self.claims.iter().filter(|claim| claim.grant.returned).count() as u64
+    }
+
+    /// Claimed and not returned.
+    pub(crate) fn taken(&self) -> u64 {
+        self.claims.len() as u64 - self.returned()
+    }
+
+    pub(crate) fn view(&self) -> DropView {
+        DropView {
+            epoch: self.epoch,
+            state: self.state,
+            opens_at_ms: self.opens_at_ms,
+            closes_at_ms: self.closes_at_ms,
+            limit: self.limit,
+            stock: self.total - self.taken(),
+            seq: u32::try_from(self.claims.len()).expect("a short test"),
+            returned: self.returned(),
+        }
+    }
+
+    pub(crate) fn claims_of<'a>(&'a self, person: &'a str) -> impl DoubleEndedIterator<Item = &'a Claim> {
+        self.claims.iter().filter(move |claim| claim.person == person)
+    }
+
+    fn decide(&mut self, now_ms: UnixMs, person: &str, mark: Option<Mark>) -> Outcome {
+        if self.state == DropState::Frozen {
+            return Outcome::Refused(Code::Frozen);
+        }
+        let again = self.claims_of(person).rfind(|claim| match mark {
+            Some(_) => claim.grant.mark == mark,
+            None => !claim.grant.returned,
+        });
+        if let Some(claim) = again {
+            return Outcome::Again(claim.grant);
+        }
+        let counting = self.claims_of(person).filter(|claim| !claim.may_claim_again).count() as u64;
+        let refusals = [
+            (self.state == DropState::Paused, Code::Paused),
+            (now_ms < self.opens_at_ms, Code::NotOpen),
+            (now_ms >= self.closes_at_ms, Code::Closed),
+            (counting >= u64::from(self.limit), Code::LimitReached),
+            (self.taken() >= self.total, Code::SoldOut),
+        ];
+        if let Some((_, code)) = refusals.into_iter().find(|(applies, _)| *applies) {
+            return Outcome::Refused(code);
+        }
+        let seq = u32::try_from(self.claims.len() + 1).expect("a short test");
+        let grant = Grant { epoch: self.epoch, seq, claimed_at_ms: now_ms, returned: false, mark };
+        self.claims.push(Claim { person: person.to_owned(), grant, may_claim_again: false });
+        Outcome::Granted { seq }
+    }
+
+    /// Decides a batch's claims in this drop, and tells what the journal must say of it.
+    pub(crate) fn claim(
+        &mut self,
+        now_ms: UnixMs,
+        requests: &[(&str, Option<Mark>)],
+    ) -> (DropReply, Option<JournalEvent>) {
+        let before = self.claims.len();
+        let outcomes = requests.iter().map(|(person, mark)| self.decide(now_ms, person, *mark)).collect();
+        let takers: Vec<String> = self.claims[before..]
+            .iter()
+            .map(|claim| match claim.grant.mark {
+                Some(mark) => format!("{}\t{mark}", claim.person),
+                None => claim.person.clone(),
+            })
+            .collect();
+        let event = (!takers.is_empty()).then(|| JournalEvent::Claimed {
+            drop: self.id.clone(),
+            epoch: self.epoch,
+            claimed_at_ms: now_ms,
+            first_seq: u32::try_from(before + 1).expect("a short test"),
+            takers: Takers::new(&takers.join(" ")),
+        });
+        (DropReply { view: self.view(), outcomes }, event)
+    }
+
+    /// Returns a claim, unless it may not be.
+    pub(crate) fn return_claim(&mut self, person: &str, seq: u32, again: bool) -> Result<(), Code> {
+        if self.state == DropState::Frozen {
+            return Err(Code::Frozen);
+        }
+        let claim = self.claims.iter_mut().find(|claim| claim.person == person && claim.grant.seq == seq);
+        let claim = claim.ok_or(Code::NotFound)?;
+        if claim.grant.returned {
+            return Err(Code::AlreadyReturned);
+        }
+        claim.grant.returned = true;
+        claim.may_claim_again = again;
+        Ok(())
+    }
+
+    /// The drop hash as Redis must hold it.
+    pub(crate) fn hash(&self) -> BTreeMap<String, String> {
+        let view = self.view();
+        let fields = [
+            ("epoch", view.epoch.0.to_string()),
+            ("state", view.state.as_str().to_owned()),
+            ("opens_at", view.opens_at_ms.to_string()),
+            ("closes_at", view.closes_at_ms.to_string()),
+            ("limit", view.limit.to_string()),
+            ("stock", view.stock.to_string()),
+            ("seq", view.seq.to_string()),
+            ("returned", view.returned.to_string()),
+        ];
+        fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+
+    /// The holders hash as Redis must hold it, byte for byte.
+    pub(crate) fn holders(&self) -> BTreeMap<String, Vec<u8>> {
+        let mut holders: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+        for claim in &self.claims {
+            let grant = &claim.grant;
+            let flags = u8::from(grant.returned)
+                + 2 * u8::from(claim.may_claim_again)
+                + 4 * u8::from(grant.mark.is_some());
+            let records = holders.entry(claim.person.clone()).or_default();
+            records.push(flags);
+            records.extend(grant.epoch.0.to_be_bytes());
+            records.extend(grant.seq.to_be_bytes());
+            records.extend(&grant.claimed_at_ms.to_be_bytes()[2..]);
+            records.extend(grant.mark.iter().flat_map(|mark| mark.0));
+        }
+        holders
+    }
+}

@@ -1,0 +1,81 @@
+//! What can be done to drops, and random histories of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use claimrush::redis::codes::DropState;
+use proptest::collection::{btree_map, btree_set, vec};
+use proptest::prelude::*;
+
+use super::world::{DROPS, MARKS, PERSONS};
+
+const STEPS_MAX: usize = 14;
+
+/// One thing to do.
+#[derive(Debug, Clone)]
+pub(crate) enum Step {
+    /// A batch of (drop, person, mark); then the same call once more, if `twice`.
+    Claim { claims: Vec<(usize, usize, Option<usize>)>, twice: bool },
+    /// Runs, pauses or freezes drops.
+    State { drops: BTreeSet<usize>, state: DropState },
+    /// Changes drops.
+    Configure { drops: BTreeMap<usize, Change> },
+    /// Returns a person's `nth` claim, modulo what there are; one that is nobody's if there is none.
+    Return { drop: usize, person: usize, nth: usize, again: bool },
+    /// Claims without a pause over the very millisecond in which a drop opens, or closes.
+    Edge { drop: usize, opens: bool },
+    /// Trims the first `entries` entries of the journal.
+    Trim { entries: usize },
+}
+
+/// What is set in a drop, with the window relative to now.
+#[derive(Debug, Clone)]
+pub(crate) struct Change {
+    pub(crate) create: bool,
+    pub(crate) total: u64,
+    pub(crate) limit: u32,
+    pub(crate) opens_in_ms: i64,
+    pub(crate) closes_in_ms: i64,
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    // Mostly open; else around an edge that falls into the test's own milliseconds, or far away.
+    let window = prop_oneof![
+        6 => Just((-1_000, 1_000_000)),
+        2 => (-1_i64..4).prop_map(|opens| (opens, 1_000_000)),
+        2 => (0_i64..5).prop_map(|closes| (-1_000, closes)),
+        1 => Just((1_000_000, 2_000_000)),
+        1 => Just((-2_000, -1_000)),
+    ];
+    (any::<bool>(), 0_u64..9, 1_u32..4, window).prop_map(|(create, total, limit, window)| Change {
+        create,
+        total,
+        limit,
+        opens_in_ms: window.0,
+        closes_in_ms: window.1,
+    })
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    // The drop that is never made comes up now and then.
+    let drop = || prop_oneof![12 => 0..DROPS.len() - 1, 1 => Just(DROPS.len() - 1)];
+    let claim = (drop(), 0..PERSONS, proptest::option::of(0..MARKS.len()));
+    let state = prop_oneof![
+        4 => Just(DropState::Running),
+        2 => Just(DropState::Paused),
+        1 => Just(DropState::Frozen),
+    ];
+    prop_oneof![
+        8 => (vec(claim, 1..12), any::<bool>()).prop_map(|(claims, twice)| Step::Claim { claims, twice }),
+        2 => (btree_set(drop(), 1..4), state).prop_map(|(drops, state)| Step::State { drops, state }),
+        3 => btree_map(drop(), change(), 1..4).prop_map(|drops| Step::Configure { drops }),
+        3 => (drop(), 0..PERSONS, 0_usize..3, any::<bool>())
+            .prop_map(|(drop, person, nth, again)| Step::Return { drop, person, nth, again }),
+        1 => (0..DROPS.len() - 1, any::<bool>()).prop_map(|(drop, opens)| Step::Edge { drop, opens }),
+        1 => (0_usize..4).prop_map(|entries| Step::Trim { entries }),
+    ]
+}
+
+/// Random histories of steps.
+pub(crate) fn history() -> impl Strategy<Value = Vec<Step>> {
+    vec(step(), 1..STEPS_MAX)
+}

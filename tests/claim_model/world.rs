@@ -1,0 +1,357 @@
+//! The model beside a real Redis: each step is done in both, and everything that can be seen is compared.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context as _, Result, ensure};
+use claimrush::clock::UnixMs;
+use claimrush::domain::claim::{JournalEvent, JournalId};
+use claimrush::domain::ids::{DropId, Epoch, Mark, PersonId, Shard};
+use claimrush::redis::codes::{ClaimReply, Code, DropState, decode_records};
+use claimrush::redis::scripts::{self, ClaimCall, DropConfig, Mode, Refused, Return};
+use claimrush::redis::{journal, keys, reads};
+use redis::aio::MultiplexedConnection;
+use redis::{Arg, Cmd, cmd};
+
+use super::model;
+use super::step::{Change, Step};
+
+/// The shard of the test.
+pub(crate) const SHARD: Shard = Shard(3);
+/// The drops of the test. The last is never created.
+pub(crate) const DROPS: [&str; 4] = ["one-each", "three-each", "two.each_2", "never-made"];
+/// The persons of the test: usual ones, one of every kind of character, and the longest.
+pub(crate) const PERSONS: usize = 5;
+/// The marks of the test.
+pub(crate) const MARKS: [Mark; 3] = [Mark([0; 8]), Mark([0xff; 8]), Mark(*b"a b\tc\r\n%")];
+const LIMITS: [u32; 3] = [1, 3, 2];
+const DAY_MS: i64 = 86_400_000;
+/// How far ahead an edge is set that is then claimed over.
+const EDGE_MS: i64 = 2;
+
+/// A model, a Redis, and what was seen.
+pub(crate) struct World {
+    conn: MultiplexedConnection,
+    /// Run in place of the real claim script, for a mutant.
+    claim_source: Option<String>,
+    pub(super) drops: Vec<model::Drop>,
+    /// What the journal must hold.
+    entries: Vec<Vec<JournalEvent>>,
+    /// What was read from the journal and then trimmed.
+    pub(super) trimmed: Vec<JournalEvent>,
+    /// The highest limit that each drop ever had.
+    pub(super) limits: Vec<u32>,
+    batch_id: u64,
+    passers_by: usize,
+}
+
+/// The person of an index; from [`PERSONS`] on, one who is in no other step.
+fn person(index: usize) -> PersonId {
+    let names = ["ann".to_owned(), "bob".into(), "0".into(), "!\"%s\\'{}|~".into(), "x".repeat(128)];
+    let name = names.get(index).cloned().unwrap_or_else(|| format!("passer-by-{index}"));
+    PersonId::new(&name).expect("a person")
+}
+
+fn drop_id(index: usize) -> DropId {
+    DropId::new(DROPS[index]).expect("a drop id")
+}
+
+impl World {
+    /// An emptied Redis with three running, open drops of 5 units.
+    pub(crate) async fn new(mut conn: MultiplexedConnection, claim_source: Option<String>) -> Result<Self> {
+        cmd("FLUSHALL").query_async::<()>(&mut conn).await?;
+        let mut world = Self {
+            conn,
+            claim_source,
+            drops: Vec::new(),
+            entries: Vec::new(),
+            trimmed: Vec::new(),
+            limits: LIMITS.to_vec(),
+            batch_id: 0,
+            passers_by: 0,
+        };
+        let now_ms = world.now_ms().await?;
+        for (index, limit) in LIMITS.into_iter().enumerate() {
+            world.drops.push(model::Drop {
+                id: drop_id(index),
+                epoch: Epoch(u16::try_from(index * 300)? + 1),
+                state: DropState::Running,
+                opens_at_ms: now_ms - DAY_MS,
+                closes_at_ms: now_ms + DAY_MS,
+                limit,
+                total: 5,
+                claims: Vec::new(),
+            });
+        }
+        let configs: Vec<_> = world.drops.iter().map(|drop| config_of(drop, Mode::Create)).collect();
+        let made = scripts::configure(&mut world.conn, SHARD, &configs).await?;
+        let views: Vec<_> = world.drops.iter().map(model::Drop::view).collect();
+        ensure!(made == Ok(views), "created {made:?}");
+        world.compare().await?;
+        Ok(world)
+    }
+
+    /// Does one step in both and compares.
+    pub(crate) async fn step(&mut self, step: &Step) -> Result<()> {
+        match step {
+            Step::Claim { claims, twice } => {
+                let call = self.call(claims);
+                self.claim(claims, &call).await?;
+                if *twice {
+                    self.compare().await.context("before the retry")?;
+                    self.claim(claims, &call).await.context("retry")?;
+                }
+            }
+            Step::State { drops, state } => self.set_state(drops, *state).await?,
+            Step::Configure { drops } => self.configure(drops).await?,
+            Step::Return { drop, person, nth, again } => {
+                self.return_claim(*drop, *person, *nth, *again).await?;
+            }
+            Step::Edge { drop, opens } => self.edge(*drop, *opens).await?,
+            Step::Trim { entries } => self.trim(*entries).await?,
+        }
+        self.compare().await?;
+        self.invariants().await
+    }
+
+    async fn now_ms(&mut self) -> Result<UnixMs> {
+        let (seconds, micros): (i64, i64) = cmd("TIME").query_async(&mut self.conn).await?;
+        Ok(seconds * 1000 + micros / 1000)
+    }
+
+    fn call(&mut self, claims: &[(usize, usize, Option<usize>)]) -> ClaimCall {
+        self.batch_id += 1;
+        let mut call = ClaimCall::new(SHARD, self.batch_id);
+        for (drop, who, mark) in claims {
+            call.claim(&drop_id(*drop), &person(*who), mark.map(|mark| MARKS[mark])).expect("room");
+        }
+        call
+    }
+
+    async fn claim(&mut self, claims: &[(usize, usize, Option<usize>)], call: &ClaimCall) -> Result<UnixMs> {
+        let before_ms = self.now_ms().await?;
+        let reply = self.send(call).await?;
+        let after_ms = self.now_ms().await?;
+        ensure!((before_ms..=after_ms).contains(&reply.now_ms), "now is {}, not the clock's", reply.now_ms);
+
+        let mut order: Vec<usize> = Vec::new();
+        for (drop, _, _) in claims {
+            if !order.contains(drop) {
+                order.push(*drop);
+            }
+        }
+        let mut events = Vec::new();
+        let mut expected = Vec::new();
+        for drop in order {
+            let of_drop = claims.iter().filter(|claim| claim.0 == drop);
+            let of_drop: Vec<_> =
+                of_drop.map(|claim| (person(claim.1), claim.2.map(|mark| MARKS[mark]))).collect();
+            let requests: Vec<_> = of_drop.iter().map(|(person, mark)| (person.as_str(), *mark)).collect();
+            expected.push(self.drops.get_mut(drop).map(|drop| {
+                let (reply, event) = drop.claim(reply.now_ms, &requests);
+                events.extend(event);
+                reply
+            }));
+        }
+        if !events.is_empty() {
+            self.entries.push(events);
+        }
+        ensure!(reply.drops == expected, "replied {:?}, expected {expected:?}", reply.drops);
+        Ok(reply.now_ms)
+    }
+
+    async fn send(&mut self, call: &ClaimCall) -> Result<ClaimReply> {
+        let command = call.to_evalsha();
+        let Some(source) = &self.claim_source else {
+            return Ok(scripts::claim(&mut self.conn, call, &command).await?);
+        };
+        let mut eval: Cmd = cmd("EVAL");
+        eval.arg(source);
+        for argument in command.args_iter().skip(2) {
+            if let Arg::Simple(bytes) = argument {
+                eval.arg(bytes);
+            }
+        }
+        let reply: redis::Value = eval.query_async(&mut self.conn).await?;
+        Ok(call.decode(&reply)?)
+    }
+
+    async fn set_state(&mut self, drops: &BTreeSet<usize>, state: DropState) -> Result<()> {
+        let ids: Vec<_> = drops.iter().map(|drop| drop_id(*drop)).collect();
+        let reply = scripts::set_state(&mut self.conn, SHARD, &ids.iter().collect::<Vec<_>>(), state).await?;
+        let unknown = drops.iter().position(|drop| *drop >= self.drops.len());
+        let expected = if let Some(drop) = unknown {
+            Err(Refused { code: Code::UnknownDrop, drop })
+        } else {
+            for drop in drops {
+                self.drops[*drop].state = state;
+            }
+            Ok(drops.iter().map(|drop| self.drops[*drop].view()).collect())
+        };
+        ensure!(reply == expected, "replied {reply:?}, expected {expected:?}");
+        Ok(())
+    }
+
+    async fn configure(&mut self, changes: &BTreeMap<usize, Change>) -> Result<()> {
+        let now_ms = self.now_ms().await?;
+        let mut changed = Vec::new();
+        let mut refused = None;
+        let spare = model::Drop { id: drop_id(DROPS.len() - 1), ..self.drops[0].clone() };
+        for (at, (index, change)) in changes.iter().enumerate() {
+            let mut drop = self.drops.get(*index).unwrap_or(&spare).clone();
+            drop.total = change.total;
+            drop.limit = change.limit;
+            drop.opens_at_ms = now_ms + change.opens_in_ms;
+            drop.closes_at_ms = now_ms + change.closes_in_ms;
+            let known = *index < self.drops.len();
+            if refused.is_none() && !known {
+                refused = Some(Refused { code: Code::UnknownDrop, drop: at });
+            } else if refused.is_none() && drop.total < drop.taken() {
+                refused = Some(Refused { code: Code::ShrinkBelowClaimed, drop: at });
+            }
+            // The drop that is never made is only ever updated.
+            changed.push((*index, drop, if change.create && known { Mode::Create } else { Mode::Update }));
+        }
+        let configs: Vec<_> = changed.iter().map(|(_, drop, mode)| config_of(drop, *mode)).collect();
+        // Once more changes nothing: the second reply is the same.
+        for _ in 0..2 {
+            let reply = scripts::configure(&mut self.conn, SHARD, &configs).await?;
+            let expected = match refused {
+                Some(refused) => Err(refused),
+                None => Ok(changed.iter().map(|(_, drop, _)| drop.view()).collect()),
+            };
+            ensure!(reply == expected, "replied {reply:?}, expected {expected:?}");
+        }
+        if refused.is_none() {
+            for (index, drop, _) in changed {
+                self.limits[index] = self.limits[index].max(drop.limit);
+                self.drops[index] = drop;
+            }
+        }
+        Ok(())
+    }
+
+    async fn return_claim(&mut self, drop: usize, who: usize, nth: usize, again: bool) -> Result<()> {
+        let (id, holder) = (drop_id(drop), person(who));
+        let known = self.drops.get(drop);
+        let of_person: Vec<_> = known.iter().flat_map(|drop| drop.claims_of(holder.as_str())).collect();
+        let seq = if of_person.is_empty() { 77 } else { of_person[nth % of_person.len()].grant.seq };
+        let epoch = known.map_or(Epoch::FIRST, |drop| drop.epoch);
+        let claim = Return { drop: &id, person: &holder, epoch, seq, may_claim_again: again };
+
+        let before_ms = self.now_ms().await?;
+        let reply = scripts::return_claim(&mut self.conn, SHARD, &claim).await?;
+        let after_ms = self.now_ms().await?;
+        let expected = match self.drops.get_mut(drop) {
+            None => Err(Code::UnknownDrop),
+            Some(drop) => drop.return_claim(holder.as_str(), seq, again).map(|()| drop.view()),
+        };
+        ensure!(reply == expected, "replied {reply:?}, expected {expected:?}");
+        if reply.is_ok() {
+            let entries = journal::read_after(&mut self.conn, SHARD, JournalId::START, 10_000).await?;
+            let last = entries.last().context("a journal entry")?.content.clone();
+            let Ok([JournalEvent::Returned { returned_at_ms, .. }]) = last.as_deref() else {
+                anyhow::bail!("the journal ends with {last:?}");
+            };
+            ensure!((before_ms..=after_ms).contains(returned_at_ms), "returned at {returned_at_ms}");
+            let (person, returned_at_ms) = (holder.as_str().to_owned(), *returned_at_ms);
+            let event = JournalEvent::Returned {
+                drop: id,
+                epoch,
+                seq,
+                person,
+                returned_at_ms,
+                may_claim_again: again,
+            };
+            self.entries.push(vec![event]);
+        }
+        Ok(())
+    }
+
+    async fn edge(&mut self, drop: usize, opens: bool) -> Result<()> {
+        let taken = self.drops[drop].taken();
+        let (opens_in_ms, closes_in_ms) = if opens { (EDGE_MS, DAY_MS) } else { (-DAY_MS, EDGE_MS) };
+        let change = Change { create: false, total: taken + 1_000, limit: 1, opens_in_ms, closes_in_ms };
+        self.set_state(&BTreeSet::from([drop]), DropState::Running).await?;
+        self.configure(&BTreeMap::from([(drop, change.clone())])).await?;
+        let edge_ms = if opens { self.drops[drop].opens_at_ms } else { self.drops[drop].closes_at_ms };
+        let mut now_ms = 0;
+        while now_ms <= edge_ms && self.drops[drop].taken() < taken + 1_000 {
+            let claims = [(drop, PERSONS + self.passers_by, None)];
+            self.passers_by += 1;
+            let call = self.call(&claims);
+            now_ms = self.claim(&claims, &call).await?;
+        }
+        let few_left = Change {
+            total: self.drops[drop].taken() + 3,
+            opens_in_ms: -DAY_MS,
+            closes_in_ms: DAY_MS,
+            ..change
+        };
+        self.configure(&BTreeMap::from([(drop, few_left)])).await
+    }
+
+    async fn trim(&mut self, count: usize) -> Result<()> {
+        let last_before = journal::last_id(&mut self.conn, SHARD).await?;
+        let first = journal::read_after(&mut self.conn, SHARD, JournalId::START, count.max(1)).await?;
+        let first = &first[..count.min(first.len())];
+        let through = first.last().map_or(JournalId::START, |entry| entry.id);
+        let trimmed = journal::trim_through(&mut self.conn, SHARD, through).await?;
+        ensure!(trimmed == first.len() as u64, "trimmed {trimmed} of {}", first.len());
+        self.trimmed.extend(self.entries.drain(..first.len()).flatten());
+        ensure!(journal::last_id(&mut self.conn, SHARD).await? == last_before, "trimming forgot the last id");
+        Ok(())
+    }
+
+    pub(super) async fn hash<V: redis::FromRedisValue>(
+        &mut self,
+        key: String,
+    ) -> Result<BTreeMap<String, V>> {
+        Ok(cmd("HGETALL").arg(key).query_async(&mut self.conn).await?)
+    }
+
+    pub(super) async fn journal(&mut self) -> Result<Vec<Vec<JournalEvent>>> {
+        let entries = journal::read_after(&mut self.conn, SHARD, JournalId::START, 10_000).await?;
+        let length = journal::length(&mut self.conn, SHARD).await?;
+        ensure!(entries.len() as u64 == length, "read {} of {length} entries", entries.len());
+        ensure!(entries.is_sorted_by(|a, b| a.id < b.id), "the journal is out of order");
+        entries
+            .into_iter()
+            .map(|entry| entry.content.map_err(|poison| anyhow::anyhow!("{poison:?}")))
+            .collect()
+    }
+
+    /// Everything in Redis against the model.
+    async fn compare(&mut self) -> Result<()> {
+        let ids: Vec<_> = (0..DROPS.len()).map(drop_id).collect();
+        let views = reads::views(&mut self.conn, SHARD, &ids).await?;
+        let expected: Vec<_> =
+            (0..DROPS.len()).map(|drop| self.drops.get(drop).map(model::Drop::view)).collect();
+        ensure!(views == expected, "the drops are {views:?}, expected {expected:?}");
+        for drop in self.drops.clone() {
+            let hash = self.hash(keys::drop(SHARD, &drop.id)).await?;
+            ensure!(hash == drop.hash(), "drop {} is {hash:?}, expected {:?}", drop.id, drop.hash());
+            let holders: BTreeMap<String, Vec<u8>> = self.hash(keys::holders(SHARD, &drop.id)).await?;
+            ensure!(holders == drop.holders(), "holders are {holders:?}, expected {:?}", drop.holders());
+            for (person, records) in holders {
+                let grants: Vec<_> = drop.claims_of(&person).map(|claim| claim.grant).collect();
+                ensure!(decode_records(&records)? == grants, "{person} does not hold {grants:?}");
+            }
+        }
+        let journal = self.journal().await?;
+        ensure!(journal == self.entries, "the journal is {journal:?}, expected {:?}", self.entries);
+        Ok(())
+    }
+}
+
+fn config_of(drop: &model::Drop, mode: Mode) -> DropConfig<'_> {
+    DropConfig {
+        drop: &drop.id,
+        mode,
+        stock_total: drop.total,
+        opens_at_ms: drop.opens_at_ms,
+        closes_at_ms: drop.closes_at_ms,
+        limit: drop.limit,
+        epoch: drop.epoch,
+        state: drop.state,
+    }
+}

@@ -1,0 +1,241 @@
+//! The scripts at the borders of what they take: full, malformed and repeated calls, and a Redis that fails.
+
+use claimrush::domain::claim::JournalId;
+use claimrush::domain::ids::{DropId, Epoch, Mark, PersonId, Shard};
+use claimrush::limits;
+use claimrush::redis::codes::{Code, DropState, Outcome, decode_records};
+use claimrush::redis::scripts::{self, ClaimCall, DropConfig, Mode, Refused, Return};
+use claimrush::redis::{journal, keys, reads};
+use redis::aio::MultiplexedConnection;
+use redis::{RedisResult, Value, cmd};
+
+use crate::support::redis::TestRedis;
+
+const SHARD: Shard = Shard(0);
+
+fn open(drop: &DropId, mode: Mode, stock_total: u64) -> DropConfig<'_> {
+    DropConfig {
+        drop,
+        mode,
+        stock_total,
+        opens_at_ms: 0,
+        closes_at_ms: 1 << 42,
+        limit: 1,
+        epoch: Epoch(u16::MAX),
+        state: DropState::Running,
+    }
+}
+
+/// A server with the drop `d` of 10 units, of which `ann` has the first.
+async fn with_one_claim() -> (TestRedis, MultiplexedConnection, DropId, PersonId) {
+    let redis = TestRedis::start().await;
+    let mut conn = redis.connection().await;
+    let (drop, ann) = (DropId::new("d").unwrap(), PersonId::new("ann").unwrap());
+    scripts::configure(&mut conn, SHARD, &[open(&drop, Mode::Create, 10)]).await.unwrap().unwrap();
+    assert_eq!(claim_one(&mut conn, &drop, &ann).await, Outcome::Granted { seq: 1 });
+    (redis, conn, drop, ann)
+}
+
+async fn claim_one(conn: &mut MultiplexedConnection, drop: &DropId, person: &PersonId) -> Outcome {
+    let mut call = ClaimCall::new(SHARD, 1);
+    call.claim(drop, person, None).unwrap();
+    let reply = scripts::claim(conn, &call, &call.to_evalsha()).await.unwrap();
+    reply.drops[0].as_ref().unwrap().outcomes[0]
+}
+
+/// Everything in Redis, to see that nothing changed.
+async fn everything(conn: &mut MultiplexedConnection) -> Vec<(String, Value)> {
+    let mut names: Vec<String> = cmd("KEYS").arg("*").query_async(conn).await.unwrap();
+    names.sort();
+    let mut all = Vec::new();
+    for name in names {
+        let dump = cmd("DUMP").arg(&name).query_async(conn).await.unwrap();
+        all.push((name, dump));
+    }
+    all
+}
+
+async fn eval(
+    conn: &mut MultiplexedConnection,
+    script: &scripts::Script,
+    keys: &[&str],
+    arguments: &[&str],
+) -> RedisResult<Value> {
+    cmd("EVAL").arg(script.source).arg(keys.len()).arg(keys).arg(arguments).query_async(conn).await
+}
+
+#[tokio::test]
+async fn a_full_batch_of_the_longest_persons_fits() {
+    let redis = TestRedis::start().await;
+    let mut conn = redis.connection().await;
+    let name = |n| DropId::new(&format!("drop-{n}")).unwrap();
+    let ids: Vec<_> = (0..limits::BATCH_DROPS_MAX).map(name).collect();
+    let configs: Vec<_> = ids.iter().map(|drop| open(drop, Mode::Create, limits::STOCK_MAX)).collect();
+    scripts::configure(&mut conn, SHARD, &configs).await.unwrap().unwrap();
+
+    let mut call = ClaimCall::new(SHARD, 0);
+    for drops in [1, ids.len()] {
+        call.reset(u64::MAX);
+        for n in 0..limits::BATCH_CLAIMS_MAX {
+            let person = PersonId::new(&format!("{drops:064}{n:064}")).unwrap();
+            call.claim(&ids[n % drops], &person, Some(Mark([7; 8]))).unwrap();
+        }
+        let one_more = PersonId::new("one-more").unwrap();
+        assert_eq!(call.claim(&ids[0], &one_more, None), None, "the batch is full");
+        let reply = scripts::claim(&mut conn, &call, &call.to_evalsha()).await.unwrap();
+        let outcomes = reply.drops.iter().flat_map(|part| &part.as_ref().unwrap().outcomes);
+        let granted = outcomes.filter(|outcome| matches!(outcome, Outcome::Granted { .. })).count();
+        assert_eq!((granted, reply.drops.len()), (limits::BATCH_CLAIMS_MAX, drops));
+    }
+}
+
+#[tokio::test]
+async fn a_script_that_the_server_forgot_is_loaded_again() {
+    let (_redis, mut conn, drop, ann) = with_one_claim().await;
+    cmd("SCRIPT").arg("FLUSH").query_async::<()>(&mut conn).await.unwrap();
+    assert!(matches!(claim_one(&mut conn, &drop, &ann).await, Outcome::Again(grant) if grant.seq == 1));
+}
+
+#[tokio::test]
+async fn a_malformed_call_changes_nothing() {
+    let (_redis, mut conn, drop, _) = with_one_claim().await;
+    let (journal, hash, held) = (keys::journal(SHARD), keys::drop(SHARD, &drop), keys::holders(SHARD, &drop));
+    let (journal, hash, held) = (journal.as_str(), hash.as_str(), held.as_str());
+    let one = [journal, hash, held];
+    let twice = [journal, hash, held, hash, held];
+    let year = ["create", "9", "1", "2", "1", "1", "running"];
+    let with = |at: usize, value: &'static str| {
+        let mut changed = year;
+        changed[at] = value;
+        changed
+    };
+    let calls: &[(&scripts::Script, &[&str], &[&str])] = &[
+        (&scripts::CLAIM, &one, &["1", "d", "0", "0"]),
+        (&scripts::CLAIM, &one, &["1", "d", "-1", "0"]),
+        (&scripts::CLAIM, &one, &["1", "d", "1.5", "0", "bob"]),
+        (&scripts::CLAIM, &one, &["1", "d", "nan", "0", "bob"]),
+        (&scripts::CLAIM, &one, &["1", "d", "1001", "0", "bob"]),
+        (&scripts::CLAIM, &one, &["1", "d", "2", "0", "bob"]),
+        (&scripts::CLAIM, &one, &["1", "d", "1", "0", "bob", "cid"]),
+        (&scripts::CLAIM, &one, &["1", "d", "1", "2", "bob"]),
+        (&scripts::CLAIM, &one, &["1", "d", "1", "1", "bob"]),
+        (&scripts::CLAIM, &one, &["1", "d", "1", "1", "bob", "1234567"]),
+        (&scripts::CLAIM, &one, &["1"]),
+        (&scripts::CLAIM, &twice, &["1", "d", "1", "0", "bob", "d", "1", "0", "cid"]),
+        (&scripts::CLAIM, &one[..1], &["1"]),
+        (&scripts::CLAIM, &one[..2], &["1", "d", "1", "0", "bob"]),
+        (&scripts::CONFIGURE, &[hash], &year[..6]),
+        (&scripts::CONFIGURE, &[], &[]),
+        (&scripts::CONFIGURE, &[hash], &with(0, "make")),
+        (&scripts::CONFIGURE, &[hash], &with(1, "-1")),
+        (&scripts::CONFIGURE, &[hash], &with(1, "4294967296")),
+        (&scripts::CONFIGURE, &[hash], &with(1, "nan")),
+        (&scripts::CONFIGURE, &[hash], &with(3, "1")),
+        (&scripts::CONFIGURE, &[hash], &with(4, "0")),
+        (&scripts::CONFIGURE, &[hash], &with(5, "65536")),
+        (&scripts::CONFIGURE, &[hash], &with(6, "open")),
+        (&scripts::CONFIGURE, &[hash, hash], &[year, year].concat()),
+        (&scripts::STATE, &[hash], &["open"]),
+        (&scripts::STATE, &[], &["paused"]),
+        (&scripts::RETURN, &one, &["d", "ann", "65535", "1", "maybe"]),
+        (&scripts::RETURN, &one, &["d", "ann", "x", "1", "again"]),
+        (&scripts::RETURN, &one[..2], &["d", "ann", "65535", "1", "again"]),
+    ];
+    let before = everything(&mut conn).await;
+    for (script, keys, arguments) in calls {
+        let error = eval(&mut conn, script, keys, arguments).await.expect_err(script.file);
+        assert_eq!(error.code(), Some("MALFORMED"), "{} {arguments:?}: {error}", script.file);
+        assert!(everything(&mut conn).await == before, "{} {arguments:?}", script.file);
+    }
+}
+
+#[tokio::test]
+async fn a_journal_that_takes_nothing_grants_and_returns_nothing() {
+    let (_redis, mut conn, drop, ann) = with_one_claim().await;
+    let journal = keys::journal(SHARD);
+    cmd("DEL").arg(&journal).query_async::<()>(&mut conn).await.unwrap();
+    cmd("SET").arg(&journal).arg("no stream").query_async::<()>(&mut conn).await.unwrap();
+    let before = everything(&mut conn).await;
+
+    let bob = PersonId::new("bob").unwrap();
+    let mut call = ClaimCall::new(SHARD, 1);
+    call.claim(&drop, &bob, None).unwrap();
+    scripts::claim(&mut conn, &call, &call.to_evalsha()).await.expect_err("no journal, no claim");
+    let claim = Return { drop: &drop, person: &ann, epoch: Epoch(u16::MAX), seq: 1, may_claim_again: true };
+    scripts::return_claim(&mut conn, SHARD, &claim).await.expect_err("no journal, no return");
+    assert!(everything(&mut conn).await == before);
+}
+
+#[tokio::test]
+async fn a_full_memory_refuses_before_the_first_write() {
+    let (_redis, mut conn, drop, _) = with_one_claim().await;
+    let before = everything(&mut conn).await;
+    cmd("CONFIG").arg("SET").arg("maxmemory").arg(1).query_async::<()>(&mut conn).await.unwrap();
+    let mut call = ClaimCall::new(SHARD, 1);
+    call.claim(&drop, &PersonId::new("bob").unwrap(), None).unwrap();
+    let error = scripts::claim(&mut conn, &call, &call.to_evalsha()).await.expect_err("out of memory");
+    assert!(error.to_string().contains("OOM"), "{error}");
+    assert!(everything(&mut conn).await == before);
+}
+
+#[tokio::test]
+async fn an_empty_redis_opens_no_sale() {
+    let redis = TestRedis::start().await;
+    let mut conn = redis.connection().await;
+    let (known, lost) = (DropId::new("known").unwrap(), DropId::new("lost").unwrap());
+    let refused = Err(Refused { code: Code::UnknownDrop, drop: 1 });
+    let configs = [open(&known, Mode::Create, 10), open(&lost, Mode::Update, 10)];
+    assert_eq!(scripts::configure(&mut conn, SHARD, &configs).await.unwrap(), refused);
+    assert!(everything(&mut conn).await.is_empty(), "all or none");
+
+    scripts::configure(&mut conn, SHARD, &configs[..1]).await.unwrap().unwrap();
+    let reply = scripts::set_state(&mut conn, SHARD, &[&known, &lost], DropState::Paused).await.unwrap();
+    assert_eq!(reply, refused);
+    let reply = scripts::set_state(&mut conn, SHARD, &[&known], DropState::Running).await.unwrap();
+    assert_eq!(reply.unwrap()[0].state, DropState::Running, "the refused call paused nothing");
+}
+
+#[tokio::test]
+async fn the_last_claim_number_is_given_once() {
+    let (_redis, mut conn, drop, _) = with_one_claim().await;
+    let last = i64::from(u32::MAX) - 1;
+    let mut set = cmd("HSET");
+    set.arg(keys::drop(SHARD, &drop)).arg("seq").arg(last).query_async::<()>(&mut conn).await.unwrap();
+    let (bob, cid) = (PersonId::new("bob").unwrap(), PersonId::new("cid").unwrap());
+    assert_eq!(claim_one(&mut conn, &drop, &bob).await, Outcome::Granted { seq: u32::MAX });
+    assert_eq!(claim_one(&mut conn, &drop, &cid).await, Outcome::Refused(Code::SoldOut));
+    let entries = journal::read_after(&mut conn, SHARD, JournalId::START, 10).await.unwrap();
+    assert!(entries.len() == 2 && entries.iter().all(|entry| entry.content.is_ok()), "{entries:?}");
+}
+
+#[tokio::test]
+async fn every_holder_is_read_in_pages() {
+    let redis = TestRedis::start().await;
+    let mut conn = redis.connection().await;
+    let drop = DropId::new("d").unwrap();
+    scripts::configure(&mut conn, SHARD, &[open(&drop, Mode::Create, 2_000)]).await.unwrap().unwrap();
+    let person = |n: u32| PersonId::new(&format!("person-{n}")).unwrap();
+    assert_eq!(reads::claims_of(&mut conn, SHARD, &drop, &person(0)).await.unwrap(), []);
+
+    let mut call = ClaimCall::new(SHARD, 1);
+    for batch in 0..2 {
+        call.reset(batch);
+        for n in 0..1_000 {
+            call.claim(&drop, &person(u32::try_from(batch).unwrap() * 1_000 + n), None).unwrap();
+        }
+        scripts::claim(&mut conn, &call, &call.to_evalsha()).await.unwrap();
+    }
+    let mut seen = std::collections::BTreeMap::new();
+    let (mut pages, mut next) = (0, Some(0));
+    while let Some(cursor) = next {
+        let page = reads::holders_page(&mut conn, SHARD, &drop, cursor, 100).await.unwrap();
+        seen.extend(page.holders);
+        (pages, next) = (pages + 1, page.next);
+    }
+    assert!(pages > 1 && seen.len() == 2_000, "{} holders in {pages} pages", seen.len());
+    for n in 0..2_000 {
+        let of_page = decode_records(&seen[person(n).as_str().as_bytes()]).unwrap();
+        assert_eq!(of_page[0].seq, n + 1);
+        assert_eq!(reads::claims_of(&mut conn, SHARD, &drop, &person(n)).await.unwrap(), of_page);
+    }
+}

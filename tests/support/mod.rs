@@ -1,0 +1,3 @@
+//! What several integration tests share: real servers, started and ended here.
+
+pub(crate) mod redis;
