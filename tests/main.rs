@@ -1,1 +1,11 @@
 //! One integration binary, by behaviour.
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test's helpers fail as loudly as the test; clippy.toml frees only the test functions themselves"
+)]
+
+mod config_cli;
+mod managed_redis;
+mod redis_durability;
+mod support;

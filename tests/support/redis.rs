@@ -1,0 +1,71 @@
+//! A real redis-server of the test's own, on a unix socket in a temp folder.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use claimrush::config::ServiceUrl;
+use claimrush::redis::pool::connect_once;
+use redis::aio::MultiplexedConnection;
+use tempfile::TempDir;
+
+use super::wait_for;
+
+/// How long a connection of a test may wait for a reply.
+pub(crate) const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Ended with its folder when dropped.
+pub(crate) struct RedisServer {
+    process: Child,
+    folder: TempDir,
+}
+
+impl RedisServer {
+    /// Starts one with `settings`, each a line of redis.conf.
+    pub(crate) fn start(settings: &[&str]) -> Self {
+        let folder = TempDir::new().expect("a temp folder");
+        let dir = folder.path().display();
+        let mut config = format!("port 0\nunixsocket {dir}/r.sock\ndir {dir}\nlogfile {dir}/redis.log\n");
+        for line in settings {
+            config.push_str(line);
+            config.push('\n');
+        }
+        let path = folder.path().join("redis.conf");
+        std::fs::write(&path, config).expect("redis.conf is written");
+        let process = Command::new("redis-server")
+            .arg(&path)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("redis-server starts");
+        let mut server = Self { process, folder };
+        wait_for("redis-server listens", Duration::from_secs(20), || {
+            assert!(server.process.try_wait().expect("it is our child").is_none(), "redis-server has ended");
+            std::os::unix::net::UnixStream::connect(server.folder.path().join("r.sock")).ok()
+        });
+        server
+    }
+
+    /// Where it listens.
+    pub(crate) fn url(&self) -> ServiceUrl {
+        url_of(&self.folder.path().join("r.sock"))
+    }
+
+    /// A connection to it.
+    pub(crate) async fn connect(&self) -> MultiplexedConnection {
+        connect_once(&self.url(), REPLY_TIMEOUT).await.expect("redis-server answers")
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        // Both fail only if it has ended already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn url_of(socket: &Path) -> ServiceUrl {
+    ServiceUrl::new(format!("redis+unix://{}", socket.display()))
+}
