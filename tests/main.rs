@@ -5,7 +5,9 @@
     reason = "a test's helpers fail as loudly as the test; clippy.toml frees only the test functions themselves"
 )]
 
+mod campaign_cli;
 mod config_cli;
+mod data_folder;
 mod managed_redis;
 mod redis_durability;
 mod support;

@@ -12,9 +12,8 @@ use claimrush::redis::pool::connect_once;
 use claimrush::redis::server_check::check;
 use redis::AsyncCommands;
 use redis::aio::MultiplexedConnection;
-use tempfile::TempDir;
 
-use crate::support::redis::REPLY_TIMEOUT;
+use crate::support::redis::{ManagedFolder, REPLY_TIMEOUT, kill_9, processes_in};
 use crate::support::wait_for;
 
 const STOP_DEADLINE: Duration = Duration::from_secs(10);
@@ -31,21 +30,6 @@ async fn connect(redis: &ManagedRedis) -> MultiplexedConnection {
     connect_once(redis.url(), REPLY_TIMEOUT).await.expect("redis answers")
 }
 
-/// The processes that work in a folder.
-fn processes_in(folder: &Path) -> Vec<u32> {
-    let folder = folder.canonicalize().expect("the folder is there");
-    let processes = std::fs::read_dir("/proc").expect("/proc is there").flatten();
-    processes
-        .filter(|process| std::fs::read_link(process.path().join("cwd")).is_ok_and(|cwd| cwd == folder))
-        .filter_map(|process| process.file_name().to_str()?.parse().ok())
-        .collect()
-}
-
-fn kill_9(pid: u32) {
-    let pid = rustix::process::Pid::from_raw(i32::try_from(pid).expect("a pid")).expect("a pid");
-    rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("it is there");
-}
-
 /// Starts a server, writes to it, and forgets it together with everything that supervised it: as much of a
 /// killed service as fits into one process. Gives its pid.
 fn abandoned(path: &Path) -> u32 {
@@ -60,7 +44,7 @@ fn abandoned(path: &Path) -> u32 {
 
 #[tokio::test]
 async fn it_is_durable_private_and_gone_when_stopped() {
-    let folder = TempDir::new().expect("a temp folder");
+    let folder = ManagedFolder::new();
     let lock = lock(folder.path());
     let redis = start(&lock).await;
     assert!(!redis.was_adopted());
@@ -89,7 +73,7 @@ async fn it_is_durable_private_and_gone_when_stopped() {
 
 #[test]
 fn what_a_killed_service_left_is_adopted_and_supervised() {
-    let folder = TempDir::new().expect("a temp folder");
+    let folder = ManagedFolder::new();
     let pid = abandoned(folder.path());
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
@@ -116,7 +100,7 @@ fn what_a_killed_service_left_is_adopted_and_supervised() {
 
 #[test]
 fn an_adopted_server_is_stopped_too() {
-    let folder = TempDir::new().expect("a temp folder");
+    let folder = ManagedFolder::new();
     let pid = abandoned(folder.path());
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
@@ -132,7 +116,7 @@ fn an_adopted_server_is_stopped_too() {
 
 #[tokio::test]
 async fn a_start_that_is_given_up_midway_never_makes_two() {
-    let folder = TempDir::new().expect("a temp folder");
+    let folder = ManagedFolder::new();
     let lock = lock(folder.path());
     for _ in 0..5 {
         // Dropped at its first wait: the process has just been spawned and does not listen yet.
@@ -148,7 +132,7 @@ async fn a_start_that_is_given_up_midway_never_makes_two() {
 
 #[tokio::test]
 async fn a_killed_server_is_back_within_seconds_with_its_data() {
-    let folder = TempDir::new().expect("a temp folder");
+    let folder = ManagedFolder::new();
     let lock = lock(folder.path());
     let redis = start(&lock).await;
     let mut state = redis.state();
@@ -170,8 +154,35 @@ async fn a_killed_server_is_back_within_seconds_with_its_data() {
 }
 
 #[tokio::test]
+async fn the_rewriting_child_of_a_killed_server_does_not_hold_its_place() {
+    let folder = ManagedFolder::new();
+    let lock = lock(folder.path());
+    let redis = start(&lock).await;
+    let mut connection = connect(&redis).await;
+    for key in 0..1_000 {
+        let () = connection.set(key, "x").await.expect("it takes writes");
+    }
+    // A tenth of a second for each key: the child would outlive this test many times over.
+    let slow = redis::cmd("CONFIG").arg("SET").arg("rdb-key-save-delay").arg(100_000).clone();
+    let () = slow.query_async(&mut connection).await.expect("it takes settings");
+    let _: String = redis::cmd("BGREWRITEAOF").query_async(&mut connection).await.expect("it forks");
+    let redis_dir = lock.dir().redis_dir();
+    wait_for("the rewriting child", STOP_DEADLINE, || (processes_in(&redis_dir).len() == 2).then_some(()));
+
+    let mut state = redis.state();
+    let pid = redis.pid().expect("it is ready");
+    kill_9(pid);
+    let again = state.wait_for(|state| matches!(state, RedisState::Ready { pid: now, .. } if *now != pid));
+    tokio::time::timeout(Duration::from_secs(10), again).await.expect("in time").expect("it is supervised");
+    assert_eq!(processes_in(&redis_dir), [redis.pid().expect("it is ready")]);
+    let size: u32 = redis::cmd("DBSIZE").query_async(&mut connect(&redis).await).await.expect("it answers");
+    assert_eq!(size, 1_000);
+    redis.stop(STOP_DEADLINE).await;
+}
+
+#[tokio::test]
 async fn a_server_that_cannot_come_back_is_reported_down_and_can_be_given_up() {
-    let folder = TempDir::new().expect("a temp folder");
+    let folder = ManagedFolder::new();
     let lock = lock(folder.path());
     let redis = start(&lock).await;
     let manifest = lock.dir().redis_dir().join("appendonlydir/appendonly.aof.manifest");
@@ -191,7 +202,7 @@ async fn a_server_that_cannot_come_back_is_reported_down_and_can_be_given_up() {
 
 #[tokio::test]
 async fn a_failed_start_says_what_redis_said() {
-    let folder = TempDir::new().expect("a temp folder");
+    let folder = ManagedFolder::new();
     let lock = lock(folder.path());
     let aof = lock.dir().redis_dir().join("appendonlydir");
     std::fs::create_dir_all(&aof).expect("the folder is made");
@@ -211,7 +222,7 @@ fn set_private(path: &Path) {
 
 #[tokio::test]
 async fn a_missing_program_says_how_to_get_it() {
-    let folder = TempDir::new().expect("a temp folder");
+    let folder = ManagedFolder::new();
     let lock = lock(folder.path());
     let config = RedisConfig { server_bin: PathBuf::from("no-such-redis"), ..RedisConfig::default() };
     let error = ManagedRedis::start(&lock, &config).await.expect_err("there is none");
@@ -223,7 +234,7 @@ async fn a_missing_program_says_how_to_get_it() {
 
 #[tokio::test]
 async fn a_deep_folder_with_odd_letters_works() {
-    let folder = TempDir::new().expect("a temp folder");
+    let folder = ManagedFolder::new();
     let deep = folder.path().join("a \"quoted\" \\ name, 50%? #1 é").join("x".repeat(120));
     assert!(deep.as_os_str().as_bytes().len() > 107);
     let lock = lock(&deep);
@@ -240,7 +251,7 @@ async fn a_deep_folder_with_odd_letters_works() {
 
 #[tokio::test]
 async fn odd_letters_in_a_shallow_folder_reach_the_socket() {
-    let folder = TempDir::new().expect("a temp folder");
+    let folder = ManagedFolder::new();
     let lock = lock(&folder.path().join("50%? #1 \"é"));
     let redis = start(&lock).await;
     let () = connect(&redis).await.set("kept", 7).await.expect("it takes writes");

@@ -66,6 +66,46 @@ impl Drop for RedisServer {
     }
 }
 
+/// A data folder, gone when dropped together with a managed Redis that a failed test has left in it: that one
+/// is made to outlive its parent.
+pub(crate) struct ManagedFolder(TempDir);
+
+impl ManagedFolder {
+    /// An empty one.
+    pub(crate) fn new() -> Self {
+        Self(super::folder())
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for ManagedFolder {
+    fn drop(&mut self) {
+        for pid in processes_in(&self.path().join("redis")) {
+            kill_9(pid);
+        }
+    }
+}
+
+/// The processes whose working folder is `folder`.
+pub(crate) fn processes_in(folder: &Path) -> Vec<u32> {
+    let Ok(folder) = folder.canonicalize() else { return Vec::new() };
+    let processes = std::fs::read_dir("/proc").expect("/proc is there").flatten();
+    processes
+        .filter(|process| std::fs::read_link(process.path().join("cwd")).is_ok_and(|cwd| cwd == folder))
+        .filter_map(|process| process.file_name().to_str()?.parse().ok())
+        .collect()
+}
+
+/// Ends a process at once; one that has ended already is fine.
+pub(crate) fn kill_9(pid: u32) {
+    let pid = rustix::process::Pid::from_raw(pid.cast_signed()).expect("a pid");
+    let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+}
+
 fn url_of(socket: &Path) -> ServiceUrl {
     ServiceUrl::new(format!("redis+unix://{}", socket.display()))
 }
