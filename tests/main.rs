@@ -1,12 +1,17 @@
 //! One integration binary, by behaviour.
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test's helpers fail as loudly as the test; clippy.toml frees only the test functions themselves"
+)]
 
-#[cfg(test)]
+mod campaign_cli;
 mod claim_model;
-#[cfg(test)]
 mod claim_mutants;
-#[cfg(test)]
+mod config_cli;
+mod data_folder;
 mod lua_contract;
-#[cfg(test)]
+mod managed_redis;
+mod redis_durability;
 mod script_calls;
-#[cfg(test)]
 mod support;

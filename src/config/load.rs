@@ -55,7 +55,7 @@ pub fn load(
     for (key, value) in flag_values(flags) {
         merged = merged.merge(Serialized::global(key, value));
     }
-    let mut config: Config = merged.extract().map_err(|error| explain(&merged, error))?;
+    let mut config: Config = merged.extract().map_err(|error| explain(&merged, &error))?;
     config.redis.url = resolve("redis.url", &config.redis.url, &config.redis.url_file)?;
     config.ledger.url = resolve("ledger.url", &config.ledger.url, &config.ledger.url_file)?;
     check(&config)?;
@@ -210,30 +210,30 @@ fn quoted(path: &Path) -> String {
 }
 
 /// One line out of the merger's error: the key, its value, and what it should be.
-fn explain(merged: &Figment, error: figment::Error) -> ConfigError {
+fn explain(merged: &Figment, error: &figment::Error) -> ConfigError {
     let path: Vec<&str> = error.path.iter().map(String::as_str).take(2).collect();
     let key = path.join(".");
-    match error.kind {
-        Kind::UnknownField(field, known) => {
-            let (key, place) = match key.as_str() {
-                "" => (field, "the config".to_owned()),
-                section => (format!("{section}.{field}"), format!("[{section}]")),
-            };
-            let problem = format!("no such key; {place} has {}", known.join(", "));
-            ConfigError::Key { key, problem }
-        }
-        kind => {
-            let value = merged.find_value(&key).map_or_else(|_| "?".to_owned(), |value| shown(&value));
-            let problem = match (&kind, expectation(&key)) {
-                // The key's own type says more about its text than the table does.
-                (Kind::Message(message), _) if message.contains("must be") => message.clone(),
-                (_, Some(expected)) => expected,
-                (_, None) if path.len() == 1 => format!("must be a section, as in [{key}]"),
-                (kind, None) => kind.to_string(),
-            };
-            ConfigError::Value { key, value, problem }
-        }
+    if let Kind::UnknownField(_, known) = &error.kind {
+        let place = match path.as_slice() {
+            [section, _] => format!("[{section}]"),
+            _ => "the config".to_owned(),
+        };
+        return ConfigError::Key { key, problem: format!("no such key; {place} has {}", known.join(", ")) };
     }
+    let value = match merged.find_value(&key) {
+        // Whatever stands in place of a URL may hold its password.
+        Ok(_) if matches!(key.as_str(), "redis.url" | "ledger.url") => "…".to_owned(),
+        Ok(value) => shown(&value),
+        Err(_) => "nothing".to_owned(),
+    };
+    let problem = match (&error.kind, expectation(&key)) {
+        // The key's own type may say more about its text than the table does.
+        (Kind::Message(message), _) if message.contains("must be") => message.clone(),
+        (_, Some(expected)) => expected,
+        (_, None) if path.len() == 1 => format!("must be a section, as in [{key}]"),
+        (kind, None) => kind.to_string(),
+    };
+    ConfigError::Value { key, value, problem }
 }
 
 /// A value as it would stand in TOML.

@@ -8,13 +8,15 @@ mod check;
 mod load;
 mod sections;
 mod service_url;
+mod words;
 
 pub use load::{Overrides, load};
 pub use sections::{
-    Ack, ClaimConfig, Config, DataConfig, DrainConfig, LedgerConfig, LimitsConfig, LogConfig, LogFormat,
-    LogLevel, RedisConfig, ServerConfig, TicketConfig,
+    ClaimConfig, Config, DataConfig, DrainConfig, LedgerConfig, LimitsConfig, LogConfig, RedisConfig,
+    ServerConfig, TicketConfig,
 };
 pub use service_url::ServiceUrl;
+pub use words::{Ack, LogFormat, LogLevel};
 
 /// Why a configuration is refused: one line that names the key and what it should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -1,71 +1,111 @@
-//! A real redis-server for one test: on a unix socket in a temporary folder, ended with its owner.
+//! A real redis-server of the test's own, on a unix socket in a temp folder.
 
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use claimrush::config::ServiceUrl;
+use claimrush::redis::pool::connect_once;
 use redis::aio::MultiplexedConnection;
 use tempfile::TempDir;
 
-/// How long a server may take until it answers.
-const START_MAX: Duration = Duration::from_secs(20);
+use super::wait_for;
 
-/// A running redis-server. Dropping it kills this server and nothing else, and removes its folder.
-pub(crate) struct TestRedis {
-    server: Child,
-    client: redis::Client,
-    _folder: TempDir,
+/// How long a connection of a test may wait for a reply.
+pub(crate) const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Ended with its folder when dropped.
+pub(crate) struct RedisServer {
+    process: Child,
+    folder: TempDir,
 }
 
-impl TestRedis {
-    /// Starts a server that keeps everything in memory alone.
-    pub(crate) async fn start() -> Self {
-        Self::start_with(&["--appendonly", "no", "--save", ""]).await
-    }
-
-    /// Starts a server with these further arguments and waits until it answers.
-    pub(crate) async fn start_with(arguments: &[&str]) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let socket = folder.path().join("redis.sock");
-        let server = Command::new("redis-server")
-            .args(["--port", "0", "--unixsocket"])
-            .arg(&socket)
-            .arg("--dir")
-            .arg(folder.path())
-            .args(arguments)
-            .stdout(Stdio::null())
+impl RedisServer {
+    /// Starts one with `settings`, each a line of redis.conf.
+    pub(crate) fn start(settings: &[&str]) -> Self {
+        let folder = TempDir::new().expect("a temp folder");
+        let dir = folder.path().display();
+        let mut config = format!("port 0\nunixsocket {dir}/r.sock\ndir {dir}\nlogfile {dir}/redis.log\n");
+        for line in settings {
+            config.push_str(line);
+            config.push('\n');
+        }
+        let path = folder.path().join("redis.conf");
+        std::fs::write(&path, config).expect("redis.conf is written");
+        let process = Command::new("redis-server")
+            .arg(&path)
             .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
             .spawn()
-            .expect("redis-server is on the PATH");
-        let url = format!("redis+unix://{}", socket.display());
-        let client = redis::Client::open(url).expect("a well-formed address");
-        let started = Self { server, client, _folder: folder };
-        started.wait_until_it_answers().await;
-        started
+            .expect("redis-server starts");
+        let mut server = Self { process, folder };
+        wait_for("redis-server listens", Duration::from_secs(20), || {
+            assert!(server.process.try_wait().expect("it is our child").is_none(), "redis-server has ended");
+            std::os::unix::net::UnixStream::connect(server.folder.path().join("r.sock")).ok()
+        });
+        server
     }
 
-    /// A new connection to it.
-    pub(crate) async fn connection(&self) -> MultiplexedConnection {
-        self.client.get_multiplexed_async_connection().await.expect("the server answers")
+    /// Where it listens.
+    pub(crate) fn url(&self) -> ServiceUrl {
+        url_of(&self.folder.path().join("r.sock"))
     }
 
-    async fn wait_until_it_answers(&self) {
-        let deadline = Instant::now() + START_MAX;
-        loop {
-            if let Ok(mut conn) = self.client.get_multiplexed_async_connection().await
-                && redis::cmd("PING").query_async::<String>(&mut conn).await.is_ok()
-            {
-                return;
-            }
-            assert!(Instant::now() < deadline, "redis-server did not answer within {START_MAX:?}");
-            tokio::time::sleep(Duration::from_millis(5)).await;
+    /// A connection to it.
+    pub(crate) async fn connect(&self) -> MultiplexedConnection {
+        connect_once(&self.url(), REPLY_TIMEOUT).await.expect("redis-server answers")
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        // Both fail only if it has ended already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A data folder, gone when dropped together with a managed Redis that a failed test has left in it: that one
+/// is made to outlive its parent.
+pub(crate) struct ManagedFolder(TempDir);
+
+impl ManagedFolder {
+    /// An empty one.
+    pub(crate) fn new() -> Self {
+        Self(super::folder())
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for ManagedFolder {
+    fn drop(&mut self) {
+        for pid in processes_in(&self.path().join("redis")) {
+            kill_9(pid);
         }
     }
 }
 
-impl Drop for TestRedis {
-    fn drop(&mut self) {
-        // It may have ended by itself; then there is nothing left to do.
-        let _gone = self.server.kill();
-        let _reaped = self.server.wait();
-    }
+/// The processes whose working folder is `folder`.
+pub(crate) fn processes_in(folder: &Path) -> Vec<u32> {
+    let Ok(folder) = folder.canonicalize() else { return Vec::new() };
+    let processes = std::fs::read_dir("/proc").expect("/proc is there").flatten();
+    processes
+        .filter(|process| std::fs::read_link(process.path().join("cwd")).is_ok_and(|cwd| cwd == folder))
+        .filter_map(|process| process.file_name().to_str()?.parse().ok())
+        .collect()
+}
+
+/// Ends a process at once; one that has ended already is fine.
+pub(crate) fn kill_9(pid: u32) {
+    let pid = rustix::process::Pid::from_raw(pid.cast_signed()).expect("a pid");
+    let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+}
+
+fn url_of(socket: &Path) -> ServiceUrl {
+    ServiceUrl::new(format!("redis+unix://{}", socket.display()))
 }

@@ -1,5 +1,6 @@
-//! The managed server's folder: its lock, its socket's place and its config file.
+//! The managed server's folder: its lock, its socket's place and its settings.
 
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -16,7 +17,7 @@ use crate::limits;
 
 /// How much of the log's end is looked at for the cause of a failed start, in bytes.
 const LOG_TAIL_BYTES: u64 = 4_096;
-/// The first part of a server's files' size that may double before the log is rewritten.
+/// The append-only file is not rewritten below this size, so that a rush of a million claims meets no rewrite.
 const REWRITE_MIN_SIZE: &str = "256mb";
 
 /// Where the managed server keeps what.
@@ -81,36 +82,31 @@ impl Files {
         }
     }
 
-    /// Writes the server's config file anew and gives its path.
-    pub(super) fn write_config(&self) -> Result<PathBuf, ManagedError> {
-        let path = self.dir.join("redis.conf");
-        std::fs::write(&path, self.config_text()).map_err(|error| ManagedError::file(&path, &error))?;
-        Ok(path)
-    }
-
-    /// Every acknowledged write is on disk before its reply leaves, no key is ever evicted, and nobody but this
-    /// user can connect.
-    fn config_text(&self) -> String {
-        let (dir, socket) = (quoted(&self.dir), quoted(&self.socket));
-        let (pid_file, log) = (quoted(&self.dir.join("redis.pid")), quoted(&self.dir.join("redis.log")));
-        format!(
-            "# Written anew by claimrush at every start of its Redis.\n\
-             port 0\n\
-             unixsocket {socket}\n\
-             unixsocketperm 700\n\
-             dir {dir}\n\
-             pidfile {pid_file}\n\
-             logfile {log}\n\
-             daemonize no\n\
-             appendonly yes\n\
-             appendfsync always\n\
-             no-appendfsync-on-rewrite no\n\
-             aof-use-rdb-preamble yes\n\
-             auto-aof-rewrite-percentage 100\n\
-             auto-aof-rewrite-min-size {REWRITE_MIN_SIZE}\n\
-             maxmemory-policy noeviction\n\
-             save \"\"\n"
-        )
+    /// The server's settings, as arguments: every acknowledged write is on disk before its reply leaves, no key
+    /// is ever evicted, and nobody but this user can connect. Arguments, since Redis takes the name of a config
+    /// file for a pattern and would start with its defaults where an odd folder matches nothing.
+    pub(super) fn arguments(&self) -> Vec<OsString> {
+        let mut arguments = Vec::new();
+        for (key, value) in [
+            ("--dir", self.dir.clone().into_os_string()),
+            ("--unixsocket", self.socket.clone().into_os_string()),
+            ("--pidfile", self.dir.join("redis.pid").into_os_string()),
+            ("--logfile", self.dir.join("redis.log").into_os_string()),
+            ("--port", "0".into()),
+            ("--unixsocketperm", "700".into()),
+            ("--daemonize", "no".into()),
+            ("--appendonly", "yes".into()),
+            ("--appendfsync", "always".into()),
+            ("--no-appendfsync-on-rewrite", "no".into()),
+            ("--aof-use-rdb-preamble", "yes".into()),
+            ("--auto-aof-rewrite-percentage", "100".into()),
+            ("--auto-aof-rewrite-min-size", REWRITE_MIN_SIZE.into()),
+            ("--maxmemory-policy", "noeviction".into()),
+            ("--save", "".into()),
+        ] {
+            arguments.extend([key.into(), value]);
+        }
+        arguments
     }
 
     /// How long the server may take to load what it has on disk.
@@ -157,37 +153,4 @@ fn private_dir(path: &Path) -> Result<(), ManagedError> {
     }
     let cause = "must be a folder that belongs to this user, with mode 0700".to_owned();
     Err(ManagedError::File { path: path.display().to_string(), cause })
-}
-
-/// A path as a quoted word of redis.conf.
-fn quoted(path: &Path) -> String {
-    let mut word = String::from("\"");
-    for byte in path.as_os_str().as_bytes() {
-        match byte {
-            b'"' | b'\\' => {
-                word.push('\\');
-                word.push(char::from(*byte));
-            }
-            0x20..=0x7e => word.push(char::from(*byte)),
-            _ => {
-                // Writing to a string cannot fail.
-                let _ = write!(word, "\\x{byte:02x}");
-            }
-        }
-    }
-    word.push('"');
-    word
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::quoted;
-
-    #[test]
-    fn a_path_is_one_word_of_the_config() {
-        assert_eq!(quoted(Path::new("/a b/\"c\"\\d")), r#""/a b/\"c\"\\d""#);
-        assert_eq!(quoted(Path::new("/é")), r#""/\xc3\xa9""#);
-    }
 }

@@ -40,9 +40,8 @@ impl Process {
     }
 
     fn spawn(files: &Files, server_bin: &Path, lock: File) -> Result<Self, ManagedError> {
-        let config = files.write_config()?;
         let child = Command::new(server_bin)
-            .arg(config)
+            .args(files.arguments())
             .current_dir(&files.dir)
             .stdin(Stdio::from(lock))
             .stdout(Stdio::null())

@@ -1,0 +1,70 @@
+//! The data folder: one process serves from it, says so, and keeps its secrets private.
+
+use std::path::Path;
+
+use claimrush::clock::Clock;
+use claimrush::datadir::{DataDir, secret_file};
+
+use crate::support::{folder, run_info};
+
+#[test]
+fn the_data_folder_is_served_by_one_process_alone_and_says_which() {
+    let folder = folder();
+    let named = folder.path().join("data");
+    let dir = DataDir::create(&named).expect("it is made");
+    let lock = dir.lock(&Clock::manual(0)).expect("it is free");
+    let refusal = dir.lock(&Clock::manual(0)).expect_err("it is taken").to_string();
+    assert_eq!(
+        refusal,
+        format!("another claimrush (pid {}) is serving {}", std::process::id(), named.display())
+    );
+    drop(lock);
+    dir.lock(&Clock::manual(0)).expect("it is free again");
+    assert_eq!(mode(&named), 0o700);
+}
+
+fn mode(path: &Path) -> u32 {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::metadata(path).expect("it is there").permissions().mode() & 0o777
+}
+
+#[test]
+fn who_serves_is_told_only_while_it_lives() {
+    let folder = folder();
+    let dir = DataDir::create(folder.path()).expect("it is there");
+    let nobody = format!("no service runs on {}", folder.path().display());
+    assert_eq!(dir.run_info().expect_err("nobody serves").to_string(), nobody);
+    let lock = dir.lock(&Clock::System).expect("it is free");
+    let info = run_info(std::process::id(), 2);
+    lock.write_run_info(&info).expect("it is written");
+    assert_eq!(dir.run_info().expect("we live"), info);
+    assert_eq!(mode(&folder.path().join("run.json")), 0o600);
+    assert!(!format!("{info:?}").contains("s3cret"));
+    let mut ended = std::process::Command::new("true").spawn().expect("it starts");
+    ended.wait().expect("it ends");
+    lock.write_run_info(&run_info(ended.id(), 2)).expect("it is written");
+    assert_eq!(dir.run_info().expect_err("it is dead").to_string(), nobody);
+    lock.remove_run_info().expect("it is removed");
+    lock.remove_run_info().expect("that there is none is fine");
+
+    std::fs::write(folder.path().join("run.json"), "{}").expect("it is written");
+    let line = dir.run_info().expect_err("it is damaged").to_string();
+    assert!(line.contains("run.json: is not a claimrush run file: missing field"), "{line}");
+}
+
+#[test]
+fn a_secret_is_made_once_and_kept_private() {
+    let folder = folder();
+    let dir = DataDir::create(folder.path()).expect("it is there");
+    let tokens: Vec<String> = std::thread::scope(|scope| {
+        let threads: Vec<_> =
+            (0..8).map(|_| scope.spawn(|| dir.admin_token().expect("it is made"))).collect();
+        threads.into_iter().map(|thread| thread.join().expect("it ends")).collect()
+    });
+    assert!(tokens.iter().all(|token| *token == tokens[0] && token.len() == 43), "{tokens:?}");
+    assert_eq!(mode(&dir.admin_token_path()), 0o600);
+    let empty = folder.path().join("empty");
+    std::fs::write(&empty, "\n").expect("it is written");
+    let refusal = secret_file(&empty, String::new).expect_err("it holds nothing").to_string();
+    assert_eq!(refusal, format!("{}: is empty", empty.display()));
+}
