@@ -93,7 +93,7 @@ as_root() {
 
 # Debian starts a service as soon as its package is installed, unless this file says no. One that is there
 # already is the administrator's word and stays.
-POLICY=/usr/sbin/policy-rc.d
+POLICY=${POLICY_RC_D:-/usr/sbin/policy-rc.d}
 policy_is_ours=no
 
 forbid_service_starts() {

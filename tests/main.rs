@@ -1,1 +1,4 @@
 //! One integration binary, by behaviour.
+
+#[cfg(test)]
+mod setup_script;
