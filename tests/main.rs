@@ -2,3 +2,5 @@
 
 #[cfg(test)]
 mod setup_script;
+#[cfg(test)]
+mod tidy;
