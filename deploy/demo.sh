@@ -145,7 +145,7 @@ row "data" "$data"
 row "ready in" "$(since "$began"), with a redis-server of its own"
 
 heading "2  The campaign"
-"$service_bin" campaign apply "$campaign_file" --data "$data" --opens-at +5s >"$out/campaign.txt" 2>&1 ||
+"$service_bin" campaign apply "$campaign_file" --data "$data" --opens-at +5 >"$out/campaign.txt" 2>&1 ||
   fail "the campaign was refused: $(cat "$out/campaign.txt")"
 applied=$(now_ms)
 indented "$out/campaign.txt"

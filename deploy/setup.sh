@@ -93,7 +93,7 @@ as_root() {
 
 # Debian starts a service as soon as its package is installed, unless this file says no. One that is there
 # already is the administrator's word and stays.
-POLICY=/usr/sbin/policy-rc.d
+POLICY=${POLICY_RC_D:-/usr/sbin/policy-rc.d}
 policy_is_ours=no
 
 forbid_service_starts() {
@@ -124,11 +124,14 @@ keep_service_down() {
   done
 }
 
+lists_are_fresh=no
+
 install_packages() {
   case $manager in
     apt)
       forbid_service_starts
-      as_root apt-get -qq update
+      if [ "$lists_are_fresh" = no ]; then as_root apt-get -qq update; fi
+      lists_are_fresh=yes
       installed=yes
       as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "$@" >&2 || installed=no
       allow_service_starts
@@ -184,6 +187,9 @@ if [ -n "$missing" ]; then fail "still missing: $missing"; fi
 check_redis
 
 if [ "$purpose" = bench ]; then
-  provide webdis node npm wrk
-  if [ -n "$missing" ]; then say "not to be had here, so the bench leaves their rows out: $missing"; fi
+  # One at a time: a package that cannot be had must not keep the others out, and some bring node and npm as one.
+  for peer in webdis wrk node npm; do
+    provide "$peer"
+    if [ -n "$missing" ]; then say "$peer is not to be had here; the bench leaves its row out"; fi
+  done
 fi

@@ -14,4 +14,6 @@ mod lua_contract;
 mod managed_redis;
 mod redis_durability;
 mod script_calls;
+mod setup_script;
 mod support;
+mod tidy;

@@ -191,10 +191,14 @@ fn timeline(rush: &Value) -> String {
         let words = format!("{} answers, {} vouchers", thousands(*answered), thousands(*claimed));
         let _ = write!(bars, "<i{class} style=\"height:{height:.1}%\" title=\"{words}\"></i>");
     }
+    let gap = if columns.iter().any(|(answered, _)| *answered == 0.0) {
+        "; a gap is time without an answer"
+    } else {
+        ""
+    };
     let last_ms = points.last().map_or(0.0, |point| count(point, "at_ms"));
     format!(
-        "<section><h2>Answers over time</h2><p class=\"soft\">Green while vouchers were handed out; a gap is the time \
-         without the service.</p><div class=\"timeline\" role=\"img\" aria-label=\"Answers over time\">{bars}</div>\
+        "<section><h2>Answers over time</h2><p class=\"soft\">Green while vouchers were handed out{gap}.</p><div class=\"timeline\" role=\"img\" aria-label=\"Answers over time\">{bars}</div>\
          <div class=\"ends\"><span>0 s</span><span>{:.1} s</span></div></section>",
         last_ms / 1000.0
     )
@@ -274,7 +278,7 @@ fn audit_table(audit: &Value) -> String {
             compared.iter().map(String::as_str).filter(|part| !part.is_empty()).collect();
         let _ = write!(
             rows,
-            "<tr><td>{}</td><td>{}</td><td class=\"soft\">{}</td><td class=\"{class}\">{word}</td></tr>",
+            "<tr><td>{}</td><td>{}</td><td class=\"soft\">{}</td><td class=\"result {class}\">{word}</td></tr>",
             text(check, "id"),
             text(check, "promise"),
             compared.join("<br>")

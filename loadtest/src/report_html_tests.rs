@@ -58,7 +58,7 @@ fn what_happened_is_on_the_page() {
 fn a_broken_promise_is_the_first_thing_said() {
     let page = render("A rush", &rush(), None, Some(&audit(false)));
     assert!(page.contains("✗ A promise is broken"));
-    assert!(page.contains("class=\"bad\">✗ broken"));
+    assert!(page.contains("class=\"result bad\">✗ broken"));
     assert!(!page.contains("Every promise holds"));
 }
 

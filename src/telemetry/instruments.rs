@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder};
+use metrics::{Counter, Gauge, Histogram, IntoF64, Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusRecorder};
 
 /// Upper bounds for everything that ends in `_seconds`: the promise is milliseconds, so resolution is spent on
@@ -126,10 +126,18 @@ pub struct PerCore {
 }
 
 impl PerCore {
+    /// Records a sample in the series of one core.
+    pub fn record<T: IntoF64>(&self, core: usize, sample: T) {
+        self.of(core).record(sample);
+    }
+
     /// The series of one core, from 0; a core beyond the announced number shares the first one's.
     pub fn core(&self, core: usize) -> Histogram {
-        let other = core.checked_sub(1).and_then(|index| self.others.get(index));
-        other.unwrap_or(&self.first).clone()
+        self.of(core).clone()
+    }
+
+    fn of(&self, core: usize) -> &Histogram {
+        core.checked_sub(1).and_then(|index| self.others.get(index)).unwrap_or(&self.first)
     }
 }
 

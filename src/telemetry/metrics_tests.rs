@@ -77,7 +77,7 @@ fn values_arrive_where_they_belong() {
     metrics.drop_stock_left.of("a").decrement(1);
     metrics.request_seconds.core(0).record(Duration::from_micros(900));
     metrics.request_seconds.core(1).record(0.9);
-    metrics.request_seconds.core(9).record(0.9);
+    metrics.request_seconds.record(9, Duration::from_millis(900));
     let text = metrics.render();
     for line in [
         "claimrush_refusals_total{code=\"sold_out\"} 1",
