@@ -1,0 +1,200 @@
+//! The file of claims that clients saw, kept outside the service under test.
+//!
+//! One JSON line a claim; tickets whose outcome is unknown stand at the end, as unknown. A thread of its own
+//! writes; the threads of the run hand it whole buffers and wait when the disk is slower than they are.
+
+use std::{
+    fs::File,
+    io::{BufWriter, Write},
+    path::Path,
+    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    thread::JoinHandle,
+};
+
+use anyhow::{Context, Result, anyhow};
+use serde::{Deserialize, Serialize};
+
+use crate::client::answer::ClaimBody;
+
+/// A buffer is handed over when it is this full, in bytes.
+const BUFFER_BYTES: usize = 32 * 1024;
+/// Buffers waiting for the disk.
+const BUFFERS_MAX: usize = 256;
+
+/// One line of the file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Line {
+    /// A claim that a client saw.
+    Claim {
+        /// The claim's id.
+        claim_id: String,
+        /// The drop that was asked for.
+        drop: String,
+        /// The claim's number.
+        seq: u64,
+        /// 201 for a new claim, 200 for one that was granted before.
+        status: u16,
+        /// The ticket's line in the ticket file, from 1.
+        ticket_line: u64,
+    },
+    /// A request whose reply was lost.
+    Unknown {
+        /// The ticket's line in the ticket file, from 1.
+        ticket_line: u64,
+        /// Always `unknown`.
+        outcome: UnknownOutcome,
+    },
+}
+
+/// The one outcome that is not an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UnknownOutcome {
+    /// The claim may or may not have been granted.
+    Unknown,
+}
+
+#[derive(Serialize)]
+struct ClaimLine<'a> {
+    claim_id: &'a str,
+    drop: &'a str,
+    seq: u64,
+    status: u16,
+    ticket_line: u64,
+}
+
+/// The file and the thread that writes it.
+#[derive(Debug)]
+pub struct ClaimsLog {
+    buffers: SyncSender<Vec<u8>>,
+    writer: JoinHandle<Result<()>>,
+}
+
+impl ClaimsLog {
+    /// Creates the file, replacing an older one.
+    ///
+    /// # Errors
+    /// The file cannot be created.
+    pub fn create(path: &Path) -> Result<Self> {
+        let file = File::create(path).with_context(|| format!("claims log {}", path.display()))?;
+        let (buffers, to_write) = sync_channel(BUFFERS_MAX);
+        let writer =
+            std::thread::Builder::new().name("claims-log".into()).spawn(move || write(file, &to_write))?;
+        Ok(Self { buffers, writer })
+    }
+
+    /// One thread's pen.
+    pub fn pen(&self, drop: &str) -> Pen {
+        Pen { buffers: self.buffers.clone(), drop: drop.to_owned(), buffer: Vec::with_capacity(BUFFER_BYTES) }
+    }
+
+    /// Adds the unknown outcomes, waits until all is on disk (fsync), and closes the file.
+    ///
+    /// # Errors
+    /// Something could not be written.
+    pub fn finish(self, unknown_lines: &[u64]) -> Result<()> {
+        let mut tail = Vec::new();
+        for &ticket_line in unknown_lines {
+            append(&mut tail, &Line::Unknown { ticket_line, outcome: UnknownOutcome::Unknown })?;
+        }
+        // A writer that has gone gives its own error below.
+        let _gone = self.buffers.send(tail);
+        drop(self.buffers);
+        self.writer.join().map_err(|_| anyhow!("the claims log's writer broke"))?.context("claims log")
+    }
+}
+
+fn write(file: File, buffers: &Receiver<Vec<u8>>) -> Result<()> {
+    let mut file = BufWriter::with_capacity(1 << 18, file);
+    for buffer in buffers {
+        file.write_all(&buffer)?;
+    }
+    file.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
+    Ok(())
+}
+
+fn append(buffer: &mut Vec<u8>, line: &impl Serialize) -> Result<()> {
+    serde_json::to_writer(&mut *buffer, line)?;
+    buffer.push(b'\n');
+    Ok(())
+}
+
+/// Writes one thread's claims.
+#[derive(Debug)]
+pub struct Pen {
+    buffers: SyncSender<Vec<u8>>,
+    drop: String,
+    buffer: Vec<u8>,
+}
+
+impl Pen {
+    /// Notes a claim that a client saw.
+    ///
+    /// # Errors
+    /// The claim cannot be written as JSON, or the writer has gone.
+    pub fn claim(&mut self, claim: &ClaimBody<'_>, status: u16, ticket_line: u64) -> Result<()> {
+        let ClaimBody { claim_id, seq } = claim;
+        let line = ClaimLine { claim_id, drop: &self.drop, seq: *seq, status, ticket_line };
+        append(&mut self.buffer, &line)?;
+        if self.buffer.len() + 512 > BUFFER_BYTES {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Hands over what is buffered.
+    ///
+    /// # Errors
+    /// The writer has gone: the disk is full, for instance.
+    pub fn flush(&mut self) -> Result<()> {
+        let full = std::mem::replace(&mut self.buffer, Vec::with_capacity(BUFFER_BYTES));
+        self.buffers.send(full).map_err(|_| anyhow!("the claims log cannot be written"))
+    }
+}
+
+/// Reads a claims log.
+///
+/// # Errors
+/// The file cannot be read, or a line is not of its format.
+pub fn read(path: &Path) -> Result<Vec<Line>> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("claims log {}", path.display()))?;
+    let lines = text.lines().enumerate();
+    lines
+        .map(|(at, line)| {
+            serde_json::from_str(line).with_context(|| format!("{} line {}", path.display(), at + 1))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let log = ClaimsLog::create(file.path()).unwrap();
+        let mut pen = log.pen("d");
+        let claim = ClaimBody { claim_id: "clm_\"1".into(), seq: 17 };
+        for line in 1..=2_000 {
+            pen.claim(&claim, 201, line).unwrap();
+        }
+        pen.flush().unwrap();
+        drop(pen);
+        log.finish(&[9, 10]).unwrap();
+        let lines = read(file.path()).unwrap();
+        assert_eq!(lines.len(), 2_002);
+        let first = Line::Claim {
+            claim_id: "clm_\"1".into(),
+            drop: "d".into(),
+            seq: 17,
+            status: 201,
+            ticket_line: 1,
+        };
+        assert_eq!(lines[0], first);
+        assert_eq!(lines[2_001], Line::Unknown { ticket_line: 10, outcome: UnknownOutcome::Unknown });
+        let text = std::fs::read_to_string(file.path()).unwrap();
+        assert!(text.ends_with("{\"ticket_line\":10,\"outcome\":\"unknown\"}\n"));
+    }
+}

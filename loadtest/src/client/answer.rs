@@ -1,0 +1,60 @@
+//! What a reply says, read as cheaply as possible.
+//!
+//! A body is parsed only where something in it is needed: the `code` of an error, the number of a claim that is
+//! to be logged.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+
+/// The status of a new claim.
+pub const CREATED: u16 = 201;
+/// The status of a claim that was granted before.
+pub const OK: u16 = 200;
+/// The status of a service that has no room at the moment.
+pub const SERVICE_UNAVAILABLE: u16 = 503;
+
+/// What a granted claim says about itself.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct ClaimBody<'body> {
+    /// The claim's id.
+    #[serde(borrow)]
+    pub claim_id: Cow<'body, str>,
+    /// Its number within the drop.
+    pub seq: u64,
+}
+
+#[derive(Deserialize)]
+struct ProblemBody<'body> {
+    #[serde(borrow)]
+    code: Cow<'body, str>,
+}
+
+/// Reads a claim; `None` if the body is none.
+pub fn claim(body: &[u8]) -> Option<ClaimBody<'_>> {
+    serde_json::from_slice(body).ok()
+}
+
+/// The stable `code` of an error reply (RFC 9457 problem with a `code`), or an empty text if it has none.
+pub fn problem_code(body: &[u8]) -> Cow<'_, str> {
+    serde_json::from_slice::<ProblemBody<'_>>(body).map(|problem| problem.code).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_claim_is_borrowed_from_its_body() {
+        let body = br#"{"claim_id":"clm_1","drop":"d","seq":17,"voucher":"V","replayed":false}"#;
+        assert_eq!(claim(body), Some(ClaimBody { claim_id: "clm_1".into(), seq: 17 }));
+        assert!(matches!(claim(body).unwrap().claim_id, Cow::Borrowed(_)));
+        assert_eq!(claim(b"{}"), None);
+    }
+
+    #[test]
+    fn a_problem_gives_its_code() {
+        assert_eq!(problem_code(br#"{"type":"about:blank","status":410,"code":"sold_out"}"#), "sold_out");
+        assert_eq!(problem_code(b"<html>"), "");
+    }
+}

@@ -1,0 +1,106 @@
+//! Where requests go: the address, the `Host` header and the path.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+
+use anyhow::{Context, Result, bail};
+use hyper::{Method, Request, Uri, header, header::HeaderValue};
+
+use super::wire::NoBody;
+use crate::tickets::Ticket;
+
+/// Stands for the ticket's line in a path template.
+const LINE: &str = "{line}";
+
+/// The service under load.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// Its resolved address.
+    pub address: SocketAddr,
+    host: HeaderValue,
+    path: Path,
+}
+
+#[derive(Debug, Clone)]
+enum Path {
+    Fixed(Uri),
+    PerLine { before: String, after: String },
+}
+
+impl Target {
+    /// Resolves `url` (`http://host[:port]`); `path` may hold `{line}` for the ticket's line.
+    ///
+    /// # Errors
+    /// The URL is not plain HTTP, has a path, or does not resolve.
+    pub fn new(url: &str, path: &str) -> Result<Self> {
+        let uri: Uri = url.parse().with_context(|| format!("target {url}"))?;
+        if uri.scheme_str() != Some("http") {
+            bail!("target {url}: only http:// is spoken");
+        }
+        if uri.path_and_query().is_some_and(|path| path.as_str() != "/") {
+            bail!("target {url}: give only scheme, host and port");
+        }
+        let authority = uri.authority().with_context(|| format!("target {url} has no host"))?;
+        let host = authority.host().trim_matches(['[', ']']);
+        let address = (host, authority.port_u16().unwrap_or(80))
+            .to_socket_addrs()
+            .with_context(|| format!("target {url}"))?
+            .next()
+            .with_context(|| format!("target {url} has no address"))?;
+        let path = match path.split_once(LINE) {
+            Some((before, after)) => Path::PerLine { before: before.to_owned(), after: after.to_owned() },
+            None => Path::Fixed(path.parse().with_context(|| format!("path {path}"))?),
+        };
+        Ok(Self { address, host: HeaderValue::from_str(authority.as_str())?, path })
+    }
+
+    /// An equal target that shares no reference counts with this one, for another thread.
+    ///
+    /// # Errors
+    /// Never for a target that was accepted before.
+    pub fn unshared(&self) -> Result<Self> {
+        let path = match &self.path {
+            Path::Fixed(uri) => Path::Fixed(uri.to_string().parse()?),
+            per_line @ Path::PerLine { .. } => per_line.clone(),
+        };
+        Ok(Self { address: self.address, host: HeaderValue::from_bytes(self.host.as_bytes())?, path })
+    }
+
+    /// The request that spends this ticket.
+    ///
+    /// # Errors
+    /// The path template does not give a valid path.
+    pub fn request(&self, ticket: &Ticket) -> Result<Request<NoBody>> {
+        let mut request = Request::new(NoBody);
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = match &self.path {
+            Path::Fixed(uri) => uri.clone(),
+            Path::PerLine { before, after } => format!("{before}{}{after}", ticket.line).try_into()?,
+        };
+        let headers = request.headers_mut();
+        headers.insert(header::HOST, self.host.clone());
+        headers.insert(header::AUTHORIZATION, ticket.authorization.clone());
+        Ok(request)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_may_name_the_line() {
+        let target = Target::new("http://127.0.0.1:8080", "/a/{line}/b").unwrap();
+        let ticket = Ticket { line: 7, authorization: HeaderValue::from_static("Bearer t") };
+        let request = target.request(&ticket).unwrap();
+        assert_eq!(request.uri(), "/a/7/b");
+        assert_eq!(request.headers()["host"], "127.0.0.1:8080");
+    }
+
+    #[test]
+    fn only_plain_http_without_a_path_is_a_target() {
+        assert!(Target::new("https://127.0.0.1", "/").is_err());
+        assert!(Target::new("http://127.0.0.1/v1", "/").is_err());
+        assert!(Target::new("127.0.0.1:80", "/").is_err());
+        assert_eq!(Target::new("http://[::1]:81/", "/").unwrap().address, "[::1]:81".parse().unwrap());
+    }
+}

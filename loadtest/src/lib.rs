@@ -1,0 +1,27 @@
+//! The load-test harness of claimrush, which reaches a claim service only over sockets.
+//!
+//! The modules in the order in which a run meets them:
+//!
+//! - [`cli`]: what can be asked for
+//! - [`tickets`], [`arrivals`]: what is sent, and when
+//! - [`pacer`]: lets requests leave on schedule, whatever the service does
+//! - [`client`]: one connection, one exchange, one answer
+//! - [`worker`]: one thread of connections
+//! - [`record`], [`claims_log`], [`cpu`]: what is remembered
+//! - [`progress`], [`report`]: what is told
+//! - [`rush`]: wires the above into one run
+//! - [`peer`]: the servers that the service is measured against
+
+pub mod arrivals;
+pub mod claims_log;
+pub mod cli;
+pub mod client;
+pub mod cpu;
+pub mod pacer;
+pub mod peer;
+pub mod progress;
+pub mod record;
+pub mod report;
+pub mod rush;
+pub mod tickets;
+pub mod worker;
