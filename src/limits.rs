@@ -100,6 +100,8 @@ pub const SOCKET_PATH_BYTES_MAX: usize = 107;
 /// How often every drop's state is read from Redis; the design allows 250 ms.
 pub const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
+/// How many holders one step of a walk over a drop's holders asks for.
+pub const SCAN_HOLDERS: usize = 1_000;
 /// How long one poll may take before Redis counts as silent.
 pub const POLL_PATIENCE: Duration = Duration::from_millis(1_000);
 

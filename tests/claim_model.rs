@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use proptest::test_runner::{Config, FileFailurePersistence, TestCaseError, TestRunner};
 use redis::aio::MultiplexedConnection;
 
-use crate::support::redis::TestRedis;
+use crate::support::redis::RedisServer;
 use step::Step;
 pub(crate) use step::history;
 use world::World;
@@ -35,7 +35,7 @@ pub(crate) fn runtime() -> tokio::runtime::Runtime {
 #[test]
 fn the_scripts_do_what_the_model_does() {
     let runtime = runtime();
-    let redis = runtime.block_on(TestRedis::start());
+    let redis = RedisServer::in_memory();
     // PROPTEST_CASES sets how many histories; its default is 256.
     let config = Config {
         failure_persistence: Some(Box::new(FileFailurePersistence::Direct(
@@ -45,7 +45,7 @@ fn the_scripts_do_what_the_model_does() {
     };
     let outcome = TestRunner::new(config).run(&history(), |history| {
         runtime.block_on(async {
-            let conn = redis.connection().await;
+            let conn = redis.connect().await;
             check(conn, None, &history).await.map_err(|error| TestCaseError::fail(format!("{error:#}")))
         })
     });

@@ -5,7 +5,7 @@ use proptest::test_runner::{Config, TestCaseError, TestError, TestRng, TestRunne
 use tokio::runtime::Runtime;
 
 use crate::claim_model::{check, history, runtime};
-use crate::support::redis::TestRedis;
+use crate::support::redis::RedisServer;
 use claimrush::redis::scripts;
 
 /// How many histories a mutant may survive before the test gives up on noticing it.
@@ -56,13 +56,13 @@ const MUTANTS: &[(&str, &str, &str)] = &[
 ];
 
 /// What the first of `cases` histories that shows a difference says of it.
-fn noticed(redis: &TestRedis, runtime: &Runtime, source: &str, cases: u32) -> Option<String> {
+fn noticed(redis: &RedisServer, runtime: &Runtime, source: &str, cases: u32) -> Option<String> {
     let config = Config { cases, failure_persistence: None, max_shrink_iters: 0, ..Config::default() };
     // The same histories in every run: a mutant is not to be noticed by luck.
     let rng = TestRng::deterministic_rng(config.rng_algorithm);
     let outcome = TestRunner::new_with_rng(config, rng).run(&history(), |history| {
         runtime.block_on(async {
-            let checked = check(redis.connection().await, Some(source.to_owned()), &history).await;
+            let checked = check(redis.connect().await, Some(source.to_owned()), &history).await;
             checked.map_err(|error| TestCaseError::fail(format!("{error:#}")))
         })
     });
@@ -76,7 +76,7 @@ fn noticed(redis: &TestRedis, runtime: &Runtime, source: &str, cases: u32) -> Op
 #[test]
 fn every_mutant_of_the_claim_script_is_noticed() {
     let runtime = runtime();
-    let redis = runtime.block_on(TestRedis::start());
+    let redis = RedisServer::in_memory();
     let mut survivors = Vec::new();
     for (name, text, replacement) in MUTANTS {
         let source = scripts::CLAIM.source;
@@ -91,6 +91,6 @@ fn every_mutant_of_the_claim_script_is_noticed() {
 #[test]
 fn the_script_itself_survives_the_same_check() {
     let runtime = runtime();
-    let redis = runtime.block_on(TestRedis::start());
+    let redis = RedisServer::in_memory();
     assert_eq!(noticed(&redis, &runtime, scripts::CLAIM.source, 20), None);
 }

@@ -9,7 +9,7 @@ use claimrush::redis::{journal, keys, reads};
 use redis::aio::MultiplexedConnection;
 use redis::{RedisResult, Value, cmd};
 
-use crate::support::redis::TestRedis;
+use crate::support::redis::RedisServer;
 
 const SHARD: Shard = Shard(0);
 
@@ -27,9 +27,9 @@ fn open(drop: &DropId, mode: Mode, stock_total: u64) -> DropConfig<'_> {
 }
 
 /// A server with the drop `d` of 10 units, of which `ann` has the first.
-async fn with_one_claim() -> (TestRedis, MultiplexedConnection, DropId, PersonId) {
-    let redis = TestRedis::start().await;
-    let mut conn = redis.connection().await;
+async fn with_one_claim() -> (RedisServer, MultiplexedConnection, DropId, PersonId) {
+    let redis = RedisServer::in_memory();
+    let mut conn = redis.connect().await;
     let (drop, ann) = (DropId::new("d").unwrap(), PersonId::new("ann").unwrap());
     scripts::configure(&mut conn, SHARD, &[open(&drop, Mode::Create, 10)]).await.unwrap().unwrap();
     assert_eq!(claim_one(&mut conn, &drop, &ann).await, Outcome::Granted { seq: 1 });
@@ -66,8 +66,8 @@ async fn eval(
 
 #[tokio::test]
 async fn a_full_batch_of_the_longest_persons_fits() {
-    let redis = TestRedis::start().await;
-    let mut conn = redis.connection().await;
+    let redis = RedisServer::in_memory();
+    let mut conn = redis.connect().await;
     let name = |n| DropId::new(&format!("drop-{n}")).unwrap();
     let ids: Vec<_> = (0..limits::BATCH_DROPS_MAX).map(name).collect();
     let configs: Vec<_> = ids.iter().map(|drop| open(drop, Mode::Create, limits::STOCK_MAX)).collect();
@@ -180,8 +180,8 @@ async fn a_full_memory_refuses_before_the_first_write() {
 
 #[tokio::test]
 async fn an_empty_redis_opens_no_sale() {
-    let redis = TestRedis::start().await;
-    let mut conn = redis.connection().await;
+    let redis = RedisServer::in_memory();
+    let mut conn = redis.connect().await;
     let (known, lost) = (DropId::new("known").unwrap(), DropId::new("lost").unwrap());
     let refused = Err(Refused { code: Code::UnknownDrop, drop: 1 });
     let configs = [open(&known, Mode::Create, 10), open(&lost, Mode::Update, 10)];
@@ -210,8 +210,8 @@ async fn the_last_claim_number_is_given_once() {
 
 #[tokio::test]
 async fn every_holder_is_read_in_pages() {
-    let redis = TestRedis::start().await;
-    let mut conn = redis.connection().await;
+    let redis = RedisServer::in_memory();
+    let mut conn = redis.connect().await;
     let drop = DropId::new("d").unwrap();
     scripts::configure(&mut conn, SHARD, &[open(&drop, Mode::Create, 2_000)]).await.unwrap().unwrap();
     let person = |n: u32| PersonId::new(&format!("person-{n}")).unwrap();

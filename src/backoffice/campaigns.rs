@@ -20,7 +20,7 @@ use crate::domain::ids::{CampaignId, DropId, DropNumber, Epoch, Shard};
 use crate::ledger::{Catalogue, DropRecord, Ledger, LedgerError, Tally};
 use crate::redis::codes::{Code, DropState, DropView};
 use crate::redis::scripts::{self, DropConfig, Mode, ScriptError};
-use crate::redis::{journal, pool, views};
+use crate::redis::{journal, pool, reads};
 use crate::rush::gate::{DropRules, Gate};
 
 /// Applies, pauses and loads campaigns.
@@ -218,7 +218,7 @@ impl Campaigns {
                 gate.set_went_back();
             }
         }
-        let (now_ms, found) = views::read_views(&mut connection, self.shard, &ids).await?;
+        let (now_ms, found) = reads::views(&mut connection, self.shard, &ids).await?;
         for (id, view) in ids.iter().zip(found) {
             if let (Some(gate), Some(view)) = (self.gate.find(id.as_str()), view) {
                 gate.update(view, now_ms);
@@ -238,7 +238,7 @@ impl Campaigns {
     ) -> Result<Compared<'a>, LoadError> {
         let ids: Vec<DropId> =
             catalogue.campaigns.iter().flat_map(|record| &record.drops).map(|drop| drop.id.clone()).collect();
-        let (_, found) = views::read_views(connection, self.shard, &ids).await?;
+        let (_, found) = reads::views(connection, self.shard, &ids).await?;
         let mut found = found.into_iter();
         let mut placed = Vec::with_capacity(ids.len());
         for record in &catalogue.campaigns {

@@ -16,7 +16,8 @@ use crate::domain::cause::Cause;
 use crate::domain::claim::Grant;
 use crate::domain::ids::{Mark, PersonId};
 use crate::limits;
-use crate::redis::{pool, views};
+use crate::redis::scripts::ScriptError;
+use crate::redis::{pool, reads};
 use crate::rush::Decision;
 use crate::rush::gate::DropGate;
 
@@ -67,9 +68,9 @@ pub(super) async fn mine(
     let person = admit(front, headers, drop.id.as_str(), peer, now_ms)?;
     let read = async {
         let mut connection = pool::checkout(&front.pool).await?;
-        views::read_grants(&mut connection, front.shard, &drop.id, person.as_str()).await
+        reads::claims_of(&mut connection, front.shard, &drop.id, &person).await
     };
-    let grants = read.await.map_err(|error| {
+    let grants = read.await.map_err(|error: ScriptError| {
         tracing::warn!(%error, "claims could not be read");
         Problem::from(Cause::Unavailable)
     })?;

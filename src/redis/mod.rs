@@ -15,4 +15,3 @@ mod reply;
 pub mod scripts;
 pub mod server;
 pub mod server_check;
-pub mod views;

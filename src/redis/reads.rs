@@ -5,13 +5,15 @@
 use redis::aio::ConnectionLike;
 use redis::{Value, cmd, pipe};
 
-use super::codes::{DropView, ReplyError, decode_records};
+use super::codes::{DropView, ReplyError, decode_records, ranged};
 use super::keys;
 use super::scripts::ScriptError;
+use crate::clock::UnixMs;
 use crate::domain::claim::Grant;
 use crate::domain::ids::{DropId, PersonId, Shard};
 
-/// Drops of a shard as they stand, in one round trip; `None` for one that is not there.
+/// Drops of a shard as they stand, in one round trip, and Redis' clock just before; `None` for a drop that is not
+/// there.
 ///
 /// # Errors
 /// [`ScriptError::Redis`] when Redis cannot be asked, [`ScriptError::Reply`] when a drop is not what the scripts
@@ -20,22 +22,23 @@ pub async fn views<'a, C: ConnectionLike>(
     conn: &mut C,
     shard: Shard,
     drops: impl IntoIterator<Item = &'a DropId>,
-) -> Result<Vec<Option<DropView>>, ScriptError> {
+) -> Result<(UnixMs, Vec<Option<DropView>>), ScriptError> {
     let mut pipeline = pipe();
-    let mut asked = 0_usize;
+    pipeline.cmd("TIME");
     for drop in drops {
         pipeline.cmd("HMGET").arg(keys::drop(shard, drop)).arg(&DropView::NAMES);
-        asked += 1;
-    }
-    if asked == 0 {
-        return Ok(Vec::new());
     }
     let replies: Vec<Vec<Value>> = pipeline.query_async(conn).await?;
-    let views = replies.iter().map(|values| match values.first() {
+    let Some(([seconds, micros], rows)) = replies.split_first().and_then(|(time, rows)| Some((time.as_slice().first_chunk()?, rows)))
+    else {
+        return Err(ReplyError::Malformed("the time is no pair").into());
+    };
+    let now_ms = ranged::<i64>(seconds)?.saturating_mul(1_000).saturating_add(ranged::<i64>(micros)? / 1_000);
+    let views = rows.iter().map(|values| match values.first() {
         Some(Value::Nil) => Ok(None),
         _ => DropView::decode(values).map(Some),
     });
-    Ok(views.collect::<Result<_, _>>()?)
+    Ok((now_ms, views.collect::<Result<_, _>>()?))
 }
 
 /// A person's claims in a drop, in the order in which they were granted; empty for one who has none.

@@ -115,14 +115,14 @@ impl Poller {
         let mut connection = crate::redis::pool::checkout(&self.pool).await.ok()?;
         let mut cursor = 0;
         loop {
-            let (next, holders) =
-                views::scan_holders(&mut connection, self.shard, &drop.id, cursor).await.ok()?;
-            for (person, _) in holders {
-                drop.holders.note_found(self.gate.fingerprint(&person));
+            let page =
+                reads::holders_page(&mut connection, self.shard, &drop.id, cursor, limits::SCAN_HOLDERS).await.ok()?;
+            for (person, _) in page.holders {
+                if let Ok(person) = std::str::from_utf8(&person) {
+                    drop.holders.note_found(self.gate.fingerprint(person));
+                }
             }
-            if next == 0 {
-                return Some(version);
-            }
+            let Some(next) = page.next else { return Some(version) };
             cursor = next;
         }
     }

@@ -323,7 +323,7 @@ impl World {
     /// Everything in Redis against the model.
     async fn compare(&mut self) -> Result<()> {
         let ids: Vec<_> = (0..DROPS.len()).map(drop_id).collect();
-        let views = reads::views(&mut self.conn, SHARD, &ids).await?;
+        let (_, views) = reads::views(&mut self.conn, SHARD, &ids).await?;
         let expected: Vec<_> =
             (0..DROPS.len()).map(|drop| self.drops.get(drop).map(model::Drop::view)).collect();
         ensure!(views == expected, "the drops are {views:?}, expected {expected:?}");

@@ -47,6 +47,11 @@ impl RedisServer {
         server
     }
 
+    /// Starts one that keeps everything in memory alone.
+    pub(crate) fn in_memory() -> Self {
+        Self::start(&["appendonly no", "save \"\""])
+    }
+
     /// Where it listens.
     pub(crate) fn url(&self) -> ServiceUrl {
         url_of(&self.folder.path().join("r.sock"))
