@@ -11,6 +11,7 @@ use crate::datadir::DataDirError;
 use crate::guard::ticket::{KeyFileError, MintError};
 use crate::ledger::LedgerError;
 use crate::redis::managed::ManagedError;
+use crate::redis::scripts::ScriptError;
 use crate::redis::server_check::ServerRefused;
 
 /// How a run ended.
@@ -110,6 +111,12 @@ impl From<LedgerError> for Failure {
 
 impl From<LoadError> for Failure {
     fn from(error: LoadError) -> Self {
+        Self::new(Exit::Unavailable, error.to_string())
+    }
+}
+
+impl From<ScriptError> for Failure {
+    fn from(error: ScriptError) -> Self {
         Self::new(Exit::Unavailable, error.to_string())
     }
 }

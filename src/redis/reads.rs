@@ -5,8 +5,9 @@
 use redis::aio::ConnectionLike;
 use redis::{Value, cmd, pipe};
 
-use super::codes::{DropView, ReplyError, decode_records, ranged};
+use super::codes::{DropView, ReplyError, decode_records};
 use super::keys;
+use super::reply::ranged;
 use super::scripts::ScriptError;
 use crate::clock::UnixMs;
 use crate::domain::claim::Grant;
@@ -29,7 +30,8 @@ pub async fn views<'a, C: ConnectionLike>(
         pipeline.cmd("HMGET").arg(keys::drop(shard, drop)).arg(&DropView::NAMES);
     }
     let replies: Vec<Vec<Value>> = pipeline.query_async(conn).await?;
-    let Some(([seconds, micros], rows)) = replies.split_first().and_then(|(time, rows)| Some((time.as_slice().first_chunk()?, rows)))
+    let Some(([seconds, micros], rows)) =
+        replies.split_first().and_then(|(time, rows)| Some((time.as_slice().first_chunk()?, rows)))
     else {
         return Err(ReplyError::Malformed("the time is no pair").into());
     };

@@ -6,16 +6,16 @@
 use std::sync::Arc;
 
 use deadpool_redis::Pool;
-use redis::RedisResult;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::gate::{DropGate, Gate};
 use super::holders::HoldersVersion;
 use crate::clock::Clock;
-use crate::domain::ids::{DropId, Shard};
+use crate::domain::ids::Shard;
 use crate::limits;
-use crate::redis::views;
+use crate::redis::reads;
+use crate::redis::scripts::ScriptError;
 use crate::telemetry::metrics::Metrics;
 
 /// Polls one shard.
@@ -65,12 +65,12 @@ impl Poller {
     ///
     /// # Errors
     /// Redis' own.
-    pub async fn poll_once(&self) -> RedisResult<()> {
+    pub async fn poll_once(&self) -> Result<(), ScriptError> {
         let drops = self.gate.drops();
         let mut connection = crate::redis::pool::checkout(&self.pool).await?;
         let asked_ms = self.clock.now_ms();
-        let ids: Vec<DropId> = drops.iter().map(|drop| drop.id.clone()).collect();
-        let (now_ms, found) = views::read_views(&mut connection, self.shard, &ids).await?;
+        let ids = drops.iter().map(|drop| &drop.id);
+        let (now_ms, found) = reads::views(&mut connection, self.shard, ids).await?;
         let local_ms = i64::midpoint(asked_ms, self.clock.now_ms());
         self.gate.set_redis_clock(now_ms, local_ms);
         let mut frozen = false;
@@ -116,7 +116,9 @@ impl Poller {
         let mut cursor = 0;
         loop {
             let page =
-                reads::holders_page(&mut connection, self.shard, &drop.id, cursor, limits::SCAN_HOLDERS).await.ok()?;
+                reads::holders_page(&mut connection, self.shard, &drop.id, cursor, limits::SCAN_HOLDERS)
+                    .await
+                    .ok()?;
             for (person, _) in page.holders {
                 if let Ok(person) = std::str::from_utf8(&person) {
                     drop.holders.note_found(self.gate.fingerprint(person));
