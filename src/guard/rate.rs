@@ -2,7 +2,7 @@
 //!
 //! Owns how often a key may pass: the generic cell rate algorithm of governor over a bounded store of cells.
 //! Knows neither what a request asks for nor how a refusal is written. Memory stays bounded under any flood of
-//! keys, and the bound is no way around a limit: see [`cells`].
+//! keys, and the bound is no way around a limit: `rate/cells.rs` says why.
 
 mod allowance;
 mod cells;

@@ -301,6 +301,17 @@ fn a_scratch_keeps_nothing_of_the_ticket_before() {
 }
 
 #[test]
+fn a_usual_ticket_is_read_without_copying() {
+    let mut scratch = Scratch::new();
+    let verifier = TicketVerifier::new(&keys(), 0);
+    let claims = CLAIMS.replace('}', r#","dev":"d-9","region":"530100"}"#);
+    let ticket = verifier.verify(&token(HEADER, claims), DROP, NOW_MS, &mut scratch).expect("good");
+    for text in [Some(ticket.person), ticket.ticket_id, ticket.device, ticket.region] {
+        assert!(matches!(text, Some(std::borrow::Cow::Borrowed(_))), "{text:?}");
+    }
+}
+
+#[test]
 fn refusals_speak_in_problem_codes_and_keep_secrets() {
     assert_eq!(TicketRefusal::Missing.code(), "ticket_missing");
     assert_eq!(TicketRefusal::Expired.code(), "ticket_expired");
