@@ -4,7 +4,7 @@
 #   KEEP=1            leave the service running and print where it is
 #   DEMO_OUT=DIR      where everything goes (default: demo-out; emptied first)
 #   PEOPLE=N          how many rush (default: 100000)
-#   LATECOMERS=N      how many come after it is sold out (default: 50000)
+#   LATECOMERS=N      how many come after it is sold out (default: 150000)
 #   CONNECTIONS=N     how many connections they share (default: 256)
 #
 # Exit 0 only if the service came back from its kill, every voucher found one owner and every promise holds.
@@ -13,7 +13,7 @@ set -eu
 cd -- "$(dirname -- "$0")/.."
 out=${DEMO_OUT:-demo-out}
 people=${PEOPLE:-100000}
-latecomers=${LATECOMERS:-50000}
+latecomers=${LATECOMERS:-150000}
 connections=${CONNECTIONS:-256}
 service_bin=${SERVICE_BIN:-target/release/claimrush}
 loadtest_bin=${LOADTEST_BIN:-target/release/claimrush-loadtest}
@@ -161,7 +161,7 @@ while [ $(($(now_ms) - applied)) -lt 5000 ]; do sleep 0.05; done
 heading "4  The rush, with a kill -9 in the middle"
 claims_log=$out/claims.log
 "$loadtest_bin" rush --target "http://$listen" --drop "$drop" --tickets "$out/people.tickets" \
-  --connections "$connections" --duration 60 --retry-unknown \
+  --connections "$connections" --duration 60 --retry-unknown --retry-busy --quiet \
   --claims-log "$claims_log" --json "$out/rush.json" >"$out/rush.txt" 2>"$out/rush.log" &
 rush_pid=$!
 while [ "$(lines_of "$claims_log")" -lt "$kill_after" ]; do
@@ -176,10 +176,12 @@ killed=$(now_ms)
 row "killed" "process $service_pid, when some $(thousands "$seen") people held a voucher"
 start_service "$listen" "$admin_listen"
 row "back" "after $(since "$killed"), on the same data and addresses"
-wait "$rush_pid" || fail "the rush failed: $(tail -n 1 "$out/rush.log")"
+rush_status=0
+wait "$rush_pid" || rush_status=$?
 rush_pid=''
 rush_ended=$(now_ms)
 indented "$out/rush.txt"
+if [ "$rush_status" -ne 0 ]; then fail "the rush ended with exit $rush_status: $(tail -n 1 "$out/rush.log")"; fi
 
 heading "5  In the ledger"
 rows=0
@@ -197,8 +199,8 @@ row "exported" "$out/ledger.csv"
 
 heading "6  Sold out"
 "$loadtest_bin" rush --target "http://$listen" --drop "$drop" --tickets "$out/latecomers.tickets" \
-  --connections "$connections" --duration 5 --json "$out/sold-out.json" >"$out/sold-out.txt" 2>"$out/sold-out.log" ||
-  fail "the latecomers' rush failed: $(tail -n 1 "$out/sold-out.log")"
+  --connections "$connections" --duration 30 --quiet --json "$out/sold-out.json" >"$out/sold-out.txt" 2>"$out/sold-out.log" ||
+  fail "the latecomers' rush failed: $(tail -n 1 "$out/sold-out.txt" "$out/sold-out.log")"
 indented "$out/sold-out.txt"
 
 heading "7  The audit"

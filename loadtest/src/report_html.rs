@@ -4,10 +4,8 @@
 //! that needs no network, script or font. Reads leniently, so that a field which is not there leaves its part of
 //! the page out instead of failing the report.
 //!
-//! Fields of a rush: `drop`, `target`, `started_at`, `connections`, `seconds`, `answered`, `answered_per_second`,
-//! `claimed_per_second`, `codes` (word → count), `latency_us` or `latency_ms` (`p50` … `max` → number) and
-//! `timeline` (a list of `at_ms`, `answered`, `claimed`). Fields of an audit: `ok` and `checks` (a list of `id`,
-//! `promise`, `compared`, `ok`, `detail`).
+//! The fields of a rush are those of [`crate::report::Report`]. Fields of an audit: `ok` and `checks` (a list of
+//! `id`, `promise`, `compared`, `ok`, `detail`).
 
 use std::fmt::Write as _;
 use std::fs;
@@ -21,15 +19,13 @@ const PAGE: &str = include_str!("report.html");
 /// The largest JSON file that is read, in bytes.
 const JSON_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
-/// The most columns in the timeline; a longer one is summed into as many.
-const COLUMNS_MAX: usize = 240;
-
-/// The words of `codes` that mean a voucher.
-const GRANTS: [&str; 2] = ["claimed", "replayed"];
+/// The percentiles that are shown, with their fields.
+const PERCENTILES: [(&str, &str); 5] =
+    [("p50", "p50_ms"), ("p90", "p90_ms"), ("p99", "p99_ms"), ("p99.9", "p999_ms"), ("longest", "max_ms")];
 
 /// What `report` is told on the command line.
 #[derive(Debug, clap::Args)]
-pub(crate) struct ReportArgs {
+pub struct ReportArgs {
     /// The JSON of the rush
     #[arg(long, value_name = "FILE")]
     rush: PathBuf,
@@ -51,7 +47,7 @@ pub(crate) struct ReportArgs {
 ///
 /// # Errors
 /// When a file cannot be read, is no JSON, or the page cannot be written; the file is named.
-pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<()> {
+pub fn run(args: &ReportArgs) -> anyhow::Result<()> {
     let rush = read(&args.rush)?;
     let sold_out = args.sold_out.as_deref().map(read).transpose()?;
     let audit = args.audit.as_deref().map(read).transpose()?;
@@ -77,7 +73,6 @@ fn render(title: &str, rush: &Value, sold_out: Option<&Value>, audit: Option<&Va
         ("{{about}}", about(rush)),
         ("{{verdict}}", verdict(audit)),
         ("{{tiles}}", tiles(rush, sold_out)),
-        ("{{timeline}}", timeline(rush)),
         ("{{answers}}", answers("Answers", rush)),
         ("{{latency}}", latency("Time to answer", rush)),
         ("{{sold_out}}", sold_out.map(after_sold_out).unwrap_or_default()),
@@ -108,19 +103,21 @@ fn fill(template: &str, parts: &[(&str, String)]) -> String {
 
 fn about(rush: &Value) -> String {
     let mut facts = Vec::new();
-    if let Some(drop) = rush.get("drop").and_then(Value::as_str) {
-        facts.push(format!("Drop <code>{}</code>", escaped(drop)));
+    if let Some(answers) = number(rush, "/answers") {
+        facts.push(format!("{} answers", thousands(answers)));
     }
-    if let Some(connections) = rush.get("connections").and_then(Value::as_u64) {
-        facts.push(format!("{} connections", thousands(connections as f64)));
+    if let Some(seconds) = number(rush, "/elapsed_s") {
+        facts.push(format!("in {seconds:.1} s"));
     }
-    if let Some(seconds) = rush.get("seconds").and_then(Value::as_f64) {
-        facts.push(format!("{seconds:.1} s"));
+    if let Some(connections) = number(rush, "/connections") {
+        facts.push(format!("over {} connections", thousands(connections)));
     }
-    if let Some(at) = rush.get("started_at").and_then(Value::as_str) {
-        facts.push(format!("started {}", escaped(at)));
-    }
-    facts.join(" · ")
+    facts.join(" ")
+}
+
+/// The number at a JSON pointer.
+fn number(value: &Value, pointer: &str) -> Option<f64> {
+    value.pointer(pointer).and_then(Value::as_f64)
 }
 
 fn verdict(audit: Option<&Value>) -> String {
@@ -137,121 +134,65 @@ fn holds(value: &Value) -> Option<bool> {
 }
 
 fn tiles(rush: &Value, sold_out: Option<&Value>) -> String {
-    let mut tiles = String::new();
-    let mut tile = |figure: String, about: &str| {
-        let _ = write!(
-            tiles,
-            "<div class=\"tile\"><b>{}</b><span>{}</span></div>",
-            escaped(&figure),
-            escaped(about)
-        );
-    };
-    let granted: f64 = GRANTS.iter().filter_map(|word| rush.get("codes")?.get(word)?.as_f64()).sum();
-    if granted > 0.0 {
-        tile(thousands(granted), "people told “yours”");
+    let count = |figure: Option<f64>| figure.map(thousands);
+    let time = |pointer| number(rush, pointer).map(duration);
+    let tiles = [
+        (count(number(rush, "/granted")), "people told “yours”"),
+        (count(number(rush, "/granted_per_s")), "claims a second"),
+        (count(number(rush, "/answers_per_s")), "answers a second"),
+        (time("/all/response/p50_ms"), "half answered within"),
+        (time("/all/response/p99_ms"), "99 % answered within"),
+        (count(sold_out.and_then(|rush| number(rush, "/answers_per_s"))), "answers a second when sold out"),
+    ];
+    let mut shown = String::new();
+    for (figure, about) in tiles.into_iter().filter_map(|(figure, about)| Some((figure?, about))) {
+        let _ = write!(shown, "<div class=\"tile\"><b>{figure}</b><span>{about}</span></div>");
     }
-    for (key, about) in
-        [("claimed_per_second", "claims a second"), ("answered_per_second", "answers a second")]
-    {
-        if let Some(rate) = rush.get(key).and_then(Value::as_f64) {
-            tile(thousands(rate), about);
-        }
-    }
-    for (name, duration) in percentiles(rush) {
-        if name == "p50" || name == "p99" {
-            tile(duration, &format!("{name} time to answer"));
-        }
-    }
-    if let Some(rate) = sold_out.and_then(|rush| rush.get("answered_per_second")).and_then(Value::as_f64) {
-        tile(thousands(rate), "answers a second when sold out");
-    }
-    if tiles.is_empty() { tiles } else { format!("<div class=\"tiles\">{tiles}</div>") }
-}
-
-fn timeline(rush: &Value) -> String {
-    let Some(points) = rush.get("timeline").and_then(Value::as_array).filter(|points| points.len() > 1)
-    else {
-        return String::new();
-    };
-    let count = |point: &Value, key: &str| point.get(key).and_then(Value::as_f64).unwrap_or(0.0);
-    let columns: Vec<(f64, f64)> = points
-        .chunks(points.len().div_ceil(COLUMNS_MAX))
-        .map(|chunk| {
-            (
-                chunk.iter().map(|p| count(p, "answered")).sum(),
-                chunk.iter().map(|p| count(p, "claimed")).sum(),
-            )
-        })
-        .collect();
-    let highest = columns.iter().fold(1.0_f64, |highest, (answered, _)| highest.max(*answered));
-    let mut bars = String::new();
-    for (answered, claimed) in &columns {
-        let class = if *claimed > 0.0 { " class=\"granted\"" } else { "" };
-        let height = answered / highest * 100.0;
-        let words = format!("{} answers, {} vouchers", thousands(*answered), thousands(*claimed));
-        let _ = write!(bars, "<i{class} style=\"height:{height:.1}%\" title=\"{words}\"></i>");
-    }
-    let gap = if columns.iter().any(|(answered, _)| *answered == 0.0) {
-        "; a gap is time without an answer"
-    } else {
-        ""
-    };
-    let last_ms = points.last().map_or(0.0, |point| count(point, "at_ms"));
-    format!(
-        "<section><h2>Answers over time</h2><p class=\"soft\">Green while vouchers were handed out{gap}.</p><div class=\"timeline\" role=\"img\" aria-label=\"Answers over time\">{bars}</div>\
-         <div class=\"ends\"><span>0 s</span><span>{:.1} s</span></div></section>",
-        last_ms / 1000.0
-    )
+    if shown.is_empty() { shown } else { format!("<div class=\"tiles\">{shown}</div>") }
 }
 
 fn answers(heading: &str, rush: &Value) -> String {
-    let Some(codes) = rush.get("codes").and_then(Value::as_object) else { return String::new() };
-    let mut counts: Vec<(&str, f64)> =
-        codes.iter().filter_map(|(code, count)| Some((code.as_str(), count.as_f64()?))).collect();
-    counts.retain(|(_, count)| *count > 0.0);
-    counts.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(b.0)));
-    let all: f64 = counts.iter().map(|(_, count)| count).sum();
+    let Some(counts) = rush.get("counts").and_then(Value::as_array) else { return String::new() };
+    let all: f64 = counts.iter().filter_map(|count| number(count, "/answers")).sum();
     let mut rows = String::new();
-    for (code, count) in counts {
-        let share = count / all * 100.0;
+    for count in counts {
+        let answers = number(count, "/answers").unwrap_or(0.0);
+        let share = if all > 0.0 { answers / all * 100.0 } else { 0.0 };
+        let status = count.get("status").map(Value::to_string).unwrap_or_default();
+        let word = match (status.as_str(), count.get("code").and_then(Value::as_str).unwrap_or_default()) {
+            ("201", "") => "yours",
+            ("200", "") => "yours, told again",
+            (_, code) => code,
+        };
         let _ = write!(
             rows,
-            "<tr><td><code>{}</code></td><td class=\"number\">{}</td><td class=\"share\"><i style=\"width:{share:.1}%\">\
-             </i></td></tr>",
-            escaped(code),
-            thousands(count)
+            "<tr><td>{} {}</td><td class=\"number\">{}</td><td class=\"share\"><i style=\"width:{share:.1}%\"></i></td>\
+             </tr>",
+            escaped(&status),
+            escaped(word),
+            thousands(answers)
         );
     }
     section(heading, &format!("<table>{rows}</table>"))
 }
 
 fn latency(heading: &str, rush: &Value) -> String {
-    let mut rows = String::new();
-    for (name, duration) in percentiles(rush) {
-        let _ = write!(rows, "<tr><td>{}</td><td class=\"number\">{duration}</td></tr>", escaped(&name));
+    let at = |times: &str, field: &str| {
+        number(rush, &format!("/{times}/response/{field}")).map_or("–".to_owned(), duration)
+    };
+    if rush.pointer("/all/response").is_none() {
+        return String::new();
     }
-    if rows.is_empty() { rows } else { section(heading, &format!("<table>{rows}</table>")) }
-}
-
-/// Name and readable duration of each percentile, ascending.
-fn percentiles(rush: &Value) -> Vec<(String, String)> {
-    let found = [("latency_us", 1.0), ("latency_ms", 1000.0)]
-        .into_iter()
-        .find_map(|(key, unit_us)| Some((rush.get(key)?.as_object()?, unit_us)));
-    let Some((latency, unit_us)) = found else { return Vec::new() };
-    let mut rows: Vec<(&String, f64)> =
-        latency.iter().filter_map(|(name, value)| Some((name, value.as_f64()? * unit_us))).collect();
-    rows.sort_by(|a, b| a.1.total_cmp(&b.1).then(rank(a.0).total_cmp(&rank(b.0))));
-    rows.into_iter().map(|(name, us)| (name.clone(), duration(us))).collect()
-}
-
-/// Orders names of equal values: minimum, percentiles, maximum.
-fn rank(name: &str) -> f64 {
-    match name {
-        "min" => -1.0,
-        "max" => 101.0,
-        _ => name.trim_start_matches('p').parse().unwrap_or(100.5),
+    let mut rows =
+        "<tr><th></th><th class=\"number\">all</th><th class=\"number\">“yours”</th></tr>".to_owned();
+    for (name, field) in PERCENTILES {
+        let [all, granted] = ["all", "granted_times"].map(|times| at(times, field));
+        let _ = write!(
+            rows,
+            "<tr><td>{name}</td><td class=\"number\">{all}</td><td class=\"number\">{granted}</td></tr>"
+        );
     }
+    section(heading, &format!("<table>{rows}</table>"))
 }
 
 fn after_sold_out(rush: &Value) -> String {
@@ -295,12 +236,12 @@ fn section(heading: &str, inner: &str) -> String {
     format!("<section><h2>{}</h2>{inner}</section>", escaped(heading))
 }
 
-/// `us` microseconds in the unit that reads best, with three digits.
-fn duration(us: f64) -> String {
-    let (value, unit) = match us {
-        us if us < 1e3 => (us, "µs"),
-        us if us < 1e6 => (us / 1e3, "ms"),
-        us => (us / 1e6, "s"),
+/// `ms` milliseconds in the unit that reads best, with three digits.
+fn duration(ms: f64) -> String {
+    let (value, unit) = match ms {
+        ms if ms < 1.0 => (ms * 1e3, "µs"),
+        ms if ms < 1e3 => (ms, "ms"),
+        ms => (ms / 1e3, "s"),
     };
     let decimals = match value {
         value if value < 9.995 => 2,
