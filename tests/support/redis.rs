@@ -3,11 +3,12 @@
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use redis::AsyncConnectionConfig;
 use redis::aio::MultiplexedConnection;
 use tempfile::TempDir;
 
-/// How long a server may take until it answers.
-const START_MAX: Duration = Duration::from_secs(20);
+/// How long a server may take until it answers, and then with each answer: a busy machine fails no test.
+const ANSWER_MAX: Duration = Duration::from_secs(20);
 
 /// A running redis-server. Dropping it kills this server and nothing else, and removes its folder.
 pub(crate) struct TestRedis {
@@ -45,18 +46,22 @@ impl TestRedis {
 
     /// A new connection to it.
     pub(crate) async fn connection(&self) -> MultiplexedConnection {
-        self.client.get_multiplexed_async_connection().await.expect("the server answers")
+        let patient = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(ANSWER_MAX))
+            .set_response_timeout(Some(ANSWER_MAX));
+        let connection = self.client.get_multiplexed_async_connection_with_config(&patient).await;
+        connection.expect("the server answers")
     }
 
     async fn wait_until_it_answers(&self) {
-        let deadline = Instant::now() + START_MAX;
+        let deadline = Instant::now() + ANSWER_MAX;
         loop {
             if let Ok(mut conn) = self.client.get_multiplexed_async_connection().await
                 && redis::cmd("PING").query_async::<String>(&mut conn).await.is_ok()
             {
                 return;
             }
-            assert!(Instant::now() < deadline, "redis-server did not answer within {START_MAX:?}");
+            assert!(Instant::now() < deadline, "redis-server did not answer within {ANSWER_MAX:?}");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
