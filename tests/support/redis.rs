@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use super::wait_for;
 
 /// How long a connection of a test may wait for a reply.
-pub(crate) const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const REPLY_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Ended with its folder when dropped.
 pub(crate) struct RedisServer {
