@@ -148,7 +148,7 @@ impl<'t, 'i> Table<'t, 'i> {
         let DeValue::Array(array) = field.value.get_ref() else {
             return Err(self.refuse(field, &format!("must be written as [[{}]]", field.key)));
         };
-        if let Some(surplus) = array.iter().nth(max) {
+        if let Some(surplus) = array.get(max) {
             let what = format!("{} {}: at most {max} are allowed", field.key, max.saturating_add(1));
             return Err(self.refuse_at(surplus.span().start, &what));
         }

@@ -199,7 +199,6 @@ impl From<rusqlite::Error> for LedgerError {
 }
 
 /// A stored form that cannot be read, or not be written.
-#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err takes")]
 fn encoded(error: impl std::fmt::Display) -> LedgerError {
     LedgerError::Corrupt(error.to_string())
 }

@@ -15,6 +15,8 @@ use crate::domain::ids::check_person;
 
 /// Rows in a wide statement.
 const WIDE: usize = 64;
+const WIDE_KEYS: i64 = 64;
+const _: () = assert!(WIDE.ilog2() == WIDE_KEYS.ilog2() && WIDE.is_power_of_two(), "one number in two types");
 
 static INSERT_WIDE: LazyLock<String> = LazyLock::new(|| {
     // OR FAIL: the transaction is given up as a whole, so the statement need not be undone on its own.
@@ -68,7 +70,7 @@ pub(super) fn insert_new(
             }
             insert(&mut wide)?;
             remaining -= WIDE;
-            number = number.saturating_add(WIDE as i64);
+            number = number.saturating_add(WIDE_KEYS);
         }
     }
     let mut one = transaction.prepare_cached(INSERT_ONE)?;

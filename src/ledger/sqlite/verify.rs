@@ -161,7 +161,10 @@ impl<'c> Verifier<'c> {
 
     fn check_section(&mut self, shard: u8, section: &Section) -> Result<Option<String>, LedgerError> {
         let Section { drop, epoch, first_seq, count, sha256 } = section;
-        let called = format!("claims {first_seq} to {} of drop {drop} in s{shard}", first_seq + (count - 1));
+        let called = format!(
+            "claims {first_seq} to {} of drop {drop} in s{shard}",
+            first_seq.saturating_add(count.saturating_sub(1))
+        );
         if !self.coverage.add(shard, section) {
             return Ok(Some(format!("{called}: another record covers some of them too")));
         }

@@ -133,7 +133,8 @@ fn quarantine(
 
 /// The start of a text, at most `bytes_max` long.
 fn cut(text: &str, bytes_max: usize) -> &str {
-    text.get(..text.floor_char_boundary(bytes_max)).unwrap_or(text)
+    let end = (0..=bytes_max).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    if text.len() <= bytes_max { text } else { text.get(..end).unwrap_or(text) }
 }
 
 /// An entry that was understood and yet not accepted, as a text to look at.
