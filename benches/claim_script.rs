@@ -17,8 +17,10 @@ use redis::aio::MultiplexedConnection;
 use redis::{Cmd, cmd};
 
 #[expect(clippy::expect_used, dead_code, reason = "shared with the tests, which may stop and use more of it")]
-#[path = "../tests/support/redis.rs"]
-mod server;
+#[path = "../tests/support/mod.rs"]
+mod support;
+
+use support::redis::RedisServer;
 
 const SHARD: Shard = Shard(0);
 /// The journal is trimmed after so many batches, as the drain would.
@@ -130,10 +132,13 @@ impl Rush {
 }
 
 async fn measure(arguments: &Arguments, holders: u32) -> Result<()> {
-    let durable = ["--appendonly", "yes", "--appendfsync", "always", "--save", ""];
-    let once = ["--auto-aof-rewrite-percentage", "0"];
-    let redis = server::TestRedis::start_with(&[&durable[..], &once[..]].concat()).await;
-    let mut rush = Rush::new(redis.connection().await).await?;
+    let redis = RedisServer::start(&[
+        "appendonly yes",
+        "appendfsync always",
+        "save \"\"",
+        "auto-aof-rewrite-percentage 0",
+    ]);
+    let mut rush = Rush::new(redis.connect().await).await?;
     rush.fill(holders).await?;
     let claims = f64::from(arguments.batches) * f64::from(arguments.batch);
     let mut rounds_us = Vec::with_capacity(arguments.rounds);
