@@ -128,6 +128,18 @@ pub const DRAIN_COMMIT_INTERVAL: Duration = Duration::from_millis(50);
 pub const LEDGER_QUEUE: usize = 64;
 /// How long a write to the embedded ledger waits for another process that writes to the same file.
 pub const LEDGER_BUSY_WAIT: Duration = Duration::from_secs(10);
+/// Claim rows read at once by the audit and by the exports.
+pub const CLAIM_ROWS_PAGE: u32 = 10_000;
+/// Claims whose fingerprints the audit holds at once (8 bytes each) while it walks over the holders of a drop.
+pub const AUDIT_WINDOW_CLAIMS: u32 = 1 << 22;
+/// Differences that one check of the audit names; the rest are counted.
+pub const AUDIT_DIFFERENCES_SHOWN: usize = 5;
+/// How often the audit looks again for a moment at which Redis and ledger can be compared ...
+pub const AUDIT_LOOKS_MAX: u32 = 20;
+/// ... and how long it waits between two looks.
+pub const AUDIT_LOOK_PAUSE: Duration = Duration::from_millis(100);
+/// The longest line of a claims log, in bytes.
+pub const CLAIMS_LOG_LINE_BYTES_MAX: usize = 4_096;
 /// The longest raw text of a poison entry that is kept.
 pub const POISON_BYTES_MAX: usize = 64 * 1024;
 

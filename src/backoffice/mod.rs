@@ -5,4 +5,5 @@
 
 pub mod admin_api;
 pub mod admin_client;
+pub mod audit;
 pub mod campaigns;

@@ -29,7 +29,7 @@ use async_trait::async_trait;
 use self::worker::Worker;
 use super::{
     Balances, Catalogue, ChainBreak, ChainHead, ClaimRow, Committed, Group, Ledger, LedgerError, Quarantined,
-    Tally,
+    Standing, Tally,
 };
 use crate::clock::{Clock, UnixMs};
 use crate::domain::campaign::{Campaign, CampaignState, Changes};
@@ -166,12 +166,21 @@ impl Ledger for SqliteLedger {
         self.scans.run(|connection| read::balances(&*connection.transaction()?)).await
     }
 
+    async fn standing(&self, shard: Shard) -> Result<Standing, LedgerError> {
+        self.scans.run(move |connection| read::standing(&*connection.transaction()?, shard)).await
+    }
+
     async fn chain_head(&self) -> Result<ChainHead, LedgerError> {
         self.look_ups.run(|connection| books::chain_head(connection)).await
     }
 
     async fn verify_chain(&self) -> Result<Result<ChainHead, ChainBreak>, LedgerError> {
         self.scans.run(verify::verify).await
+    }
+
+    async fn chain_record(&self, hash: &str) -> Result<Option<u64>, LedgerError> {
+        let hash = hash.to_owned();
+        self.scans.run(move |connection| books::chain_record(connection, &hash)).await
     }
 
     async fn quarantine(&self, limit: u32) -> Result<Vec<Quarantined>, LedgerError> {
