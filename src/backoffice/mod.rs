@@ -7,3 +7,4 @@ pub mod admin_api;
 pub mod admin_client;
 pub mod audit;
 pub mod campaigns;
+pub mod export;

@@ -45,7 +45,7 @@ pub(super) fn stock(moment: &Moment) -> Check {
         }
     }
     let compared = format!(
-        "compared: the ledger's stock of {} drops ({total} units) with Redis' counters ({left} left)",
+        "the ledger's stock of {} drops ({total} units) with Redis' counters ({left} left)",
         moment.drops.len()
     );
     let promise =
@@ -57,7 +57,7 @@ pub(super) fn stock(moment: &Moment) -> Check {
 pub(super) fn claims(walked: &Walked, logged: Option<&Logged>) -> Check {
     let mut found = walked.differences.clone();
     let mut compared = format!(
-        "compared: {} claims of ledger and journal with the holders in Redis, of which {} are the same",
+        "{} claims of ledger and journal with the holders in Redis, of which {} are the same",
         walked.expected, walked.matched
     );
     match logged {
@@ -94,7 +94,7 @@ pub(super) fn numbers(moment: &Moment) -> Check {
         returns(drop, &mut found);
     }
     let compared = format!(
-        "compared: {rows} ledger rows and {undrained} claims in the journal with {granted} numbers that Redis gave"
+        "{rows} ledger rows and {undrained} claims in the journal with {granted} numbers that Redis gave"
     );
     let promise =
         "The ledger has what was granted, numbered 1, 2, 3 ... without gaps; Redis is never behind it.";
@@ -173,7 +173,7 @@ pub(super) fn limit(moment: &Moment, walked: &Walked, persons: &[Persons]) -> Ch
         }
     }
     let compared = format!(
-        "compared: the live claims of each person, in Redis and in the ledger, with the limits of {} drops",
+        "the live claims of each person, in Redis and in the ledger, with the limits of {} drops",
         moment.drops.len()
     );
     Check::new("I4", "Nobody has more claims than the drop's limit.", compared, &found)
@@ -208,7 +208,7 @@ pub(super) fn money(moment: &Moment) -> Check {
         balances(books, record.campaign.budget, issued, &mut found);
     }
     let compared = format!(
-        "compared: the postings of {} campaigns (budgets of {budget}) with their budgets and with the live rows' \
+        "the postings of every campaign ({} in all, budgets of {budget}) with their budgets and with the live rows' \
          face value",
         moment.standing.balances.len()
     );
@@ -256,8 +256,7 @@ pub(super) fn idempotency(moment: &Moment, walked: &Walked, persons: &[Persons])
         }
     }
     let compared =
-        "compared: every person's claims with each other by idempotency key, in the ledger and in Redis"
-            .to_owned();
+        "every person's claims with each other by idempotency key, in the ledger and in Redis".to_owned();
     Check::new("I6", "One person and one idempotency key get one claim.", compared, &found)
 }
 
@@ -265,13 +264,10 @@ pub(super) fn idempotency(moment: &Moment, walked: &Walked, persons: &[Persons])
 pub(super) fn chain(verified: &Result<ChainHead, ChainBreak>, kept: Option<(&str, Option<u64>)>) -> Check {
     let mut found = Findings::default();
     let mut compared = match verified {
-        Ok(head) => format!("compared: {} audit records and all rows that they cover, by hash", head.length),
+        Ok(head) => format!("{} audit records and all rows that they cover, by hash", head.length),
         Err(broken) => {
             found.add(|| broken.to_string());
-            format!(
-                "compared: audit records and the rows that they cover, by hash, up to record {}",
-                broken.index
-            )
+            format!("audit records and the rows that they cover, by hash, up to record {}", broken.index)
         }
     };
     match kept {
@@ -304,9 +300,8 @@ pub(super) fn quarantine(moment: &Moment, count: u64, first: &[Quarantined]) -> 
         found
             .add(|| format!("{waiting} entries of the journal cannot be read and will be put in quarantine"));
     }
-    let compared = format!(
-        "compared: {count} entries in the ledger's quarantine and {waiting} on their way there with none"
-    );
+    let compared =
+        format!("{count} entries in the ledger's quarantine and {waiting} on their way there with none");
     Check::new("Q", "No journal entry had to be set aside.", compared, &found)
 }
 
@@ -317,7 +312,7 @@ pub(super) fn frozen(moment: &Moment) -> Check {
     for (drop, _) in known.clone().filter(|(_, view)| view.state == DropState::Frozen) {
         found.add(|| format!("{} is frozen", drop.spec.id));
     }
-    let compared = format!("compared: the states of {} drops in Redis", known.count());
+    let compared = format!("the states of {} drops in Redis", known.count());
     Check::new("F", "No drop is frozen.", compared, &found)
 }
 

@@ -127,7 +127,7 @@ impl Report {
         for check in &self.checks {
             let word = if check.ok { "holds" } else { "BROKEN" };
             wrap(&mut text, &format!("{:<4}{word:<8}", check.id), check.promise);
-            wrap(&mut text, "", &check.compared);
+            wrap(&mut text, "", &format!("compared: {}", check.compared));
             if !check.ok {
                 wrap(&mut text, "", &format!("found: {}", check.detail));
             }
