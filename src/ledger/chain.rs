@@ -322,7 +322,9 @@ mod tests {
     fn a_digest_does_not_depend_on_how_the_journal_cut_the_claims() {
         let digest = |pieces: &[(i64, &str)]| {
             let mut digest = ClaimsDigest::default();
-            pieces.iter().for_each(|(at_ms, takers)| digest.push(*at_ms, takers));
+            for (at_ms, takers) in pieces {
+                digest.push(*at_ms, takers);
+            }
             digest.finish()
         };
         let whole = digest(&[(5, "ann bob\t00ff00ff00ff00ff"), (6, "cid")]);
