@@ -39,6 +39,8 @@ pub enum Content {
         before: Option<String>,
         /// Digest of what is stored now.
         after: String,
+        /// Its new drops, and the numbers that their claims carry from now on.
+        drops: Vec<NumberedDrop>,
         /// The posting of the budget's change.
         postings: Covered,
     },
@@ -75,6 +77,18 @@ pub enum Content {
         /// The postings of both.
         postings: Covered,
     },
+}
+
+/// A drop, the number that it got, and what a claim of it is worth. None of it ever changes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NumberedDrop {
+    /// The number.
+    pub number: u32,
+    /// The drop.
+    pub id: String,
+    /// Face of its voucher in fen; nothing where it is not money.
+    pub face: Option<i64>,
 }
 
 /// Claims of one (drop, epoch) with consecutive numbers.

@@ -14,7 +14,7 @@ use crate::domain::campaign::Campaign;
 use crate::domain::claim::JournalId;
 use crate::domain::ids::Shard;
 use crate::ledger::chain::{
-    ClaimsDigest, Content, Coverage, Covered, Record, RowsDigest, Section, SeriesKey, Walk,
+    ClaimsDigest, Content, Coverage, Covered, NumberedDrop, Record, RowsDigest, Section, SeriesKey, Walk,
 };
 use crate::ledger::{ChainBreak, ChainHead, LedgerError};
 
@@ -59,6 +59,7 @@ struct Verifier<'c> {
     lines: u64,
     loaded: u64,
     positions: BTreeMap<u8, String>,
+    drops: Vec<NumberedDrop>,
     /// Digest and state by campaign.
     campaigns: BTreeMap<String, (String, &'static str)>,
 }
@@ -80,6 +81,7 @@ impl<'c> Verifier<'c> {
             lines: 0,
             loaded: 0,
             positions: BTreeMap::new(),
+            drops: Vec::new(),
             campaigns: BTreeMap::new(),
         })
     }
@@ -107,7 +109,8 @@ impl<'c> Verifier<'c> {
     /// What is wrong with the rows of a record, if anything.
     fn check(&mut self, content: &Content) -> Result<Option<String>, LedgerError> {
         match content {
-            Content::Campaign { campaign, before, after, postings } => {
+            Content::Campaign { campaign, before, after, drops, postings } => {
+                self.drops.extend_from_slice(drops);
                 let known = self.campaigns.get(campaign);
                 if known.map(|(digest, _)| digest) != before.as_ref() {
                     return Ok(Some(format!("campaign {campaign:?} was not what it is said to have been")));
@@ -289,6 +292,16 @@ impl<'c> Verifier<'c> {
             if position != *to {
                 return Ok(Some(format!("s{shard} stands at {position}, the records end at {to}")));
             }
+        }
+        let mut statement =
+            self.connection.prepare_cached("SELECT number, id, face FROM campaign_drop ORDER BY number")?;
+        let drops = statement
+            .query_map([], |row| {
+                Ok(NumberedDrop { number: row.get(0)?, id: row.get(1)?, face: row.get(2)? })
+            })?
+            .collect::<Result<Vec<_>, _>>()?;
+        if drops != self.drops {
+            return Ok(Some("the drops' numbers or faces are not what was recorded".to_owned()));
         }
         self.campaigns_left_over()
     }
