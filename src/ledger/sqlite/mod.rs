@@ -13,6 +13,7 @@
 mod apply;
 mod books;
 mod entry;
+mod leftover;
 mod read;
 mod rows;
 mod schema;
