@@ -91,7 +91,8 @@ impl Wire {
     pub async fn open(address: SocketAddr) -> anyhow::Result<Self> {
         let stream = timeout(CONNECT_WAIT, TcpStream::connect(address)).await??;
         stream.set_nodelay(true)?;
-        let (sender, connection) = http1::Builder::new().handshake(TokioIo::new(stream)).await?;
+        let (sender, connection) =
+            http1::Builder::new().writev(false).handshake(TokioIo::new(stream)).await?;
         let alarm = Box::pin(sleep_until(Instant::now().into()));
         Ok(Self { sender, connection: Box::pin(connection), closed: false, alarm })
     }
