@@ -30,6 +30,7 @@ pub enum Command {
 }
 
 /// A rush.
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("load").required(true).multiple(true).args(["rate", "connections"]))]
 pub struct RushArgs {
@@ -101,6 +102,7 @@ pub struct RushArgs {
 
 impl RushArgs {
     /// Connections over all threads.
+    #[must_use]
     pub fn connections(&self) -> usize {
         self.connections.unwrap_or(OPEN_CONNECTIONS)
     }
@@ -166,11 +168,13 @@ pub struct BenchArgs {
 
 impl BenchArgs {
     /// Whether this row is asked for.
+    #[must_use]
     pub fn wants(&self, row: &str) -> bool {
         self.rows.is_empty() || self.rows.iter().any(|wanted| wanted == row)
     }
 
     /// The length of each measurement.
+    #[must_use]
     pub fn duration(&self) -> Duration {
         Duration::from_secs(self.seconds)
     }

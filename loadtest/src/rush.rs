@@ -41,7 +41,7 @@ pub fn run(args: &RushArgs) -> Result<bool> {
     let log = args.claims_log.as_deref().map(ClaimsLog::create).transpose()?;
 
     let address = plan.target.address;
-    let run = Run::start(args, plan, &book, threads, log.as_ref())?;
+    let run = Run::start(args, &plan, &book, threads, log.as_ref())?;
     let Some((record, around)) = run.finish(args, threads)? else {
         eprintln!("INVALID RUN: nothing accepts connections at {address}");
         return Ok(false);
@@ -88,7 +88,7 @@ struct Run {
 impl Run {
     fn start(
         args: &RushArgs,
-        plan: Plan,
+        plan: &Plan,
         book: &Arc<TicketBook>,
         threads: usize,
         log: Option<&ClaimsLog>,

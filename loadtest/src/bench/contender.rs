@@ -38,11 +38,13 @@ impl Contender {
         [Self::Echo, Self::EchoByWrk, Self::Claimrush, Self::SoldOut, Self::Pooled, Self::Webdis, Self::Node];
 
     /// The contenders that the asked rows need.
+    #[must_use]
     pub fn wanted(args: &BenchArgs) -> Vec<Self> {
         Self::ALL.into_iter().filter(|contender| args.wants(contender.name())).collect()
     }
 
     /// Its name, as in `--rows`.
+    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Echo => "echo",
@@ -56,6 +58,7 @@ impl Contender {
     }
 
     /// The numbers of connections that it is measured at.
+    #[must_use]
     pub fn connections(self) -> &'static [usize] {
         match self {
             Self::Echo | Self::Claimrush => &[256, 1_000],
@@ -64,11 +67,13 @@ impl Contender {
     }
 
     /// Whether its requests may be made with the same ticket twice.
+    #[must_use]
     pub fn repeats_tickets(self) -> bool {
         matches!(self, Self::Echo | Self::EchoByWrk | Self::SoldOut)
     }
 
     /// Why it cannot be measured here.
+    #[must_use]
     pub fn obstacle(self, args: &BenchArgs) -> Option<String> {
         match self {
             Self::Echo => None,

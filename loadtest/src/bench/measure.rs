@@ -70,6 +70,7 @@ pub struct Load<'a> {
 
 impl<'a> Load<'a> {
     /// A load that has used no ticket yet.
+    #[must_use]
     pub fn new(stage: &'a Stage, workshop: &'a Workshop<'a>, contender: Contender) -> Self {
         let (tickets, drop) = match contender {
             Contender::Claimrush => (service::ticket_file(workshop, DROP), DROP),

@@ -109,6 +109,7 @@ impl Service {
     }
 
     /// The processes whose CPU counts: itself, its drain included, and its Redis.
+    #[must_use]
     pub fn watched(&self) -> Vec<u32> {
         std::iter::once(self.pid).chain(self.redis_pid).collect()
     }
@@ -223,6 +224,7 @@ impl Service {
 }
 
 /// Where a drop's tickets are.
+#[must_use]
 pub fn ticket_file(workshop: &Workshop<'_>, drop: &str) -> PathBuf {
     workshop.path(&format!("tickets-{drop}"))
 }

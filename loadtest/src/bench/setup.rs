@@ -48,11 +48,13 @@ impl<'a> Workshop<'a> {
     }
 
     /// A path in the bench's folder.
+    #[must_use]
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// The file that takes a process' output.
+    #[must_use]
     pub fn log(&self, name: &str) -> PathBuf {
         self.args.out.join(format!("{name}.log"))
     }
@@ -138,6 +140,7 @@ impl RedisServer {
     }
 
     /// Its URL.
+    #[must_use]
     pub fn url(&self) -> String {
         format!("redis+unix://{}", self.socket.display())
     }

@@ -64,6 +64,7 @@ impl Medians<'_> {
 type Comparison = (&'static str, Option<f64>, bool, f64);
 
 /// Compares what was measured; what was not is left out.
+#[must_use]
 pub fn compare(measured: &Measurements) -> Vec<Row> {
     let comparisons = ratios(&Medians(&measured.samples)).into_iter().chain(ends(measured));
     comparisons

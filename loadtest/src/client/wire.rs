@@ -98,6 +98,7 @@ impl Wire {
     }
 
     /// Whether the connection can carry another exchange.
+    #[must_use]
     pub fn is_open(&self) -> bool {
         !self.closed && !self.sender.is_closed()
     }
