@@ -317,13 +317,12 @@ impl Caller {
                 return false;
             }
             let opened = Wire::open(self.desk.plan.target.address).await;
-            let mishaps = &mut self.desk.record.borrow_mut().mishaps;
             if let Ok(wire) = opened {
-                mishaps.reconnects += u64::from(self.ticket_used);
+                self.desk.record.borrow_mut().mishaps.reconnects += u64::from(self.ticket_used);
                 self.wire = Some(wire);
                 return true;
             }
-            mishaps.connect_failures += 1;
+            self.desk.record.borrow_mut().mishaps.connect_failures += 1;
             sleep(backoff.min(give_up_at.saturating_duration_since(Instant::now()))).await;
             backoff = (backoff * 2).min(BACKOFF_MAX);
         }

@@ -31,11 +31,13 @@ struct ProblemBody<'body> {
 }
 
 /// Reads a claim; `None` if the body is none.
+#[must_use]
 pub fn claim(body: &[u8]) -> Option<ClaimBody<'_>> {
     serde_json::from_slice(body).ok()
 }
 
 /// The stable `code` of an error reply (RFC 9457 problem with a `code`), or an empty text if it has none.
+#[must_use]
 pub fn problem_code(body: &[u8]) -> Cow<'_, str> {
     serde_json::from_slice::<ProblemBody<'_>>(body).map(|problem| problem.code).unwrap_or_default()
 }
