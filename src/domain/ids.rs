@@ -234,9 +234,9 @@ pub fn home_shard(person: &str, shards: u8) -> Shard {
     if shards <= 1 {
         return Shard(0);
     }
-    let hash = person.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let hash = person
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
     Shard(u8::try_from(hash % u64::from(shards)).unwrap_or(0))
 }
 
