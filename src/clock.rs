@@ -50,8 +50,7 @@ impl Clock {
 /// RFC 3339 in UTC with milliseconds, as in `2023-11-20T02:00:00.123Z`.
 #[must_use]
 pub fn rfc3339(unix_ms: UnixMs) -> String {
-    jiff::Timestamp::from_millisecond(unix_ms)
-        .map_or_else(|_| unix_ms.to_string(), |at| format!("{at:.3}"))
+    jiff::Timestamp::from_millisecond(unix_ms).map_or_else(|_| unix_ms.to_string(), |at| format!("{at:.3}"))
 }
 
 /// Appends what [`rfc3339`] returns.

@@ -2,6 +2,8 @@
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
     reason = "a test's helpers fail as loudly as the test; clippy.toml frees only the test functions themselves"
 )]
 

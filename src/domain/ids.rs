@@ -127,6 +127,12 @@ pub struct DropNumber(pub u32);
 #[serde(transparent)]
 pub struct Shard(pub u8);
 
+impl Shard {
+    /// The shard that this version serves. Keys, claim numbers and the ledger carry it, so that more of them
+    /// change no format.
+    pub const FIRST: Self = Self(0);
+}
+
 impl fmt::Display for Shard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "s{}", self.0)
@@ -234,9 +240,9 @@ pub fn home_shard(person: &str, shards: u8) -> Shard {
     if shards <= 1 {
         return Shard(0);
     }
-    let hash = person
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    let hash = person.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
     Shard(u8::try_from(hash % u64::from(shards)).unwrap_or(0))
 }
 

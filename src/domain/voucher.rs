@@ -67,8 +67,11 @@ impl VoucherSigner {
     /// # Errors
     /// [`InvalidCode`] for anything that [`VoucherSigner::code`] did not write with this secret.
     pub fn verify(&self, code: &str) -> Result<ClaimNumber, InvalidCode> {
-        let bytes: [u8; CODE_BYTES] =
-            CROCKFORD.decode(code.as_bytes()).ok().and_then(|bytes| bytes.try_into().ok()).ok_or(InvalidCode)?;
+        let bytes: [u8; CODE_BYTES] = CROCKFORD
+            .decode(code.as_bytes())
+            .ok()
+            .and_then(|bytes| bytes.try_into().ok())
+            .ok_or(InvalidCode)?;
         let (number, mac) = bytes.split_first_chunk::<{ ClaimNumber::BYTES }>().ok_or(InvalidCode)?;
         self.keyed.clone().chain_update(number).verify_truncated_left(mac).map_err(|_| InvalidCode)?;
         Ok(ClaimNumber::from_bytes(*number))
@@ -80,7 +83,8 @@ mod tests {
     use super::*;
     use crate::domain::ids::{DropNumber, Epoch, Shard};
 
-    const NUMBER: ClaimNumber = ClaimNumber { drop: DropNumber(3), shard: Shard(0), epoch: Epoch(1), seq: 17 };
+    const NUMBER: ClaimNumber =
+        ClaimNumber { drop: DropNumber(3), shard: Shard(0), epoch: Epoch(1), seq: 17 };
 
     #[test]
     fn a_code_is_believed_by_its_signer_alone() {
