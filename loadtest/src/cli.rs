@@ -121,6 +121,9 @@ pub enum PeerCommand {
         /// The Redis to claim from
         #[arg(long, value_name = "URL")]
         redis: String,
+        /// Connections of each thread's pool; the pool's own default if not given
+        #[arg(long, value_name = "N", value_parser = threads)]
+        pool_size: Option<usize>,
     },
 }
 

@@ -30,7 +30,9 @@ fn main() -> ExitCode {
             };
         }
         Command::Peer(PeerCommand::Echo(args)) => peer::echo::run(&args).map(|()| true),
-        Command::Peer(PeerCommand::Pooled { peer, redis }) => peer::pooled::run(&peer, &redis).map(|()| true),
+        Command::Peer(PeerCommand::Pooled { peer, redis, pool_size }) => {
+            peer::pooled::run(&peer, &redis, pool_size).map(|()| true)
+        }
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,

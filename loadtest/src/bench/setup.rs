@@ -17,6 +17,10 @@ use crate::{cli::BenchArgs, peer::pooled};
 
 /// How long a server may take until it is ready.
 pub const READY_WAIT: Duration = Duration::from_secs(20);
+/// The longest path of a unix socket, in bytes (unix(7), without the final zero).
+const SOCKET_PATH_BYTES_MAX: usize = 107;
+/// What is added to the bench's folder: `/data-claimrush-100/redis/redis.sock` and a little more.
+const SOCKET_NAME_BYTES: usize = 40;
 /// The stock of a per-claim peer: more than any round can take.
 const PEER_STOCK: u64 = 1_000_000_000;
 /// The length of a synthetic ticket, in bytes: that of an HS256 ticket with short ids.
@@ -41,7 +45,15 @@ impl<'a> Workshop<'a> {
     /// # Errors
     /// The disk cannot be written.
     pub fn new(args: &'a BenchArgs) -> Result<Self> {
-        let folder = tempfile::Builder::new().prefix("claimrush-bench-").tempdir()?;
+        // Beside the results, not in a temporary folder: that may be in memory, where an fsync costs nothing.
+        let out = args.out.canonicalize()?;
+        let folder = tempfile::Builder::new().prefix("run-").tempdir_in(&out)?;
+        let length = folder.path().as_os_str().len();
+        ensure!(
+            length + SOCKET_NAME_BYTES <= SOCKET_PATH_BYTES_MAX,
+            "{} is too long for the path of a unix socket: give a shorter --out",
+            out.display()
+        );
         let tickets = folder.path().join("synthetic-tickets");
         write_synthetic_tickets(&tickets, args.tickets)?;
         Ok(Self { args, folder, tickets, ticket_count: args.tickets })

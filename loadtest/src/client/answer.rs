@@ -14,6 +14,11 @@ pub const OK: u16 = 200;
 /// The status of a service that has no room at the moment.
 pub const SERVICE_UNAVAILABLE: u16 = 503;
 
+/// The first status of a server error.
+pub const SERVER_ERRORS: u16 = 500;
+/// The code of an answer that does not know whether the claim was granted.
+pub const OUTCOME_UNKNOWN: &str = "outcome_unknown";
+
 /// What a granted claim says about itself.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct ClaimBody<'body> {
