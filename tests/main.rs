@@ -2,18 +2,26 @@
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
     reason = "a test's helpers fail as loudly as the test; clippy.toml frees only the test functions themselves"
 )]
 
 mod campaign_cli;
+mod campaigns;
 mod claim_model;
 mod claim_mutants;
 mod config_cli;
+mod connections;
 mod data_folder;
+mod gate;
+mod kills;
 mod lua_contract;
 mod managed_redis;
 mod redis_durability;
 mod script_calls;
 mod setup_script;
+mod shutdown;
+mod statuses;
 mod support;
 mod tidy;

@@ -80,6 +80,7 @@ pub struct Pacer {
 
 impl Pacer {
     /// A pacer that keeps at most `backlog_max` arrivals waiting.
+    #[must_use]
     pub fn new(backlog_max: usize) -> Self {
         Self { state: RefCell::new(State::default()), backlog_max }
     }

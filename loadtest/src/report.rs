@@ -176,6 +176,7 @@ pub struct Circumstances {
 
 impl Report {
     /// Sums up and judges.
+    #[must_use]
     pub fn new(record: &Record, around: &Circumstances) -> Self {
         let elapsed_s = record.last_answer.as_secs_f64();
         let per_second = |n: u64| if elapsed_s > 0.0 { n as f64 / elapsed_s } else { 0.0 };

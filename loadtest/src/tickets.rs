@@ -174,13 +174,12 @@ impl TicketHand {
     /// The next ticket, or `None` when all are used.
     pub fn take(&mut self) -> Option<Ticket> {
         let in_hand = self.book.blocks.get(self.block).and_then(|block| block.get(self.at));
-        let authorization = match in_hand {
-            Some(authorization) => authorization,
-            None => {
-                (self.hand_out, self.line, self.block) = self.book.next_block()?;
-                self.at = 0;
-                self.book.blocks.get(self.block)?.first()?
-            }
+        let authorization = if let Some(authorization) = in_hand {
+            authorization
+        } else {
+            (self.hand_out, self.line, self.block) = self.book.next_block()?;
+            self.at = 0;
+            self.book.blocks.get(self.block)?.first()?
         };
         if self.book.usage.requests_max.is_some_and(|most| self.hand_out >= most) {
             return None;
@@ -205,6 +204,10 @@ mod tests {
         TicketBook::read(file.path(), usage).map(Arc::new)
     }
 
+    fn numbered(tickets: u64) -> String {
+        (1..=tickets).map(|n| n.to_string() + "\n").collect()
+    }
+
     fn lines(book: &Arc<TicketBook>) -> Vec<u64> {
         let mut hand = TicketHand::new(Arc::clone(book));
         std::iter::from_fn(|| hand.take().map(|ticket| ticket.line)).collect()
@@ -212,7 +215,7 @@ mod tests {
 
     #[test]
     fn every_ticket_is_used_once_in_order() {
-        let text: String = (1..=150).map(|n| format!("ticket-{n}\n")).collect();
+        let text = numbered(150);
         let book = book(&text, TicketUse::default()).unwrap();
         assert_eq!(lines(&book), (1..=150).collect::<Vec<_>>());
         assert!(TicketHand::new(book).take().is_none());
@@ -220,7 +223,7 @@ mod tests {
 
     #[test]
     fn skip_repeat_and_the_cap_count_lines() {
-        let text: String = (1..=70).map(|n| format!("t{n}\n")).collect();
+        let text = numbered(70);
         let usage = TicketUse { skip: 2, requests_max: Some(140), repeat: true };
         let expected: Vec<u64> = (3..=70).chain(3..=70).chain(3..=6).collect();
         assert_eq!(lines(&book(&text, usage).unwrap()), expected);

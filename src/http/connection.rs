@@ -231,7 +231,7 @@ impl WatchedIo {
         let since = &self.control.stalled_since;
         match written {
             Poll::Ready(_) if since.load(Ordering::Relaxed) != WRITING => {
-                since.store(WRITING, Ordering::Relaxed)
+                since.store(WRITING, Ordering::Relaxed);
             }
             Poll::Pending if since.load(Ordering::Relaxed) == WRITING => {
                 since.store(self.connections.tick(), Ordering::Relaxed);

@@ -1,6 +1,9 @@
 //! How tests start things: the one way for each.
 
+pub(crate) mod campaign;
+pub(crate) mod http;
 pub(crate) mod redis;
+pub(crate) mod service;
 
 use std::path::Path;
 use std::process::{Command, Output};

@@ -91,12 +91,14 @@ impl Wire {
     pub async fn open(address: SocketAddr) -> anyhow::Result<Self> {
         let stream = timeout(CONNECT_WAIT, TcpStream::connect(address)).await??;
         stream.set_nodelay(true)?;
-        let (sender, connection) = http1::Builder::new().handshake(TokioIo::new(stream)).await?;
+        let (sender, connection) =
+            http1::Builder::new().writev(false).handshake(TokioIo::new(stream)).await?;
         let alarm = Box::pin(sleep_until(Instant::now().into()));
         Ok(Self { sender, connection: Box::pin(connection), closed: false, alarm })
     }
 
     /// Whether the connection can carry another exchange.
+    #[must_use]
     pub fn is_open(&self) -> bool {
         !self.closed && !self.sender.is_closed()
     }

@@ -13,6 +13,7 @@
 mod apply;
 mod books;
 mod entry;
+mod leftover;
 mod read;
 mod rows;
 mod schema;
@@ -59,7 +60,7 @@ impl SqliteLedger {
     pub fn open(path: &Path) -> Result<Self, LedgerError> {
         let writer = schema::open(path)?;
         let mut ledger = Self::open_read_only(path)?;
-        ledger.writer = Some(Worker::spawn("ledger-writer", writer)?);
+        ledger.writer = Some(Worker::writer("ledger-writer", writer)?);
         Ok(ledger)
     }
 
@@ -70,8 +71,8 @@ impl SqliteLedger {
     pub fn open_read_only(path: &Path) -> Result<Self, LedgerError> {
         Ok(Self {
             writer: None,
-            look_ups: Worker::spawn("ledger-look-ups", schema::open_read_only(path)?)?,
-            scans: Worker::spawn("ledger-scans", schema::open_read_only(path)?)?,
+            look_ups: Worker::reader("ledger-look-ups", schema::open_read_only(path)?)?,
+            scans: Worker::reader("ledger-scans", schema::open_read_only(path)?)?,
             clock: Clock::System,
         })
     }

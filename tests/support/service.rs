@@ -1,0 +1,331 @@
+//! The built service as a process of its own, in a folder of its own, driven over its sockets.
+
+use std::fs::File;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use claimrush::clock::Clock;
+use claimrush::datadir::{DataDir, RunInfo};
+use claimrush::domain::ids::{DropId, PersonId};
+use claimrush::guard::ticket::{KEY_FILE_NAME, KeyFile, TicketMint};
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::http::{Answer, Client, bearer, claims_path};
+use super::redis::{kill_9, processes_in};
+use super::{claimrush, folder, outcome, run_info, wait_for};
+use tempfile::TempDir;
+
+/// How long a service may take to start, to stop, or to come to a state that a test waits for, on a machine
+/// that is busy with other tests.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long the tickets of tests are good for.
+const TICKET_VALID: Duration = Duration::from_secs(3_600);
+
+/// A service, its data folder and its Redis; all gone when dropped.
+pub(crate) struct Service {
+    work: TempDir,
+    settings: Vec<(String, String)>,
+    flags: Vec<&'static str>,
+    process: Child,
+    info: RunInfo,
+}
+
+impl Service {
+    /// Starts one with the defaults.
+    pub(crate) fn start() -> Self {
+        Self::start_with(&[], &[])
+    }
+
+    /// Starts one with config keys, as in `("claim.queue_max", "1")`, and flags of `serve`.
+    pub(crate) fn start_with(settings: &[(&str, &str)], flags: &[&'static str]) -> Self {
+        let work = folder();
+        let settings = settings.iter().map(|(key, value)| {
+            (format!("CLAIMRUSH_{}", key.replacen('.', "__", 1).to_uppercase()), (*value).to_owned())
+        });
+        let settings: Vec<_> = settings.collect();
+        let process = serve(work.path(), &settings, flags);
+        // Owned before it is waited for, so that it ends with a test that fails here.
+        let info = run_info(process.id(), 1);
+        let mut service = Self { work, settings, flags: flags.to_vec(), process, info };
+        service.info = wait_ready(service.work.path(), &mut service.process);
+        service
+    }
+
+    /// Starts it again on the same folder, after its process has ended.
+    pub(crate) fn restart(&mut self) {
+        self.process = serve(self.work.path(), &self.settings, &self.flags);
+        self.info = wait_ready(self.work.path(), &mut self.process);
+    }
+
+    /// The public listener.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.info.listen
+    }
+
+    /// The admin listener.
+    pub(crate) fn admin_address(&self) -> SocketAddr {
+        self.info.admin_listen
+    }
+
+    /// The data folder.
+    pub(crate) fn data(&self) -> PathBuf {
+        data_of(self.work.path())
+    }
+
+    /// The process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Another subcommand of the binary on the same data folder, with the same settings.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = claimrush(self.work.path());
+        command.envs(self.settings.iter().cloned()).args(args).arg("--data").arg(self.data());
+        command
+    }
+
+    /// Runs `campaign …`: exit code, standard output and standard error.
+    pub(crate) fn campaign(&self, args: &[&str]) -> (i32, String, String) {
+        outcome(&self.command(&["campaign"]).args(args).output().expect("it runs"))
+    }
+
+    /// Writes a campaign file and applies it.
+    pub(crate) fn apply(&self, text: &str) -> (i32, String, String) {
+        std::fs::write(self.work.path().join("c.toml"), text).expect("it is written");
+        self.campaign(&["apply", "c.toml"])
+    }
+
+    /// Applies a campaign file that is good.
+    pub(crate) fn apply_ok(&self, text: &str) -> String {
+        let (exit, out, err) = self.apply(text);
+        assert_eq!((exit, err.as_str()), (0, ""), "{out}");
+        out
+    }
+
+    /// Mints tickets with the service's own key.
+    pub(crate) fn mint(&self) -> Mint {
+        Mint::new(&KeyFile::load_or_create(&self.data().join(KEY_FILE_NAME)).expect("a key file"))
+    }
+
+    /// A ticket of the service's own.
+    pub(crate) fn ticket(&self, drop: &str, person: &str) -> String {
+        self.mint().ticket(drop, person)
+    }
+
+    /// A claim on a connection of its own.
+    pub(crate) fn claim(&self, drop: &str, ticket: &str) -> Answer {
+        Client::connect(self.address()).claim(drop, ticket)
+    }
+
+    /// What the ticket's person holds, asked on a connection of its own.
+    pub(crate) fn mine(&self, drop: &str, ticket: &str) -> Answer {
+        let path = format!("{}/mine", claims_path(drop));
+        Client::connect(self.address()).call("GET", &path, &[("authorization", &bearer(ticket))], b"")
+    }
+
+    /// How a drop stands.
+    pub(crate) fn drop_state(&self, drop: &str) -> Answer {
+        Client::connect(self.address()).call("GET", &format!("/v1/drops/{drop}"), &[], b"")
+    }
+
+    /// Waits until a drop is in a state.
+    pub(crate) fn wait_state(&self, drop: &str, state: &str) {
+        wait_for(&format!("{drop} is {state}"), PATIENCE, || {
+            (self.drop_state(drop).text("state") == state).then_some(())
+        });
+    }
+
+    /// Asks the admin listener for its readiness.
+    pub(crate) fn readiness(&self) -> Option<Answer> {
+        readiness(self.admin_address())
+    }
+
+    /// Waits until the service says that it is not ready, for this reason.
+    pub(crate) fn wait_unready(&self, reason: &str) {
+        wait_for(&format!("unready: {reason}"), PATIENCE, || {
+            let answer = self.readiness()?;
+            (answer.status == 503 && answer.text("reason") == reason).then_some(())
+        });
+    }
+
+    /// Waits until the service says that it is ready.
+    pub(crate) fn wait_ready(&self) {
+        wait_for("ready", PATIENCE, || (self.readiness()?.status == 200).then_some(()));
+    }
+
+    /// A connection to its Redis.
+    pub(crate) fn redis(&self) -> ::redis::Connection {
+        let client = ::redis::Client::open(self.info.redis_url.expose()).expect("a URL");
+        wait_for("redis answers", PATIENCE, || client.get_connection().ok())
+    }
+
+    /// Its Redis' process.
+    pub(crate) fn redis_pid(&self) -> u32 {
+        self.try_redis_pid().expect("redis runs")
+    }
+
+    /// Its Redis' process, if there is one.
+    pub(crate) fn try_redis_pid(&self) -> Option<u32> {
+        processes_in(&self.data().join("redis")).first().copied()
+    }
+
+    /// Stops its Redis from doing anything, until the guard is dropped.
+    pub(crate) fn freeze_redis(&self) -> Frozen {
+        Frozen::freeze(self.redis_pid())
+    }
+
+    /// How many entries the journal has.
+    pub(crate) fn journal_length(&self) -> u64 {
+        let journal = claimrush::redis::keys::journal(claimrush::serve::SHARD);
+        ::redis::cmd("XLEN").arg(journal).query(&mut self.redis()).expect("redis answers")
+    }
+
+    /// A drop's stock as Redis has it.
+    pub(crate) fn redis_stock_left(&self, drop: &str) -> u64 {
+        let drop = DropId::new(drop).expect("an id");
+        let key = claimrush::redis::keys::drop(claimrush::serve::SHARD, &drop);
+        ::redis::cmd("HGET").arg(key).arg("stock").query(&mut self.redis()).expect("redis answers")
+    }
+
+    /// Sends a signal to the service.
+    pub(crate) fn signal(&self, signal: Signal) {
+        send_signal(self.pid(), signal);
+    }
+
+    /// Ends the service as a crash would: at once, its Redis left alone.
+    pub(crate) fn kill(&mut self) {
+        self.process.kill().expect("it runs");
+        self.process.wait().expect("it is our child");
+    }
+
+    /// Waits until the service ends by itself.
+    pub(crate) fn wait_end(&mut self) -> ExitStatus {
+        let process = &mut self.process;
+        let log = log_of(self.work.path());
+        wait_for(&format!("the service ends ({})", log.display()), PATIENCE, || {
+            process.try_wait().expect("it is our child")
+        })
+    }
+
+    /// Stops the service in order.
+    pub(crate) fn stop(&mut self) {
+        self.signal(Signal::TERM);
+        let status = self.wait_end();
+        assert!(status.success(), "{status}: {}", self.log());
+    }
+
+    /// What the service has logged so far.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(log_of(self.work.path())).unwrap_or_default()
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        // The service first, or it would start its Redis again. All of it fails only for what has ended.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        for pid in processes_in(&self.data().join("redis")) {
+            kill_9(pid);
+        }
+        if std::thread::panicking() {
+            eprintln!("--- the service's log ---\n{}", self.log());
+        }
+    }
+}
+
+/// Signs tickets.
+pub(crate) struct Mint(TicketMint);
+
+impl Mint {
+    /// With the keys of this file.
+    pub(crate) fn new(keys: &KeyFile) -> Self {
+        Self(TicketMint::new(keys))
+    }
+
+    /// A ticket that is good now.
+    pub(crate) fn ticket(&self, drop: &str, person: &str) -> String {
+        self.ticket_from(drop, person, Clock::System.now_ms())
+    }
+
+    /// A ticket that is good for an hour from `from_ms` on.
+    pub(crate) fn ticket_from(&self, drop: &str, person: &str, from_ms: i64) -> String {
+        let (drop, person) = (DropId::new(drop).expect("an id"), PersonId::new(person).expect("a person"));
+        self.0.mint(&person, &drop, from_ms, TICKET_VALID).expect("it signs")
+    }
+}
+
+/// A stopped process; it goes on when this is dropped.
+pub(crate) struct Frozen(u32);
+
+impl Frozen {
+    fn freeze(pid: u32) -> Self {
+        send_signal(pid, Signal::STOP);
+        let stat = format!("/proc/{pid}/stat");
+        wait_for("the process stands still", PATIENCE, || {
+            let stat = std::fs::read_to_string(&stat).ok()?;
+            stat.rsplit(')').next()?.trim_start().starts_with('T').then_some(())
+        });
+        Self(pid)
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        let _ = kill_process(pid_of(self.0), Signal::CONT);
+    }
+}
+
+/// Asks an admin listener whether its service is ready; nothing if nobody answers.
+fn readiness(admin: SocketAddr) -> Option<Answer> {
+    Client::try_connect(admin).ok()?.try_call("GET", "/readyz", &[], b"").ok()
+}
+
+fn data_of(work: &Path) -> PathBuf {
+    work.join("data")
+}
+
+fn log_of(work: &Path) -> PathBuf {
+    work.join("log")
+}
+
+fn serve(work: &Path, settings: &[(String, String)], flags: &[&'static str]) -> Child {
+    let log = File::options().create(true).append(true).open(log_of(work)).expect("a log file");
+    claimrush(work)
+        .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data"])
+        .arg(data_of(work))
+        .args(flags)
+        .envs(settings.iter().cloned())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .expect("it starts")
+}
+
+/// Waits until this very process says where it listens, and then that it is ready.
+fn wait_ready(work: &Path, process: &mut Child) -> RunInfo {
+    let log = || std::fs::read_to_string(log_of(work)).unwrap_or_default();
+    let info = wait_for("the service runs", PATIENCE, || {
+        let ended = process.try_wait().expect("it is our child");
+        assert!(ended.is_none(), "the service has ended: {}", log());
+        let info = DataDir::open(&data_of(work)).ok()?.run_info().ok()?;
+        (info.pid == process.id()).then_some(info)
+    });
+    wait_for("the service is ready", PATIENCE, || {
+        (readiness(info.admin_listen)?.status == 200).then_some(())
+    });
+    info
+}
+
+/// Sends a signal to a process that is there.
+pub(crate) fn send_signal(pid: u32, signal: Signal) {
+    kill_process(pid_of(pid), signal).expect("the process is there");
+}
+
+fn pid_of(pid: u32) -> Pid {
+    Pid::from_raw(pid.cast_signed()).expect("a pid")
+}
