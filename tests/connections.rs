@@ -53,7 +53,8 @@ fn a_slow_header_is_closed_and_an_idle_connection_outlives_it() {
     assert_eq!(used.call("GET", "/v1/drops/d-1", &[], b"").status, 200);
     // The body in a write of its own, as many clients send it.
     let ann = bearer(&service.ticket("d-1", "ann"));
-    let headers = [("authorization", ann.as_str()), ("content-length", "2"), ("content-type", "application/json")];
+    let headers =
+        [("authorization", ann.as_str()), ("content-length", "2"), ("content-type", "application/json")];
     with_body.send(&request("POST", &claims_path("d-1"), &headers, b""));
     wait_for("the header has been read", PATIENCE, || service.connections_busy());
     with_body.send(b"{}");
@@ -63,7 +64,9 @@ fn a_slow_header_is_closed_and_an_idle_connection_outlives_it() {
     slow.send(b"GET /v1/drops/d-1 HTTP/1.1\r\nhost");
     assert!(slow.is_closed_by_service(), "a header that does not end is not waited for");
     assert!(began.elapsed() >= Duration::from_millis(400), "it had its time");
-    for (what, client) in [("never used", &mut idle), ("used", &mut used), ("used with a body", &mut with_body)] {
+    for (what, client) in
+        [("never used", &mut idle), ("used", &mut used), ("used with a body", &mut with_body)]
+    {
         client.try_send(&request("GET", "/v1/drops/d-1", &[], b"")).expect("it is open");
         assert_eq!(client.try_answer(true).map(|answer| answer.status).ok(), Some(200), "{what}");
     }
@@ -91,7 +94,8 @@ fn a_body_that_trickles_is_408() {
     let service = service(&[("server.body_timeout_ms", "400")]);
     let mut client = Client::connect(service.address());
     let ann = bearer(&service.ticket("d-1", "ann"));
-    let headers = [("authorization", ann.as_str()), ("content-length", "10"), ("content-type", "application/json")];
+    let headers =
+        [("authorization", ann.as_str()), ("content-length", "10"), ("content-type", "application/json")];
     client.send(&request("POST", &claims_path("d-1"), &headers, b""));
     client.send(b"{");
     let answer = client.answer();
@@ -109,7 +113,11 @@ fn a_body_too_large_is_413_announced_or_not() {
     let headers = [("authorization", ann.as_str()), ("content-length", "20000")];
     client.send(&request("POST", &claims_path("d-1"), &headers, b""));
     let answer = client.answer();
-    assert_eq!((answer.status, answer.header("connection")), (413, Some("close")), "before a byte of it came");
+    assert_eq!(
+        (answer.status, answer.header("connection")),
+        (413, Some("close")),
+        "before a byte of it came"
+    );
 
     let mut client = Client::connect(service.address());
     let headers = [("authorization", ann.as_str()), ("transfer-encoding", "chunked")];

@@ -26,10 +26,10 @@ use self::print::Printer;
 use self::report::Report;
 use crate::cli::{AuditArgs, Exit, Failure};
 use crate::config::Config;
+use crate::domain::ids::Shard;
 use crate::ledger::{Ledger, LedgerError};
 use crate::limits;
 use crate::redis::scripts::ScriptError;
-use crate::serve::SHARD;
 use crate::signals::Signals;
 
 /// How often the whole comparison is made again because a campaign was changed in the middle of it.
@@ -108,11 +108,11 @@ async fn compare(access: &mut Access, args: &AuditArgs) -> Result<(Report, u64),
     let ledger: &dyn Ledger = &access.ledger;
     let log = args.claims_log.as_deref().map(ClaimsLog::open).transpose()?;
     let printer = Printer::default();
-    let moment = moment::find(&mut access.redis, ledger, SHARD, &printer, access.live).await?;
+    let moment = moment::find(&mut access.redis, ledger, Shard::FIRST, &printer, access.live).await?;
     let present = log.is_some().then(Present::default);
     let walked = walk(&mut access.redis, ledger, &printer, &moment, present).await?;
     let logged = match (log, &walked.present) {
-        (Some(log), Some(present)) => Some(log.compare(&moment, present, SHARD)?),
+        (Some(log), Some(present)) => Some(log.compare(&moment, present, Shard::FIRST)?),
         _ => None,
     };
     let shown = u32::try_from(limits::AUDIT_DIFFERENCES_SHOWN + 1).unwrap_or(u32::MAX);
@@ -157,7 +157,7 @@ async fn walk(
     present: Option<Present>,
 ) -> Result<Walked, AuditError> {
     let walked = Walked { present, ..Walked::default() };
-    let mut walk = Walk { redis, ledger, shard: SHARD, printer, walked };
+    let mut walk = Walk { redis, ledger, shard: Shard::FIRST, printer, walked };
     for drop in &moment.drops {
         walk.drop(drop).await?;
     }
