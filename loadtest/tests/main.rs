@@ -1,6 +1,6 @@
 //! The built harness against servers that do what a script says.
 
-#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod outcomes;
 mod percentiles;
