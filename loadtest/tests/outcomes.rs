@@ -131,3 +131,12 @@ fn the_cap_and_skip_choose_the_tickets() {
         .collect();
     assert_eq!(ids, ["clm_t11", "clm_t12", "clm_t13", "clm_t14", "clm_t15"]);
 }
+
+#[test]
+fn a_service_that_closes_idle_connections_loses_no_ticket() {
+    let address = serve(|ticket| Act::Once(Box::new(Act::claim(ticket, 1))));
+    let done = Rush::new(address, 50).with("--connections 10 --rate 100 --duration 10").run_on_busy_machine();
+    let report = done.report();
+    assert_eq!((report.granted, report.unknown, report.mishaps.unsent), (50, 0, 0));
+    assert!(report.mishaps.reconnects >= 40, "{:?}", report.mishaps);
+}

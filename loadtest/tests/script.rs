@@ -19,6 +19,8 @@ pub(crate) enum Act {
     Reply { after: Duration, status: u16, body: String, retry_after: Option<u64> },
     /// Closes the connection without an answer.
     Close,
+    /// Answers, then closes the connection without having announced it.
+    Once(Box<Act>),
 }
 
 impl Act {
@@ -61,15 +63,19 @@ fn serve_connection(mut stream: TcpStream, script: &impl Fn(&str) -> Act) {
                 break;
             }
         }
-        match script(&ticket) {
-            Act::Close => return,
+        let (act, last) = match script(&ticket) {
+            Act::Once(act) => (*act, true),
+            act => (act, false),
+        };
+        match act {
+            Act::Close | Act::Once(_) => return,
             Act::Reply { after, status, body, retry_after } => {
                 thread::sleep(after);
                 let retry =
                     retry_after.map(|seconds| format!("retry-after: {seconds}\r\n")).unwrap_or_default();
                 let length = body.len();
                 let reply = format!("HTTP/1.1 {status} x\r\ncontent-length: {length}\r\n{retry}\r\n{body}");
-                if stream.write_all(reply.as_bytes()).is_err() {
+                if stream.write_all(reply.as_bytes()).is_err() || last {
                     return;
                 }
             }
@@ -104,10 +110,20 @@ impl Rush {
     }
 
     /// Runs it and expects this exit code.
-    pub(crate) fn run(mut self, code: i32) -> Done {
+    pub(crate) fn run(self, code: i32) -> Done {
+        self.run_to(&[code])
+    }
+
+    /// Runs it, valid or not: a busy machine may leave the generator without CPU.
+    pub(crate) fn run_on_busy_machine(self) -> Done {
+        self.run_to(&[0, 3])
+    }
+
+    fn run_to(mut self, codes: &[i32]) -> Done {
         let output = self.command.output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(code), "{said}{}", String::from_utf8_lossy(&output.stdout));
+        let code = output.status.code().unwrap();
+        assert!(codes.contains(&code), "exit {code}: {said}{}", String::from_utf8_lossy(&output.stdout));
         Done { folder: self.folder, output }
     }
 }
