@@ -156,6 +156,17 @@ impl Service {
         wait_for("ready", PATIENCE, || (self.readiness()?.status == 200).then_some(()));
     }
 
+    /// A metric, all its series added up; nothing if the service does not answer.
+    pub(crate) fn metric(&self, name: &str) -> Option<f64> {
+        let answer = Client::try_connect(self.admin_address()).ok()?.try_call("GET", "/metrics", &[], b"").ok()?;
+        let text = String::from_utf8(answer.body).expect("metrics are text");
+        let series = text.lines().filter_map(|line| {
+            let rest = line.strip_prefix(name).filter(|rest| rest.starts_with(['{', ' ']))?;
+            rest.rsplit(' ').next()?.parse::<f64>().ok()
+        });
+        series.reduce(|sum, value| sum + value)
+    }
+
     /// A connection to its Redis.
     pub(crate) fn redis(&self) -> ::redis::Connection {
         let client = ::redis::Client::open(self.info.redis_url.expose()).expect("a URL");
