@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hyper::Request;
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -163,8 +163,8 @@ async fn serve<H: Handle>(
     let _ = stream.set_nodelay(true);
     let control = connections.add(id);
     let io = WatchedIo::new(stream, Arc::clone(&control), Arc::clone(connections));
-    let service = service_fn(|request| {
-        control.begin_request();
+    let service = service_fn(|request: Request<Incoming>| {
+        control.begin_request(!request.body().is_end_stream());
         let (handler, control, connections) =
             (Arc::clone(handler), Arc::clone(&control), Arc::clone(connections));
         async move {
