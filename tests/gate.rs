@@ -134,6 +134,10 @@ fn a_pause_holds_at_once_and_resuming_goes_on() {
         assert_eq!(service.drop_state("d-1").text("state"), "paused");
         assert_eq!(service.campaign(&["resume", "c"]), (0, "c is running\n".to_owned(), String::new()));
         let answer = claim(&format!("p-{round}"));
-        assert_eq!((answer.status, answer.json()["seq"].as_u64()), (201, Some(round + 1)), "the very next claim");
+        assert_eq!(
+            (answer.status, answer.json()["seq"].as_u64()),
+            (201, Some(round + 1)),
+            "the very next claim"
+        );
     }
 }

@@ -169,7 +169,8 @@ impl Service {
 
     /// A metric, all its series added up; nothing if the service does not answer.
     pub(crate) fn metric(&self, name: &str) -> Option<f64> {
-        let answer = Client::try_connect(self.admin_address()).ok()?.try_call("GET", "/metrics", &[], b"").ok()?;
+        let answer =
+            Client::try_connect(self.admin_address()).ok()?.try_call("GET", "/metrics", &[], b"").ok()?;
         let text = String::from_utf8(answer.body).expect("metrics are text");
         let series = text.lines().filter_map(|line| {
             let rest = line.strip_prefix(name).filter(|rest| rest.starts_with(['{', ' ']))?;
@@ -201,14 +202,14 @@ impl Service {
 
     /// How many entries the journal has.
     pub(crate) fn journal_length(&self) -> u64 {
-        let journal = claimrush::redis::keys::journal(claimrush::serve::SHARD);
+        let journal = claimrush::redis::keys::journal(claimrush::domain::ids::Shard::FIRST);
         ::redis::cmd("XLEN").arg(journal).query(&mut self.redis()).expect("redis answers")
     }
 
     /// A drop's stock as Redis has it.
     pub(crate) fn redis_stock_left(&self, drop: &str) -> u64 {
         let drop = DropId::new(drop).expect("an id");
-        let key = claimrush::redis::keys::drop(claimrush::serve::SHARD, &drop);
+        let key = claimrush::redis::keys::drop(claimrush::domain::ids::Shard::FIRST, &drop);
         ::redis::cmd("HGET").arg(key).arg("stock").query(&mut self.redis()).expect("redis answers")
     }
 
