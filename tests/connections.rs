@@ -53,10 +53,14 @@ fn a_slow_header_is_closed_and_an_idle_connection_outlives_it() {
     assert_eq!(used.call("GET", "/v1/drops/d-1", &[], b"").status, 200);
     // The body in a write of its own, as many clients send it.
     let ann = bearer(&service.ticket("d-1", "ann"));
-    let headers =
-        [("authorization", ann.as_str()), ("content-length", "2"), ("content-type", "application/json")];
+    let headers = [
+        ("authorization", ann.as_str()),
+        ("expect", "100-continue"),
+        ("content-length", "2"),
+        ("content-type", "application/json"),
+    ];
     with_body.send(&request("POST", &claims_path("d-1"), &headers, b""));
-    wait_for("the header has been read", PATIENCE, || service.connections_busy());
+    assert_eq!(with_body.answer().status, 100, "the header has been read");
     with_body.send(b"{}");
     assert_eq!(with_body.answer().status, 201);
 
@@ -129,13 +133,17 @@ fn a_body_too_large_is_413_announced_or_not() {
 }
 
 #[test]
-fn a_half_open_client_still_gets_its_answer() {
+fn a_half_open_client_is_closed_and_its_claim_stands() {
     let service = service(&[]);
+    let ann = service.ticket("d-1", "ann");
     let mut client = Client::connect(service.address());
-    client.send(&claim_request("d-1", &service.ticket("d-1", "ann")));
+    client.send(&claim_request("d-1", &ann));
     client.end_sending();
-    assert_eq!(client.answer().status, 201);
+    if let Ok(answer) = client.try_answer(true) {
+        assert_eq!(answer.status, 201, "answered before it was seen to have gone");
+    }
     assert!(client.is_closed_by_service());
+    wait_for("it is theirs", PATIENCE, || (service.mine("d-1", &ann).status == 200).then_some(()));
 
     let mut early = Client::connect(service.address());
     early.send(b"POST /v1/drops/d-1/claims HTTP/1.1\r\nhost");
@@ -150,7 +158,9 @@ fn a_client_that_never_reads_is_closed() {
     let requests = request("GET", "/v1/drops/d-1", &[], b"").repeat(200);
     // Once both sides' buffers are full nothing moves any more, until the service gives up.
     wait_for("the service gives up", PATIENCE, || client.try_send(&requests).is_err().then_some(()));
-    wait_for("its connection is gone", PATIENCE, || (service.open_connections()? == 0).then_some(()));
+    wait_for("its connection is gone", PATIENCE, || {
+        (service.metric("claimrush_connections")? == 0.0).then_some(())
+    });
     assert_eq!(service.drop_state("d-1").status, 200, "others are served");
 }
 
@@ -202,9 +212,12 @@ fn what_is_no_http_is_400_or_closed() {
         assert!(client.is_closed_by_service());
     }
     let mut client = Client::connect(service.address());
-    let huge = request("GET", "/v1/drops/d-1", &[("x-huge", &"x".repeat(40_000))], b"");
+    // A header beyond any buffer: it may be closed while it is still being sent, with or without a word.
+    let huge = request("GET", "/v1/drops/d-1", &[("x-huge", &"x".repeat(4_000_000))], b"");
     let _ = client.try_send(&huge);
-    assert_eq!(client.answer().status, 431, "a header beyond any buffer");
+    if let Ok(answer) = client.try_answer(true) {
+        assert_eq!(answer.status, 431);
+    }
     assert!(client.is_closed_by_service());
 }
 
@@ -234,32 +247,40 @@ fn a_client_that_says_close_is_closed() {
 
 #[test]
 fn a_claim_is_theirs_even_if_its_client_has_gone() {
-    let service = service(&[]);
+    // Long waits, so that nothing but the client gives up.
+    let service = service(&[("claim.queue_wait_ms", "30000"), ("redis.response_timeout_ms", "60000")]);
     let mint = service.mint();
     // The lanes are connected by claims that go through.
     for n in 0..8 {
         assert_eq!(service.claim("d-1", &mint.ticket("d-1", &format!("first-{n}"))).status, 201);
     }
+    let wait_open = |count: f64| {
+        wait_for(&format!("{count} connections"), PATIENCE, || {
+            (service.metric("claimrush_connections")? == count).then_some(())
+        });
+    };
     let mut attempt = 0;
     let gone = wait_for("claims are queued before the silence is noticed", PATIENCE, || {
         attempt += 1;
         service.wait_ready();
-        let before = service.metric("claimrush_refusals_total");
+        wait_open(0.0);
+        let refused_before = service.metric("claimrush_refusals_total");
         let frozen = service.freeze_redis();
         let tickets: Vec<_> = (0..20).map(|n| mint.ticket("d-1", &format!("gone-{attempt}-{n}"))).collect();
-        for ticket in &tickets {
+        let connect = |ticket: &String| {
             let mut client = Client::connect(service.address());
             client.send(&claim_request("d-1", ticket));
-        }
-        wait_for("they have all been read", PATIENCE, || (service.open_connections()? == 0).then_some(()));
+            client
+        };
+        let clients: Vec<_> = tickets.iter().map(connect).collect();
+        wait_open(20.0);
+        drop(clients);
+        // A connection ends when the service has read all of it: the claim, and that its client has gone.
+        wait_open(0.0);
         drop(frozen);
-        (service.metric("claimrush_refusals_total") == before).then_some(tickets)
+        (service.metric("claimrush_refusals_total") == refused_before).then_some(tickets)
     });
     for ticket in &gone {
-        wait_for("it is theirs", PATIENCE, || {
-            let mine = service.mine("d-1", ticket);
-            (mine.status == 200).then_some(())
-        });
+        wait_for("it is theirs", PATIENCE, || (service.mine("d-1", ticket).status == 200).then_some(()));
     }
-    assert_eq!(service.redis_stock_left("d-1"), 200 - 8 - 20 * attempt);
 }

@@ -157,6 +157,13 @@ impl Caller {
                 },
                 None => None,
             };
+            // The service may have closed the connection meanwhile.
+            if !self.connect(desk.until).await {
+                if let Some(pacer) = &desk.pacer {
+                    pacer.dropped();
+                }
+                break;
+            }
             let now = Instant::now();
             if arrival.is_none() && now >= desk.until {
                 break;

@@ -54,6 +54,8 @@ pub(super) struct Control {
     since: AtomicU32,
     /// More bytes came while the request at hand was answered.
     pipelined: AtomicBool,
+    /// The request at hand has a body, so that more bytes are not the next request's.
+    has_body: AtomicBool,
     /// The tick since which a reply waits for the client to take it; [`WRITING`] if none does.
     stalled_since: AtomicU32,
     told: AtomicU8,
@@ -62,7 +64,8 @@ pub(super) struct Control {
 
 impl Control {
     /// A request's header is complete.
-    pub(super) fn begin_request(&self) {
+    pub(super) fn begin_request(&self, has_body: bool) {
+        self.has_body.store(has_body, Ordering::Relaxed);
         self.doing.store(BUSY, Ordering::Relaxed);
     }
 
@@ -79,7 +82,7 @@ impl Control {
                 self.since.store(tick, Ordering::Relaxed);
                 self.doing.store(HEADER, Ordering::Relaxed);
             }
-            BUSY => self.pipelined.store(true, Ordering::Relaxed),
+            BUSY if !self.has_body.load(Ordering::Relaxed) => self.pipelined.store(true, Ordering::Relaxed),
             _ => {}
         }
     }
@@ -318,12 +321,26 @@ mod tests {
         let connections = Connections::new(LIMITS);
         let control = connections.add(1);
         control.bytes_came(connections.tick());
-        control.begin_request();
+        control.begin_request(false);
         control.bytes_came(connections.tick());
         sweeps(&connections, 100);
         assert_eq!(control.told.load(Ordering::Relaxed), 0);
         control.end_request(connections.tick());
         sweeps(&connections, 5);
+        assert_eq!(control.told.load(Ordering::Relaxed), CLOSE);
+    }
+
+    #[test]
+    fn a_body_is_no_pipelined_header() {
+        let connections = Connections::new(LIMITS);
+        let control = connections.add(1);
+        control.bytes_came(connections.tick());
+        control.begin_request(true);
+        control.bytes_came(connections.tick());
+        control.end_request(connections.tick());
+        sweeps(&connections, 39);
+        assert_eq!(control.told.load(Ordering::Relaxed), 0, "it is idle, not slow");
+        sweeps(&connections, 2);
         assert_eq!(control.told.load(Ordering::Relaxed), CLOSE);
     }
 }

@@ -112,9 +112,8 @@ impl Client {
     pub(crate) fn is_closed_by_service(&mut self) -> bool {
         let mut byte = [0];
         match self.stream.read(&mut byte) {
-            Ok(0) => true,
-            Ok(_) => false,
-            Err(error) => error.kind() == io::ErrorKind::ConnectionReset,
+            Ok(count) => count == 0,
+            Err(error) => !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut),
         }
     }
 

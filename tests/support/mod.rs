@@ -1,7 +1,10 @@
 //! How tests start things: the one way for each.
 
 pub(crate) mod campaign;
+pub(crate) mod crowd;
+pub(crate) mod drainer;
 pub(crate) mod http;
+pub(crate) mod ledger;
 pub(crate) mod redis;
 pub(crate) mod service;
 

@@ -54,6 +54,12 @@ impl Service {
         service
     }
 
+    /// Starts it again on the same folder with other flags, after its process has ended.
+    pub(crate) fn restart_with(&mut self, flags: &[&'static str]) {
+        self.flags = flags.to_vec();
+        self.restart();
+    }
+
     /// Starts it again on the same folder, after its process has ended.
     pub(crate) fn restart(&mut self) {
         self.process = serve(self.work.path(), &self.settings, &self.flags);
@@ -73,6 +79,11 @@ impl Service {
     /// The data folder.
     pub(crate) fn data(&self) -> PathBuf {
         data_of(self.work.path())
+    }
+
+    /// Its Redis' folder.
+    pub(crate) fn redis_dir(&self) -> PathBuf {
+        self.data().join("redis")
     }
 
     /// The process.
@@ -156,6 +167,18 @@ impl Service {
         wait_for("ready", PATIENCE, || (self.readiness()?.status == 200).then_some(()));
     }
 
+    /// A metric, all its series added up; nothing if the service does not answer.
+    pub(crate) fn metric(&self, name: &str) -> Option<f64> {
+        let answer =
+            Client::try_connect(self.admin_address()).ok()?.try_call("GET", "/metrics", &[], b"").ok()?;
+        let text = String::from_utf8(answer.body).expect("metrics are text");
+        let series = text.lines().filter_map(|line| {
+            let rest = line.strip_prefix(name).filter(|rest| rest.starts_with(['{', ' ']))?;
+            rest.rsplit(' ').next()?.parse::<f64>().ok()
+        });
+        series.reduce(|sum, value| sum + value)
+    }
+
     /// A connection to its Redis.
     pub(crate) fn redis(&self) -> ::redis::Connection {
         let client = ::redis::Client::open(self.info.redis_url.expose()).expect("a URL");
@@ -169,7 +192,7 @@ impl Service {
 
     /// Its Redis' process, if there is one.
     pub(crate) fn try_redis_pid(&self) -> Option<u32> {
-        processes_in(&self.data().join("redis")).first().copied()
+        processes_in(&self.redis_dir()).first().copied()
     }
 
     /// Stops its Redis from doing anything, until the guard is dropped.
@@ -179,14 +202,14 @@ impl Service {
 
     /// How many entries the journal has.
     pub(crate) fn journal_length(&self) -> u64 {
-        let journal = claimrush::redis::keys::journal(claimrush::serve::SHARD);
+        let journal = claimrush::redis::keys::journal(claimrush::domain::ids::Shard::FIRST);
         ::redis::cmd("XLEN").arg(journal).query(&mut self.redis()).expect("redis answers")
     }
 
     /// A drop's stock as Redis has it.
     pub(crate) fn redis_stock_left(&self, drop: &str) -> u64 {
         let drop = DropId::new(drop).expect("an id");
-        let key = claimrush::redis::keys::drop(claimrush::serve::SHARD, &drop);
+        let key = claimrush::redis::keys::drop(claimrush::domain::ids::Shard::FIRST, &drop);
         ::redis::cmd("HGET").arg(key).arg("stock").query(&mut self.redis()).expect("redis answers")
     }
 
@@ -228,7 +251,7 @@ impl Drop for Service {
         // The service first, or it would start its Redis again. All of it fails only for what has ended.
         let _ = self.process.kill();
         let _ = self.process.wait();
-        for pid in processes_in(&self.data().join("redis")) {
+        for pid in processes_in(&self.redis_dir()) {
             kill_9(pid);
         }
         if std::thread::panicking() {

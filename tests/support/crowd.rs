@@ -1,0 +1,98 @@
+//! Many people at one drop, each asking until somebody gives an answer that counts, and what they were told.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::http::{Answer, Client};
+use super::service::Mint;
+
+/// How long one person goes on asking a service that is down or full.
+const STAMINA: Duration = Duration::from_secs(90);
+/// The pause before asking again, as a client keeps it.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// What one person was told in the end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// "Yours", with this claim id.
+    Claimed(String),
+    /// "Sold out".
+    SoldOut,
+}
+
+/// A drop, where it is served now, and how many answers have come.
+pub(crate) struct Crowd {
+    drop: String,
+    mint: Mint,
+    address: Mutex<SocketAddr>,
+    answers: AtomicUsize,
+}
+
+impl Crowd {
+    /// A crowd before a drop.
+    pub(crate) fn new(drop: &str, mint: Mint, address: SocketAddr) -> Self {
+        Self { drop: drop.to_owned(), mint, address: Mutex::new(address), answers: AtomicUsize::new(0) }
+    }
+
+    /// Tells everybody where the service listens now.
+    pub(crate) fn move_to(&self, address: SocketAddr) {
+        *self.address.lock().unwrap_or_else(PoisonError::into_inner) = address;
+    }
+
+    /// How many answers that count have come so far.
+    pub(crate) fn answers(&self) -> usize {
+        self.answers.load(Ordering::Acquire)
+    }
+
+    /// All `people` ask, over so many connections; what each of them was told in the end.
+    pub(crate) fn rush(&self, people: &[String], connections: usize) -> HashMap<String, Told> {
+        let next = AtomicUsize::new(0);
+        let told = Mutex::new(HashMap::new());
+        std::thread::scope(|scope| {
+            for _ in 0..connections {
+                scope.spawn(|| {
+                    let mut client = None;
+                    while let Some(person) = people.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        let answer = self.ask(&mut client, person);
+                        told.lock().unwrap_or_else(PoisonError::into_inner).insert(person.clone(), answer);
+                        self.answers.fetch_add(1, Ordering::Release);
+                    }
+                });
+            }
+        });
+        told.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One person asks until the answer counts.
+    fn ask(&self, client: &mut Option<Client>, person: &str) -> Told {
+        let ticket = self.mint.ticket(&self.drop, person);
+        let began = Instant::now();
+        loop {
+            let answer = self.attempt(client, &ticket);
+            match answer.as_ref().map(|answer| answer.status) {
+                Some(200 | 201) => return Told::Claimed(answer.expect("it was seen").text("claim_id")),
+                Some(410) => return Told::SoldOut,
+                // Somebody else's service on a port that was ours, or none, or one that cannot tell now.
+                Some(401 | 404 | 429 | 503) | None => {}
+                Some(other) => assert!(other == 0, "{person} was told {other}"),
+            }
+            assert!(began.elapsed() < STAMINA, "{person} got no answer: {answer:?}");
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    fn attempt(&self, client: &mut Option<Client>, ticket: &str) -> Option<Answer> {
+        if client.is_none() {
+            let address = *self.address.lock().unwrap_or_else(PoisonError::into_inner);
+            *client = Client::try_connect(address).ok();
+        }
+        let answer = client.as_mut()?.try_claim(&self.drop, ticket).ok();
+        if answer.as_ref().is_none_or(|answer| matches!(answer.status, 401 | 404)) {
+            *client = None;
+        }
+        answer
+    }
+}
