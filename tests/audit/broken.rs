@@ -191,13 +191,13 @@ async fn what_is_changed_in_redis_is_reported() {
     let line = "a-1: Redis gave 21 claims, 1 of them stand in neither ledger nor journal";
     audit().assert_broken(&["I3"], line);
     run(&["HSET", &drop, "stock", "-1", "seq", "20"]);
-    audit().assert_broken(&["I1", "I2", "I3"], "a-1: what Redis holds of it is no drop");
+    audit().assert_broken(&["I1", "I3"], "a-1: what Redis holds of it is no drop");
     run(&["HSET", &drop, "stock", "20", "state", "frozen"]);
     audit().assert_broken(&["F"], "a-1 is frozen");
     run(&["HSET", &drop, "state", "running"]);
     audit().assert_holds();
 
-    let mut field = |person: &str| -> Vec<u8> {
+    let field = |person: &str| -> Vec<u8> {
         redis::cmd("HGET").arg(&holders).arg(person).query(&mut service.redis()).expect("redis answers")
     };
     let (three, four) = (field("p-3"), field("p-4"));

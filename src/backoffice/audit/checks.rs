@@ -118,7 +118,9 @@ fn series_numbers(drop: &DropMoment, epoch: Epoch, series: &Series, found: &mut 
     }
     let Some(view) = drop.in_redis() else {
         let claims = rows.saturating_add(series.undrained_claims());
-        if claims > 0 || drop.loaded {
+        if drop.view.is_err() {
+            found.add(|| format!("{id}: {claims} claims cannot be compared with what Redis holds"));
+        } else if claims > 0 || drop.loaded {
             found.add(|| format!("{id}: the drop is gone from Redis, where it had {claims} claims"));
         }
         return;
