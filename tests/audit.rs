@@ -95,7 +95,8 @@ fn claim(service: &Service, drop: &str, from: u32, to: u32) -> String {
             "claim_id": claim["claim_id"], "drop": drop, "seq": claim["seq"],
             "status": answer.status, "ticket_line": person + 1,
         });
-        log.push_str(&format!("{line}\n"));
+        log += &line.to_string();
+        log.push('\n');
     }
     log
 }
@@ -197,7 +198,7 @@ fn audits_in_the_middle_of_a_rush_are_never_a_false_alarm() {
     const THREADS: u32 = 8;
     let service = Service::start();
     let drop = DropFile::open("a-1", PEOPLE);
-    service.apply_ok(&campaign("a", &[drop.clone()]));
+    service.apply_ok(&campaign("a", std::slice::from_ref(&drop)));
     let over = AtomicBool::new(false);
     let audits = std::thread::scope(|scope| {
         let audits = scope.spawn(|| {
@@ -217,7 +218,9 @@ fn audits_in_the_middle_of_a_rush_are_never_a_false_alarm() {
                 scope.spawn(move || claim(service, "a-1", n * each, (n + 1) * each))
             })
             .collect();
-        rush.into_iter().for_each(|thread| std::mem::drop(thread.join().expect("everybody claims")));
+        for thread in rush {
+            thread.join().expect("everybody claims");
+        }
         over.store(true, Ordering::Release);
         audits.join().expect("every audit holds")
     });
@@ -226,6 +229,16 @@ fn audits_in_the_middle_of_a_rush_are_never_a_false_alarm() {
     let audited = Audited::of(&service, &[]);
     audited.assert_holds();
     assert_eq!(audited.report["drops"][0]["ledger_rows"], PEOPLE);
+}
+
+#[test]
+fn a_folder_that_somebody_else_holds_is_unavailable() {
+    let folder = folder();
+    let dir = claimrush::datadir::DataDir::create(&folder.path().join("data")).unwrap();
+    let _lock = dir.lock(&claimrush::clock::Clock::System).unwrap();
+    let output = claimrush(folder.path()).args(["audit", "--data", "data"]).output().unwrap();
+    let line = format!("claimrush: another claimrush (pid {}) is serving data\n", std::process::id());
+    assert_eq!(outcome(&output), (69, String::new(), line));
 }
 
 #[test]

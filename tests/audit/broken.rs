@@ -217,8 +217,10 @@ async fn what_is_changed_in_redis_is_reported() {
     audit().assert_holds();
 
     run(&["XADD", &journal, "*", "nonsense", "x"]);
-    audit().assert_broken(&["Q"], "1 entries of the journal cannot be read");
+    run(&["XADD", &journal, "*", "claims", "never-heard-of 1 1700000000000 1 ann"]);
+    audit().assert_broken(&["Q"], "2 entries of the journal cannot be accepted");
     service.restart();
     wait_drained(&service);
     Audited::of(&service, &[]).assert_broken(&["Q"], "unknown field \"nonsense\"");
+    Audited::of(&service, &[]).assert_broken(&["Q"], "there is no drop \"never-heard-of\"");
 }

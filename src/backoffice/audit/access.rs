@@ -6,7 +6,7 @@
 use redis::aio::MultiplexedConnection;
 
 use super::AuditError;
-use crate::cli::Failure;
+use crate::cli::{Exit, Failure};
 use crate::clock::Clock;
 use crate::config::{Config, LedgerConfig, ServiceUrl};
 use crate::datadir::{DataDir, DataDirError, DataLock};
@@ -90,7 +90,12 @@ fn running(folder: &DataDir, config: &Config) -> Result<Running, Failure> {
     // The lock tells for sure: the number of a service that was killed may be another process by now.
     match folder.lock(&Clock::System) {
         Ok(lock) => Ok(Running::No(Some(lock))),
-        Err(DataDirError::Locked { .. }) => Ok(found(folder.run_info()?)),
+        Err(locked @ DataDirError::Locked { .. }) => match folder.run_info() {
+            Ok(info) => Ok(found(info)),
+            // It is starting or stopping, or is another audit.
+            Err(DataDirError::NotRunning { .. }) => Err(Failure::new(Exit::Unavailable, locked.to_string())),
+            Err(error) => Err(error.into()),
+        },
         Err(error) => Err(error.into()),
     }
 }

@@ -12,7 +12,7 @@
 //! Where the ledger has overtaken the journal's end, or campaigns are being changed, the moment is no good and
 //! another one is looked for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use redis::aio::MultiplexedConnection;
 
@@ -129,7 +129,8 @@ impl DropMoment {
     }
 }
 
-/// Finds a good moment. While nothing is `live` the first one is.
+/// Finds a good moment. While the service is `live`, drops that do not add up are looked at again for a while: a
+/// campaign may just be changed.
 pub(super) async fn find(
     redis: &mut MultiplexedConnection,
     ledger: &dyn Ledger,
@@ -137,11 +138,10 @@ pub(super) async fn find(
     printer: &Printer,
     live: bool,
 ) -> Result<Moment, AuditError> {
-    let looks_max = if live { limits::AUDIT_LOOKS_MAX } else { 1 };
-    for look in 1..=looks_max {
-        let last = look == looks_max;
+    for look in 1..=limits::AUDIT_LOOKS_MAX {
+        let enough = !live || look == limits::AUDIT_LOOKS_MAX;
         match look_once(redis, ledger, shard, printer).await? {
-            Some(moment) if last || moment.drops.iter().all(DropMoment::is_settled) => return Ok(moment),
+            Some(moment) if enough || moment.drops.iter().all(DropMoment::is_settled) => return Ok(moment),
             _ => tokio::time::sleep(limits::AUDIT_LOOK_PAUSE).await,
         }
     }
@@ -204,8 +204,13 @@ fn sort(standing: &Standing, shard: Shard, tail: Tail) -> (SeriesOf, BTreeMap<Dr
     }
     let mut returns = BTreeMap::new();
     let mut poison = 0_u64;
+    let known: BTreeSet<&DropId> = names.values().copied().collect();
     for entry in tail.entries.into_iter().filter(|entry| entry.id > standing.position) {
-        poison = poison.saturating_add(u64::from(entry.poison));
+        let drops = entry.claims.iter().map(|(drop, ..)| drop).chain(&entry.returns);
+        if entry.poison || !drops.into_iter().all(|drop| known.contains(drop)) {
+            poison = poison.saturating_add(1);
+            continue;
+        }
         for (drop, epoch, stretch) in entry.claims {
             all.entry(drop).or_default().entry(epoch).or_default().undrained.push(stretch);
         }
