@@ -24,14 +24,14 @@ pub const TICKET_VALID_MAX: Duration = Duration::from_secs(3_653 * 24 * 3_600);
 /// The most tickets minted at one call.
 pub const MINT_TICKETS_MAX: u32 = 10_000_000;
 
-/// A person's claims: so many at once, then one more each interval.
-pub const PERSON_BURST_DEFAULT: u32 = 10;
-/// See [`PERSON_BURST_DEFAULT`].
-pub const PERSON_INTERVAL_DEFAULT: Duration = Duration::from_millis(500);
-/// An address' claims; thousands of people may share one behind a carrier's address translation.
+/// Requests that one person may make each second, and at once: enough for an impatient thumb.
+pub const PERSON_PER_SECOND_DEFAULT: u32 = 5;
+/// See [`PERSON_PER_SECOND_DEFAULT`].
+pub const PERSON_BURST_DEFAULT: u32 = 20;
+/// The same by address; thousands of people may share one behind a carrier's address translation.
+pub const ADDRESS_PER_SECOND_DEFAULT: u32 = 500;
+/// See [`ADDRESS_PER_SECOND_DEFAULT`].
 pub const ADDRESS_BURST_DEFAULT: u32 = 2_000;
-/// See [`ADDRESS_BURST_DEFAULT`].
-pub const ADDRESS_INTERVAL_DEFAULT: Duration = Duration::from_millis(2);
 /// The largest burst of a rate limit.
 pub const RATE_BURST_MAX: u32 = 1_000_000;
 /// The longest time in which a used-up rate limit recovers; a key is remembered as long.

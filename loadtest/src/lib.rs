@@ -25,6 +25,7 @@ pub mod peer;
 pub mod progress;
 pub mod record;
 pub mod report;
+pub mod report_html;
 pub mod rush;
 pub mod tickets;
 pub mod worker;
