@@ -41,7 +41,7 @@ pub const RATE_KEYS_DEFAULT: usize = 1_000_000;
 /// The cells that the keys beyond a rate limiter's cap share.
 pub const RATE_SHARED_CELLS: usize = 16_384;
 /// How often recovered keys are dropped from the rate limiters.
-pub const RATE_UPKEEP_INTERVAL: Duration = Duration::from_millis(1_000);
+pub const RATE_UPKEEP_INTERVAL: Duration = Duration::from_secs(10);
 /// The most hops of a forwarded address that are followed.
 pub const FORWARDED_HOPS_MAX: usize = 16;
 

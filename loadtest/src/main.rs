@@ -10,7 +10,7 @@ use claimrush_loadtest::{
 use clap::Parser;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// The bench measured a number that misses its target.
 const TARGET_MISSED: u8 = 1;

@@ -72,7 +72,7 @@ impl RequestIds {
     /// The next one, 16 hex digits.
     pub fn next_id(&self) -> String {
         let number = self.next.fetch_add(1, Ordering::Relaxed) & u64::from(u32::MAX);
-        format!("{:08x}{number:08x}", self.prefix)
+        data_encoding::HEXLOWER.encode(&(u64::from(self.prefix) << 32 | number).to_be_bytes())
     }
 }
 

@@ -1,7 +1,7 @@
 //! What runs beside the cores: the admin listener, the campaign watch, and what has to be done now and then.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -73,10 +73,14 @@ pub(super) async fn follow_redis(
 /// What has to be done now and then: histograms, limiter keys, gauges.
 pub(super) async fn upkeep(shared: Arc<Shared>, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(UPKEEP_INTERVAL);
+    let mut limits_done_at = Instant::now();
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         let metrics = &shared.metrics;
         metrics.upkeep();
-        shared.guard.upkeep();
+        if limits_done_at.elapsed() >= limits::RATE_UPKEEP_INTERVAL {
+            shared.guard.upkeep();
+            limits_done_at = Instant::now();
+        }
         let (persons, addresses) = shared.guard.keys();
         metrics.limiter_keys.of("person").set(persons as f64);
         metrics.limiter_keys.of("address").set(addresses as f64);
