@@ -151,7 +151,7 @@ fn a_client_that_never_reads_is_closed() {
     let requests = request("GET", "/v1/drops/d-1", &[], b"").repeat(200);
     // Once both sides' buffers are full nothing moves any more, until the service gives up.
     wait_for("the service gives up", PATIENCE, || client.try_send(&requests).is_err().then_some(()));
-    wait_for("its connection is gone", PATIENCE, || (service.metric("claimrush_connections")? == 0.0).then_some(()));
+    service.wait_connections(0);
     assert_eq!(service.drop_state("d-1").status, 200, "others are served");
 }
 
@@ -245,16 +245,11 @@ fn a_claim_is_theirs_even_if_its_client_has_gone() {
     for n in 0..8 {
         assert_eq!(service.claim("d-1", &mint.ticket("d-1", &format!("first-{n}"))).status, 201);
     }
-    let wait_open = |count: f64| {
-        wait_for(&format!("{count} connections"), PATIENCE, || {
-            (service.metric("claimrush_connections")? == count).then_some(())
-        });
-    };
     let mut attempt = 0;
     let gone = wait_for("claims are queued before the silence is noticed", PATIENCE, || {
         attempt += 1;
         service.wait_ready();
-        wait_open(0.0);
+        service.wait_connections(0);
         let refused_before = service.metric("claimrush_refusals_total");
         let frozen = service.freeze_redis();
         let tickets: Vec<_> = (0..20).map(|n| mint.ticket("d-1", &format!("gone-{attempt}-{n}"))).collect();
@@ -264,10 +259,10 @@ fn a_claim_is_theirs_even_if_its_client_has_gone() {
             client
         };
         let clients: Vec<_> = tickets.iter().map(connect).collect();
-        wait_open(20.0);
+        service.wait_connections(20);
         drop(clients);
         // A connection ends when the service has read all of it: the claim, and that its client has gone.
-        wait_open(0.0);
+        service.wait_connections(0);
         drop(frozen);
         (service.metric("claimrush_refusals_total") == refused_before).then_some(tickets)
     });

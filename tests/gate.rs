@@ -12,8 +12,7 @@ const REOPENED_WITHIN: Duration = Duration::from_millis(500 + 2_500);
 
 /// How many script calls the service's Redis has answered.
 fn script_calls(service: &Service) -> u64 {
-    let stats: String =
-        redis::cmd("INFO").arg("commandstats").query(&mut service.redis()).expect("redis answers");
+    let stats: String = service.ask_redis(redis::cmd("INFO").arg("commandstats"));
     let calls = stats.lines().filter_map(|line| {
         let (name, figures) = line.split_once(':')?;
         let script = ["cmdstat_eval", "cmdstat_evalsha", "cmdstat_fcall"].contains(&name);

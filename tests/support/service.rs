@@ -10,6 +10,7 @@ use claimrush::clock::Clock;
 use claimrush::datadir::{DataDir, RunInfo};
 use claimrush::domain::ids::{DropId, PersonId};
 use claimrush::guard::ticket::{KEY_FILE_NAME, KeyFile, TicketMint};
+use ::redis::{Cmd, FromRedisValue, cmd};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::http::{Answer, Client, bearer, claims_path};
@@ -178,10 +179,21 @@ impl Service {
         series.reduce(|sum, value| sum + value)
     }
 
-    /// A connection to its Redis.
-    pub(crate) fn redis(&self) -> ::redis::Connection {
+    /// Waits until the gauge of open public connections, which is set once a second, shows this many.
+    pub(crate) fn wait_connections(&self, count: u32) {
+        wait_for(&format!("{count} connections"), PATIENCE, || {
+            (self.metric("claimrush_connections")? == f64::from(count)).then_some(())
+        });
+    }
+
+    /// Asks its Redis, as soon as it answers: it may be about to start again.
+    pub(crate) fn ask_redis<T: FromRedisValue>(&self, command: &Cmd) -> T {
         let client = ::redis::Client::open(self.info.redis_url.expose()).expect("a URL");
-        wait_for("redis answers", PATIENCE, || client.get_connection().ok())
+        wait_for("redis answers", PATIENCE, || {
+            let mut connection = client.get_connection().ok()?;
+            connection.set_read_timeout(Some(PATIENCE)).ok()?;
+            command.query(&mut connection).ok()
+        })
     }
 
     /// Its Redis' process.
@@ -202,14 +214,14 @@ impl Service {
     /// How many entries the journal has.
     pub(crate) fn journal_length(&self) -> u64 {
         let journal = claimrush::redis::keys::journal(claimrush::serve::SHARD);
-        ::redis::cmd("XLEN").arg(journal).query(&mut self.redis()).expect("redis answers")
+        self.ask_redis(cmd("XLEN").arg(journal))
     }
 
     /// A drop's stock as Redis has it.
     pub(crate) fn redis_stock_left(&self, drop: &str) -> u64 {
         let drop = DropId::new(drop).expect("an id");
         let key = claimrush::redis::keys::drop(claimrush::serve::SHARD, &drop);
-        ::redis::cmd("HGET").arg(key).arg("stock").query(&mut self.redis()).expect("redis answers")
+        self.ask_redis(cmd("HGET").arg(key).arg("stock"))
     }
 
     /// Sends a signal to the service.
