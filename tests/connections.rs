@@ -68,7 +68,9 @@ fn a_slow_header_is_closed_and_an_idle_connection_outlives_it() {
     slow.send(b"GET /v1/drops/d-1 HTTP/1.1\r\nhost");
     assert!(slow.is_closed_by_service(), "a header that does not end is not waited for");
     assert!(began.elapsed() >= Duration::from_millis(400), "it had its time");
-    for (what, client) in [("never used", &mut idle), ("used", &mut used), ("used with a body", &mut with_body)] {
+    for (what, client) in
+        [("never used", &mut idle), ("used", &mut used), ("used with a body", &mut with_body)]
+    {
         client.try_send(&request("GET", "/v1/drops/d-1", &[], b"")).expect("it is open");
         assert_eq!(client.try_answer(true).map(|answer| answer.status).ok(), Some(200), "{what}");
     }
@@ -96,7 +98,8 @@ fn a_body_that_trickles_is_408() {
     let service = service(&[("server.body_timeout_ms", "400")]);
     let mut client = Client::connect(service.address());
     let ann = bearer(&service.ticket("d-1", "ann"));
-    let headers = [("authorization", ann.as_str()), ("content-length", "10"), ("content-type", "application/json")];
+    let headers =
+        [("authorization", ann.as_str()), ("content-length", "10"), ("content-type", "application/json")];
     client.send(&request("POST", &claims_path("d-1"), &headers, b""));
     client.send(b"{");
     let answer = client.answer();
@@ -114,7 +117,11 @@ fn a_body_too_large_is_413_announced_or_not() {
     let headers = [("authorization", ann.as_str()), ("content-length", "20000")];
     client.send(&request("POST", &claims_path("d-1"), &headers, b""));
     let answer = client.answer();
-    assert_eq!((answer.status, answer.header("connection")), (413, Some("close")), "before a byte of it came");
+    assert_eq!(
+        (answer.status, answer.header("connection")),
+        (413, Some("close")),
+        "before a byte of it came"
+    );
 
     let mut client = Client::connect(service.address());
     let headers = [("authorization", ann.as_str()), ("transfer-encoding", "chunked")];
@@ -180,7 +187,7 @@ fn connections_above_the_cap_are_closed_and_the_place_is_free_again() {
         client.try_send(&state).ok()?;
         client.try_answer(true).ok().filter(|answer| answer.status == 200)
     });
-    assert!(service.metric("claimrush_connections_refused_total").is_some_and(|refused| refused >= 1.0));
+    assert!(service.metric("claimrush_connections_refused_total").is_some_and(|refused| refused >= 1));
 }
 
 #[test]

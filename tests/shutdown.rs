@@ -70,22 +70,25 @@ fn a_request_at_hand_is_answered_while_the_service_is_unready() {
     let mut idle = Client::connect(service.address());
     assert_eq!(idle.call("GET", "/v1/drops/stop-rush", &[], b"").status, 200);
     let mut attempt = 0;
-    let (mut waiting, frozen) = wait_for("a claim is at hand before the silence is noticed", PATIENCE, || {
-        attempt += 1;
-        service.wait_ready();
-        service.wait_connections(1);
-        let refused_before = service.metric("claimrush_refusals_total");
-        let frozen = service.freeze_redis();
-        let mut client = Client::connect(service.address());
-        client.send(&claim_request("stop-rush", &mint.ticket("stop-rush", &format!("last-{attempt}"))));
-        // The gauge is set once a second: when it counts this connection, its claim has been read long since.
-        service.wait_connections(2);
-        (service.metric("claimrush_refusals_total") == refused_before).then_some((client, frozen))
-    });
+    let (mut waiting, frozen) =
+        wait_for("a claim is at hand before the silence is noticed", PATIENCE, || {
+            attempt += 1;
+            service.wait_ready();
+            service.wait_connections(1);
+            let refused_before = service.metric("claimrush_refusals_total");
+            let frozen = service.freeze_redis();
+            let mut client = Client::connect(service.address());
+            client.send(&claim_request("stop-rush", &mint.ticket("stop-rush", &format!("last-{attempt}"))));
+            // The gauge is set once a second: when it counts this connection, its claim has been read long since.
+            service.wait_connections(2);
+            (service.metric("claimrush_refusals_total") == refused_before).then_some((client, frozen))
+        });
     service.signal(Signal::TERM);
     service.wait_unready("stopping");
     assert!(idle.is_closed_by_service(), "an idle connection is closed, not waited for");
-    wait_for("nobody new is let in", PATIENCE, || Client::try_connect(service.address()).is_err().then_some(()));
+    wait_for("nobody new is let in", PATIENCE, || {
+        Client::try_connect(service.address()).is_err().then_some(())
+    });
     drop(frozen);
     assert_eq!(waiting.answer().status, 201, "its claim was at hand");
     assert!(waiting.is_closed_by_service());
@@ -153,7 +156,8 @@ fn a_second_signal_ends_at_once_and_nothing_is_lost() {
 
 #[test]
 fn a_stop_that_takes_too_long_ends_at_its_deadline() {
-    let mut service = service(&[("server.shutdown_deadline_ms", "1000"), ("redis.response_timeout_ms", "60000")]);
+    let mut service =
+        service(&[("server.shutdown_deadline_ms", "1000"), ("redis.response_timeout_ms", "60000")]);
     let ann = service.ticket("stop-rush", "ann");
     assert_eq!(service.claim("stop-rush", &ann).status, 201);
     service.wait_connections(0);

@@ -37,15 +37,16 @@ fn a_lost_reply_is_an_unknown_outcome_and_the_retry_tells() {
     // The lane is connected by the first claim.
     assert_eq!(service.claim("d-1", &service.ticket("d-1", "first")).status, 201);
     let mut attempt = 0;
-    let (ticket, lost) = wait_for("a claim gets past the gate before the silence is noticed", PATIENCE, || {
-        attempt += 1;
-        service.wait_ready();
-        let ticket = service.ticket("d-1", &format!("p-{attempt}"));
-        let frozen = service.freeze_redis();
-        let answer = service.claim("d-1", &ticket);
-        drop(frozen);
-        (answer.code() != "unavailable").then_some((ticket, answer))
-    });
+    let (ticket, lost) =
+        wait_for("a claim gets past the gate before the silence is noticed", PATIENCE, || {
+            attempt += 1;
+            service.wait_ready();
+            let ticket = service.ticket("d-1", &format!("p-{attempt}"));
+            let frozen = service.freeze_redis();
+            let answer = service.claim("d-1", &ticket);
+            drop(frozen);
+            (answer.code() != "unavailable").then_some((ticket, answer))
+        });
     assert_problem("lost", &lost, 503, "outcome_unknown");
     assert_eq!(retry_after_s(&lost), Some(1));
     service.wait_ready();
@@ -58,8 +59,12 @@ fn a_lost_reply_is_an_unknown_outcome_and_the_retry_tells() {
 
 #[test]
 fn a_full_queue_is_overloaded_and_what_waits_in_it_is_granted() {
-    let settings =
-        [("server.threads", "1"), ("claim.batch_max", "1"), ("claim.inflight_max", "1"), ("claim.queue_max", "1")];
+    let settings = [
+        ("server.threads", "1"),
+        ("claim.batch_max", "1"),
+        ("claim.inflight_max", "1"),
+        ("claim.queue_max", "1"),
+    ];
     let service = Service::start_with(&settings, &[]);
     service.apply_ok(&campaign("c", &[DropFile::open("d-1", 500)]));
     assert_eq!(service.claim("d-1", &service.ticket("d-1", "first")).status, 201);
@@ -68,8 +73,7 @@ fn a_full_queue_is_overloaded_and_what_waits_in_it_is_granted() {
     let refused = wait_for("the queue is full before the silence is noticed", PATIENCE, || {
         attempt += 1;
         service.wait_ready();
-        let tickets: Vec<_> =
-            (0..8).map(|n| mint.ticket("d-1", &format!("p-{attempt}-{n}"))).collect();
+        let tickets: Vec<_> = (0..8).map(|n| mint.ticket("d-1", &format!("p-{attempt}-{n}"))).collect();
         let frozen = service.freeze_redis();
         let (told, answers) = mpsc::channel();
         std::thread::scope(|scope| {

@@ -13,7 +13,10 @@ fn a_claim_is_201_and_the_same_claim_200_ever_after() {
     assert_eq!(first.status, 201);
     assert_eq!(first.header("content-type"), Some("application/json"));
     let claim = first.json();
-    assert_eq!((&claim["drop"], &claim["seq"], &claim["replayed"]), (&"d-1".into(), &1.into(), &false.into()));
+    assert_eq!(
+        (&claim["drop"], &claim["seq"], &claim["replayed"]),
+        (&"d-1".into(), &1.into(), &false.into())
+    );
     assert_eq!(claim["status"], "issued");
     assert!(first.text("claim_id").starts_with("clm_"));
     assert!(!first.text("voucher").is_empty());
@@ -70,9 +73,8 @@ fn double_clicks_get_one_claim_and_no_refusal() {
     service.apply_ok(&campaign("c", &[DropFile::open("d-1", 50)]));
     let (address, ticket) = (service.address(), service.ticket("d-1", "ann"));
     let mut answers: Vec<_> = std::thread::scope(|scope| {
-        let clicks: Vec<_> = (0..10)
-            .map(|_| scope.spawn(|| Client::connect(address).claim("d-1", &ticket)))
-            .collect();
+        let clicks: Vec<_> =
+            (0..10).map(|_| scope.spawn(|| Client::connect(address).claim("d-1", &ticket))).collect();
         clicks.into_iter().map(|click| click.join().expect("it is answered")).collect()
     });
     answers.sort_by_key(|answer| std::cmp::Reverse(answer.status));

@@ -6,7 +6,8 @@ use claimrush::guard::ticket::KeyFile;
 use super::{assert_problem, retry_after_s};
 use crate::support::campaign::{DropFile, campaign};
 use crate::support::http::{Client, bearer, claim_request, claims_path, request};
-use crate::support::service::{Mint, PATIENCE, Service};
+use crate::support::mint::Mint;
+use crate::support::service::{PATIENCE, Service};
 use crate::support::wait_for;
 
 const TWO_HOURS_MS: i64 = 2 * 3_600_000;
@@ -71,7 +72,12 @@ fn requests(service: &Service) -> Vec<Row> {
         row("no JSON object", post("d-1", &ticket, json, b"[1]"), 400, "bad_request"),
         row("no key", claim_request("pair", &pair), 400, "idempotency_key_required"),
         row("an empty key", post("pair", &pair, ("idempotency-key", ""), b""), 400, "bad_request"),
-        row("a long key", post("pair", &pair, ("idempotency-key", &"k".repeat(129)), b""), 400, "bad_request"),
+        row(
+            "a long key",
+            post("pair", &pair, ("idempotency-key", &"k".repeat(129)), b""),
+            400,
+            "bad_request",
+        ),
         row("a foreign key", post("pair", &pair, ("idempotency-key", "schlüssel"), b""), 400, "bad_request"),
         row("no such path", get("/v1/nothing"), 404, "not_found"),
         row("no such drop", get("/v1/drops/none"), 404, "unknown_drop"),
@@ -79,7 +85,12 @@ fn requests(service: &Service) -> Vec<Row> {
         row("no such campaign", get("/v1/campaigns/none"), 404, "unknown_campaign"),
         row("a large body", post("d-1", &ticket, json, &large), 413, "payload_too_large"),
         row("a long target", request("POST", &long_path, &[], b""), 414, "target_too_long"),
-        row("another type", post("d-1", &ticket, ("content-type", "text/plain"), b"x"), 415, "unsupported_media_type"),
+        row(
+            "another type",
+            post("d-1", &ticket, ("content-type", "text/plain"), b"x"),
+            415,
+            "unsupported_media_type",
+        ),
         row("a long header", post("d-1", &ticket, ("x-long", &long_header), b""), 431, "headers_too_large"),
         row("many headers", request("GET", "/v1/drops/d-1", &many, b""), 431, "headers_too_large"),
     ]
@@ -138,9 +149,13 @@ fn drops_that_give_nothing_now() {
     assert_problem("paused", &paused, 503, "paused");
     assert_eq!(retry_after_s(&paused), Some(5));
 
-    for (drop, state) in
-        [("tiny", "sold_out"), ("later", "scheduled"), ("past", "closed"), ("halted", "paused"), ("pair", "open")]
-    {
+    for (drop, state) in [
+        ("tiny", "sold_out"),
+        ("later", "scheduled"),
+        ("past", "closed"),
+        ("halted", "paused"),
+        ("pair", "open"),
+    ] {
         service.wait_state(drop, state);
     }
 }
@@ -160,7 +175,5 @@ fn a_person_who_asks_too_often_is_told_when_to_come_back() {
     assert_problem("too often", &limited, 429, "rate_limited");
     assert_eq!(retry_after_s(&limited), Some(1));
     assert_eq!(client.claim("d-1", &service.ticket("d-1", "bob")).status, 201, "others are not held up");
-    wait_for("ann may come back", PATIENCE, || {
-        (client.claim("d-1", &ann).status == 200).then_some(())
-    });
+    wait_for("ann may come back", PATIENCE, || (client.claim("d-1", &ann).status == 200).then_some(()));
 }

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::http::{Answer, Client};
-use super::service::Mint;
+use super::mint::Mint;
 
 /// How long one person goes on asking a service that is down or full.
 const STAMINA: Duration = Duration::from_secs(90);
