@@ -88,9 +88,14 @@ pub async fn run(config: Config) -> Result<Exit, Failure> {
     };
     tokio::select! {
         removed = stopped => removed?,
-        () = signals.again() => {}
+        () = signals.again() => return served.and(Err(at_once())),
     }
     served
+}
+
+fn at_once() -> Failure {
+    let line = "stopped at once by a second signal; the journal keeps what is not in the ledger yet";
+    Failure::new(Exit::Failed, line)
 }
 
 async fn serve(
@@ -201,7 +206,7 @@ async fn serve(
             Ok(()) => Ok(Exit::Ok),
             Err(_) => Err(Failure::new(Exit::Failed, "stopping took too long; the journal keeps what is not in the ledger yet")),
         },
-        () = signals.again() => Err(Failure::new(Exit::Failed, "stopped at once by a second signal; the journal keeps what is not in the ledger yet")),
+        () = signals.again() => Err(at_once()),
     }
 }
 

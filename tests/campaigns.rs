@@ -142,3 +142,23 @@ fn another_machine_reaches_the_listener_with_the_token() {
     assert_eq!(exit, 1);
     assert!(err.contains("none: No such file"), "{err}");
 }
+
+#[test]
+fn what_was_applied_while_redis_was_silent_is_loaded_when_it_answers() {
+    let service = Service::start_with(&[("redis.response_timeout_ms", "500")], &[]);
+    let drop = DropFile::open("d-1", 2);
+    service.apply_ok(&campaign("c", std::slice::from_ref(&drop)));
+    assert_eq!((claim(&service, "d-1", "ann"), claim(&service, "d-1", "bob")), (201, 201));
+
+    let frozen = service.freeze_redis();
+    let (exit, out, err) = service.apply(&campaign("c", &[drop.clone().stock(3)]));
+    assert_eq!((exit, out.as_str(), err.lines().count()), (1, "", 1), "{err}");
+    let (exit, _, err) = service.apply(&campaign("c", &[drop.clone().stock(1)]));
+    assert_eq!((exit, err.lines().count()), (1, 1), "nothing can be taken away unseen: {err}");
+    std::mem::drop(frozen);
+    service.wait_ready();
+    // The first file was stored before Redis was asked, so that it holds as soon as Redis can be told.
+    assert_eq!(service.apply_ok(&campaign("c", &[drop.stock(3)])), "c unchanged\n");
+    wait_for("the new unit is there", PATIENCE, || (claim(&service, "d-1", "cid") == 201).then_some(()));
+    assert_eq!(service.redis_stock_left("d-1"), 0);
+}

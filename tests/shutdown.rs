@@ -155,6 +155,26 @@ fn a_second_signal_ends_at_once_and_nothing_is_lost() {
 }
 
 #[test]
+fn a_second_signal_does_not_wait_for_redis_either() {
+    let mut service = Service::start_with(&[("server.shutdown_deadline_ms", "600000")], &["--no-drain"]);
+    service.apply_ok(&campaign("c", &[DropFile::open("stop-rush", 5)]));
+    let ann = service.ticket("stop-rush", "ann");
+    assert_eq!(service.claim("stop-rush", &ann).status, 201);
+    let frozen = service.freeze_redis();
+    service.signal(Signal::TERM);
+    wait_for("only Redis is left to stop", PATIENCE, || {
+        Client::try_connect(service.admin_address()).is_err().then_some(())
+    });
+    service.signal(Signal::TERM);
+    let status = service.wait_end();
+    assert_eq!(status.code(), Some(1), "{}", service.log());
+    drop(frozen);
+    // Redis may have taken its order to stop or not: it is adopted, or another is started.
+    service.restart();
+    assert_eq!(service.claim("stop-rush", &ann).status, 200);
+}
+
+#[test]
 fn a_stop_that_takes_too_long_ends_at_its_deadline() {
     let mut service =
         service(&[("server.shutdown_deadline_ms", "1000"), ("redis.response_timeout_ms", "60000")]);
