@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use rustix::process::Signal;
 
 use crate::support::campaign::{DropFile, campaign};
-use crate::support::crowd::{Crowd, Told};
+use crate::support::crowd::{Crowd, Told, Wish};
 use crate::support::drainer::Drainer;
 use crate::support::ledger::{assert_numbered_and_unique, rows};
 use crate::support::outcome;
@@ -111,7 +111,7 @@ fn drains_of_their_own_write_every_row_once() {
     let service = Service::start_with(&[("drain.commit_interval_ms", "5")], &["--no-drain"]);
     service.apply_ok(&campaign("c", &[DropFile::open("drain-rush", 1_000)]));
     let crowd = Crowd::new("drain-rush", service.mint(), service.address());
-    let people: Vec<_> = (0..1_000).map(|n| format!("p-{n}")).collect();
+    let people: Vec<_> = (0..1_000).map(|n| Wish::of(format!("p-{n}"))).collect();
     let (early, late) = people.split_at(200);
     let mut told = crowd.rush(early, 8);
     assert!(service.journal_length() > 0, "nobody drains");
@@ -124,7 +124,7 @@ fn drains_of_their_own_write_every_row_once() {
     assert_numbered_and_unique(&found);
     assert_eq!(found.len(), 1_000);
     for row in &found {
-        assert_eq!(told[&row.person], Told::Claimed(row.claim_id.clone()));
+        assert_eq!(told[&Wish::of(row.person.as_str())], Told::Claimed(row.claim_id.clone()));
     }
     assert!(one.stop().success() && other.stop().success(), "both end in order");
 }
@@ -134,7 +134,7 @@ fn a_drain_that_is_stopped_takes_all_that_is_there_with_it() {
     let mut service = Service::start_with(&[], &["--no-drain"]);
     service.apply_ok(&campaign("c", &[DropFile::open("drain-rush", 300)]));
     let crowd = Crowd::new("drain-rush", service.mint(), service.address());
-    let people: Vec<_> = (0..300).map(|n| format!("p-{n}")).collect();
+    let people: Vec<_> = (0..300).map(|n| Wish::of(format!("p-{n}"))).collect();
     crowd.rush(&people, 8);
     let drain = Drainer::start(&service);
     assert!(drain.stop().success());

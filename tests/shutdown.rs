@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::support::campaign::{DropFile, campaign};
-use crate::support::crowd::{Crowd, Told};
+use crate::support::crowd::{Crowd, Told, Wish};
 use crate::support::http::{Client, claim_request};
 use crate::support::ledger::{assert_numbered_and_unique, rows};
 use crate::support::redis::processes_in;
@@ -30,7 +30,7 @@ fn assert_stopped_in_order(service: &Service) {
 fn a_stop_under_load_loses_nothing() {
     let mut service = service(&[("server.shutdown_deadline_ms", "60000")]);
     let crowd = Crowd::new("stop-rush", service.mint(), service.address());
-    let people: Vec<_> = (0..2_000).map(|n| format!("p-{n}")).collect();
+    let people: Vec<_> = (0..2_000).map(|n| Wish::of(format!("p-{n}"))).collect();
     let told = std::thread::scope(|scope| {
         let rush = scope.spawn(|| crowd.rush(&people, 16));
         wait_for("the rush is on", PATIENCE, || (crowd.answers() >= 300).then_some(()));
@@ -51,7 +51,7 @@ fn a_stop_under_load_loses_nothing() {
     assert_numbered_and_unique(&rows);
     assert_eq!(rows.len(), told.len());
     for row in rows {
-        assert_eq!(told[&row.person], Told::Claimed(row.claim_id));
+        assert_eq!(told[&Wish::of(row.person)], Told::Claimed(row.claim_id));
     }
 }
 
