@@ -6,6 +6,7 @@ DEMO_OUT ?= demo-out
 # Rounds of each kill test: few in `make test`, many in `make soak`.
 ROUNDS ?= 20
 SOAK_ROUNDS ?= 200
+HOLDERS ?= 10000,10000000
 
 SERVICE := target/release/claimrush
 LOADTEST := target/release/claimrush-loadtest
@@ -52,8 +53,7 @@ soak: ## the kill tests, SOAK_ROUNDS=200 times each
 
 scale: ## cost and Redis memory per claim from 10^4 to 10^7 holders in one drop (needs 4 GB)
 	@deploy/setup.sh run
-	@$(MAKE) --no-print-directory release
-	$(LOADTEST) scale --service-bin $(SERVICE) --holders 10000000 --out $(BENCH_OUT)
+	$(CARGO) bench --bench claim_script -- --holders $(HOLDERS)
 
 fmt: ## format the code
 	$(CARGO) fmt --all

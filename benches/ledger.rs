@@ -57,7 +57,8 @@ fn processor_seconds() -> Result<f64> {
 
 async fn measure(groups: usize, batch: usize) -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let ledger = SqliteLedger::open(&folder.path().join("ledger.db"))?;
+    let path = folder.path().join("ledger.db");
+    let ledger = SqliteLedger::open(&path)?;
     ledger.apply_campaign(&Campaign::parse(CAMPAIGN)?, 0, 0).await?;
     let groups: Vec<_> = (0..groups).map(|number| group(number, batch)).collect::<Result<_>>()?;
     let rows = groups.len() * DRAIN_GROUP_CLAIMS_MAX;
@@ -69,12 +70,16 @@ async fn measure(groups: usize, batch: usize) -> Result<()> {
     }
     let per_row = |seconds: f64| seconds * 1e6 / rows as f64;
     let (cpu, wall) = (per_row(processor_seconds()? - processor), per_row(began.elapsed().as_secs_f64()));
-    let bytes = std::fs::metadata(folder.path().join("ledger.db"))?.len() as f64 / rows as f64;
-    println!("{rows} rows, {batch:>4} an entry: {cpu:.2} µs CPU, {wall:.2} µs wall, {bytes:.0} bytes a row");
+    println!("{rows} rows, {batch:>4} an entry: {cpu:.2} µs CPU, {wall:.2} µs wall a row");
     let began = Instant::now();
     let head = ledger.verify_chain().await??;
     let verify = per_row(began.elapsed().as_secs_f64());
-    println!("{:>36} chain of {} records verified, {verify:.2} µs wall a row", "", head.length);
+    drop(ledger);
+    let bytes = std::fs::metadata(&path)?.len() as f64 / rows as f64;
+    println!(
+        "    chain of {} records: {verify:.2} µs wall a row to verify; file: {bytes:.0} bytes a row",
+        head.length
+    );
     Ok(())
 }
 

@@ -165,7 +165,7 @@ claims_log=$out/claims.log
   --claims-log "$claims_log" --json "$out/rush.json" >"$out/rush.txt" 2>"$out/rush.log" &
 rush_pid=$!
 while [ "$(lines_of "$claims_log")" -lt "$kill_after" ]; do
-  if ! alive "$rush_pid"; then fail "the rush ended before the kill: $(tail -n 1 "$out/rush.log")"; fi
+  if ! alive "$rush_pid"; then fail "the rush ended before the kill: $(cat "$out/rush.txt" "$out/rush.log")"; fi
   sleep 0.05
 done
 seen=$(lines_of "$claims_log")

@@ -26,8 +26,8 @@
 --   PAUSED        -2    the drop is paused
 --   NOT_OPEN      -1    before opens_at
 --   CLOSED        -3    closes_at has come
---   LIMIT_REACHED -5    the person has all that one person may have; a claim that was returned so that the
---                       person may claim again does not count
+--   LIMIT_REACHED -5    the person has all that one person may have (a claim that was returned so that the
+--                       person may claim again does not count), or their records have 4200 bytes
 --   SOLD_OUT      -4    no stock left, or no claim number
 --   seq (integer > 0)   granted now, in this epoch at now_ms
 -- In place of the whole drop:
@@ -45,6 +45,8 @@ local CLAIMS_MAX = 1000
 local SEQ_MAX = 2 ^ 32 - 1
 local FLAG_RETURNED, FLAG_MAY_CLAIM_AGAIN, FLAG_MARK = 1, 2, 4
 local PLAIN_BYTES, MARKED_BYTES, MARK_BYTES = 13, 21, 8
+-- Who claims and returns without end must not grow a value without end: 200 marked records, or 323 plain ones.
+local RECORDS_BYTES_MAX = 4200
 
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -71,6 +73,7 @@ local function look_up(records, mark)
     if answers then found = string.sub(records, at, next_at - 1) end
     at = next_at
   end
+  if #records >= RECORDS_BYTES_MAX then counting = math.huge end
   return found, counting
 end
 

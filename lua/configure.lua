@@ -10,7 +10,7 @@
 -- ARGV[i+2]    total: units of this shard in this epoch, claimed ones included; 0 to 2^32-1
 -- ARGV[i+3]    opens_at, Unix milliseconds
 -- ARGV[i+4]    closes_at, Unix milliseconds, above opens_at
--- ARGV[i+5]    limit per person, at least 1
+-- ARGV[i+5]    limit per person, 1 to 100
 -- ARGV[i+6]    epoch of a drop that is made, 1 to 65535; a drop that is there keeps its own
 -- ARGV[i+7]    state of a drop that is made: running, paused or frozen; a drop that is there keeps its own
 --
@@ -22,6 +22,7 @@
 
 local UNKNOWN_DROP, SHRINK_BELOW_CLAIMED = -7, -8
 
+local LIMIT_MAX = 100
 local MODES = { create = true, update = true }
 local STATES = { running = true, paused = true, frozen = true }
 
@@ -43,7 +44,7 @@ for d = 1, #KEYS do
   local total = integer(ARGV[i + 2], 0, 2 ^ 32 - 1)
   local opens_at = integer(ARGV[i + 3], 0, 2 ^ 48 - 1)
   local closes_at = integer(ARGV[i + 4], 0, 2 ^ 48 - 1)
-  local limit = integer(ARGV[i + 5], 1, 2 ^ 32 - 1)
+  local limit = integer(ARGV[i + 5], 1, LIMIT_MAX)
   local made_epoch = integer(ARGV[i + 6], 1, 2 ^ 16 - 1)
   if not (MODES[mode] and total and opens_at and closes_at and limit and made_epoch and STATES[made_state]) then
     return redis.error_reply('MALFORMED value for drop ' .. d)

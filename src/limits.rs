@@ -24,14 +24,14 @@ pub const TICKET_VALID_MAX: Duration = Duration::from_secs(3_653 * 24 * 3_600);
 /// The most tickets minted at one call.
 pub const MINT_TICKETS_MAX: u32 = 10_000_000;
 
-/// A person's claims: so many at once, then one more each interval.
-pub const PERSON_BURST_DEFAULT: u32 = 10;
-/// See [`PERSON_BURST_DEFAULT`].
-pub const PERSON_INTERVAL_DEFAULT: Duration = Duration::from_millis(500);
-/// An address' claims; thousands of people may share one behind a carrier's address translation.
+/// Requests that one person may make each second, and at once: enough for an impatient thumb.
+pub const PERSON_PER_SECOND_DEFAULT: u32 = 5;
+/// See [`PERSON_PER_SECOND_DEFAULT`].
+pub const PERSON_BURST_DEFAULT: u32 = 20;
+/// The same by address; thousands of people may share one behind a carrier's address translation.
+pub const ADDRESS_PER_SECOND_DEFAULT: u32 = 500;
+/// See [`ADDRESS_PER_SECOND_DEFAULT`].
 pub const ADDRESS_BURST_DEFAULT: u32 = 2_000;
-/// See [`ADDRESS_BURST_DEFAULT`].
-pub const ADDRESS_INTERVAL_DEFAULT: Duration = Duration::from_millis(2);
 /// The largest burst of a rate limit.
 pub const RATE_BURST_MAX: u32 = 1_000_000;
 /// The longest time in which a used-up rate limit recovers; a key is remembered as long.
@@ -128,6 +128,18 @@ pub const DRAIN_COMMIT_INTERVAL: Duration = Duration::from_millis(50);
 pub const LEDGER_QUEUE: usize = 64;
 /// How long a write to the embedded ledger waits for another process that writes to the same file.
 pub const LEDGER_BUSY_WAIT: Duration = Duration::from_secs(10);
+/// Claim rows read at once by the audit and by the exports.
+pub const CLAIM_ROWS_PAGE: u32 = 10_000;
+/// Claims whose fingerprints the audit holds at once (8 bytes each) while it walks over the holders of a drop.
+pub const AUDIT_WINDOW_CLAIMS: u32 = 1 << 22;
+/// Differences that one check of the audit names; the rest are counted.
+pub const AUDIT_DIFFERENCES_SHOWN: usize = 5;
+/// How often the audit looks again for a moment at which Redis and ledger can be compared ...
+pub const AUDIT_LOOKS_MAX: u32 = 20;
+/// ... and how long it waits between two looks.
+pub const AUDIT_LOOK_PAUSE: Duration = Duration::from_millis(100);
+/// The longest line of a claims log, in bytes.
+pub const CLAIMS_LOG_LINE_BYTES_MAX: usize = 4_096;
 /// The longest raw text of a poison entry that is kept.
 pub const POISON_BYTES_MAX: usize = 64 * 1024;
 

@@ -33,6 +33,12 @@ fn run(Cli { global, command }: Cli) -> Result<Exit, Failure> {
         Command::Drain(_) => background(claimrush::drain::process::run, global.load(&global.overrides())?),
         Command::Campaign(args) => block_on(cli::campaign(&global, args)),
         Command::Ticket(args) => cli::ticket(&global, &args),
+        Command::Audit(args) => {
+            block_on(claimrush::backoffice::audit::run(global.load(&global.overrides())?, args))
+        }
+        Command::Ledger(args) => {
+            block_on(claimrush::backoffice::export::run(global.load(&global.overrides())?, args))
+        }
         Command::CheckConfig => cli::check_config(&global),
     }
 }

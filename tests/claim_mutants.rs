@@ -1,12 +1,12 @@
 //! Broken claim scripts: the model and the invariants must notice each of them.
 
+use anyhow::Result;
+use claimrush::redis::scripts;
 use proptest::test_runner::{Config, TestCaseError, TestError, TestRng, TestRunner};
 
-use tokio::runtime::Runtime;
-
-use crate::claim_model::{check, history, runtime};
+use crate::claim_model::step::{Step, history};
+use crate::claim_model::{check, check_promises, runtime};
 use crate::support::redis::RedisServer;
-use claimrush::redis::scripts;
 
 /// How many histories a mutant may survive before the test gives up on noticing it.
 const CASES_MAX: u32 = 400;
@@ -48,6 +48,7 @@ const MUTANTS: &[(&str, &str, &str)] = &[
     ),
     ("retry is refused", "if again then\n", "if again and not refused then\n"),
     ("mark ignored", "string.sub(records, at + PLAIN_BYTES, next_at - 1) == mark", "true"),
+    ("mark never found", "string.sub(records, at + PLAIN_BYTES, next_at - 1) == mark", "false"),
     ("mark not kept", "epoch, seq, now_ms) .. mark", "epoch, seq, now_ms) .. string.rep('m', 8)"),
     ("duplicates in one batch not seen", "granted[person] or held[c]", "held[c]"),
     ("earlier claims overwritten", "record = records .. record", "record = record"),
@@ -55,17 +56,34 @@ const MUTANTS: &[(&str, &str, &str)] = &[
     ("epoch of another shard life", "epoch = epoch, refused", "epoch = 1, refused"),
 ];
 
-/// What the first of `cases` histories that shows a difference says of it.
-fn noticed(redis: &RedisServer, runtime: &Runtime, source: &str, cases: u32) -> Option<String> {
+/// The mutants that break a promise of the design outright, and how the break is told.
+const BROKEN_PROMISES: &[(&str, &str)] = &[
+    ("stock off by one", "I1"),
+    ("stock not decremented", "I1"),
+    ("decrement without journal", "I1"),
+    ("journal without decrement", "I1"),
+    ("holders not written", "I3"),
+    ("seq not advanced", "I3"),
+    ("duplicates in one batch not seen", "I3"),
+    ("limit ignored", "I4"),
+    ("mark never found", "I6"),
+];
+
+/// The claim script with one mutation.
+fn mutated(name: &str) -> String {
+    let source = scripts::CLAIM.source;
+    let (_, text, replacement) = MUTANTS.iter().find(|mutant| mutant.0 == name).expect("a known mutant");
+    assert_eq!(source.matches(text).count(), 1, "{name}: claim.lua must have {text:?} once");
+    source.replacen(text, replacement, 1)
+}
+
+/// What the first of `cases` histories on which `check` fails says of it.
+fn noticed(cases: u32, check: impl Fn(Vec<Step>) -> Result<()>) -> Option<String> {
     let config = Config { cases, failure_persistence: None, max_shrink_iters: 0, ..Config::default() };
     // The same histories in every run: a mutant is not to be noticed by luck.
     let rng = TestRng::deterministic_rng(config.rng_algorithm);
-    let outcome = TestRunner::new_with_rng(config, rng).run(&history(), |history| {
-        runtime.block_on(async {
-            let checked = check(redis.connect().await, Some(source.to_owned()), &history).await;
-            checked.map_err(|error| TestCaseError::fail(format!("{error:#}")))
-        })
-    });
+    let outcome = TestRunner::new_with_rng(config, rng)
+        .run(&history(), |history| check(history).map_err(|error| TestCaseError::fail(format!("{error:#}"))));
     match outcome {
         Ok(()) => None,
         Err(TestError::Fail(reason, _)) => Some(reason.to_string()),
@@ -78,10 +96,14 @@ fn every_mutant_of_the_claim_script_is_noticed() {
     let runtime = runtime();
     let redis = RedisServer::in_memory();
     let mut survivors = Vec::new();
-    for (name, text, replacement) in MUTANTS {
-        let source = scripts::CLAIM.source;
-        assert_eq!(source.matches(text).count(), 1, "{name}: claim.lua must have {text:?} once");
-        if noticed(&redis, &runtime, &source.replacen(text, replacement, 1), CASES_MAX).is_none() {
+    for (name, _, _) in MUTANTS {
+        let source = mutated(name);
+        let found = noticed(CASES_MAX, |history| {
+            runtime.block_on(async { check(redis.connect().await, Some(source.clone()), &history).await })
+        });
+        // A mutant that does not even run would show nothing.
+        assert!(!found.iter().any(|found| found.contains("script")), "{name}: {found:?}");
+        if found.is_none() {
             survivors.push(name);
         }
     }
@@ -89,8 +111,19 @@ fn every_mutant_of_the_claim_script_is_noticed() {
 }
 
 #[test]
-fn the_script_itself_survives_the_same_check() {
+fn the_promises_alone_notice_the_worst_mutants() {
     let runtime = runtime();
     let redis = RedisServer::in_memory();
-    assert_eq!(noticed(&redis, &runtime, scripts::CLAIM.source, 20), None);
+    let check = |source: &str, history: &[Step]| {
+        runtime.block_on(async {
+            let conn = redis.connect().await;
+            check_promises(conn, Some(source.to_owned()), history).await
+        })
+    };
+    for (name, promise) in BROKEN_PROMISES {
+        let source = mutated(name);
+        let found = noticed(CASES_MAX, |history| check(&source, &history)).unwrap_or_default();
+        assert!(found.starts_with(promise), "{name} must break {promise}: {found:?}");
+    }
+    assert_eq!(noticed(20, |history| check(scripts::CLAIM.source, &history)), None, "the script itself");
 }

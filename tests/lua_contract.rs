@@ -185,9 +185,16 @@ fn the_key_map_names_the_keys_that_are_built() {
 }
 
 #[test]
-fn the_claim_script_takes_what_a_batch_may_carry() {
-    let line = format!("local CLAIMS_MAX = {}\n", limits::BATCH_CLAIMS_MAX);
-    assert!(scripts::CLAIM.source.contains(&line), "claim.lua lacks {line:?}");
+fn the_caps_of_the_scripts_are_those_of_the_program() {
+    let cap = |source: &str, name: &str| {
+        let declared = source.lines().find_map(|line| line.strip_prefix(&format!("local {name} = ")));
+        declared.and_then(|number| number.parse::<usize>().ok()).expect(name)
+    };
+    assert_eq!(cap(scripts::CLAIM.source, "CLAIMS_MAX"), limits::BATCH_CLAIMS_MAX);
+    let limit_max = usize::try_from(limits::LIMIT_PER_PERSON_MAX).expect("a small number");
+    assert_eq!(cap(scripts::CONFIGURE.source, "LIMIT_MAX"), limit_max);
+    let records_max = cap(scripts::CLAIM.source, "RECORDS_BYTES_MAX") / 21;
+    assert!(records_max >= 2 * limit_max, "a person has room for {records_max} claims");
 }
 
 #[test]

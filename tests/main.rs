@@ -2,9 +2,12 @@
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
     reason = "a test's helpers fail as loudly as the test; clippy.toml frees only the test functions themselves"
 )]
 
+mod audit;
 mod campaign_cli;
 mod campaigns;
 mod claim_model;
@@ -12,6 +15,7 @@ mod claim_mutants;
 mod config_cli;
 mod connections;
 mod data_folder;
+mod export;
 mod gate;
 mod kills;
 mod lua_contract;

@@ -233,6 +233,18 @@ async fn a_missing_program_says_how_to_get_it() {
 }
 
 #[tokio::test]
+async fn a_program_that_may_not_be_run_says_so() {
+    let folder = ManagedFolder::new();
+    let lock = lock(folder.path());
+    let server_bin = folder.path().join("not-a-program");
+    std::fs::write(&server_bin, "").expect("it is written");
+    let config = RedisConfig { server_bin: server_bin.clone(), ..RedisConfig::default() };
+    let line = ManagedRedis::start(&lock, &config).await.expect_err("it is no program").to_string();
+    let expected = format!("redis: {server_bin:?} cannot be started: Permission denied");
+    assert!(line.starts_with(&expected), "{line}");
+}
+
+#[tokio::test]
 async fn a_deep_folder_with_odd_letters_works() {
     let folder = ManagedFolder::new();
     let deep = folder.path().join("a \"quoted\" \\ name, 50%? #1 é").join("x".repeat(120));

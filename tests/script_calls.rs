@@ -103,9 +103,9 @@ async fn a_malformed_call_changes_nothing() {
     let (journal, hash, held) = (journal.as_str(), hash.as_str(), held.as_str());
     let one = [journal, hash, held];
     let twice = [journal, hash, held, hash, held];
-    let year = ["create", "9", "1", "2", "1", "1", "running"];
+    let terms = ["create", "9", "1", "2", "1", "1", "running"];
     let with = |at: usize, value: &'static str| {
-        let mut changed = year;
+        let mut changed = terms;
         changed[at] = value;
         changed
     };
@@ -124,7 +124,7 @@ async fn a_malformed_call_changes_nothing() {
         (&scripts::CLAIM, &twice, &["1", "d", "1", "0", "bob", "d", "1", "0", "cid"]),
         (&scripts::CLAIM, &one[..1], &["1"]),
         (&scripts::CLAIM, &one[..2], &["1", "d", "1", "0", "bob"]),
-        (&scripts::CONFIGURE, &[hash], &year[..6]),
+        (&scripts::CONFIGURE, &[hash], &terms[..6]),
         (&scripts::CONFIGURE, &[], &[]),
         (&scripts::CONFIGURE, &[hash], &with(0, "make")),
         (&scripts::CONFIGURE, &[hash], &with(1, "-1")),
@@ -132,9 +132,10 @@ async fn a_malformed_call_changes_nothing() {
         (&scripts::CONFIGURE, &[hash], &with(1, "nan")),
         (&scripts::CONFIGURE, &[hash], &with(3, "1")),
         (&scripts::CONFIGURE, &[hash], &with(4, "0")),
+        (&scripts::CONFIGURE, &[hash], &with(4, "101")),
         (&scripts::CONFIGURE, &[hash], &with(5, "65536")),
         (&scripts::CONFIGURE, &[hash], &with(6, "open")),
-        (&scripts::CONFIGURE, &[hash, hash], &[year, year].concat()),
+        (&scripts::CONFIGURE, &[hash, hash], &[terms, terms].concat()),
         (&scripts::STATE, &[hash], &["open"]),
         (&scripts::STATE, &[], &["paused"]),
         (&scripts::RETURN, &one, &["d", "ann", "65535", "1", "maybe"]),
@@ -238,4 +239,25 @@ async fn every_holder_is_read_in_pages() {
         assert_eq!(of_page[0].seq, n + 1);
         assert_eq!(reads::claims_of(&mut conn, SHARD, &drop, &person(n)).await.unwrap(), of_page);
     }
+}
+
+#[tokio::test]
+async fn claiming_and_returning_without_end_is_refused_in_the_end() {
+    let (_redis, mut conn, drop, ann) = with_one_claim().await;
+    let mut granted = 1;
+    loop {
+        let epoch = Epoch(u16::MAX);
+        let claim = Return { drop: &drop, person: &ann, epoch, seq: granted, may_claim_again: true };
+        scripts::return_claim(&mut conn, SHARD, &claim).await.unwrap().unwrap();
+        match claim_one(&mut conn, &drop, &ann).await {
+            Outcome::Granted { seq } => granted = seq,
+            refused => {
+                assert_eq!(refused, Outcome::Refused(Code::LimitReached));
+                break;
+            }
+        }
+    }
+    assert_eq!(granted, 4_200_u32.div_ceil(13));
+    let bob = PersonId::new("bob").unwrap();
+    assert_eq!(claim_one(&mut conn, &drop, &bob).await, Outcome::Granted { seq: granted + 1 });
 }

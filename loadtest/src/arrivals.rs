@@ -17,11 +17,13 @@ pub struct Arrivals {
 
 impl Arrivals {
     /// The `share`-th (from 0) of `shares` equal parts of `per_second` arrivals a second.
+    #[must_use]
     pub fn even(per_second: u64, share: u64, shares: u64) -> Self {
         Self { per_second: per_second.max(1), share, shares: shares.max(1) }
     }
 
     /// When this share's `n`-th arrival (from 0) is due, counted from the start of the run.
+    #[must_use]
     pub fn due(&self, n: u64) -> Duration {
         let position = u128::from(n) * u128::from(self.shares) + u128::from(self.share);
         let nanos = position * NANOS_PER_SECOND / u128::from(self.per_second);

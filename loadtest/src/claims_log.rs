@@ -85,6 +85,7 @@ impl ClaimsLog {
     }
 
     /// One thread's pen.
+    #[must_use]
     pub fn pen(&self, drop: &str) -> Pen {
         Pen { buffers: self.buffers.clone(), drop: drop.to_owned(), buffer: Vec::with_capacity(BUFFER_BYTES) }
     }

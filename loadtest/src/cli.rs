@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{ArgGroup, Args, Parser, Subcommand};
+use hyper::Method;
 
 /// Connections of an open model when none are given.
 const OPEN_CONNECTIONS: usize = 1_000;
@@ -24,9 +25,14 @@ pub enum Command {
     /// Serve as a yardstick
     #[command(subcommand)]
     Peer(PeerCommand),
+    /// Make one page of a rush and its audit
+    Report(crate::report_html::ReportArgs),
+    /// Measure the service and its peers in turn, and compare
+    Bench(BenchArgs),
 }
 
 /// A rush.
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("load").required(true).multiple(true).args(["rate", "connections"]))]
 pub struct RushArgs {
@@ -60,6 +66,9 @@ pub struct RushArgs {
     /// The path to post to instead of the drop's; {line} is the ticket's line
     #[arg(long)]
     pub path: Option<String>,
+    /// The method of the requests
+    #[arg(long, default_value = "POST")]
+    pub method: Method,
     /// Send a ticket again when its reply was lost
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set,
           num_args = 0..=1, default_missing_value = "true")]
@@ -95,6 +104,7 @@ pub struct RushArgs {
 
 impl RushArgs {
     /// Connections over all threads.
+    #[must_use]
     pub fn connections(&self) -> usize {
         self.connections.unwrap_or(OPEN_CONNECTIONS)
     }
@@ -113,6 +123,9 @@ pub enum PeerCommand {
         /// The Redis to claim from
         #[arg(long, value_name = "URL")]
         redis: String,
+        /// Connections of each thread's pool; the pool's own default if not given
+        #[arg(long, value_name = "N", value_parser = threads)]
+        pool_size: Option<usize>,
     },
 }
 
@@ -125,6 +138,51 @@ pub struct PeerArgs {
     /// Server threads; as many as cores if not given
     #[arg(long, value_name = "N", value_parser = threads)]
     pub threads: Option<usize>,
+}
+
+/// A bench.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// The service's binary; without it only its peers are measured
+    #[arg(long, value_name = "PATH")]
+    pub service_bin: Option<PathBuf>,
+    /// Seconds of each measurement
+    #[arg(long, value_name = "S", default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub seconds: u64,
+    /// Rounds; every number is a median over them
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub rounds: u32,
+    /// The folder for results and logs
+    #[arg(long, value_name = "DIR", default_value = "bench-out")]
+    pub out: PathBuf,
+    /// The page whose lines between the bench markers are replaced
+    #[arg(long, value_name = "FILE")]
+    pub page: Option<PathBuf>,
+    /// The folder of the peers
+    #[arg(long, value_name = "DIR", default_value = "loadtest/peers")]
+    pub peers: PathBuf,
+    /// Tickets, each used once a round: more than can be claimed in the time
+    #[arg(long, value_name = "N", default_value_t = 2_000_000,
+          value_parser = clap::value_parser!(u64).range(1_000..=100_000_000))]
+    pub tickets: u64,
+    /// Only these
+    #[arg(long, value_delimiter = ',',
+          value_parser = ["echo", "wrk", "claimrush", "sold-out", "pooled", "webdis", "node", "memory"])]
+    pub rows: Vec<String>,
+}
+
+impl BenchArgs {
+    /// Whether this row is asked for.
+    #[must_use]
+    pub fn wants(&self, row: &str) -> bool {
+        self.rows.is_empty() || self.rows.iter().any(|wanted| wanted == row)
+    }
+
+    /// The length of each measurement.
+    #[must_use]
+    pub fn duration(&self) -> Duration {
+        Duration::from_secs(self.seconds)
+    }
 }
 
 /// A positive number of seconds, fractions allowed, up to a day.

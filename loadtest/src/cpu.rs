@@ -11,16 +11,19 @@ const UTIME_AFTER_NAME: usize = 11;
 const PARENT_AFTER_NAME: usize = 1;
 
 /// The CPU time that a process has used so far, or `None` if there is no such process.
+#[must_use]
 pub fn used_by(pid: u32) -> Option<Duration> {
     ticks(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?, UTIME_AFTER_NAME)
 }
 
 /// The CPU time that this process has used so far.
+#[must_use]
 pub fn used_by_self() -> Duration {
     used_by(std::process::id()).unwrap_or_default()
 }
 
 /// The CPU time of this process' ended and awaited children.
+#[must_use]
 pub fn used_by_ended_children() -> Duration {
     let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
     ticks(&stat, UTIME_AFTER_NAME + 2).unwrap_or_default()
@@ -39,6 +42,7 @@ fn after_name(stat: &str) -> Option<std::str::SplitAsciiWhitespace<'_>> {
 }
 
 /// A process and all its descendants, as they are now.
+#[must_use]
 pub fn family_of(pid: u32) -> Vec<u32> {
     let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
@@ -61,6 +65,7 @@ pub fn family_of(pid: u32) -> Vec<u32> {
 }
 
 /// Resident memory of a process in bytes, or `None` if there is no such process.
+#[must_use]
 pub fn resident_bytes(pid: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
@@ -88,6 +93,7 @@ impl CpuWatch {
     }
 
     /// What each process has used since; `None` for one that has ended meanwhile.
+    #[must_use]
     pub fn since(&self) -> Vec<(u32, Option<Duration>)> {
         self.before
             .iter()

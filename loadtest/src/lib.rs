@@ -6,13 +6,16 @@
 //! - [`tickets`], [`arrivals`]: what is sent, and when
 //! - [`pacer`]: lets requests leave on schedule, whatever the service does
 //! - [`client`]: one connection, one exchange, one answer
-//! - [`worker`]: one thread of connections
+//! - [`caller`], [`worker`]: a connection's life during a run; one thread of connections
 //! - [`record`], [`claims_log`], [`cpu`]: what is remembered
 //! - [`progress`], [`report`]: what is told
 //! - [`rush`]: wires the above into one run
 //! - [`peer`]: the servers that the service is measured against
+//! - [`bench`]: starts contenders, measures them in turn, compares
 
 pub mod arrivals;
+pub mod bench;
+pub mod caller;
 pub mod claims_log;
 pub mod cli;
 pub mod client;
@@ -22,6 +25,7 @@ pub mod peer;
 pub mod progress;
 pub mod record;
 pub mod report;
+pub mod report_html;
 pub mod rush;
 pub mod tickets;
 pub mod worker;

@@ -3,14 +3,17 @@
 use std::process::ExitCode;
 
 use claimrush_loadtest::{
+    bench,
     cli::{Cli, Command, PeerCommand},
-    peer, rush,
+    peer, report_html, rush,
 };
 use clap::Parser;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// The bench measured a number that misses its target.
+const TARGET_MISSED: u8 = 1;
 /// Bad arguments or inputs; clap uses the same.
 const USAGE: u8 = 2;
 /// The run says nothing about the service.
@@ -19,15 +22,27 @@ const INVALID_RUN: u8 = 3;
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Rush(args) => rush::run(&args),
+        Command::Bench(args) => {
+            return match bench::run(&args) {
+                Ok(true) => ExitCode::SUCCESS,
+                Ok(false) => ExitCode::from(TARGET_MISSED),
+                Err(error) => complain(&error),
+            };
+        }
+        Command::Report(args) => report_html::run(&args).map(|()| true),
         Command::Peer(PeerCommand::Echo(args)) => peer::echo::run(&args).map(|()| true),
-        Command::Peer(PeerCommand::Pooled { peer, redis }) => peer::pooled::run(&peer, &redis).map(|()| true),
+        Command::Peer(PeerCommand::Pooled { peer, redis, pool_size }) => {
+            peer::pooled::run(&peer, &redis, pool_size).map(|()| true)
+        }
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(INVALID_RUN),
-        Err(error) => {
-            eprintln!("claimrush-loadtest: {error:#}");
-            ExitCode::from(USAGE)
-        }
+        Err(error) => complain(&error),
     }
+}
+
+fn complain(error: &anyhow::Error) -> ExitCode {
+    eprintln!("claimrush-loadtest: {error:#}");
+    ExitCode::from(USAGE)
 }

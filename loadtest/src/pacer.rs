@@ -80,6 +80,7 @@ pub struct Pacer {
 
 impl Pacer {
     /// A pacer that keeps at most `backlog_max` arrivals waiting.
+    #[must_use]
     pub fn new(backlog_max: usize) -> Self {
         Self { state: RefCell::new(State::default()), backlog_max }
     }
@@ -116,6 +117,11 @@ impl Pacer {
         }
     }
 
+    /// Notes that an arrival could not leave before the end.
+    pub fn dropped(&self) {
+        self.state.borrow_mut().punctuality.dropped += 1;
+    }
+
     /// Takes back an arrival for which there was no ticket left, and ends the schedule.
     pub fn out_of_tickets(&self) {
         let mut state = self.state.borrow_mut();
@@ -148,7 +154,9 @@ impl Pacer {
             }
             timer.wait_for(next.max(now + TICK_MIN) - now).await?;
         }
-        tokio::time::sleep_until(until.into()).await;
+        if !self.state.borrow().ended {
+            tokio::time::sleep_until(until.into()).await;
+        }
         let mut state = self.state.borrow_mut();
         state.punctuality.dropped += state.backlog.len() as u64;
         state.backlog.clear();

@@ -21,6 +21,7 @@ pub struct Progress {
 
 impl Progress {
     /// Starts to tell; `quiet` tells nothing.
+    #[must_use]
     pub fn start(meters: Vec<Arc<Meter>>, duration: Duration, start: Instant, quiet: bool) -> Self {
         let bar = (!quiet).then(|| {
             if !std::io::stderr().is_terminal() {

@@ -144,6 +144,7 @@ impl Record {
     }
 
     /// All answers.
+    #[must_use]
     pub fn answers(&self) -> u64 {
         self.all.response.len()
     }

@@ -12,6 +12,8 @@ use crate::record::{Mishaps, Record};
 
 /// A run is invalid when more than one in this many arrivals left late by the generator's fault, or never.
 const UNPUNCTUAL_ONE_IN: u64 = 100;
+/// So few unpunctual arrivals are allowed to a short run.
+const UNPUNCTUAL_MIN: u64 = 10;
 /// A generator that used this much of its cores may be the limit itself.
 const SATURATED_CPU: f64 = 0.95;
 
@@ -176,6 +178,7 @@ pub struct Circumstances {
 
 impl Report {
     /// Sums up and judges.
+    #[must_use]
     pub fn new(record: &Record, around: &Circumstances) -> Self {
         let elapsed_s = record.last_answer.as_secs_f64();
         let per_second = |n: u64| if elapsed_s > 0.0 { n as f64 / elapsed_s } else { 0.0 };
@@ -237,7 +240,7 @@ impl Report {
             self.invalid_because.push("no request was answered".into());
         }
         if let Some(schedule) = self.schedule {
-            let allowed = schedule.scheduled / UNPUNCTUAL_ONE_IN;
+            let allowed = (schedule.scheduled / UNPUNCTUAL_ONE_IN).max(UNPUNCTUAL_MIN);
             if schedule.late_generator > allowed {
                 let late = schedule.late_generator;
                 self.invalid_because

@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    net::SocketAddr,
     sync::{
         Arc, Barrier, OnceLock,
         atomic::{AtomicU64, Ordering},
@@ -11,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 
 use crate::{
     claims_log::ClaimsLog,
@@ -42,8 +41,11 @@ pub fn run(args: &RushArgs) -> Result<bool> {
     let log = args.claims_log.as_deref().map(ClaimsLog::create).transpose()?;
 
     let address = plan.target.address;
-    let run = Run::start(args, plan, &book, threads, log.as_ref())?;
-    let (record, around) = run.finish(args, address, threads)?;
+    let run = Run::start(args, &plan, &book, threads, log.as_ref())?;
+    let Some((record, around)) = run.finish(args, threads)? else {
+        eprintln!("INVALID RUN: nothing accepts connections at {address}");
+        return Ok(false);
+    };
 
     if let Some(log) = log {
         log.finish(&record.unknown_lines)?;
@@ -61,7 +63,7 @@ fn plan(args: &RushArgs) -> Result<Plan> {
     let path = args.path.clone().unwrap_or_else(|| format!("/v1/drops/{}/claims", args.drop));
     let retry_unknown_for = if args.retry_unknown { args.retry_for } else { Duration::ZERO };
     Ok(Plan {
-        target: Target::new(&args.target, &path)?,
+        target: Target::new(&args.target, args.method.clone(), &path)?,
         connections: args.connections(),
         per_second: args.rate,
         duration: args.duration,
@@ -86,7 +88,7 @@ struct Run {
 impl Run {
     fn start(
         args: &RushArgs,
-        plan: Plan,
+        plan: &Plan,
         book: &Arc<TicketBook>,
         threads: usize,
         log: Option<&ClaimsLog>,
@@ -113,7 +115,8 @@ impl Run {
         Ok(run)
     }
 
-    fn finish(self, args: &RushArgs, address: SocketAddr, threads: usize) -> Result<(Record, Circumstances)> {
+    /// Lets the threads go and waits for them; `None` if nothing could be connected to.
+    fn finish(self, args: &RushArgs, threads: usize) -> Result<Option<(Record, Circumstances)>> {
         self.line.connected.wait();
         let open = self.line.open.load(Ordering::Relaxed);
         let watch = CpuWatch::start(&args.cpu_of);
@@ -127,7 +130,7 @@ impl Run {
         let record = self.watch(args, start)?;
         let watch = watch?;
         if open == 0 {
-            bail!("nothing accepts connections at {address}");
+            return Ok(None);
         }
         let around = Circumstances {
             rate_asked: args.rate,
@@ -137,7 +140,7 @@ impl Run {
             watched: watch.since(),
             window: start.elapsed(),
         };
-        Ok((record, around))
+        Ok(Some((record, around)))
     }
 
     fn watch(self, args: &RushArgs, start: Instant) -> Result<Record> {

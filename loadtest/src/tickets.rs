@@ -5,6 +5,7 @@
 use std::{
     fs::File,
     io::{BufRead, BufReader, Read},
+    ops::Range,
     path::Path,
     sync::{
         Arc,
@@ -21,6 +22,8 @@ pub const TICKET_BYTES_MAX: usize = 8_192;
 
 /// Tickets that a thread takes at once. A block shares one allocation, and only one thread counts its references.
 const BLOCK_TICKETS: u64 = 64;
+/// The last tickets are taken one by one: no thread is out of tickets while another has a block of them.
+const SINGLE_TICKETS: u64 = 1_024;
 
 const SCHEME: &[u8] = b"Bearer ";
 
@@ -47,10 +50,9 @@ pub struct TicketUse {
 /// All tickets of a run, shared by its threads.
 #[derive(Debug)]
 pub struct TicketBook {
-    blocks: Vec<Box<[HeaderValue]>>,
-    tickets: u64,
+    tickets: Vec<HeaderValue>,
     usage: TicketUse,
-    next_block: AtomicU64,
+    next_part: AtomicU64,
 }
 
 impl TicketBook {
@@ -61,12 +63,12 @@ impl TicketBook {
     pub fn read(path: &Path, usage: TicketUse) -> Result<Self> {
         let file = File::open(path).with_context(|| format!("ticket file {}", path.display()))?;
         let mut reader = BufReader::with_capacity(1 << 20, file);
-        let mut book = Self { blocks: Vec::new(), tickets: 0, usage, next_block: AtomicU64::new(0) };
+        let mut tickets = Vec::new();
         let wanted = usage.requests_max.unwrap_or(u64::MAX);
         let mut block = BlockBuilder::default();
         let mut line = Vec::new();
         let mut line_number = 0;
-        while book.tickets < wanted {
+        while (tickets.len() + block.ends.len()) as u64 != wanted {
             line.clear();
             let read = reader.by_ref().take(TICKET_BYTES_MAX as u64 + 2).read_until(b'\n', &mut line);
             if read.with_context(|| format!("ticket file {}", path.display()))? == 0 {
@@ -81,39 +83,34 @@ impl TicketBook {
                 bail!("ticket file {}: line {line_number} {fault}", path.display());
             }
             block.push(ticket);
-            book.tickets += 1;
-            if book.tickets.is_multiple_of(BLOCK_TICKETS) {
-                book.blocks.push(block.finish()?);
+            if block.ends.len() as u64 == BLOCK_TICKETS {
+                block.finish(&mut tickets)?;
             }
         }
-        if !block.ends.is_empty() {
-            book.blocks.push(block.finish()?);
-        }
-        if book.tickets == 0 {
+        block.finish(&mut tickets)?;
+        if tickets.is_empty() {
             bail!("ticket file {} holds no ticket after the first {} lines", path.display(), usage.skip);
         }
-        Ok(book)
+        Ok(Self { tickets, usage, next_part: AtomicU64::new(0) })
     }
 
-    /// How many different tickets there are.
-    pub fn tickets(&self) -> u64 {
-        self.tickets
-    }
-
-    /// Takes the next block: the number of the hand-out of its first ticket, that ticket's line, and the block.
-    fn next_block(&self) -> Option<(u64, u64, usize)> {
-        let taken = self.next_block.fetch_add(1, Ordering::Relaxed);
-        let blocks = self.blocks.len() as u64;
-        let cycle = taken / blocks;
+    /// Takes the next part: the hand-outs before it, and the places of its tickets.
+    fn next_part(&self) -> Option<(u64, Range<usize>)> {
+        let tickets = self.tickets.len() as u64;
+        let blocks = tickets.saturating_sub(SINGLE_TICKETS) / BLOCK_TICKETS;
+        let in_blocks = blocks * BLOCK_TICKETS;
+        let parts = blocks + (tickets - in_blocks);
+        let taken = self.next_part.fetch_add(1, Ordering::Relaxed);
+        let (cycle, part) = (taken / parts, taken % parts);
         if cycle > 0 && !self.usage.repeat {
             return None;
         }
-        let in_cycle = taken % blocks;
-        let first = cycle * self.tickets + in_cycle * BLOCK_TICKETS;
-        if self.usage.requests_max.is_some_and(|most| first >= most) {
-            return None;
-        }
-        Some((first, self.usage.skip + in_cycle * BLOCK_TICKETS + 1, usize::try_from(in_cycle).ok()?))
+        let (first, size) = match part.checked_sub(blocks) {
+            None => (part * BLOCK_TICKETS, BLOCK_TICKETS),
+            Some(single) => (in_blocks + single, 1),
+        };
+        let place = |at: u64| usize::try_from(at).ok();
+        Some((cycle * tickets + first, place(first)?..place(first + size)?))
     }
 }
 
@@ -143,15 +140,15 @@ impl BlockBuilder {
         self.ends.push(self.bytes.len());
     }
 
-    fn finish(&mut self) -> Result<Box<[HeaderValue]>> {
+    /// Adds the block's header values to the others; they share one allocation.
+    fn finish(&mut self, tickets: &mut Vec<HeaderValue>) -> Result<()> {
         let bytes: Bytes = std::mem::take(&mut self.bytes).freeze();
         let mut start = 0;
-        let mut values = Vec::with_capacity(self.ends.len());
         for end in self.ends.drain(..) {
-            values.push(HeaderValue::from_maybe_shared(bytes.slice(start..end))?);
+            tickets.push(HeaderValue::from_maybe_shared(bytes.slice(start..end))?);
             start = end;
         }
-        Ok(values.into_boxed_slice())
+        Ok(())
     }
 }
 
@@ -159,37 +156,30 @@ impl BlockBuilder {
 #[derive(Debug)]
 pub struct TicketHand {
     book: Arc<TicketBook>,
-    block: usize,
-    at: usize,
-    hand_out: u64,
-    line: u64,
+    places: Range<usize>,
+    hand_outs: u64,
 }
 
 impl TicketHand {
     /// A hand that has not taken any ticket yet.
+    #[must_use]
     pub fn new(book: Arc<TicketBook>) -> Self {
-        Self { book, block: usize::MAX, at: 0, hand_out: 0, line: 0 }
+        Self { book, places: 0..0, hand_outs: 0 }
     }
 
     /// The next ticket, or `None` when all are used.
     pub fn take(&mut self) -> Option<Ticket> {
-        let in_hand = self.book.blocks.get(self.block).and_then(|block| block.get(self.at));
-        let authorization = match in_hand {
-            Some(authorization) => authorization,
-            None => {
-                (self.hand_out, self.line, self.block) = self.book.next_block()?;
-                self.at = 0;
-                self.book.blocks.get(self.block)?.first()?
-            }
-        };
-        if self.book.usage.requests_max.is_some_and(|most| self.hand_out >= most) {
+        if self.places.is_empty() {
+            (self.hand_outs, self.places) = self.book.next_part()?;
+        }
+        let usage = &self.book.usage;
+        if usage.requests_max.is_some_and(|most| self.hand_outs >= most) {
             return None;
         }
-        let ticket = Ticket { line: self.line, authorization: authorization.clone() };
-        self.at += 1;
-        self.hand_out += 1;
-        self.line += 1;
-        Some(ticket)
+        let place = self.places.next()?;
+        self.hand_outs += 1;
+        let authorization = self.book.tickets.get(place)?.clone();
+        Some(Ticket { line: usage.skip + place as u64 + 1, authorization })
     }
 }
 
@@ -205,6 +195,10 @@ mod tests {
         TicketBook::read(file.path(), usage).map(Arc::new)
     }
 
+    fn numbered(tickets: u64) -> String {
+        (1..=tickets).map(|n| n.to_string() + "\n").collect()
+    }
+
     fn lines(book: &Arc<TicketBook>) -> Vec<u64> {
         let mut hand = TicketHand::new(Arc::clone(book));
         std::iter::from_fn(|| hand.take().map(|ticket| ticket.line)).collect()
@@ -212,18 +206,28 @@ mod tests {
 
     #[test]
     fn every_ticket_is_used_once_in_order() {
-        let text: String = (1..=150).map(|n| format!("ticket-{n}\n")).collect();
+        let text = numbered(1_500);
         let book = book(&text, TicketUse::default()).unwrap();
-        assert_eq!(lines(&book), (1..=150).collect::<Vec<_>>());
+        assert_eq!(lines(&book), (1..=1_500).collect::<Vec<_>>());
         assert!(TicketHand::new(book).take().is_none());
     }
 
     #[test]
     fn skip_repeat_and_the_cap_count_lines() {
-        let text: String = (1..=70).map(|n| format!("t{n}\n")).collect();
+        let text = numbered(70);
         let usage = TicketUse { skip: 2, requests_max: Some(140), repeat: true };
         let expected: Vec<u64> = (3..=70).chain(3..=70).chain(3..=6).collect();
         assert_eq!(lines(&book(&text, usage).unwrap()), expected);
+    }
+
+    #[test]
+    fn no_hand_is_empty_while_another_has_a_block() {
+        let book = book(&numbered(1_300), TicketUse::default()).unwrap();
+        let (mut one, mut other) = (TicketHand::new(Arc::clone(&book)), TicketHand::new(book));
+        let mut taken: Vec<_> =
+            (0..650).flat_map(|_| [one.take().unwrap().line, other.take().unwrap().line]).collect();
+        taken.sort_unstable();
+        assert_eq!(taken, (1..=1_300).collect::<Vec<_>>());
     }
 
     #[test]

@@ -1,10 +1,9 @@
 //! One thread of connections.
 //!
-//! Owns the life of a connection during a run: connect, take a ticket, send, record, try again. Shares nothing
-//! with other threads but the ticket book and a few counters.
+//! Owns a thread's runtime, the opening of its connections and the common start. Shares nothing with other threads
+//! but the ticket book and a few counters.
 
 use std::{
-    borrow::Cow,
     cell::RefCell,
     net::SocketAddr,
     rc::Rc,
@@ -20,23 +19,20 @@ use tokio::{runtime, sync::Semaphore, task::JoinSet, time::sleep};
 
 use crate::{
     arrivals::Arrivals,
+    caller::{Caller, Desk},
     claims_log::Pen,
-    client::{answer, target::Target, wire::Lost, wire::Reply, wire::Wire},
-    pacer::{Arrival, Pacer},
+    client::{target::Target, wire::Wire},
+    pacer::Pacer,
     record::Record,
-    tickets::{Ticket, TicketBook, TicketHand},
+    tickets::{TicketBook, TicketHand},
 };
 
-/// Waits between attempts to connect.
-const BACKOFF_MIN: Duration = Duration::from_millis(5);
-/// See [`BACKOFF_MIN`].
-const BACKOFF_MAX: Duration = Duration::from_millis(250);
 /// Connections of one thread that are opened at the same time: a listener's queue is short.
 const CONNECTING_MAX: usize = 64;
 /// How long the first connection may be tried for.
 const FIRST_CONNECT_WAIT: Duration = Duration::from_secs(3);
-/// The longest wait that a `Retry-After` can ask for.
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(5);
+/// The pause before the first connection is tried again.
+const CONNECT_PAUSE: Duration = Duration::from_millis(100);
 /// How often a thread hands over its part of the claims log.
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
 /// Arrivals that may wait for a free connection: seconds of the rate, and at least some.
@@ -174,7 +170,7 @@ async fn connect_all(address: SocketAddr, connections: usize) -> Vec<Option<Wire
                 match Wire::open(address).await {
                     Ok(wire) => return Some(wire),
                     Err(_) if Instant::now() >= give_up_at => return None,
-                    Err(_) => sleep(BACKOFF_MAX).await,
+                    Err(_) => sleep(CONNECT_PAUSE).await,
                 }
             }
         });
@@ -192,227 +188,5 @@ async fn flush_regularly(desk: Rc<Desk>) {
         sleep(FLUSH_EVERY).await;
         let flushed = desk.pen.borrow_mut().as_mut().map_or(Ok(()), Pen::flush);
         desk.note(flushed);
-    }
-}
-
-/// What the connections of one thread share.
-struct Desk {
-    start: Instant,
-    until: Instant,
-    give_up_at: Instant,
-    plan: Plan,
-    hand: RefCell<TicketHand>,
-    record: RefCell<Record>,
-    pen: RefCell<Option<Pen>>,
-    /// The first error of the generator itself.
-    fault: RefCell<Option<anyhow::Error>>,
-    pacer: Option<Pacer>,
-    meter: Arc<Meter>,
-}
-
-impl Desk {
-    fn note(&self, result: Result<()>) {
-        if let Err(error) = result {
-            self.fault.borrow_mut().get_or_insert(error);
-        }
-    }
-
-    fn answer(&self, reply: &Reply, ticket: &Ticket, times: Sending) {
-        let now = Instant::now();
-        let code = if reply.status >= 400 { answer::problem_code(&reply.body) } else { Cow::default() };
-        let mut record = self.record.borrow_mut();
-        record.answer(reply.status, &code, now - times.intended, now - times.sent);
-        record.last_answer = now - self.start;
-        self.meter.answers.store(record.answers(), Ordering::Relaxed);
-        self.meter.granted.store(record.granted.response.len(), Ordering::Relaxed);
-        if let Some(pen) = self.pen.borrow_mut().as_mut()
-            && matches!(reply.status, answer::CREATED | answer::OK)
-        {
-            match answer::claim(&reply.body) {
-                Some(claim) => self.note(pen.claim(&claim, reply.status, ticket.line)),
-                None => record.mishaps.unreadable_claims += 1,
-            }
-        }
-    }
-
-    fn lost(&self) {
-        let mishaps = &mut self.record.borrow_mut().mishaps;
-        mishaps.lost_replies += 1;
-        self.meter.lost.store(mishaps.lost_replies, Ordering::Relaxed);
-    }
-
-    fn finish(&self) -> Result<Record> {
-        if let Some(mut pen) = self.pen.borrow_mut().take() {
-            self.note(pen.flush());
-        }
-        if let Some(fault) = self.fault.borrow_mut().take() {
-            return Err(fault);
-        }
-        let mut record = self.record.borrow().clone();
-        record.punctuality = self.pacer.as_ref().map(Pacer::punctuality).unwrap_or_default();
-        Ok(record)
-    }
-}
-
-/// The moments of one request.
-#[derive(Clone, Copy)]
-struct Sending {
-    intended: Instant,
-    sent: Instant,
-}
-
-/// How one attempt ended.
-enum Attempt {
-    Answered(Reply),
-    Lost(Lost),
-}
-
-/// One connection and what it does during the run.
-struct Caller {
-    desk: Rc<Desk>,
-    wire: Option<Wire>,
-    /// Whether this connection has sent anything: a later one is a reconnect.
-    ticket_used: bool,
-}
-
-impl Caller {
-    async fn run(mut self) {
-        let desk = Rc::clone(&self.desk);
-        while self.connect(desk.until).await {
-            let arrival = match &desk.pacer {
-                Some(pacer) => match self.wait_for_arrival(pacer).await {
-                    Some(arrival) => Some(arrival),
-                    None => break,
-                },
-                None if Instant::now() >= desk.until => break,
-                None => None,
-            };
-            let taken = desk.hand.borrow_mut().take();
-            let Some(ticket) = taken else {
-                if let Some(pacer) = &desk.pacer {
-                    pacer.out_of_tickets();
-                }
-                break;
-            };
-            self.spend(&ticket, arrival).await;
-        }
-    }
-
-    async fn wait_for_arrival(&mut self, pacer: &Pacer) -> Option<Arrival> {
-        match &mut self.wire {
-            Some(wire) => wire.while_idle(pacer.next()).await,
-            None => pacer.next().await,
-        }
-    }
-
-    /// Sees to it that there is an open connection; `false` when there is none before `give_up_at`.
-    async fn connect(&mut self, give_up_at: Instant) -> bool {
-        if self.wire.as_ref().is_some_and(Wire::is_open) {
-            return true;
-        }
-        self.wire = None;
-        let mut backoff = BACKOFF_MIN;
-        loop {
-            if Instant::now() >= give_up_at {
-                return false;
-            }
-            let opened = Wire::open(self.desk.plan.target.address).await;
-            let mishaps = &mut self.desk.record.borrow_mut().mishaps;
-            if let Ok(wire) = opened {
-                mishaps.reconnects += u64::from(self.ticket_used);
-                self.wire = Some(wire);
-                return true;
-            }
-            mishaps.connect_failures += 1;
-            sleep(backoff.min(give_up_at.saturating_duration_since(Instant::now()))).await;
-            backoff = (backoff * 2).min(BACKOFF_MAX);
-        }
-    }
-
-    /// Sends one ticket until it has its answer, or its time is over.
-    async fn spend(&mut self, ticket: &Ticket, arrival: Option<Arrival>) {
-        let desk = Rc::clone(&self.desk);
-        let first_sent = Instant::now();
-        if let (Some(pacer), Some(arrival)) = (&desk.pacer, arrival) {
-            pacer.sent(arrival, first_sent);
-        }
-        let intended = arrival.map_or(first_sent, |arrival| arrival.due);
-        let mut retry_until = None;
-        let mut may_have_arrived = false;
-        loop {
-            let sent = Instant::now();
-            let attempt = self.attempt(ticket, sent).await;
-            let wait = match &attempt {
-                Attempt::Answered(reply) => match self.busy_wait(reply) {
-                    Some(wait) => wait,
-                    None => return desk.answer(reply, ticket, Sending { intended, sent }),
-                },
-                Attempt::Lost(Lost::Unknown) => {
-                    desk.lost();
-                    may_have_arrived = true;
-                    Duration::ZERO
-                }
-                Attempt::Lost(Lost::Unsent) => Duration::ZERO,
-            };
-            let now = Instant::now();
-            let until = *retry_until.get_or_insert(self.retry_until(&attempt, now));
-            if now + wait < until {
-                sleep_if(wait).await;
-                if self.connect(until).await {
-                    desk.record.borrow_mut().mishaps.retries += 1;
-                    continue;
-                }
-            }
-            return self.give_up(attempt, ticket, Sending { intended, sent }, may_have_arrived);
-        }
-    }
-
-    async fn attempt(&mut self, ticket: &Ticket, sent: Instant) -> Attempt {
-        self.ticket_used = true;
-        let plan = &self.desk.plan;
-        let (Some(wire), Ok(request)) = (&mut self.wire, plan.target.request(ticket)) else {
-            return Attempt::Lost(Lost::Unsent);
-        };
-        match wire.exchange(request, (sent + plan.reply_wait).min(self.desk.give_up_at)).await {
-            Ok(reply) => Attempt::Answered(reply),
-            Err(lost) => {
-                self.wire = None;
-                Attempt::Lost(lost)
-            }
-        }
-    }
-
-    /// How long to wait before a busy answer is tried again; `None` if this answer stands.
-    fn busy_wait(&self, reply: &Reply) -> Option<Duration> {
-        let seconds = reply.retry_after?;
-        let busy = self.desk.plan.retry_busy && reply.status == answer::SERVICE_UNAVAILABLE;
-        busy.then(|| Duration::from_secs(seconds).min(RETRY_AFTER_MAX))
-    }
-
-    /// Until when this ticket is tried again, counted from its first failure.
-    fn retry_until(&self, attempt: &Attempt, now: Instant) -> Instant {
-        match attempt {
-            Attempt::Lost(Lost::Unknown) => {
-                (now + self.desk.plan.retry_unknown_for).min(self.desk.give_up_at)
-            }
-            Attempt::Lost(Lost::Unsent) | Attempt::Answered(_) => self.desk.until,
-        }
-    }
-
-    /// No answer will come, or only a busy one that stands now.
-    fn give_up(&self, attempt: Attempt, ticket: &Ticket, times: Sending, may_have_arrived: bool) {
-        match attempt {
-            Attempt::Answered(reply) => self.desk.answer(&reply, ticket, times),
-            Attempt::Lost(_) if may_have_arrived => {
-                self.desk.record.borrow_mut().unknown_lines.push(ticket.line);
-            }
-            Attempt::Lost(_) => self.desk.record.borrow_mut().mishaps.unsent += 1,
-        }
-    }
-}
-
-async fn sleep_if(wait: Duration) {
-    if !wait.is_zero() {
-        sleep(wait).await;
     }
 }

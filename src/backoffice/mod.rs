@@ -5,4 +5,6 @@
 
 pub mod admin_api;
 pub mod admin_client;
+pub mod audit;
 pub mod campaigns;
+pub mod export;

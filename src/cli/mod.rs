@@ -59,6 +59,10 @@ pub enum Command {
     Campaign(CampaignArgs),
     /// Make tickets.
     Ticket(TicketArgs),
+    /// Check every promise, Redis against ledger, while the service runs or is stopped.
+    Audit(AuditArgs),
+    /// Write a drop's claims, while the service runs or is stopped.
+    Ledger(LedgerArgs),
     /// Check the configuration and print it as it holds, without secrets.
     CheckConfig,
 }

@@ -245,12 +245,12 @@ pub struct LimitsConfig {
 impl Default for LimitsConfig {
     fn default() -> Self {
         Self {
-            person_per_second: 5,
-            person_burst: 20,
-            address_per_second: 500,
-            address_burst: 1_000,
+            person_per_second: limits::PERSON_PER_SECOND_DEFAULT,
+            person_burst: limits::PERSON_BURST_DEFAULT,
+            address_per_second: limits::ADDRESS_PER_SECOND_DEFAULT,
+            address_burst: limits::ADDRESS_BURST_DEFAULT,
             exempt_loopback: true,
-            keys_max: 1_000_000,
+            keys_max: limits::RATE_KEYS_DEFAULT,
         }
     }
 }

@@ -127,6 +127,12 @@ pub struct DropNumber(pub u32);
 #[serde(transparent)]
 pub struct Shard(pub u8);
 
+impl Shard {
+    /// The shard that this version serves. Keys, claim numbers and the ledger carry it, so that more of them
+    /// change no format.
+    pub const FIRST: Self = Self(0);
+}
+
 impl fmt::Display for Shard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "s{}", self.0)

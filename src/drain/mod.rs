@@ -18,6 +18,7 @@ use deadpool_redis::{Connection, Pool};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
+use crate::config::Config;
 use crate::domain::claim::{JournalEntry, JournalEvent, JournalId};
 use crate::domain::ids::Shard;
 use crate::ledger::{Committed, Group, Ledger, LedgerError};
@@ -76,9 +77,30 @@ pub enum Round {
 }
 
 impl Drain {
+    /// The drain of this configuration.
+    #[must_use]
+    pub fn new(
+        config: &Config,
+        pool: Pool,
+        ledger: Arc<dyn Ledger>,
+        metrics: Arc<Metrics>,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            shard: Shard::FIRST,
+            pool,
+            ledger,
+            metrics,
+            clock,
+            commit_interval: config.drain.commit_interval(),
+            group_claims_max: config.drain.group_max,
+        }
+    }
+
     /// Drains until `stop`, then until the journal is empty or a round fails.
     pub async fn run(self, stop: CancellationToken) {
         let mut backoff = self.commit_interval;
+        self.show_quarantine().await;
         loop {
             let stopping = stop.is_cancelled();
             match self.round().await {
@@ -121,7 +143,7 @@ impl Drain {
         let group = Group { shard: self.shard, after, entries, now_ms: self.clock.now_ms() };
         let committed = self.ledger.commit(group).await?;
         self.metrics.drain_commit_seconds.record(began.elapsed().as_secs_f64());
-        let position = self.note(&committed);
+        let position = self.note(&committed).await;
         journal::trim_through(&mut connection, self.shard, position).await?;
         let left = journal::length(&mut connection, self.shard).await?;
         self.show_lag(left, (left > 0).then_some(position));
@@ -149,7 +171,7 @@ impl Drain {
         }
     }
 
-    fn note(&self, committed: &Committed) -> JournalId {
+    async fn note(&self, committed: &Committed) -> JournalId {
         match *committed {
             Committed::Written { claims, poisoned, position, .. } => {
                 self.metrics.claims_durable_total.increment(claims);
@@ -157,6 +179,7 @@ impl Drain {
                 self.metrics.journal_quarantined_total.increment(poisoned);
                 if poisoned > 0 {
                     tracing::error!(poisoned, "journal entries were put in quarantine");
+                    self.show_quarantine().await;
                 }
                 position
             }
@@ -164,6 +187,13 @@ impl Drain {
                 tracing::info!(%position, "another drain was here first");
                 position
             }
+        }
+    }
+
+    /// The alarm of poison entries stays up until somebody has cleared the quarantine.
+    async fn show_quarantine(&self) {
+        if let Ok(count) = self.ledger.quarantine_count().await {
+            self.metrics.quarantine_entries.set(count as f64);
         }
     }
 

@@ -14,7 +14,6 @@ use crate::ledger::Ledger;
 use crate::ledger::sqlite::SqliteLedger;
 use crate::redis::pool;
 use crate::redis::server::RedisServer;
-use crate::serve::SHARD;
 use crate::signals::Signals;
 use crate::telemetry::metrics::Metrics;
 
@@ -24,22 +23,14 @@ use crate::telemetry::metrics::Metrics;
 /// [`Failure`] when the folder, Redis or the ledger cannot be used.
 pub async fn run(config: Config) -> Result<Exit, Failure> {
     let mut signals = Signals::install()?;
-    let clock = Clock::System;
     let folder = DataDir::open(&config.data.dir)?;
     let url = if config.redis.is_managed() { folder.run_info()?.redis_url } else { config.redis.url.clone() };
     RedisServer::check(&url, &config).await?;
     let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::open(&config.ledger.sqlite_path(folder.path()))?);
     let metrics =
         Metrics::new(Cause::CODES, 1).map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
-    let drain = Drain {
-        shard: SHARD,
-        pool: pool::connect(&url, &config.redis)?,
-        ledger,
-        metrics: Arc::new(metrics),
-        clock,
-        commit_interval: config.drain.commit_interval(),
-        group_claims_max: config.drain.group_max,
-    };
+    let pool = pool::connect(&url, &config.redis)?;
+    let drain = Drain::new(&config, pool, ledger, Arc::new(metrics), Clock::System);
     let stop = CancellationToken::new();
     let draining = tokio::spawn(drain.run(stop.clone()));
     eprintln!("claimrush {} drains {} into the ledger", env!("CARGO_PKG_VERSION"), folder.path().display());

@@ -112,16 +112,6 @@ pub struct LimitRules {
     pub keys_max: usize,
 }
 
-impl Default for LimitRules {
-    fn default() -> Self {
-        Self {
-            person: Allowance::PERSON_DEFAULT,
-            address: Allowance::ADDRESS_DEFAULT,
-            keys_max: crate::limits::RATE_KEYS_DEFAULT,
-        }
-    }
-}
-
 /// The limits that a claim meets after its ticket was accepted. Threads share one.
 #[derive(Debug)]
 pub struct Limits<C: Clock = DefaultClock> {

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use hyper::body::{Body, Incoming};
+use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use sha2::{Digest, Sha256};
 
@@ -20,52 +20,80 @@ use crate::redis::scripts::ScriptError;
 use crate::redis::{pool, reads};
 use crate::rush::Decision;
 use crate::rush::gate::DropGate;
+use crate::rush::holders::Fingerprint;
 
 /// How long before the release instant a person is told to come back in small steps.
 const NOT_OPEN_STEP_MS: i64 = 1_000;
 
-/// Takes a claim: 201 granted, 200 the same claim again, or why not.
-pub(super) async fn post(
-    front: &Front,
-    drop: &str,
-    headers: &HeaderMap,
-    body: Incoming,
-    peer: IpAddr,
-) -> Result<Reply, Problem> {
-    if !body.is_end_stream() {
-        let body = body::read(body, limits::BODY_BYTES_MAX, front.body_timeout).await?;
-        body::check_json(headers, &body)?;
-    }
+/// A claim that passed every check which needs the request, and the gate.
+pub(super) struct Asked {
+    drop: Arc<DropGate>,
+    person: PersonId,
+    print: Fingerprint,
+    mark: Option<Mark>,
+}
+
+/// Checks a claim as far as memory reaches. Nothing of the request is needed afterwards: its buffer is free for the
+/// connection's next one while the claim waits.
+pub(super) fn ask(front: &Front, drop: &str, headers: &HeaderMap, peer: IpAddr) -> Result<Asked, Problem> {
     let drop = front.gate.find(drop).ok_or(Cause::UnknownDrop)?;
     let now_ms = front.clock.now_ms();
     let person = admit(front, headers, drop.id.as_str(), peer, now_ms)?;
     let mark = mark_of(&drop, headers)?;
     let print = front.gate.fingerprint(person.as_str());
-    let decision = match front.gate.check(&drop, print, now_ms) {
-        Ok(()) => front.queue.claim(Arc::clone(&drop), person, print, mark).await,
-        Err(cause) => Decision::Refused(cause),
-    };
-    match decision {
+    match front.gate.check(&drop, print, now_ms) {
+        Ok(()) => Ok(Asked { drop, person, print, mark }),
+        Err(cause) => Err(refused(front, &drop, cause)),
+    }
+}
+
+/// Takes a claim: 201 granted, 200 the same claim again, or why not.
+pub(super) async fn take(front: &Front, asked: Asked) -> Result<Reply, Problem> {
+    let Asked { drop, person, print, mark } = asked;
+    match front.queue.claim(Arc::clone(&drop), person, print, mark).await {
         Decision::Granted(grant) => Ok(reply::claimed(claim_body(front, &drop, &grant, false), false)),
         Decision::Again(grant) => {
             front.metrics.claim_replays_total.increment(1);
             Ok(reply::claimed(claim_body(front, &drop, &grant, true), true))
         }
-        Decision::Refused(Cause::NotOpen) => Err(not_open(front, &drop)),
-        Decision::Refused(cause) => Err(cause.into()),
+        Decision::Refused(cause) => Err(refused(front, &drop, cause)),
     }
 }
 
-/// What the ticket's person holds in a drop: 200 with all of it, or 404.
-pub(super) async fn mine(
+/// Takes a claim that came with a body: one JSON object, in which nothing is asked for yet.
+pub(super) async fn take_with_body(
+    front: &Front,
+    drop: &str,
+    headers: HeaderMap,
+    body: Incoming,
+    peer: IpAddr,
+) -> Result<Reply, Problem> {
+    let body = body::read(body, limits::BODY_BYTES_MAX, front.body_timeout).await?;
+    body::check_json(&headers, &body)?;
+    take(front, ask(front, drop, &headers, peer)?).await
+}
+
+/// Whose claims in which drop are asked for.
+pub(super) struct Mine {
+    drop: Arc<DropGate>,
+    person: PersonId,
+}
+
+/// Checks who asks for their claims.
+pub(super) fn ask_mine(
     front: &Front,
     drop: &str,
     headers: &HeaderMap,
     peer: IpAddr,
-) -> Result<Reply, Problem> {
+) -> Result<Mine, Problem> {
     let drop = front.gate.find(drop).ok_or(Cause::UnknownDrop)?;
-    let now_ms = front.clock.now_ms();
-    let person = admit(front, headers, drop.id.as_str(), peer, now_ms)?;
+    let person = admit(front, headers, drop.id.as_str(), peer, front.clock.now_ms())?;
+    Ok(Mine { drop, person })
+}
+
+/// What the ticket's person holds in a drop: 200 with all of it, or 404.
+pub(super) async fn mine(front: &Front, mine: Mine) -> Result<Reply, Problem> {
+    let Mine { drop, person } = mine;
     let read = async {
         let mut connection = pool::checkout(&front.pool).await?;
         reads::claims_of(&mut connection, front.shard, &drop.id, &person).await
@@ -120,7 +148,10 @@ fn mark_of(drop: &DropGate, headers: &HeaderMap) -> Result<Option<Mark>, Problem
     Ok(digest.first_chunk().map(|first| Mark(*first)))
 }
 
-fn not_open(front: &Front, drop: &DropGate) -> Problem {
+fn refused(front: &Front, drop: &DropGate, cause: Cause) -> Problem {
+    if cause != Cause::NotOpen {
+        return cause.into();
+    }
     let opens_at_ms = drop.rules().spec.opens_at_ms;
     let wait_ms = opens_at_ms - front.gate.redis_now_ms(front.clock.now_ms());
     let wait_ms = u64::try_from(wait_ms.max(NOT_OPEN_STEP_MS)).unwrap_or(1_000);

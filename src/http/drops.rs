@@ -78,7 +78,9 @@ pub(super) fn campaign_state(front: &Front, id: &str, headers: &HeaderMap) -> Re
     for spec in &campaign.drops {
         let Some(drop) = front.gate.find(spec.id.as_str()) else { continue };
         tags.push_str(&etag(&drop, now_ms));
-        let state = with_state(front, &drop, now_ms, |state| serde_json::to_value(&state).map_err(internal))?;
+        let state = with_state(front, &drop, now_ms, |state| {
+            serde_json::to_value(&state).map_err(|error| internal(&error))
+        })?;
         drops.push(state);
     }
     let body = to_json(&CampaignState {
@@ -164,10 +166,10 @@ fn asked_etag(headers: &HeaderMap) -> Option<&str> {
 }
 
 fn to_json(value: &impl Serialize) -> Result<String, Problem> {
-    serde_json::to_string(value).map_err(internal)
+    serde_json::to_string(value).map_err(|error| internal(&error))
 }
 
-fn internal(error: serde_json::Error) -> Problem {
+fn internal(error: &serde_json::Error) -> Problem {
     tracing::error!(%error, "a state could not be written as JSON");
     Cause::Unavailable.into()
 }

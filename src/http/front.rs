@@ -3,14 +3,15 @@
 //! Method and path, size, drop known, ticket, person and address limits, gate, Redis. Owns that order and what
 //! one core needs for it; the single steps live in their own modules.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use deadpool_redis::Pool;
 use hyper::Request;
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::header::HeaderMap;
 
 use super::listen::Handle;
@@ -81,32 +82,57 @@ impl Default for RequestIds {
     }
 }
 
+/// What is left to do when the request itself is done with.
+enum Step<'f> {
+    /// Nothing.
+    Done(Result<Reply, Problem>),
+    /// To take a claim: the hot path, without an allocation.
+    Claim(claims::Asked),
+    /// Something rarer.
+    Later(Pin<Box<dyn Future<Output = Result<Reply, Problem>> + Send + 'f>>),
+}
+
 impl Handle for Front {
-    async fn handle(&self, request: Request<Incoming>, peer: SocketAddr) -> Reply {
+    fn handle(&self, request: Request<Incoming>, peer: SocketAddr) -> impl Future<Output = Reply> + Send {
         let began = Instant::now();
-        let reply = match self.answer(request, peer).await {
-            Ok(reply) => reply,
-            Err(problem) => self.refuse(&problem),
-        };
-        self.request_seconds.record(began.elapsed().as_secs_f64());
-        reply
+        let step = self.begin(request, peer.ip()).unwrap_or_else(|problem| Step::Done(Err(problem)));
+        async move {
+            let answer = match step {
+                Step::Done(answer) => answer,
+                Step::Claim(asked) => claims::take(self, asked).await,
+                Step::Later(answer) => answer.await,
+            };
+            let reply = answer.unwrap_or_else(|problem| self.refuse(&problem));
+            self.request_seconds.record(began.elapsed().as_secs_f64());
+            reply
+        }
     }
 }
 
 impl Front {
-    async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Result<Reply, Problem> {
+    /// Everything that can be done without waiting. The request ends here: what waits holds none of its buffers.
+    fn begin(&self, request: Request<Incoming>, peer: IpAddr) -> Result<Step<'_>, Problem> {
         let (head, body) = request.into_parts();
         if head.uri.path_and_query().is_some_and(|target| target.as_str().len() > limits::TARGET_BYTES_MAX) {
             return Err(Cause::TargetTooLong.into());
         }
         let route = route(&head.method, head.uri.path())?;
         check_header_size(&head.headers)?;
-        match route {
-            Route::Claim(drop) => claims::post(self, drop, &head.headers, body, peer.ip()).await,
-            Route::Mine(drop) => claims::mine(self, drop, &head.headers, peer.ip()).await,
-            Route::Drop(drop) => drops::drop_state(self, drop, &head.headers),
-            Route::Campaign(campaign) => drops::campaign_state(self, campaign, &head.headers),
-        }
+        Ok(match route {
+            Route::Claim(drop) if body.is_end_stream() => {
+                Step::Claim(claims::ask(self, drop, &head.headers, peer)?)
+            }
+            Route::Claim(drop) => {
+                let (drop, headers) = (drop.to_owned(), head.headers);
+                let taken = async move { claims::take_with_body(self, &drop, headers, body, peer).await };
+                Step::Later(Box::pin(taken))
+            }
+            Route::Mine(drop) => {
+                Step::Later(Box::pin(claims::mine(self, claims::ask_mine(self, drop, &head.headers, peer)?)))
+            }
+            Route::Drop(drop) => Step::Done(drops::drop_state(self, drop, &head.headers)),
+            Route::Campaign(campaign) => Step::Done(drops::campaign_state(self, campaign, &head.headers)),
+        })
     }
 
     fn refuse(&self, problem: &Problem) -> Reply {

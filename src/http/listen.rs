@@ -18,7 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::connection::{Connections, SWEEP_INTERVAL, TimeLimits, WatchedIo, drive};
+use super::connection::{Connections, Control, SWEEP_INTERVAL, TimeLimits, WatchedIo, drive};
 use super::reply::Reply;
 use crate::limits;
 use crate::telemetry::metrics::Metrics;
@@ -159,6 +159,22 @@ impl<H: Handle> Listening<H> {
     }
 }
 
+/// One connection with who answers it.
+struct Link<H> {
+    handler: Arc<H>,
+    connections: Arc<Connections>,
+    control: Arc<Control>,
+    peer: SocketAddr,
+}
+
+impl<H: Handle> Link<H> {
+    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Reply, Infallible> {
+        let reply = self.handler.handle(request, self.peer).await;
+        self.control.end_request(self.connections.tick());
+        Ok(reply)
+    }
+}
+
 async fn serve<H: Handle>(
     stream: TcpStream,
     peer: SocketAddr,
@@ -170,15 +186,15 @@ async fn serve<H: Handle>(
     let _ = stream.set_nodelay(true);
     let control = connections.add(id);
     let io = WatchedIo::new(stream, Arc::clone(&control), Arc::clone(connections));
+    let link = Arc::new(Link {
+        handler: Arc::clone(handler),
+        connections: Arc::clone(connections),
+        control: Arc::clone(&control),
+        peer,
+    });
     let service = service_fn(|request: Request<Incoming>| {
-        control.begin_request(!request.body().is_end_stream());
-        let (handler, control, connections) =
-            (Arc::clone(handler), Arc::clone(&control), Arc::clone(connections));
-        async move {
-            let reply = handler.handle(request, peer).await;
-            control.end_request(connections.tick());
-            Ok::<_, Infallible>(reply)
-        }
+        link.control.begin_request(!request.body().is_end_stream());
+        Arc::clone(&link).answer(request)
     });
     let connection = http1::Builder::new()
         .pipeline_flush(true)

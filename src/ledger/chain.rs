@@ -39,6 +39,8 @@ pub enum Content {
         before: Option<String>,
         /// Digest of what is stored now.
         after: String,
+        /// Its new drops, and the numbers that their claims carry from now on.
+        drops: Vec<NumberedDrop>,
         /// The posting of the budget's change.
         postings: Covered,
     },
@@ -75,6 +77,18 @@ pub enum Content {
         /// The postings of both.
         postings: Covered,
     },
+}
+
+/// A drop, the number that it got, and what a claim of it is worth. None of it ever changes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NumberedDrop {
+    /// The number.
+    pub number: u32,
+    /// The drop.
+    pub id: String,
+    /// Face of its voucher in fen; nothing where it is not money.
+    pub face: Option<i64>,
 }
 
 /// Claims of one (drop, epoch) with consecutive numbers.
@@ -322,7 +336,9 @@ mod tests {
     fn a_digest_does_not_depend_on_how_the_journal_cut_the_claims() {
         let digest = |pieces: &[(i64, &str)]| {
             let mut digest = ClaimsDigest::default();
-            pieces.iter().for_each(|(at_ms, takers)| digest.push(*at_ms, takers));
+            for (at_ms, takers) in pieces {
+                digest.push(*at_ms, takers);
+            }
             digest.finish()
         };
         let whole = digest(&[(5, "ann bob\t00ff00ff00ff00ff"), (6, "cid")]);

@@ -199,6 +199,19 @@ pub struct ChainBreak {
     pub what: String,
 }
 
+/// What the ledger says at one moment, to be set beside a shard's Redis.
+#[derive(Debug, Clone)]
+pub struct Standing {
+    /// All campaigns.
+    pub catalogue: Catalogue,
+    /// Up to where the shard's journal is committed.
+    pub position: JournalId,
+    /// Totals by (drop, shard, epoch), of all shards.
+    pub tallies: Vec<Tally>,
+    /// Balances of every campaign.
+    pub balances: Vec<Balances>,
+}
+
 /// An entry in quarantine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quarantined {
@@ -288,12 +301,18 @@ pub trait Ledger: Send + Sync + 'static {
     /// Balances of every campaign, from the postings alone.
     async fn balances(&self) -> Result<Vec<Balances>, LedgerError>;
 
+    /// Catalogue, position of `shard`, tallies and balances, all as of one moment.
+    async fn standing(&self, shard: Shard) -> Result<Standing, LedgerError>;
+
     /// The audit chain's head.
     async fn chain_head(&self) -> Result<ChainHead, LedgerError>;
 
     /// Recomputes every audit record's hash, and the digest of the rows that it covers; the head that results,
     /// or where it breaks.
     async fn verify_chain(&self) -> Result<Result<ChainHead, ChainBreak>, LedgerError>;
+
+    /// The number of the audit record with this hash (lower-case hex), if the chain has one.
+    async fn chain_record(&self, hash: &str) -> Result<Option<u64>, LedgerError>;
 
     /// Entries in quarantine, oldest first, at most `limit`.
     async fn quarantine(&self, limit: u32) -> Result<Vec<Quarantined>, LedgerError>;

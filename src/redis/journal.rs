@@ -57,11 +57,17 @@ pub async fn last_id<C: ConnectionLike>(conn: &mut C, shard: Shard) -> Result<Jo
     if !exists {
         return Ok(JournalId::START);
     }
-    let info: std::collections::HashMap<String, Value> =
-        cmd("XINFO").arg("STREAM").arg(&key).query_async(conn).await?;
-    match info.get("last-generated-id") {
-        Some(Value::BulkString(id)) => Ok(decode_id(id)?),
-        _ => Err(ReplyError::Malformed("the journal tells no last id").into()),
+    let info: Value = cmd("XINFO").arg("STREAM").arg(&key).query_async(conn).await?;
+    Ok(last_generated_id(&info)?)
+}
+
+/// The last id in what `XINFO STREAM` answers.
+pub(super) fn last_generated_id(info: &Value) -> Result<JournalId, ReplyError> {
+    let pairs = info.as_map_iter().into_iter().flatten();
+    let named = |(name, _): &(&Value, &Value)| **name == Value::BulkString(b"last-generated-id".into());
+    match pairs.into_iter().find(named) {
+        Some((_, Value::BulkString(id))) => decode_id(id),
+        _ => Err(ReplyError::Malformed("the journal tells no last id")),
     }
 }
 

@@ -15,3 +15,4 @@ mod reply;
 pub mod scripts;
 pub mod server;
 pub mod server_check;
+pub mod snapshot;

@@ -12,13 +12,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use metrics::Histogram;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use metrics::{Gauge, Histogram};
+use tokio::sync::{Semaphore, oneshot};
 
 use super::Decision;
 use super::gate::{DropGate, Gate};
 use super::holders::Fingerprint;
 use super::lane::{Lane, LaneFault};
+use super::queue;
 use crate::clock::{Clock, UnixMs};
 use crate::domain::cause::Cause;
 use crate::domain::claim::Grant;
@@ -42,7 +43,7 @@ struct Waiting {
 /// The near end of one core's queue.
 #[derive(Debug, Clone)]
 pub struct ClaimQueue {
-    queue: mpsc::Sender<Waiting>,
+    queue: queue::Sender<Waiting>,
 }
 
 impl ClaimQueue {
@@ -57,12 +58,11 @@ impl ClaimQueue {
     ) -> Decision {
         let (answer, decision) = oneshot::channel();
         let waiting = Waiting { drop, person, print, mark, since: Instant::now(), answer };
-        match self.queue.try_send(waiting) {
-            // The batcher answers every claim it takes; it can vanish only with its runtime.
-            Ok(()) => decision.await.unwrap_or(Decision::Refused(Cause::OutcomeUnknown)),
-            Err(mpsc::error::TrySendError::Full(_)) => Decision::Refused(Cause::Overloaded),
-            Err(mpsc::error::TrySendError::Closed(_)) => Decision::Refused(Cause::Unavailable),
+        if self.queue.push(waiting).is_err() {
+            return Decision::Refused(Cause::Overloaded);
         }
+        // The batcher answers every claim it takes; it can vanish only with its runtime.
+        decision.await.unwrap_or(Decision::Refused(Cause::OutcomeUnknown))
     }
 }
 
@@ -85,10 +85,11 @@ pub struct BatcherSettings {
 
 /// The far end of one core's queue.
 pub struct Batcher {
-    queue: mpsc::Receiver<Waiting>,
+    queue: queue::Receiver<Waiting>,
     inflight: Arc<Semaphore>,
     settings: BatcherSettings,
     queue_wait_seconds: Histogram,
+    queue_claims: Gauge,
     sender: Arc<Sender>,
 }
 
@@ -110,11 +111,15 @@ impl Batcher {
         metrics: Arc<Metrics>,
         clock: Clock,
     ) -> (ClaimQueue, Self) {
-        let (near, queue) = mpsc::channel(settings.queue_max);
+        let (near, queue) = queue::bounded(settings.queue_max);
         let inflight = Arc::new(Semaphore::new(settings.inflight_max));
         let queue_wait_seconds = metrics.queue_wait_seconds.core(settings.core);
+        let queue_claims = metrics.queue_claims.of(&settings.core.to_string());
         let sender = Arc::new(Sender { lane, gate, metrics, clock });
-        (ClaimQueue { queue: near }, Self { queue, inflight, settings, queue_wait_seconds, sender })
+        (
+            ClaimQueue { queue: near },
+            Self { queue, inflight, settings, queue_wait_seconds, queue_claims, sender },
+        )
     }
 
     /// Runs until every [`ClaimQueue`] is gone, all that waited was sent and all that was sent is answered.
@@ -122,9 +127,10 @@ impl Batcher {
         let mut batch_id = 0_u64;
         let mut arrived = Vec::with_capacity(self.settings.batch_max);
         while let Ok(permit) = Arc::clone(&self.inflight).acquire_owned().await {
-            if self.queue.recv_many(&mut arrived, self.settings.batch_max).await == 0 {
+            if !self.queue.take(&mut arrived, self.settings.batch_max).await {
                 break;
             }
+            self.queue_claims.set(self.queue.len() as f64);
             let batch = self.batch_of(&mut arrived);
             if batch.is_empty() {
                 continue;

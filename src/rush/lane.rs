@@ -3,11 +3,12 @@
 //! Owns when a lost reply is asked for again. A pool checkout costs a round trip, so the hot path makes one a
 //! connection, not one a call.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use deadpool_redis::Pool;
+use metrics::Counter;
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Value};
 use tokio::time::Instant;
@@ -26,6 +27,9 @@ pub struct Lane {
     pool: Pool,
     current: Mutex<Option<Numbered>>,
     made: AtomicU64,
+    reconnects: Counter,
+    /// Whether the last call failed: a fault is logged when it begins and when it ends, not for every batch.
+    failing: AtomicBool,
     /// How long a call may look for a connection, and how long a lost reply may be asked for again.
     patience: Duration,
 }
@@ -58,8 +62,9 @@ pub struct Answer {
 impl Lane {
     /// A lane over a pool of this core's own, whose connections are driven by this core's runtime.
     #[must_use]
-    pub fn new(pool: Pool, patience: Duration) -> Self {
-        Self { pool, current: Mutex::new(None), made: AtomicU64::new(0), patience }
+    pub fn new(pool: Pool, patience: Duration, reconnects: Counter) -> Self {
+        let (made, failing) = (AtomicU64::new(0), AtomicBool::new(false));
+        Self { pool, current: Mutex::new(None), made, reconnects, failing, patience }
     }
 
     /// Calls a script that is safe to run twice. A lost reply is asked for once more with the same content; a
@@ -96,11 +101,18 @@ impl Lane {
     async fn attempt(&self, command: &Cmd) -> Result<Value, AttemptFault> {
         let mut lane = self.connection().await.ok_or(AttemptFault::NotReady)?;
         let error = match scripts::CLAIM.run(&mut lane.connection, command).await {
-            Ok(value) => return Ok(value),
+            Ok(value) => {
+                if self.failing.swap(false, Ordering::Relaxed) {
+                    tracing::info!("batches are answered again");
+                }
+                return Ok(value);
+            }
             Err(error) => error,
         };
         let fault = RedisFault::of(&error);
-        tracing::warn!(%error, ?fault, "a batch failed");
+        if !self.failing.swap(true, Ordering::Relaxed) {
+            tracing::warn!(%error, fault = fault.as_str(), "a batch failed");
+        }
         if fault.surely_undone() {
             return Err(if fault.retryable() { AttemptFault::NotReady } else { AttemptFault::Refused });
         }
@@ -120,6 +132,7 @@ impl Lane {
             Ok(connection) => {
                 let connection = deadpool_redis::Connection::take(connection);
                 let number = self.made.fetch_add(1, Ordering::Relaxed);
+                self.reconnects.increment(u64::from(number > 0));
                 let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
                 // Two batches in flight may both have made one; the first to come back is kept.
                 Some(current.get_or_insert(Numbered { number, connection }).clone())

@@ -8,6 +8,7 @@ pub mod gate;
 pub mod holders;
 pub mod lane;
 pub mod poll;
+mod queue;
 
 use crate::domain::cause::Cause;
 use crate::domain::claim::Grant;

@@ -19,6 +19,9 @@ pub use super::instruments::{Counters, Gauges, PerCore};
 /// two samples a claim some 3 MB.
 pub const UPKEEP_INTERVAL: Duration = Duration::from_secs(1);
 
+/// The most cores that have a gauge of their own.
+const CORE_SERIES_MAX: usize = 1_024;
+
 /// The most shards that have a gauge of their own.
 const SHARD_SERIES_MAX: usize = 1_024;
 
@@ -39,8 +42,8 @@ instruments! {
 
         /// Time a claim waited between its arrival and its batch, by the core that served it.
         queue_wait_seconds: PerCore["core": cores],
-        /// Claims waiting for a batch now.
-        queue_claims: Gauge,
+        /// Claims waiting for a batch, by the core that serves them, as of its last batch.
+        queue_claims: Gauges["core": CORE_SERIES_MAX],
         /// Claims in one script call.
         batch_claims: Histogram,
         /// Script calls in flight now.

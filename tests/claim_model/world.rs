@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use claimrush::clock::UnixMs;
 use claimrush::domain::claim::{JournalEvent, JournalId};
 use claimrush::domain::ids::{DropId, Epoch, Mark, PersonId, Shard};
-use claimrush::redis::codes::{ClaimReply, Code, DropState, decode_records};
+use claimrush::redis::codes::{Code, DropState, decode_records};
 use claimrush::redis::scripts::{self, ClaimCall, DropConfig, Mode, Refused, Return};
 use claimrush::redis::{journal, keys, reads};
 use redis::aio::MultiplexedConnection;
@@ -113,6 +113,19 @@ impl World {
         self.invariants().await
     }
 
+    /// Sends a batch, once or twice, and neither looks at the reply nor tells the model.
+    pub(super) async fn claim_unseen(
+        &mut self,
+        claims: &[(usize, usize, Option<usize>)],
+        twice: bool,
+    ) -> Result<()> {
+        let call = self.call(claims);
+        for _ in 0..=usize::from(twice) {
+            self.send(&call).await?;
+        }
+        Ok(())
+    }
+
     async fn now_ms(&mut self) -> Result<UnixMs> {
         let (seconds, micros): (i64, i64) = cmd("TIME").query_async(&mut self.conn).await?;
         Ok(seconds * 1000 + micros / 1000)
@@ -129,7 +142,7 @@ impl World {
 
     async fn claim(&mut self, claims: &[(usize, usize, Option<usize>)], call: &ClaimCall) -> Result<UnixMs> {
         let before_ms = self.now_ms().await?;
-        let reply = self.send(call).await?;
+        let reply = call.decode(&self.send(call).await?)?;
         let after_ms = self.now_ms().await?;
         ensure!((before_ms..=after_ms).contains(&reply.now_ms), "now is {}, not the clock's", reply.now_ms);
 
@@ -159,10 +172,10 @@ impl World {
         Ok(reply.now_ms)
     }
 
-    async fn send(&mut self, call: &ClaimCall) -> Result<ClaimReply> {
+    async fn send(&mut self, call: &ClaimCall) -> Result<redis::Value> {
         let command = call.to_evalsha();
         let Some(source) = &self.claim_source else {
-            return Ok(scripts::claim(&mut self.conn, call, &command).await?);
+            return Ok(scripts::CLAIM.run(&mut self.conn, &command).await?);
         };
         let mut eval: Cmd = cmd("EVAL");
         eval.arg(source);
@@ -171,8 +184,7 @@ impl World {
                 eval.arg(bytes);
             }
         }
-        let reply: redis::Value = eval.query_async(&mut self.conn).await?;
-        Ok(call.decode(&reply)?)
+        Ok(eval.query_async(&mut self.conn).await?)
     }
 
     async fn set_state(&mut self, drops: &BTreeSet<usize>, state: DropState) -> Result<()> {

@@ -36,7 +36,7 @@ impl Answer {
 
     /// A text field of the body; empty if there is none.
     pub(crate) fn text(&self, field: &str) -> String {
-        self.json()[field].as_str().unwrap_or_default().to_owned()
+        self.json().get(field).and_then(Value::as_str).unwrap_or_default().to_owned()
     }
 }
 

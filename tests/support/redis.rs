@@ -30,21 +30,32 @@ impl RedisServer {
             config.push_str(line);
             config.push('\n');
         }
-        let path = folder.path().join("redis.conf");
-        std::fs::write(&path, config).expect("redis.conf is written");
-        let process = Command::new("redis-server")
-            .arg(&path)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("redis-server starts");
+        std::fs::write(folder.path().join("redis.conf"), config).expect("redis.conf is written");
+        let process = spawn(folder.path());
         let mut server = Self { process, folder };
-        wait_for("redis-server listens", Duration::from_secs(20), || {
-            assert!(server.process.try_wait().expect("it is our child").is_none(), "redis-server has ended");
-            std::os::unix::net::UnixStream::connect(server.folder.path().join("r.sock")).ok()
-        });
+        server.wait_listening();
         server
+    }
+
+    /// Ends it at once, lets `between` do something to its folder, and starts it again.
+    pub(crate) fn crash(&mut self, between: impl FnOnce(&Path)) {
+        self.process.kill().expect("it is our child");
+        self.process.wait().expect("it is our child");
+        between(self.folder.path());
+        self.process = spawn(self.folder.path());
+        self.wait_listening();
+    }
+
+    /// Its folder.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn wait_listening(&mut self) {
+        wait_for("redis-server listens", Duration::from_secs(20), || {
+            assert!(self.process.try_wait().expect("it is our child").is_none(), "redis-server has ended");
+            std::os::unix::net::UnixStream::connect(self.folder.path().join("r.sock")).ok()
+        });
     }
 
     /// Starts one that keeps everything in memory alone.
@@ -109,6 +120,16 @@ pub(crate) fn processes_in(folder: &Path) -> Vec<u32> {
 pub(crate) fn kill_9(pid: u32) {
     let pid = rustix::process::Pid::from_raw(pid.cast_signed()).expect("a pid");
     let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+}
+
+fn spawn(folder: &Path) -> Child {
+    Command::new("redis-server")
+        .arg(folder.join("redis.conf"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("redis-server starts")
 }
 
 fn url_of(socket: &Path) -> ServiceUrl {

@@ -185,14 +185,21 @@ impl Service {
         });
     }
 
+    /// A connection to its Redis.
+    pub(crate) fn redis(&self) -> ::redis::Connection {
+        wait_for("redis listens", PATIENCE, || self.try_redis())
+    }
+
     /// Asks its Redis, as soon as it answers: it may be about to start again.
     pub(crate) fn ask_redis<T: FromRedisValue>(&self, command: &Cmd) -> T {
+        wait_for("redis answers", PATIENCE, || command.query(&mut self.try_redis()?).ok())
+    }
+
+    fn try_redis(&self) -> Option<::redis::Connection> {
         let client = ::redis::Client::open(self.info.redis_url.expose()).expect("a URL");
-        wait_for("redis answers", PATIENCE, || {
-            let mut connection = client.get_connection().ok()?;
-            connection.set_read_timeout(Some(PATIENCE)).ok()?;
-            command.query(&mut connection).ok()
-        })
+        let connection = client.get_connection().ok()?;
+        connection.set_read_timeout(Some(PATIENCE)).ok()?;
+        Some(connection)
     }
 
     /// Its Redis' process.
@@ -212,14 +219,14 @@ impl Service {
 
     /// How many entries the journal has.
     pub(crate) fn journal_length(&self) -> u64 {
-        let journal = claimrush::redis::keys::journal(claimrush::serve::SHARD);
+        let journal = claimrush::redis::keys::journal(claimrush::domain::ids::Shard::FIRST);
         self.ask_redis(cmd("XLEN").arg(journal))
     }
 
     /// A drop's stock as Redis has it.
     pub(crate) fn redis_stock_left(&self, drop: &str) -> u64 {
         let drop = DropId::new(drop).expect("an id");
-        let key = claimrush::redis::keys::drop(claimrush::serve::SHARD, &drop);
+        let key = claimrush::redis::keys::drop(claimrush::domain::ids::Shard::FIRST, &drop);
         self.ask_redis(cmd("HGET").arg(key).arg("stock"))
     }
 

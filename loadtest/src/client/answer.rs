@@ -14,6 +14,11 @@ pub const OK: u16 = 200;
 /// The status of a service that has no room at the moment.
 pub const SERVICE_UNAVAILABLE: u16 = 503;
 
+/// The first status of a server error.
+pub const SERVER_ERRORS: u16 = 500;
+/// The code of an answer that does not know whether the claim was granted.
+pub const OUTCOME_UNKNOWN: &str = "outcome_unknown";
+
 /// What a granted claim says about itself.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct ClaimBody<'body> {
@@ -31,11 +36,13 @@ struct ProblemBody<'body> {
 }
 
 /// Reads a claim; `None` if the body is none.
+#[must_use]
 pub fn claim(body: &[u8]) -> Option<ClaimBody<'_>> {
     serde_json::from_slice(body).ok()
 }
 
 /// The stable `code` of an error reply (RFC 9457 problem with a `code`), or an empty text if it has none.
+#[must_use]
 pub fn problem_code(body: &[u8]) -> Cow<'_, str> {
     serde_json::from_slice::<ProblemBody<'_>>(body).map(|problem| problem.code).unwrap_or_default()
 }

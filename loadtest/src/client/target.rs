@@ -16,6 +16,7 @@ const LINE: &str = "{line}";
 pub struct Target {
     /// Its resolved address.
     pub address: SocketAddr,
+    method: Method,
     host: HeaderValue,
     path: Path,
 }
@@ -31,7 +32,7 @@ impl Target {
     ///
     /// # Errors
     /// The URL is not plain HTTP, has a path, or does not resolve.
-    pub fn new(url: &str, path: &str) -> Result<Self> {
+    pub fn new(url: &str, method: Method, path: &str) -> Result<Self> {
         let uri: Uri = url.parse().with_context(|| format!("target {url}"))?;
         if uri.scheme_str() != Some("http") {
             bail!("target {url}: only http:// is spoken");
@@ -50,7 +51,7 @@ impl Target {
             Some((before, after)) => Path::PerLine { before: before.to_owned(), after: after.to_owned() },
             None => Path::Fixed(path.parse().with_context(|| format!("path {path}"))?),
         };
-        Ok(Self { address, host: HeaderValue::from_str(authority.as_str())?, path })
+        Ok(Self { address, method, host: HeaderValue::from_str(authority.as_str())?, path })
     }
 
     /// An equal target that shares no reference counts with this one, for another thread.
@@ -62,7 +63,8 @@ impl Target {
             Path::Fixed(uri) => Path::Fixed(uri.to_string().parse()?),
             per_line @ Path::PerLine { .. } => per_line.clone(),
         };
-        Ok(Self { address: self.address, host: HeaderValue::from_bytes(self.host.as_bytes())?, path })
+        let host = HeaderValue::from_bytes(self.host.as_bytes())?;
+        Ok(Self { address: self.address, method: self.method.clone(), host, path })
     }
 
     /// The request that spends this ticket.
@@ -71,7 +73,7 @@ impl Target {
     /// The path template does not give a valid path.
     pub fn request(&self, ticket: &Ticket) -> Result<Request<NoBody>> {
         let mut request = Request::new(NoBody);
-        *request.method_mut() = Method::POST;
+        request.method_mut().clone_from(&self.method);
         *request.uri_mut() = match &self.path {
             Path::Fixed(uri) => uri.clone(),
             Path::PerLine { before, after } => format!("{before}{}{after}", ticket.line).try_into()?,
@@ -89,7 +91,7 @@ mod tests {
 
     #[test]
     fn a_path_may_name_the_line() {
-        let target = Target::new("http://127.0.0.1:8080", "/a/{line}/b").unwrap();
+        let target = Target::new("http://127.0.0.1:8080", Method::POST, "/a/{line}/b").unwrap();
         let ticket = Ticket { line: 7, authorization: HeaderValue::from_static("Bearer t") };
         let request = target.request(&ticket).unwrap();
         assert_eq!(request.uri(), "/a/7/b");
@@ -98,9 +100,12 @@ mod tests {
 
     #[test]
     fn only_plain_http_without_a_path_is_a_target() {
-        assert!(Target::new("https://127.0.0.1", "/").is_err());
-        assert!(Target::new("http://127.0.0.1/v1", "/").is_err());
-        assert!(Target::new("127.0.0.1:80", "/").is_err());
-        assert_eq!(Target::new("http://[::1]:81/", "/").unwrap().address, "[::1]:81".parse().unwrap());
+        assert!(Target::new("https://127.0.0.1", Method::POST, "/").is_err());
+        assert!(Target::new("http://127.0.0.1/v1", Method::POST, "/").is_err());
+        assert!(Target::new("127.0.0.1:80", Method::POST, "/").is_err());
+        assert_eq!(
+            Target::new("http://[::1]:81/", Method::POST, "/").unwrap().address,
+            "[::1]:81".parse().unwrap()
+        );
     }
 }

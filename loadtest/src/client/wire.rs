@@ -75,11 +75,13 @@ pub enum Lost {
     Unknown,
 }
 
+type Connection = Pin<Box<http1::Connection<TokioIo<TcpStream>, NoBody>>>;
+
 /// One open connection.
 pub struct Wire {
     sender: http1::SendRequest<NoBody>,
-    connection: Pin<Box<http1::Connection<TokioIo<TcpStream>, NoBody>>>,
-    closed: bool,
+    /// Dropped as soon as it has ended: only then does hyper give back a request that it has not sent.
+    connection: Option<Connection>,
     alarm: Pin<Box<Sleep>>,
 }
 
@@ -91,21 +93,23 @@ impl Wire {
     pub async fn open(address: SocketAddr) -> anyhow::Result<Self> {
         let stream = timeout(CONNECT_WAIT, TcpStream::connect(address)).await??;
         stream.set_nodelay(true)?;
-        let (sender, connection) = http1::Builder::new().handshake(TokioIo::new(stream)).await?;
+        let (sender, connection) =
+            http1::Builder::new().writev(false).handshake(TokioIo::new(stream)).await?;
         let alarm = Box::pin(sleep_until(Instant::now().into()));
-        Ok(Self { sender, connection: Box::pin(connection), closed: false, alarm })
+        Ok(Self { sender, connection: Some(Box::pin(connection)), alarm })
     }
 
     /// Whether the connection can carry another exchange.
+    #[must_use]
     pub fn is_open(&self) -> bool {
-        !self.closed && !self.sender.is_closed()
+        self.connection.is_some() && !self.sender.is_closed()
     }
 
     /// Waits for something else while the connection is kept alive.
     pub async fn while_idle<F: Future>(&mut self, other: F) -> F::Output {
         let mut other = pin!(other);
         std::future::poll_fn(|context| {
-            self.poll_connection(context);
+            poll(&mut self.connection, context);
             other.as_mut().poll(context)
         })
         .await
@@ -116,8 +120,8 @@ impl Wire {
     /// # Errors
     /// See [`Lost`]; the connection is of no use afterwards.
     pub async fn exchange(&mut self, request: Request<NoBody>, give_up_at: Instant) -> Result<Reply, Lost> {
-        let Self { sender, connection, closed, alarm } = self;
-        let mut drive = Drive { connection: connection.as_mut(), closed, alarm: alarm.as_mut(), give_up_at };
+        let Self { sender, connection, alarm } = self;
+        let mut drive = Drive { connection, alarm: alarm.as_mut(), give_up_at };
         if !sender.is_ready() {
             drive.until(pin!(sender.ready())).await.and_then(Result::ok).ok_or(Lost::Unsent)?;
         }
@@ -135,18 +139,18 @@ impl Wire {
         let body = drive.body(response.into_body()).await.ok_or(Lost::Unknown)?;
         Ok(Reply { status, retry_after, body })
     }
+}
 
-    fn poll_connection(&mut self, context: &mut Context<'_>) {
-        if !self.closed && self.connection.as_mut().poll(context).is_ready() {
-            self.closed = true;
-        }
+/// Lets a connection work, and drops it when it has ended.
+fn poll(connection: &mut Option<Connection>, context: &mut Context<'_>) {
+    if connection.as_mut().is_some_and(|open| open.as_mut().poll(context).is_ready()) {
+        *connection = None;
     }
 }
 
 /// Polls a connection together with what waits for it.
 struct Drive<'wire> {
-    connection: Pin<&'wire mut http1::Connection<TokioIo<TcpStream>, NoBody>>,
-    closed: &'wire mut bool,
+    connection: &'wire mut Option<Connection>,
     alarm: Pin<&'wire mut Sleep>,
     give_up_at: Instant,
 }
@@ -158,9 +162,7 @@ impl Drive<'_> {
             if let Poll::Ready(output) = wanted.as_mut().poll(context) {
                 return Poll::Ready(Some(output));
             }
-            if !*self.closed && self.connection.as_mut().poll(context).is_ready() {
-                *self.closed = true;
-            }
+            poll(self.connection, context);
             if let Poll::Ready(output) = wanted.as_mut().poll(context) {
                 return Poll::Ready(Some(output));
             }

@@ -19,8 +19,6 @@ pub const KEYS: [&str; 3] = ["peer:{s0}:drop", "peer:{s0}:holders", "peer:{s0}:j
 /// What stands for the person: the end of the ticket's signature, which no two tickets share.
 pub const PERSON_BYTES: usize = 22;
 
-/// Connections of one core to Redis.
-const POOL_CONNECTIONS: usize = 32;
 const POOL_WAIT: Duration = Duration::from_secs(5);
 
 #[derive(Clone)]
@@ -64,11 +62,12 @@ fn claim_json(seq: i64) -> String {
 ///
 /// # Errors
 /// The address cannot be listened on, or the Redis URL is none.
-pub fn run(args: &PeerArgs, redis: &str) -> Result<()> {
+pub fn run(args: &PeerArgs, redis: &str, pool_size: Option<usize>) -> Result<()> {
     serve(args, || {
         let mut config = Config::from_url(redis);
         let pool = config.pool.get_or_insert_default();
-        pool.max_size = POOL_CONNECTIONS;
+        // The size stays the pool's own default (twice the cores): what a service has that does not tune it.
+        pool.max_size = pool_size.unwrap_or(pool.max_size);
         pool.timeouts.wait = Some(POOL_WAIT);
         let pool = config.create_pool(Some(Runtime::Tokio1)).with_context(|| format!("redis {redis}"))?;
         Ok(Pooled { pool, script: Script::new(SINGLE_CLAIM) })

@@ -1,7 +1,7 @@
 //! Campaigns and drops: what a campaign file says, whether it holds together, and what it changes.
 //!
 //! Owns the file format's rules. Pure: the file's text comes in, a checked [`Campaign`] or a refusal that names
-//! the line goes out. [`file`] reads the text, [`changes()`] compares two campaigns.
+//! the line goes out. [`mod@file`] reads the text, [`changes()`] compares two campaigns.
 
 mod changes;
 pub mod file;

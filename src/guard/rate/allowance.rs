@@ -29,20 +29,6 @@ pub enum AllowanceError {
 }
 
 impl Allowance {
-    /// The default by person.
-    pub const PERSON_DEFAULT: Self =
-        Self::constant(limits::PERSON_BURST_DEFAULT, limits::PERSON_INTERVAL_DEFAULT);
-    /// The default by address.
-    pub const ADDRESS_DEFAULT: Self =
-        Self::constant(limits::ADDRESS_BURST_DEFAULT, limits::ADDRESS_INTERVAL_DEFAULT);
-
-    const fn constant(burst: u32, interval: Duration) -> Self {
-        match NonZeroU32::new(burst) {
-            Some(burst) => Self { burst, interval },
-            None => Self { burst: NonZeroU32::MIN, interval },
-        }
-    }
-
     /// Checks and keeps the numbers.
     ///
     /// # Errors
@@ -77,9 +63,3 @@ impl Allowance {
         Quota::with_period(self.interval).unwrap_or(Quota::per_second(self.burst)).allow_burst(self.burst)
     }
 }
-
-const _: () = {
-    assert!(limits::PERSON_BURST_DEFAULT > 0 && limits::PERSON_BURST_DEFAULT <= limits::RATE_BURST_MAX);
-    assert!(limits::ADDRESS_BURST_DEFAULT > 0 && limits::ADDRESS_BURST_DEFAULT <= limits::RATE_BURST_MAX);
-    assert!(!limits::PERSON_INTERVAL_DEFAULT.is_zero() && !limits::ADDRESS_INTERVAL_DEFAULT.is_zero());
-};

@@ -145,9 +145,6 @@ fn allowances_that_make_no_sense_are_refused() {
     assert_eq!(Allowance::new(1, Duration::ZERO), Err(AllowanceError::Interval));
     let refused = Allowance::new(2, RATE_RECOVERY_MAX).expect_err("too long").to_string();
     assert_eq!(refused, "burst times interval must be at most 86400 s, is 172800 s");
-    for allowance in [Allowance::PERSON_DEFAULT, Allowance::ADDRESS_DEFAULT] {
-        assert_eq!(Allowance::new(allowance.burst(), allowance.interval()), Ok(allowance));
-    }
 }
 
 #[test]

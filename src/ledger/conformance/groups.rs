@@ -159,6 +159,32 @@ pub(super) async fn every_group_adds_a_record_to_the_chain<L: Ledger>(ledger: &L
     verified(ledger).await;
 }
 
+pub(super) async fn every_head_that_there_was_is_found_again<L: Ledger>(ledger: &L) {
+    stocked(ledger).await;
+    written(ledger, group(0, vec![Ok(vec![claims(MONEY, 1, "ann")])])).await;
+    let kept = ledger.chain_head().await.unwrap();
+    assert_eq!(ledger.chain_record(&kept.hash).await.unwrap(), Some(kept.length));
+    written(ledger, group(1, vec![Ok(vec![claims(MONEY, 2, "bob")])])).await;
+    assert_ne!(ledger.chain_head().await.unwrap(), kept);
+    assert_eq!(ledger.chain_record(&kept.hash).await.unwrap(), Some(kept.length));
+    for never in [&"0".repeat(64), &kept.hash[1..], &kept.hash.to_uppercase(), "no hash", ""] {
+        assert_eq!(ledger.chain_record(never).await.unwrap(), None, "{never}");
+    }
+}
+
+pub(super) async fn a_standing_is_all_of_one_moment<L: Ledger>(ledger: &L) {
+    stocked(ledger).await;
+    let events = vec![claims(MONEY, 1, "ann bob"), returned(MONEY, 2, "bob", true)];
+    written(ledger, group(0, vec![Ok(events)])).await;
+    let standing = ledger.standing(Shard(0)).await.unwrap();
+    assert_eq!(standing.position, id(1));
+    assert_eq!(standing.catalogue.revision, ledger.revision().await.unwrap());
+    assert_eq!(standing.catalogue.campaigns.len(), 1);
+    assert_eq!(standing.tallies, ledger.tallies().await.unwrap());
+    assert_eq!(standing.balances, ledger.balances().await.unwrap());
+    assert_eq!(ledger.standing(Shard(1)).await.unwrap().position, JournalId::START);
+}
+
 pub(super) async fn too_many_claims_and_repeated_marks_are_found<L: Ledger>(ledger: &L) {
     stocked(ledger).await;
     let (one, two) = ("\t0000000000000001", "\t0000000000000002");

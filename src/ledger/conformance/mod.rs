@@ -68,6 +68,8 @@ pub(crate) async fn all<L: Ledger>(make: impl Fn() -> L) {
         groups::what_cannot_be_accepted_goes_to_quarantine_and_the_rest_goes_on,
         groups::poison_is_kept_once,
         groups::every_group_adds_a_record_to_the_chain,
+        groups::every_head_that_there_was_is_found_again,
+        groups::a_standing_is_all_of_one_moment,
         groups::too_many_claims_and_repeated_marks_are_found,
         groups::money_is_conserved_to_the_fen,
         returns::a_return_gives_the_money_back,

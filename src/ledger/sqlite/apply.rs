@@ -8,7 +8,7 @@ use crate::clock::UnixMs;
 use crate::domain::campaign::{Campaign, CampaignState, Changes, Refusal, changes};
 use crate::domain::ids::{CampaignId, DropId, DropNumber, Epoch, Shard};
 use crate::domain::money::Fen;
-use crate::ledger::chain::Content;
+use crate::ledger::chain::{Content, NumberedDrop};
 use crate::ledger::postings::Posting;
 use crate::ledger::{CampaignRecord, Catalogue, LedgerError};
 use crate::limits;
@@ -39,12 +39,7 @@ pub(super) fn apply(
     check_caps(&catalogue, campaign, old.is_none(), &changes)?;
 
     let number = store(&transaction, campaign)?;
-    for id in &changes.created {
-        let face = campaign.drop_spec(id).and_then(|drop| drop.voucher.as_ref()).map(|terms| terms.face.0);
-        transaction
-            .prepare_cached("INSERT INTO campaign_drop (id, campaign, face) VALUES (?1, ?2, ?3)")?
-            .execute(params![id.as_str(), number, face])?;
-    }
+    let drops = number_drops(&transaction, number, campaign, &changes)?;
     let mut books = Books::open(&transaction, now_ms)?;
     let change = changes.budget_to.0.checked_sub(changes.budget_from.0);
     let change = change.ok_or_else(|| LedgerError::Corrupt("a budget does not fit".to_owned()))?;
@@ -53,12 +48,31 @@ pub(super) fn apply(
         campaign: campaign.id.to_string(),
         before: old.map(Campaign::digest).transpose().map_err(encoded)?,
         after: campaign.digest().map_err(encoded)?,
+        drops,
         postings: books.digest.finish(),
     };
     testify(&transaction, now_ms, content)?;
     raise_revision(&transaction)?;
     transaction.commit()?;
     Ok(changes)
+}
+
+/// Gives the campaign's new drops their numbers.
+fn number_drops(
+    transaction: &Transaction<'_>,
+    campaign_number: i64,
+    campaign: &Campaign,
+    changes: &Changes,
+) -> Result<Vec<NumberedDrop>, LedgerError> {
+    let mut insert = transaction.prepare_cached(
+        "INSERT INTO campaign_drop (id, campaign, face) VALUES (?1, ?2, ?3) RETURNING number",
+    )?;
+    let number = |id: &DropId| {
+        let face = campaign.drop_spec(id).and_then(|drop| drop.voucher.as_ref()).map(|terms| terms.face.0);
+        let number = insert.query_row(params![id.as_str(), campaign_number, face], |row| row.get(0))?;
+        Ok(NumberedDrop { number, id: id.to_string(), face })
+    };
+    changes.created.iter().map(number).collect()
 }
 
 /// The caps of the whole ledger, and that no other campaign has a drop of the same id.

@@ -104,6 +104,19 @@ pub(super) fn chain_head(connection: &rusqlite::Connection) -> Result<ChainHead,
     Ok(ChainHead { length, hash: data_encoding::HEXLOWER.encode(&hash) })
 }
 
+/// See [`crate::ledger::Ledger::chain_record`].
+pub(super) fn chain_record(
+    connection: &rusqlite::Connection,
+    hash: &str,
+) -> Result<Option<u64>, LedgerError> {
+    let Ok(hash) = data_encoding::HEXLOWER.decode(hash.as_bytes()) else { return Ok(None) };
+    let number: Option<i64> = connection
+        .prepare_cached("SELECT number FROM audit WHERE hash = ?1")?
+        .query_row([hash], |row| row.get(0))
+        .optional()?;
+    number.map(unsigned).transpose()
+}
+
 /// Appends a record to the chain.
 pub(super) fn testify(
     transaction: &Transaction<'_>,

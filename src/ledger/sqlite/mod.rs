@@ -13,6 +13,7 @@
 mod apply;
 mod books;
 mod entry;
+mod leftover;
 mod read;
 mod rows;
 mod schema;
@@ -29,7 +30,7 @@ use async_trait::async_trait;
 use self::worker::Worker;
 use super::{
     Balances, Catalogue, ChainBreak, ChainHead, ClaimRow, Committed, Group, Ledger, LedgerError, Quarantined,
-    Tally,
+    Standing, Tally,
 };
 use crate::clock::{Clock, UnixMs};
 use crate::domain::campaign::{Campaign, CampaignState, Changes};
@@ -59,7 +60,7 @@ impl SqliteLedger {
     pub fn open(path: &Path) -> Result<Self, LedgerError> {
         let writer = schema::open(path)?;
         let mut ledger = Self::open_read_only(path)?;
-        ledger.writer = Some(Worker::spawn("ledger-writer", writer)?);
+        ledger.writer = Some(Worker::writer("ledger-writer", writer)?);
         Ok(ledger)
     }
 
@@ -70,8 +71,8 @@ impl SqliteLedger {
     pub fn open_read_only(path: &Path) -> Result<Self, LedgerError> {
         Ok(Self {
             writer: None,
-            look_ups: Worker::spawn("ledger-look-ups", schema::open_read_only(path)?)?,
-            scans: Worker::spawn("ledger-scans", schema::open_read_only(path)?)?,
+            look_ups: Worker::reader("ledger-look-ups", schema::open_read_only(path)?)?,
+            scans: Worker::reader("ledger-scans", schema::open_read_only(path)?)?,
             clock: Clock::System,
         })
     }
@@ -166,12 +167,21 @@ impl Ledger for SqliteLedger {
         self.scans.run(|connection| read::balances(&*connection.transaction()?)).await
     }
 
+    async fn standing(&self, shard: Shard) -> Result<Standing, LedgerError> {
+        self.scans.run(move |connection| read::standing(&*connection.transaction()?, shard)).await
+    }
+
     async fn chain_head(&self) -> Result<ChainHead, LedgerError> {
         self.look_ups.run(|connection| books::chain_head(connection)).await
     }
 
     async fn verify_chain(&self) -> Result<Result<ChainHead, ChainBreak>, LedgerError> {
         self.scans.run(verify::verify).await
+    }
+
+    async fn chain_record(&self, hash: &str) -> Result<Option<u64>, LedgerError> {
+        let hash = hash.to_owned();
+        self.scans.run(move |connection| books::chain_record(connection, &hash)).await
     }
 
     async fn quarantine(&self, limit: u32) -> Result<Vec<Quarantined>, LedgerError> {

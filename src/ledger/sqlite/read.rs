@@ -9,7 +9,8 @@ use crate::domain::claim::{JournalId, Poison};
 use crate::domain::ids::{CampaignId, ClaimNumber, DropId, DropNumber, Epoch, Shard};
 use crate::domain::money::Fen;
 use crate::ledger::{
-    Balances, CampaignRecord, Catalogue, ClaimRow, ClaimStatus, DropRecord, LedgerError, Quarantined, Tally,
+    Balances, CampaignRecord, Catalogue, ClaimRow, ClaimStatus, DropRecord, LedgerError, Quarantined,
+    Standing, Tally,
 };
 
 /// See [`crate::ledger::Ledger::revision`].
@@ -90,6 +91,18 @@ pub(super) fn tallies(connection: &Connection) -> Result<Vec<Tally>, LedgerError
         });
     }
     Ok(tallies)
+}
+
+/// See [`crate::ledger::Ledger::standing`]. To be called in a transaction: it reads several tables.
+pub(super) fn standing(connection: &Connection, shard: Shard) -> Result<Standing, LedgerError> {
+    // The position first: the moment of the whole is the moment of the first read.
+    let position = position(connection, shard)?;
+    Ok(Standing {
+        catalogue: catalogue(connection)?,
+        position,
+        tallies: tallies(connection)?,
+        balances: balances(connection)?,
+    })
 }
 
 /// The series of a drop from (shard, epoch) on, each with its row number.

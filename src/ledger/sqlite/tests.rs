@@ -126,6 +126,8 @@ const TAMPERED: &[(&str, u64, &str)] = &[
     ("INSERT INTO posting (at_ms, campaign, kind) VALUES (1, 1, 'gift')", 7, "postings stand there"),
     ("UPDATE campaign SET state = 'running'", 7, "is not what was recorded"),
     ("UPDATE campaign SET body = replace(body, '100000', '900000')", 7, "is not what was recorded"),
+    ("UPDATE campaign_drop SET face = 1 WHERE number = 1", 7, "drops' numbers or faces"),
+    ("UPDATE campaign_drop SET id = 'other' WHERE number = 2", 7, "drops' numbers or faces"),
     ("DELETE FROM loaded", 2, "no longer noted as loaded"),
     ("UPDATE position SET ms = 1", 7, "the records end at"),
     (

@@ -7,14 +7,11 @@ use std::collections::{BTreeMap, HashMap};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::apply::state_word;
-use super::books::Numbered;
 use super::entry::row_key;
-use super::{encoded, read, signed, unsigned};
-use crate::domain::campaign::Campaign;
+use super::{encoded, signed, unsigned};
 use crate::domain::claim::JournalId;
-use crate::domain::ids::Shard;
 use crate::ledger::chain::{
-    ClaimsDigest, Content, Coverage, Covered, Record, RowsDigest, Section, SeriesKey, Walk,
+    ClaimsDigest, Content, Coverage, Covered, NumberedDrop, Record, RowsDigest, Section, SeriesKey, Walk,
 };
 use crate::ledger::{ChainBreak, ChainHead, LedgerError};
 
@@ -49,18 +46,19 @@ pub(super) fn verify(connection: &mut Connection) -> Result<Result<ChainHead, Ch
 }
 
 /// What the records so far have said.
-struct Verifier<'c> {
-    connection: &'c Connection,
-    series: HashMap<SeriesKey, i64>,
-    coverage: Coverage,
-    returns: u64,
-    quarantine: u64,
-    postings: u64,
-    lines: u64,
-    loaded: u64,
-    positions: BTreeMap<u8, String>,
+pub(super) struct Verifier<'c> {
+    pub(super) connection: &'c Connection,
+    pub(super) series: HashMap<SeriesKey, i64>,
+    pub(super) coverage: Coverage,
+    pub(super) returns: u64,
+    pub(super) quarantine: u64,
+    pub(super) postings: u64,
+    pub(super) lines: u64,
+    pub(super) loaded: u64,
+    pub(super) positions: BTreeMap<u8, String>,
+    pub(super) drops: Vec<NumberedDrop>,
     /// Digest and state by campaign.
-    campaigns: BTreeMap<String, (String, &'static str)>,
+    pub(super) campaigns: BTreeMap<String, (String, &'static str)>,
 }
 
 impl<'c> Verifier<'c> {
@@ -80,6 +78,7 @@ impl<'c> Verifier<'c> {
             lines: 0,
             loaded: 0,
             positions: BTreeMap::new(),
+            drops: Vec::new(),
             campaigns: BTreeMap::new(),
         })
     }
@@ -107,7 +106,8 @@ impl<'c> Verifier<'c> {
     /// What is wrong with the rows of a record, if anything.
     fn check(&mut self, content: &Content) -> Result<Option<String>, LedgerError> {
         match content {
-            Content::Campaign { campaign, before, after, postings } => {
+            Content::Campaign { campaign, before, after, drops, postings } => {
+                self.drops.extend_from_slice(drops);
                 let known = self.campaigns.get(campaign);
                 if known.map(|(digest, _)| digest) != before.as_ref() {
                     return Ok(Some(format!("campaign {campaign:?} was not what it is said to have been")));
@@ -255,69 +255,6 @@ impl<'c> Verifier<'c> {
         }
         self.postings = self.postings.saturating_add(covered.count);
         Ok(differs(digest, covered, "postings"))
-    }
-
-    /// What stands in the tables and under no record, if anything.
-    fn left_over(&self) -> Result<Option<String>, LedgerError> {
-        let covered: HashMap<SeriesKey, u64> = self.coverage.counts().collect();
-        for (key, series) in &self.series {
-            let (found, known) = (self.claims_of(*series)?, covered.get(key).copied().unwrap_or(0));
-            if found != known {
-                let (drop, shard, epoch) = key;
-                let series = format!("drop {drop} in s{shard}, epoch {epoch}");
-                return Ok(Some(format!("{series}: {found} claims stand there, the records cover {known}")));
-            }
-        }
-        let in_series: u64 = covered.values().sum();
-        let tables = [
-            ("claims", "SELECT count(*) FROM claim", in_series),
-            ("returned claims", "SELECT count(*) FROM claim WHERE status <> 0", self.returns),
-            ("returns", Numbered::Returns.last(), self.returns),
-            ("quarantined entries", Numbered::Quarantine.last(), self.quarantine),
-            ("postings", Numbered::Postings.last(), self.postings),
-            ("posting lines", "SELECT count(*) FROM posting_line", self.lines),
-            ("loaded drops", "SELECT count(*) FROM loaded", self.loaded),
-        ];
-        for (what, sql, known) in tables {
-            let found = unsigned(self.connection.query_row(sql, [], |row| row.get(0))?)?;
-            if found != known {
-                return Ok(Some(format!("{found} {what} stand there, the records cover {known}")));
-            }
-        }
-        for (shard, to) in &self.positions {
-            let position = read::position(self.connection, Shard(*shard))?.to_string();
-            if position != *to {
-                return Ok(Some(format!("s{shard} stands at {position}, the records end at {to}")));
-            }
-        }
-        self.campaigns_left_over()
-    }
-
-    fn claims_of(&self, series: i64) -> Result<u64, LedgerError> {
-        let count = self
-            .connection
-            .prepare_cached("SELECT count(*) FROM claim WHERE number >= ?1 AND number < ?2")?
-            .query_row([row_key(series, 0), row_key(series.saturating_add(1), 0)], |row| row.get(0))?;
-        unsigned(count)
-    }
-
-    fn campaigns_left_over(&self) -> Result<Option<String>, LedgerError> {
-        let mut statement = self.connection.prepare_cached("SELECT id, body, state FROM campaign")?;
-        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-        let mut stored = BTreeMap::new();
-        for row in rows {
-            let (id, body, state): (String, String, String) = row?;
-            let digest =
-                Campaign::from_canonical(&body).and_then(|campaign| campaign.digest()).map_err(encoded)?;
-            stored.insert(id, (digest, state));
-        }
-        let same = |(id, known): (&String, &(String, &str))| {
-            stored.get(id).is_some_and(|(digest, state)| (digest, state.as_str()) == (&known.0, known.1))
-        };
-        match self.campaigns.iter().find(|campaign| !same(*campaign)) {
-            Some((id, _)) => Ok(Some(format!("campaign {id:?} is not what was recorded"))),
-            None => Ok((stored.len() != self.campaigns.len()).then(|| "a campaign has no record".to_owned())),
-        }
     }
 }
 

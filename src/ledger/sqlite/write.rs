@@ -183,3 +183,17 @@ fn set_position(transaction: &Transaction<'_>, shard: Shard, to: JournalId) -> R
         .execute(params![shard.0, to.ms.cast_signed(), to.seq.cast_signed()])?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_texts_are_cut_between_characters() {
+        assert_eq!(cut("abc", 3), "abc");
+        assert_eq!(cut("abc", 2), "ab");
+        assert_eq!(cut("a券b", 3), "a");
+        assert_eq!(cut("a券b", 4), "a券");
+        assert_eq!(cut("券", 0), "");
+    }
+}

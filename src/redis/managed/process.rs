@@ -1,7 +1,8 @@
 //! One run of the managed server's process: started by us, or found alive and adopted.
 
 use std::fs::File;
-use std::path::Path;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -40,7 +41,7 @@ impl Process {
     }
 
     fn spawn(files: &Files, server_bin: &Path, lock: File) -> Result<Self, ManagedError> {
-        let child = Command::new(server_bin)
+        let child = Command::new(program(server_bin))
             .args(files.arguments())
             .current_dir(&files.dir)
             .stdin(Stdio::from(lock))
@@ -49,16 +50,20 @@ impl Process {
             // A Ctrl-C in the terminal reaches the service's group alone: its Redis has to outlast it.
             .process_group(0)
             .spawn();
-        match child {
-            Ok(child) => Ok(Self::Own(child)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                Err(ManagedError::NoBinary { binary: server_bin.display().to_string() })
+        child.map(Self::Own).map_err(|error| {
+            let binary = server_bin.display().to_string();
+            let missing = match error.kind() {
+                ErrorKind::NotFound => true,
+                // What a look-up says, too, when it met a folder of the PATH that may not be searched.
+                ErrorKind::PermissionDenied => !is_on_path(server_bin),
+                _ => false,
+            };
+            if missing {
+                ManagedError::NoBinary { binary }
+            } else {
+                ManagedError::Spawn { binary, cause: error.to_string() }
             }
-            Err(error) => Err(ManagedError::Spawn {
-                binary: server_bin.display().to_string(),
-                cause: error.to_string(),
-            }),
-        }
+        })
     }
 
     /// Returns once the process has ended. Safe to drop and call again.
@@ -123,6 +128,25 @@ impl Process {
             Self::Adopted => None,
         }
     }
+}
+
+/// A program by its name is looked up on the PATH; one by its path is meant from our working folder, not from
+/// the server's.
+fn program(server_bin: &Path) -> PathBuf {
+    if is_bare_name(server_bin) {
+        return server_bin.to_owned();
+    }
+    std::path::absolute(server_bin).unwrap_or_else(|_| server_bin.to_owned())
+}
+
+fn is_bare_name(server_bin: &Path) -> bool {
+    server_bin.file_name() == Some(server_bin.as_os_str())
+}
+
+fn is_on_path(server_bin: &Path) -> bool {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    !is_bare_name(server_bin)
+        || std::env::split_paths(&folders).any(|folder| folder.join(server_bin).exists())
 }
 
 /// What a starting server says.

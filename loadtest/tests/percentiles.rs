@@ -1,0 +1,80 @@
+//! Reported percentiles equal those computed from the schedule.
+
+use std::time::Duration;
+
+use claimrush_loadtest::report::Model;
+
+use crate::script::{Act, Rush, SinceFirst, serve};
+
+/// Answers at once, but stands still for the whole second second.
+fn stalling(pause: Duration) -> impl Fn(&str) -> Act {
+    let clock = SinceFirst::default();
+    move |_| {
+        let at = clock.elapsed();
+        let stall_left = Duration::from_secs(2).saturating_sub(at);
+        let after = if at >= Duration::from_secs(1) { stall_left.max(pause) } else { pause };
+        Act::Reply { after, status: 201, body: String::new(), retry_after: None }
+    }
+}
+
+fn assert_near(what: &str, measured_ms: f64, expected_ms: f64) {
+    assert!((measured_ms - expected_ms).abs() < 80.0, "{what}: {measured_ms} ms instead of {expected_ms} ms");
+}
+
+#[test]
+fn an_open_model_counts_the_whole_stall() {
+    let address = serve(stalling(Duration::ZERO));
+    let report = Rush::new(address, 600)
+        .with("--rate 200 --connections 300 --duration 3")
+        .run_on_busy_machine()
+        .report();
+    assert_eq!(report.model, Model::Open);
+    assert_eq!((report.answers, report.schedule.unwrap().scheduled), (600, 600));
+    // 200 of 600 arrivals fall into the stall, 5 ms apart: the k-th smallest of their waits is 5k ms.
+    let response = report.all.response;
+    assert_near("p50", response.p50_ms, 0.0);
+    assert_near("p90", response.p90_ms, (540.0 - 400.0) * 5.0);
+    assert_near("p99", response.p99_ms, (594.0 - 400.0) * 5.0);
+    assert_near("max", response.max_ms, 1_000.0);
+}
+
+#[test]
+fn too_few_connections_do_not_hide_the_stall() {
+    let address = serve(stalling(Duration::ZERO));
+    let done = Rush::new(address, 600).with("--rate 200 --connections 2 --duration 3").run_on_busy_machine();
+    let report = done.report();
+    // Two wait in the service, the others before it: the response time counts both, the service time does not.
+    assert_near("p90 response", report.all.response.p90_ms, 700.0);
+    assert_near("p90 service", report.all.service.p90_ms, 0.0);
+    assert!(report.schedule.unwrap().late_connections >= 150);
+    assert!(done.text().contains("left late because all connections waited"));
+}
+
+#[test]
+fn a_closed_model_omits_the_stall_and_says_what_it_is() {
+    let address = serve(stalling(Duration::from_millis(5)));
+    let done = Rush::new(address, 100).with("--connections 4 --duration 3 --repeat").run(0);
+    let report = done.report();
+    assert_eq!(report.model, Model::Closed);
+    assert!(report.schedule.is_none());
+    // Four answers of hundreds met the stall.
+    assert_near("p99", report.all.response.p99_ms, 10.0);
+    assert_near("max", report.all.response.max_ms, 1_000.0);
+    assert!(done.text().contains("closed model"));
+}
+
+#[test]
+fn a_rate_that_was_not_delivered_is_invalid() {
+    let slow = |_: &str| Act::Reply {
+        after: Duration::from_millis(100),
+        status: 201,
+        body: String::new(),
+        retry_after: None,
+    };
+    let done = Rush::new(serve(slow), 1_000).with("--rate 500 --connections 1 --duration 1").run(3);
+    let report = done.report();
+    assert!(!report.valid);
+    let schedule = report.schedule.unwrap();
+    assert!(schedule.dropped > 400, "{schedule:?}");
+    assert!(done.text().contains("INVALID RUN"));
+}

@@ -1,0 +1,169 @@
+//! A server whose every answer is scripted, and the harness run against it.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    path::PathBuf,
+    process::{Command, Output},
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use claimrush_loadtest::report::Report;
+use tempfile::TempDir;
+
+/// What the server does with a request.
+pub(crate) enum Act {
+    /// Answers after a while.
+    Reply { after: Duration, status: u16, body: String, retry_after: Option<u64> },
+    /// Closes the connection without an answer.
+    Close,
+    /// Answers, then closes the connection without having announced it.
+    Once(Box<Act>),
+}
+
+impl Act {
+    /// A new claim at once.
+    pub(crate) fn claim(ticket: &str, seq: u64) -> Self {
+        Self::reply(201, format!(r#"{{"claim_id":"clm_{ticket}","drop":"d","seq":{seq},"replayed":false}}"#))
+    }
+
+    /// An answer at once.
+    pub(crate) fn reply(status: u16, body: String) -> Self {
+        Self::Reply { after: Duration::ZERO, status, body, retry_after: None }
+    }
+}
+
+/// Serves until the test's process ends; the script sees the ticket.
+pub(crate) fn serve(script: impl Fn(&str) -> Act + Send + Sync + 'static) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let script = Arc::new(script);
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let script = Arc::clone(&script);
+            thread::spawn(move || serve_connection(stream.unwrap(), &*script));
+        }
+    });
+    address
+}
+
+fn serve_connection(mut stream: TcpStream, script: &impl Fn(&str) -> Act) {
+    stream.set_nodelay(true).unwrap();
+    let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+    loop {
+        let mut ticket = String::new();
+        loop {
+            let Some(Ok(line)) = lines.next() else { return };
+            if let Some(found) = line.strip_prefix("authorization: Bearer ") {
+                found.clone_into(&mut ticket);
+            }
+            if line.is_empty() {
+                break;
+            }
+        }
+        let (act, last) = match script(&ticket) {
+            Act::Once(act) => (*act, true),
+            act => (act, false),
+        };
+        match act {
+            Act::Close | Act::Once(_) => return,
+            Act::Reply { after, status, body, retry_after } => {
+                thread::sleep(after);
+                let retry =
+                    retry_after.map(|seconds| format!("retry-after: {seconds}\r\n")).unwrap_or_default();
+                let length = body.len();
+                let reply = format!("HTTP/1.1 {status} x\r\ncontent-length: {length}\r\n{retry}\r\n{body}");
+                if stream.write_all(reply.as_bytes()).is_err() || last {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// One run of the harness.
+pub(crate) struct Rush {
+    folder: TempDir,
+    command: Command,
+}
+
+impl Rush {
+    /// A run with `tickets` tickets, `t1` first, for the drop `d`.
+    pub(crate) fn new(address: SocketAddr, tickets: u64) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let lines: Vec<_> = (1..=tickets).map(|n| format!("t{n}\n")).collect();
+        std::fs::write(folder.path().join("tickets"), lines.concat()).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_claimrush-loadtest"));
+        command.args(["rush", "--quiet", "--drop", "d", "--target", &format!("http://{address}")]);
+        command.arg("--tickets").arg(folder.path().join("tickets"));
+        command.arg("--json").arg(folder.path().join("report.json"));
+        command.arg("--claims-log").arg(folder.path().join("claims.log"));
+        Self { folder, command }
+    }
+
+    /// More arguments, in one text.
+    pub(crate) fn with(mut self, arguments: &str) -> Self {
+        self.command.args(arguments.split_whitespace());
+        self
+    }
+
+    /// Runs it and expects this exit code.
+    pub(crate) fn run(self, code: i32) -> Done {
+        self.run_to(&[code])
+    }
+
+    /// Runs it, valid or not: a busy machine may leave the generator without CPU.
+    pub(crate) fn run_on_busy_machine(self) -> Done {
+        self.run_to(&[0, 3])
+    }
+
+    fn run_to(mut self, codes: &[i32]) -> Done {
+        let output = self.command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let code = output.status.code().unwrap();
+        assert!(codes.contains(&code), "exit {code}: {said}{}", String::from_utf8_lossy(&output.stdout));
+        Done { folder: self.folder, output }
+    }
+}
+
+/// A run that has ended.
+pub(crate) struct Done {
+    folder: TempDir,
+    output: Output,
+}
+
+impl Done {
+    /// Its JSON report.
+    pub(crate) fn report(&self) -> Report {
+        let json = std::fs::read_to_string(self.folder.path().join("report.json")).unwrap();
+        serde_json::from_str(&json).unwrap()
+    }
+
+    /// Its claims log.
+    pub(crate) fn claims_log(&self) -> PathBuf {
+        self.folder.path().join("claims.log")
+    }
+
+    /// What it said to people.
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.output.stdout).into_owned()
+    }
+
+    /// What it complained about.
+    pub(crate) fn complaint(&self) -> String {
+        String::from_utf8_lossy(&self.output.stderr).into_owned()
+    }
+}
+
+/// A clock that starts with the first request.
+#[derive(Default)]
+pub(crate) struct SinceFirst(std::sync::OnceLock<Instant>);
+
+impl SinceFirst {
+    /// Time since the first call.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.0.get_or_init(Instant::now).elapsed()
+    }
+}

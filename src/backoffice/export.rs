@@ -1,0 +1,359 @@
+//! `claimrush ledger export`: a drop's claims as CSV, JSON or a workbook, while the service runs or is stopped.
+//!
+//! Reads the ledger page by page, so memory does not grow with the claims. A file takes its name when it is whole,
+//! and is readable by its owner alone: it says who claimed what.
+//!
+//! CSV is as RFC 4180 has it, save that a line ends with a line feed alone. A person stands there exactly as the
+//! ticket named them, also one that begins with `=`, `+`, `-` or `@`: other programs compare that text. Such a field
+//! is quoted, which does not keep a spreadsheet from taking it for a formula: open the workbook instead, whose
+//! cells are texts whatever they begin with.
+//! Source: <https://www.rfc-editor.org/rfc/rfc4180>
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use rust_xlsxwriter::{Format, Workbook, Worksheet, XlsxError};
+use serde::Serialize;
+use tempfile::NamedTempFile;
+
+use crate::cli::{Exit, ExportFormat, Failure, LedgerArgs, LedgerCommand, LedgerExportArgs};
+use crate::clock::rfc3339;
+use crate::config::{Config, LedgerConfig};
+use crate::datadir::{DataDir, DataDirError};
+use crate::domain::ids::{DropId, DropNumber};
+use crate::ledger::sqlite::SqliteLedger;
+use crate::ledger::{ClaimRow, Ledger};
+use crate::limits;
+
+/// The columns, in their order.
+const COLUMNS: [&str; 8] = ["claim_id", "drop", "shard", "epoch", "seq", "person", "status", "claimed_at"];
+/// Claims on one sheet: a sheet has 1,048,576 rows, of which the first is the header.
+const SHEET_CLAIMS_MAX: u32 = 1_048_575;
+
+/// Runs `claimrush ledger …`.
+///
+/// # Errors
+/// [`Failure`] with the drop that is not there, or with what cannot be read or written.
+pub async fn run(config: Config, args: LedgerArgs) -> Result<Exit, Failure> {
+    let LedgerCommand::Export(args) = args.command;
+    let folder = DataDir::open(&config.data.dir)?;
+    let ledger = SqliteLedger::open_read_only(&ledger_file(&folder, &config)?)?;
+    let catalogue = ledger.catalogue().await?;
+    let mut drops = catalogue.campaigns.iter().flat_map(|record| &record.drops);
+    let Some(drop) = drops.find(|drop| drop.id.as_str() == args.drop) else {
+        return Err(Failure::new(Exit::Failed, format!("the ledger has no drop {:?}", args.drop)));
+    };
+    match export(&ledger, &drop.id, drop.number, &args).await {
+        // A reader that has gone (`| head`) has seen what it wanted.
+        Err(ExportError::Io(error)) if args.out.is_none() && error.kind() == io::ErrorKind::BrokenPipe => {
+            Ok(Exit::Ok)
+        }
+        Err(error) => Err(error.into_failure(args.out.as_deref())),
+        Ok(()) => Ok(Exit::Ok),
+    }
+}
+
+/// The ledger's file: that of the service that runs, or the configured one.
+fn ledger_file(folder: &DataDir, config: &Config) -> Result<PathBuf, Failure> {
+    match folder.run_info() {
+        Ok(info) => {
+            let ledger = LedgerConfig { url: info.ledger_url, ..LedgerConfig::default() };
+            Ok(ledger.sqlite_path(folder.path()))
+        }
+        Err(DataDirError::NotRunning { .. }) => Ok(config.ledger.sqlite_path(folder.path())),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Why an export was not written.
+#[derive(Debug, thiserror::Error)]
+enum ExportError {
+    #[error(transparent)]
+    Ledger(#[from] crate::ledger::LedgerError),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    #[error(transparent)]
+    Workbook(#[from] XlsxError),
+}
+
+impl ExportError {
+    fn into_failure(self, out: Option<&Path>) -> Failure {
+        match (self, out) {
+            (Self::Ledger(error), _) => error.into(),
+            (error, Some(out)) => Failure::new(Exit::Failed, error.to_string()).about(out.display()),
+            (error, None) => Failure::new(Exit::Failed, error.to_string()),
+        }
+    }
+}
+
+async fn export(
+    ledger: &dyn Ledger,
+    id: &DropId,
+    drop: DropNumber,
+    args: &LedgerExportArgs,
+) -> Result<(), ExportError> {
+    let Some(out) = &args.out else {
+        let writer = BufWriter::new(io::stdout().lock());
+        return copy(ledger, id, drop, sink(args.format, writer)).await;
+    };
+    let parent = out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // Made with mode 0600.
+    let file = NamedTempFile::new_in(parent)?;
+    match args.format {
+        ExportFormat::Xlsx => {
+            copy(ledger, id, drop, Box::new(Sheets::new(file.reopen()?, SHEET_CLAIMS_MAX))).await?;
+        }
+        format => copy(ledger, id, drop, sink(format, BufWriter::new(file.as_file()))).await?,
+    }
+    file.as_file().sync_all()?;
+    file.persist(out).map_err(|error| error.error)?;
+    Ok(())
+}
+
+/// Copies all claims of a drop.
+async fn copy(
+    ledger: &dyn Ledger,
+    id: &DropId,
+    drop: DropNumber,
+    mut sink: Box<dyn Sink + '_>,
+) -> Result<(), ExportError> {
+    sink.begin()?;
+    let mut after = None;
+    loop {
+        let page = ledger.claims(drop, after, limits::CLAIM_ROWS_PAGE).await?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.number);
+        for row in &page {
+            sink.claim(&Claim::new(id, row))?;
+        }
+    }
+    sink.end()
+}
+
+/// A claim as it is exported.
+#[derive(Debug, Serialize)]
+struct Claim<'a> {
+    claim_id: String,
+    drop: &'a str,
+    shard: u8,
+    epoch: u16,
+    seq: u32,
+    person: &'a str,
+    status: &'static str,
+    claimed_at: String,
+}
+
+impl<'a> Claim<'a> {
+    fn new(drop: &'a DropId, row: &'a ClaimRow) -> Self {
+        Self {
+            claim_id: row.number.claim_id(),
+            drop: drop.as_str(),
+            shard: row.number.shard.0,
+            epoch: row.number.epoch.0,
+            seq: row.number.seq,
+            person: &row.person,
+            status: row.status.as_str(),
+            claimed_at: rfc3339(row.claimed_at_ms),
+        }
+    }
+}
+
+/// Where claims go, one after the other.
+trait Sink {
+    fn begin(&mut self) -> Result<(), ExportError>;
+    fn claim(&mut self, claim: &Claim<'_>) -> Result<(), ExportError>;
+    fn end(self: Box<Self>) -> Result<(), ExportError>;
+}
+
+/// The sink of a text format.
+fn sink<'w>(format: ExportFormat, writer: impl Write + 'w) -> Box<dyn Sink + 'w> {
+    match format {
+        ExportFormat::Json => Box::new(Json { writer, empty: true }),
+        // A workbook goes to a file, which the command line sees to.
+        ExportFormat::Csv | ExportFormat::Xlsx => Box::new(Csv { writer }),
+    }
+}
+
+struct Csv<W> {
+    writer: W,
+}
+
+impl<W: Write> Sink for Csv<W> {
+    fn begin(&mut self) -> Result<(), ExportError> {
+        Ok(writeln!(self.writer, "{}", COLUMNS.join(","))?)
+    }
+
+    fn claim(&mut self, claim: &Claim<'_>) -> Result<(), ExportError> {
+        let Claim { claim_id, drop, shard, epoch, seq, person, status, claimed_at } = claim;
+        // Persons alone are of an alphabet with commas and quotes.
+        let person = quoted(person);
+        Ok(writeln!(self.writer, "{claim_id},{drop},{shard},{epoch},{seq},{person},{status},{claimed_at}")?)
+    }
+
+    fn end(mut self: Box<Self>) -> Result<(), ExportError> {
+        Ok(self.writer.flush()?)
+    }
+}
+
+fn quoted(text: &str) -> std::borrow::Cow<'_, str> {
+    let plain = !text.contains([',', '"', '\r', '\n']) && !text.starts_with(['=', '+', '-', '@']);
+    if plain { text.into() } else { format!("\"{}\"", text.replace('"', "\"\"")).into() }
+}
+
+struct Json<W> {
+    writer: W,
+    empty: bool,
+}
+
+impl<W: Write> Sink for Json<W> {
+    fn begin(&mut self) -> Result<(), ExportError> {
+        Ok(self.writer.write_all(b"[")?)
+    }
+
+    fn claim(&mut self, claim: &Claim<'_>) -> Result<(), ExportError> {
+        self.writer.write_all(if self.empty { b"\n" } else { b",\n" })?;
+        self.empty = false;
+        serde_json::to_writer(&mut self.writer, claim).map_err(|error| {
+            // So that a reader who has gone is known as such.
+            if error.is_io() { ExportError::Io(error.into()) } else { error.into() }
+        })
+    }
+
+    fn end(mut self: Box<Self>) -> Result<(), ExportError> {
+        self.writer.write_all(b"\n]\n")?;
+        Ok(self.writer.flush()?)
+    }
+}
+
+/// A workbook, whose rows go to a temporary file as they come.
+struct Sheets {
+    file: File,
+    workbook: Workbook,
+    sheets: usize,
+    /// Rows of the present sheet, its header included.
+    rows: u32,
+    claims_max: u32,
+}
+
+impl Sheets {
+    fn new(file: File, claims_max: u32) -> Self {
+        Self { file, workbook: Workbook::new(), sheets: 0, rows: 0, claims_max }
+    }
+
+    fn add_sheet(&mut self) -> Result<(), ExportError> {
+        self.sheets += 1;
+        let name = if self.sheets == 1 { "claims".to_owned() } else { format!("claims {}", self.sheets) };
+        let bold = Format::new().set_bold();
+        let sheet = self.workbook.add_worksheet_with_constant_memory()?;
+        sheet.set_name(name)?.set_freeze_panes(1, 0)?;
+        for (column, (title, width)) in (0..).zip(COLUMNS.into_iter().zip([22, 24, 7, 7, 10, 24, 10, 26])) {
+            sheet.set_column_width(column, width)?.write_string_with_format(0, column, title, &bold)?;
+        }
+        self.rows = 1;
+        Ok(())
+    }
+}
+
+impl Sink for Sheets {
+    fn begin(&mut self) -> Result<(), ExportError> {
+        self.add_sheet()
+    }
+
+    fn claim(&mut self, claim: &Claim<'_>) -> Result<(), ExportError> {
+        if self.rows > self.claims_max {
+            self.add_sheet()?;
+        }
+        let row = self.rows;
+        write_row(self.workbook.worksheet_from_index(self.sheets - 1)?, row, claim)?;
+        self.rows += 1;
+        Ok(())
+    }
+
+    fn end(mut self: Box<Self>) -> Result<(), ExportError> {
+        Ok(self.workbook.save_to_writer(&mut self.file)?)
+    }
+}
+
+fn write_row(sheet: &mut Worksheet, row: u32, claim: &Claim<'_>) -> Result<(), XlsxError> {
+    let Claim { claim_id, drop, shard, epoch, seq, person, status, claimed_at } = claim;
+    sheet
+        .write_string(row, 0, claim_id)?
+        .write_string(row, 1, *drop)?
+        .write_number(row, 2, *shard)?
+        .write_number(row, 3, *epoch)?
+        .write_number(row, 4, *seq)?
+        .write_string(row, 5, *person)?
+        .write_string(row, 6, *status)?
+        .write_string(row, 7, claimed_at)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claim(seq: u32, person: &str) -> Claim<'_> {
+        Claim {
+            claim_id: format!("clm_{seq}"),
+            drop: "d",
+            shard: 0,
+            epoch: 1,
+            seq,
+            person,
+            status: "issued",
+            claimed_at: "2023-11-20T02:00:00.000Z".to_owned(),
+        }
+    }
+
+    fn written(format: ExportFormat, persons: &[&str]) -> String {
+        let mut bytes = Vec::new();
+        let mut sink = sink(format, &mut bytes);
+        sink.begin().unwrap();
+        for (seq, person) in (1..).zip(persons) {
+            sink.claim(&claim(seq, person)).unwrap();
+        }
+        sink.end().unwrap();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn csv_says_persons_exactly() {
+        let persons = ["ann", "a,b", "say\"so\"", "=1+1", "-2", "+3", "@x", "a=b"];
+        let text = written(ExportFormat::Csv, &persons);
+        assert!(
+            text.starts_with("claim_id,drop,shard,epoch,seq,person,status,claimed_at\nclm_1,d,0,1,1,ann,")
+        );
+        assert!(text.contains(",\"=1+1\",issued,"), "{text}");
+        let mut reader = csv::Reader::from_reader(text.as_bytes());
+        let read: Vec<String> = reader.records().map(|record| record.unwrap()[5].to_owned()).collect();
+        assert_eq!(read, persons);
+    }
+
+    #[test]
+    fn json_is_an_array_also_of_nothing() {
+        assert_eq!(written(ExportFormat::Json, &[]), "[\n]\n");
+        let rows: Vec<serde_json::Value> =
+            serde_json::from_str(&written(ExportFormat::Json, &["ann", "say\"so\""])).unwrap();
+        assert_eq!((rows[1]["person"].as_str(), rows[1]["seq"].as_u64()), (Some("say\"so\""), Some(2)));
+        let keys: Vec<&str> = rows[0].as_object().unwrap().keys().map(String::as_str).collect();
+        let mut sorted = COLUMNS;
+        sorted.sort_unstable();
+        assert_eq!(keys, sorted);
+    }
+
+    #[test]
+    fn a_full_sheet_is_followed_by_another() {
+        let file = NamedTempFile::new().unwrap();
+        let mut sheets = Box::new(Sheets::new(file.reopen().unwrap(), 2));
+        sheets.begin().unwrap();
+        for seq in 1..=5 {
+            sheets.claim(&claim(seq, "ann")).unwrap();
+        }
+        assert_eq!((sheets.sheets, sheets.rows), (3, 2));
+        sheets.end().unwrap();
+        assert!(file.as_file().metadata().unwrap().len() > 1_000);
+    }
+}

@@ -1,0 +1,138 @@
+//! A bounded queue from the connections of one core to its batcher.
+//!
+//! Owns the order of arrival and the bound. Everything that waits is taken in one step, which a channel that
+//! hands items over one by one cannot do, and its only allocation is kept from batch to batch.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+#[derive(Debug)]
+struct Shared<T> {
+    waiting: Mutex<VecDeque<T>>,
+    arrived: Notify,
+    max: usize,
+}
+
+impl<T> Shared<T> {
+    fn waiting(&self) -> MutexGuard<'_, VecDeque<T>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The near end. The queue ends when the last one is dropped.
+#[derive(Debug)]
+pub(super) struct Sender<T>(Arc<Shared<T>>, Arc<Open<T>>);
+
+/// Dropped with the last sender: wakes the receiver, so that it sees the end.
+#[derive(Debug)]
+struct Open<T>(Arc<Shared<T>>);
+
+impl<T> Drop for Open<T> {
+    fn drop(&mut self) {
+        self.0.arrived.notify_one();
+    }
+}
+
+impl<T> Clone for Sender<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0), Arc::clone(&self.1))
+    }
+}
+
+/// The far end.
+#[derive(Debug)]
+pub(super) struct Receiver<T> {
+    shared: Arc<Shared<T>>,
+    open: std::sync::Weak<Open<T>>,
+}
+
+/// A queue of at most `max` items.
+pub(super) fn bounded<T>(max: usize) -> (Sender<T>, Receiver<T>) {
+    let shared = Arc::new(Shared { waiting: Mutex::default(), arrived: Notify::new(), max });
+    let open = Arc::new(Open(Arc::clone(&shared)));
+    let receiver = Receiver { shared: Arc::clone(&shared), open: Arc::downgrade(&open) };
+    (Sender(shared, open), receiver)
+}
+
+impl<T> Sender<T> {
+    /// Appends an item; gives it back when the queue is full.
+    pub(super) fn push(&self, item: T) -> Result<(), T> {
+        let mut waiting = self.0.waiting();
+        if waiting.len() >= self.0.max {
+            return Err(item);
+        }
+        waiting.push_back(item);
+        let first = waiting.len() == 1;
+        drop(waiting);
+        if first {
+            self.0.arrived.notify_one();
+        }
+        Ok(())
+    }
+}
+
+impl<T> Receiver<T> {
+    /// Waits until something is there and moves up to `max` items to `into`, oldest first; false when nothing
+    /// is there and nothing can come any more.
+    pub(super) async fn take(&mut self, into: &mut Vec<T>, max: usize) -> bool {
+        loop {
+            // Asked before the look: a last sender that goes after it leaves a permit behind.
+            let ended = self.open.strong_count() == 0;
+            {
+                let mut waiting = self.shared.waiting();
+                if !waiting.is_empty() {
+                    let count = waiting.len().min(max);
+                    into.extend(waiting.drain(..count));
+                    return true;
+                }
+            }
+            if ended {
+                return false;
+            }
+            self.shared.arrived.notified().await;
+        }
+    }
+
+    /// How many wait.
+    pub(super) fn len(&self) -> usize {
+        self.shared.waiting().len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn items_come_in_order_and_in_one_step() {
+        let (near, mut far) = bounded(3);
+        for item in 1..=3 {
+            assert_eq!(near.push(item), Ok(()));
+        }
+        assert_eq!(near.push(4), Err(4));
+        let mut taken = Vec::new();
+        assert!(far.take(&mut taken, 2).await);
+        assert_eq!((taken.as_slice(), far.len()), (&[1, 2][..], 1));
+        drop(near);
+        assert!(far.take(&mut taken, 2).await, "what waits is taken after the last sender has gone");
+        assert_eq!(taken, [1, 2, 3]);
+        assert!(!far.take(&mut taken, 2).await);
+    }
+
+    #[tokio::test]
+    async fn a_waiting_receiver_is_woken_by_an_item_and_by_the_end() {
+        let (near, mut far) = bounded::<u8>(1);
+        let waiter = tokio::spawn(async move {
+            let mut taken = Vec::new();
+            let first = far.take(&mut taken, 1).await;
+            (first, far.take(&mut taken, 1).await, taken)
+        });
+        tokio::task::yield_now().await;
+        assert_eq!(near.push(7), Ok(()));
+        tokio::task::yield_now().await;
+        drop(near);
+        assert_eq!(waiter.await.unwrap(), (true, false, vec![7]));
+    }
+}

@@ -1,0 +1,85 @@
+//! What runs beside the cores: the admin listener, the campaign watch, and what has to be done now and then.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::core::{Shared, time_limits};
+use crate::backoffice::campaigns::Campaigns;
+use crate::datadir::{DataLock, RunInfo};
+use crate::http::admin::Admin;
+use crate::http::listen::{ConnectionCap, Listening};
+use crate::limits;
+use crate::redis::server::RedisWatch;
+use crate::telemetry::metrics::{Metrics, UPKEEP_INTERVAL};
+
+/// How often the ledger is asked whether somebody changed the campaigns.
+const CAMPAIGN_WATCH: Duration = Duration::from_millis(500);
+/// How long an admin request at hand may still take when the service stops.
+const ADMIN_GRACE: Duration = Duration::from_secs(1);
+
+/// Serves the admin listener until `stop`.
+pub(super) async fn serve_admin(
+    admin: Admin,
+    listener: std::net::TcpListener,
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+) {
+    let metrics = Arc::clone(&admin.metrics);
+    match TcpListener::from_std(listener) {
+        Ok(listener) => {
+            let listening = Listening {
+                listener,
+                handler: Arc::new(admin),
+                cap: Arc::new(ConnectionCap::new(limits::ADMIN_CONNECTIONS_MAX)),
+                limits: time_limits(&shared.config.server),
+                metrics,
+            };
+            listening.run(stop, ADMIN_GRACE).await;
+        }
+        Err(error) => tracing::error!(%error, "the admin listener cannot be used"),
+    }
+}
+
+/// Loads what another front end, or an apply that Redis missed, left in the ledger.
+pub(super) async fn watch_campaigns(campaigns: Arc<Campaigns>, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(CAMPAIGN_WATCH);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        if let Err(error) = campaigns.load_if_stale().await {
+            tracing::warn!(%error, "campaigns could not be loaded");
+        }
+    }
+}
+
+/// Keeps `run.json` true when the managed Redis is started again. Never ends.
+pub(super) async fn follow_redis(
+    mut redis: RedisWatch,
+    lock: &DataLock,
+    mut info: RunInfo,
+    metrics: &Metrics,
+) {
+    loop {
+        info.redis_pid = Some(redis.restarted().await);
+        metrics.redis_restarts_total.increment(1);
+        if let Err(error) = lock.write_run_info(&info) {
+            tracing::warn!(%error, "run.json is out of date");
+        }
+    }
+}
+
+/// What has to be done now and then: histograms, limiter keys, gauges.
+pub(super) async fn upkeep(shared: Arc<Shared>, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(UPKEEP_INTERVAL);
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        let metrics = &shared.metrics;
+        metrics.upkeep();
+        shared.guard.upkeep();
+        let (persons, addresses) = shared.guard.keys();
+        metrics.limiter_keys.of("person").set(persons as f64);
+        metrics.limiter_keys.of("address").set(addresses as f64);
+        metrics.connections.set(shared.cap.open() as f64);
+    }
+}

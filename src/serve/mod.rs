@@ -1,0 +1,260 @@
+//! `claimrush serve`: the one place that wires.
+//!
+//! Owns the order of starting and stopping. Starting: folder, secrets, Redis, ledger, campaigns, listeners.
+//! Stopping: unready, no more connections, requests at hand answered, batches flushed, journal drained, Redis
+//! last. Nothing that was acknowledged is lost either way; stopping in order is only quicker to start from.
+//!
+//! ```text
+//!  thread core-0 ─ runtime ─ listener ─ connections ─ batcher ─ lane ─┐
+//!  thread core-1 ─ runtime ─ listener ─ connections ─ batcher ─ lane ─┼─► Redis
+//!  background runtime ─ admin · poll · drain · campaign watch · upkeep ┘
+//! ```
+
+mod background;
+mod core;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use deadpool_redis::Pool;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::backoffice::campaigns::Campaigns;
+use crate::cli::{Exit, Failure};
+use crate::clock::{Clock, rfc3339};
+use crate::config::Config;
+use crate::datadir::{DataDir, DataLock, RunInfo};
+use crate::domain::cause::Cause;
+use crate::domain::ids::Shard;
+use crate::domain::voucher::VoucherSigner;
+use crate::drain::Drain;
+use crate::guard::Guard;
+use crate::guard::address::AddressRules;
+use crate::guard::rate::{Allowance, LimitRules};
+use crate::guard::ticket::KeyFile;
+use crate::http::admin::Admin;
+use crate::http::front::RequestIds;
+use crate::http::listen::{self, ConnectionCap};
+use crate::ledger::Ledger;
+use crate::ledger::sqlite::SqliteLedger;
+use crate::redis::pool;
+use crate::redis::server::RedisServer;
+use crate::rush::gate::Gate;
+use crate::rush::poll::Poller;
+use crate::signals::Signals;
+use crate::telemetry::metrics::Metrics;
+use core::Shared;
+
+/// Serves until told to stop.
+///
+/// # Errors
+/// [`Failure`] with one line that names the cause; nothing is left running.
+pub async fn run(config: Config) -> Result<Exit, Failure> {
+    let mut signals = Signals::install()?;
+    let folder = DataDir::create(&config.data.dir)?;
+    let lock = folder.lock(&Clock::System)?;
+    let keys = KeyFile::load_or_create(&config.ticket.key_path(folder.path()))?;
+    let redis = RedisServer::start(&lock, &config).await?;
+    let served = match Service::load(&config, &lock, &keys, &redis).await {
+        Ok(service) => service.run(&lock, &redis, &mut signals).await,
+        Err(failure) => Err(failure),
+    };
+    let stopped = async {
+        redis.stop(config.server.shutdown_deadline()).await;
+        lock.remove_run_info()
+    };
+    tokio::select! {
+        removed = stopped => removed?,
+        () = signals.again() => return served.and(Err(cut_short("stopped at once by a second signal"))),
+    }
+    served
+}
+
+/// A service that has loaded its campaigns and is ready to listen.
+struct Service {
+    shared: Arc<Shared>,
+    ledger: Arc<dyn Ledger>,
+    campaigns: Arc<Campaigns>,
+    poller: Poller,
+    /// Redis for everything that is no claim.
+    pool: Pool,
+    token: String,
+}
+
+/// What is told to stop, in this order.
+#[derive(Default)]
+struct Stops {
+    fronts: CancellationToken,
+    drain: CancellationToken,
+    background: CancellationToken,
+}
+
+/// What runs, to be waited for when it was told to stop.
+struct Running {
+    fronts: Vec<JoinHandle<()>>,
+    drain: Option<tokio::task::JoinHandle<()>>,
+    background: TaskTracker,
+    stops: Stops,
+}
+
+impl Service {
+    async fn load(
+        config: &Config,
+        lock: &DataLock,
+        keys: &KeyFile,
+        redis: &RedisServer,
+    ) -> Result<Self, Failure> {
+        let clock = Clock::System;
+        let metrics = Metrics::new(Cause::CODES, config.server.thread_count());
+        let metrics = Arc::new(metrics.map_err(|error| Failure::new(Exit::Failed, error.to_string()))?);
+        let ledger = SqliteLedger::open(&config.ledger.sqlite_path(lock.dir().path()))?;
+        let ledger: Arc<dyn Ledger> = Arc::new(ledger);
+        let pool = pool::connect(redis.url(), &config.redis)?;
+        let gate = Arc::new(Gate::default());
+        let campaigns =
+            Campaigns::new(Arc::clone(&ledger), pool.clone(), Arc::clone(&gate), Shard::FIRST, clock.clone());
+        let poller = Poller {
+            shard: Shard::FIRST,
+            pool: pool.clone(),
+            gate: Arc::clone(&gate),
+            metrics: Arc::clone(&metrics),
+            clock: clock.clone(),
+        };
+        campaigns.load().await?;
+        poller.poll_once().await?;
+        gate.set_redis_up(true);
+        let shared = Shared {
+            config: config.clone(),
+            redis_url: redis.url().clone(),
+            gate,
+            guard: Arc::new(guard(config, keys)?),
+            signer: VoucherSigner::new(keys.voucher_secret().bytes()),
+            metrics,
+            cap: Arc::new(ConnectionCap::new(config.server.max_connections)),
+            clock,
+        };
+        let token = lock.dir().admin_token()?;
+        Ok(Self { shared: Arc::new(shared), ledger, campaigns: Arc::new(campaigns), poller, pool, token })
+    }
+
+    /// Listens, serves until the first signal, and stops in order; at once after a second signal.
+    async fn run(self, lock: &DataLock, redis: &RedisServer, signals: &mut Signals) -> Result<Exit, Failure> {
+        let server = self.shared.config.server.clone();
+        let (listeners, listen) = core::open_public(server.listen, server.thread_count())?;
+        let admin_listener = listen::open(server.admin_listen, false)
+            .map_err(|error| core::cannot_listen(server.admin_listen, &error))?;
+        let info = self.info(listen, admin_listener.local_addr()?, redis);
+        let metrics = Arc::clone(&self.shared.metrics);
+        let stopping = Arc::new(AtomicBool::new(false));
+        let running = self.start(listeners, admin_listener, &stopping)?;
+        lock.write_run_info(&info)?;
+        metrics.ready.set(1.0);
+        eprintln!("claimrush {} serves http://{listen} (admin http://{})", info.version, info.admin_listen);
+        tokio::select! {
+            () = signals.first() => {}
+            () = background::follow_redis(redis.watch(), lock, info, &metrics) => {}
+        }
+        stopping.store(true, Ordering::Relaxed);
+        metrics.ready.set(0.0);
+        tokio::select! {
+            ended = tokio::time::timeout(server.shutdown_deadline(), running.stop()) => match ended {
+                Ok(()) => Ok(Exit::Ok),
+                Err(_) => Err(cut_short("stopping took too long")),
+            },
+            () = signals.again() => Err(cut_short("stopped at once by a second signal")),
+        }
+    }
+
+    fn info(&self, listen: SocketAddr, admin_listen: SocketAddr, redis: &RedisServer) -> RunInfo {
+        RunInfo {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            listen,
+            admin_listen,
+            redis_url: redis.url().clone(),
+            redis_pid: redis.pid(),
+            ledger_url: self.shared.config.ledger.url.clone(),
+            started_at: rfc3339(self.shared.clock.now_ms()),
+        }
+    }
+
+    fn start(
+        self,
+        listeners: Vec<std::net::TcpListener>,
+        admin_listener: std::net::TcpListener,
+        stopping: &Arc<AtomicBool>,
+    ) -> Result<Running, Failure> {
+        let Self { shared, ledger, campaigns, poller, pool, token } = self;
+        let (stops, background) = (Stops::default(), TaskTracker::new());
+        let fronts = core::start_all(&shared, listeners, &stops.fronts)?;
+        let stop = || stops.background.clone();
+        background.spawn(poller.run(stop()));
+        background.spawn(background::watch_campaigns(Arc::clone(&campaigns), stop()));
+        background.spawn(background::upkeep(Arc::clone(&shared), stop()));
+        let admin = Admin {
+            campaigns,
+            gate: Arc::clone(&shared.gate),
+            metrics: Arc::clone(&shared.metrics),
+            token: token.into(),
+            stopping: Arc::clone(stopping),
+            clock: shared.clock.clone(),
+            request_ids: RequestIds::new(),
+        };
+        background.spawn(background::serve_admin(admin, admin_listener, Arc::clone(&shared), stop()));
+        let config = &shared.config;
+        let drain = Drain::new(config, pool, ledger, Arc::clone(&shared.metrics), shared.clock.clone());
+        let drain = config.drain.enabled.then(|| tokio::spawn(drain.run(stops.drain.clone())));
+        Ok(Running { fronts, drain, background, stops })
+    }
+}
+
+impl Running {
+    /// Fronts first, so that nothing is decided any more; then the drain, which takes what they decided; then
+    /// the rest.
+    async fn stop(self) {
+        self.stops.fronts.cancel();
+        let fronts = self.fronts;
+        let joined = tokio::task::spawn_blocking(|| fronts.into_iter().all(|front| front.join().is_ok()));
+        if !joined.await.unwrap_or(false) {
+            tracing::error!("a core had failed");
+        }
+        self.stops.drain.cancel();
+        if let Some(drain) = self.drain
+            && let Err(error) = drain.await
+        {
+            tracing::error!(%error, "the drain had failed");
+        }
+        self.stops.background.cancel();
+        self.background.close();
+        self.background.wait().await;
+    }
+}
+
+fn cut_short(why: &str) -> Failure {
+    Failure::new(Exit::Failed, format!("{why}; the journal keeps what is not in the ledger yet"))
+}
+
+/// The guard of this configuration.
+fn guard(config: &Config, keys: &KeyFile) -> Result<Guard, Failure> {
+    let limits = &config.limits;
+    let allowance = |per_second: u32, burst: u32| {
+        Allowance::new(burst, Duration::from_secs(1) / per_second.max(1))
+            .map_err(|error| Failure::new(Exit::Config, format!("config: limits: {error}")))
+    };
+    let rules = LimitRules {
+        person: allowance(limits.person_per_second, limits.person_burst)?,
+        address: allowance(limits.address_per_second, limits.address_burst)?,
+        keys_max: limits.keys_max,
+    };
+    let addresses = AddressRules {
+        trusted_proxies: config.server.trusted_proxies.clone(),
+        limit_loopback: !limits.exempt_loopback,
+        ..AddressRules::default()
+    };
+    let leeway_ms = i64::try_from(config.ticket.leeway_s).unwrap_or(0).saturating_mul(1_000);
+    Ok(Guard::new(keys, leeway_ms, rules, addresses))
+}

@@ -1,0 +1,92 @@
+//! `claimrush ledger export`, through the built binary on a real service.
+
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+
+use serde_json::Value;
+
+use crate::support::campaign::{DropFile, campaign};
+use crate::support::http::Client;
+use crate::support::service::{PATIENCE, Service};
+use crate::support::{outcome, wait_for};
+
+const PERSONS: [&str; 5] = ["ann", "a,b", "say\"so\"", "=1+1", "-2"];
+
+fn export(service: &Service, drop: &str, args: &[&str]) -> (i32, String, String) {
+    let mut command = service.command(&["ledger", "export", "--drop", drop]);
+    outcome(&command.args(args).output().expect("it runs"))
+}
+
+fn claimed() -> (Service, Vec<Value>) {
+    let service = Service::start();
+    service.apply_ok(&campaign("a", &[DropFile::open("a-1", 40), DropFile::open("a-2", 40)]));
+    let mut client = Client::connect(service.address());
+    let claims = PERSONS.map(|person| client.claim("a-1", &service.ticket("a-1", person)).json());
+    wait_for("the journal is empty", PATIENCE, || (service.journal_length() == 0).then_some(()));
+    (service, claims.into())
+}
+
+#[test]
+fn the_exports_say_what_clients_were_told_running_and_stopped() {
+    let (mut service, claims) = claimed();
+    let mut before = None;
+    for _ in ["running", "stopped"] {
+        let (exit, text, err) = export(&service, "a-1", &["--format", "csv"]);
+        assert_eq!((exit, err.as_str()), (0, ""));
+        assert!(text.starts_with("claim_id,drop,shard,epoch,seq,person,status,claimed_at\n"), "{text}");
+        let mut reader = csv::Reader::from_reader(text.as_bytes());
+        let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+        assert_eq!(rows.len(), PERSONS.len());
+        for ((row, claim), person) in rows.iter().zip(&claims).zip(PERSONS) {
+            let told = |field: &str| claim[field].as_str().unwrap().to_owned();
+            let seq = claim["seq"].to_string();
+            let (id, at) = (told("claim_id"), told("claimed_at"));
+            assert_eq!(row, vec![id.as_str(), "a-1", "0", "1", &seq, person, "issued", &at]);
+        }
+        let (exit, text, _) = export(&service, "a-1", &["--format", "json"]);
+        let objects: Vec<Value> = serde_json::from_str(&text).unwrap();
+        assert_eq!((exit, objects.len()), (0, PERSONS.len()));
+        assert_eq!((objects[3]["person"].as_str(), objects[3]["seq"].as_u64()), (Some("=1+1"), Some(4)));
+        let now = Some((rows, objects));
+        assert!(before.is_none() || before == now);
+        before = now;
+        if service.try_redis_pid().is_some() {
+            service.stop();
+        }
+    }
+}
+
+#[test]
+fn a_file_takes_its_name_when_it_is_whole_and_is_for_its_owner_alone() {
+    let (service, _) = claimed();
+    for format in ["csv", "json", "xlsx"] {
+        let out = service.data().join(format!("claims.{format}"));
+        std::fs::write(&out, "what stood there before").unwrap();
+        let (exit, text, err) =
+            export(&service, "a-1", &["--format", format, "--out", out.to_str().unwrap()]);
+        assert_eq!((exit, text.as_str(), err.as_str()), (0, "", ""), "{format}");
+        assert_eq!(std::fs::metadata(&out).unwrap().permissions().mode() & 0o777, 0o600);
+        let mut head = [0; 2];
+        std::fs::File::open(&out).unwrap().read_exact(&mut head).unwrap();
+        assert_eq!(
+            &head,
+            match format {
+                "csv" => b"cl",
+                "json" => b"[\n",
+                _ => b"PK",
+            }
+        );
+    }
+    let nowhere = service.data().join("gone/claims.csv");
+    let (exit, _, err) = export(&service, "a-1", &["--format", "csv", "--out", nowhere.to_str().unwrap()]);
+    assert_eq!((exit, err.lines().count()), (1, 1), "{err}");
+}
+
+#[test]
+fn an_empty_drop_has_a_header_and_an_unknown_one_is_refused() {
+    let (service, _) = claimed();
+    let header = "claim_id,drop,shard,epoch,seq,person,status,claimed_at\n";
+    assert_eq!(export(&service, "a-2", &["--format", "csv"]), (0, header.to_owned(), String::new()));
+    let refused = "claimrush: the ledger has no drop \"a-9\"\n";
+    assert_eq!(export(&service, "a-9", &["--format", "csv"]), (1, String::new(), refused.to_owned()));
+}
