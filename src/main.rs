@@ -55,7 +55,10 @@ fn background<F: Future<Output = Result<Exit, Failure>>>(
         .enable_all()
         .build()
         .map_err(|error| Failure::new(Exit::Failed, format!("no runtime: {error}")))?;
-    runtime.block_on(body(config))
+    let exit = runtime.block_on(body(config));
+    // What is still waited for after a second signal, or after the deadline of a stop, is not worth waiting for.
+    runtime.shutdown_background();
+    exit
 }
 
 /// Runs a subcommand that waits for others but does not serve.

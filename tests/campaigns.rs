@@ -1,1 +1,164 @@
-//! Placeholder.
+//! Campaigns through the command line against a running service: what is applied, what is refused, and that both
+//! outlast a restart.
+
+use crate::support::campaign::{DropFile, campaign};
+use crate::support::outcome;
+use crate::support::service::{PATIENCE, Service};
+use crate::support::wait_for;
+
+/// What an operator sees of everything: the list, and each campaign.
+fn all_of(service: &Service, campaigns: &[&str]) -> String {
+    let mut text = service.campaign(&["list"]).1;
+    for id in campaigns {
+        text.push_str(&service.campaign(&["show", id]).1);
+    }
+    text
+}
+
+fn claim(service: &Service, drop: &str, person: &str) -> u16 {
+    service.claim(drop, &service.ticket(drop, person)).status
+}
+
+#[test]
+fn applying_creates_then_changes_then_does_nothing() {
+    let mut service = Service::start();
+    assert_eq!(service.campaign(&["list"]), (0, "no campaigns\n".to_owned(), String::new()));
+    let drop = DropFile::open("d-1", 2);
+    let file = campaign("c", std::slice::from_ref(&drop));
+    let created = "c created\n  drop d-1 created\n  budget 0.00 to 1000000.00\n";
+    assert_eq!(service.apply_ok(&file), created);
+    assert_eq!(service.apply_ok(&file), "c unchanged\n");
+    assert_eq!((claim(&service, "d-1", "ann"), claim(&service, "d-1", "bob")), (201, 201));
+    assert_eq!(claim(&service, "d-1", "cid"), 410);
+
+    let raised = campaign("c", &[drop.clone().stock(3)]);
+    assert_eq!(service.apply_ok(&raised), "c changed\n  drop d-1: stock 2 to 3\n");
+    assert_eq!(service.apply_ok(&raised), "c unchanged\n");
+    wait_for("the new unit is there", PATIENCE, || (claim(&service, "d-1", "cid") == 201).then_some(()));
+    assert_eq!(claim(&service, "d-1", "dan"), 410);
+
+    // Shrinking to exactly what is claimed is possible while there is more.
+    service.apply_ok(&campaign("c", &[drop.clone().stock(5)]));
+    assert_eq!(service.apply_ok(&raised), "c changed\n  drop d-1: stock 5 to 3\n");
+    assert_eq!((claim(&service, "d-1", "eve"), service.redis_stock_left("d-1")), (410, 0));
+
+    let two = campaign("c", &[drop.clone().stock(3), DropFile::open("d-2", 1)]);
+    assert_eq!(service.apply_ok(&two), "c changed\n  drop d-2 created\n");
+    assert_eq!(claim(&service, "d-2", "ann"), 201);
+
+    let before = all_of(&service, &["c"]);
+    service.stop();
+    service.restart();
+    assert_eq!(all_of(&service, &["c"]), before, "a restart keeps everything");
+    assert_eq!(service.apply_ok(&two), "c unchanged\n");
+    assert_eq!((claim(&service, "d-1", "ann"), claim(&service, "d-2", "ann")), (200, 200));
+}
+
+#[test]
+fn a_refused_file_changes_nothing() {
+    let service = Service::start();
+    let (d1, d2) = (DropFile::open("d-1", 5), DropFile::open("d-2", 5));
+    let pair = DropFile::open("pair", 5).limit(2);
+    service.apply_ok(&campaign("c", &[d1.clone(), d2.clone()]));
+    service.apply_ok(&campaign("p", std::slice::from_ref(&pair)));
+    service.apply_ok(&campaign("other", &[DropFile::open("taken", 5)]));
+    for person in ["ann", "bob", "cid"] {
+        assert_eq!(claim(&service, "d-2", person), 201);
+    }
+    let before = all_of(&service, &["c", "other", "p"]);
+    let good = campaign("c", &[d1.clone().stock(9), d2.clone()]);
+    // Each would also raise d-1, whose stock stands in line 9, or add a drop: none of it may happen.
+    for (what, file, line, word) in [
+        ("below what is claimed", campaign("c", &[d1.clone().stock(9), d2.clone().stock(2)]), 16, "claimed"),
+        ("a drop removed", campaign("c", &[d1.clone().stock(9)]), 0, "cannot be removed"),
+        ("a limit lowered", campaign("p", &[pair.limit(1)]), 9, "cannot fall from 2 to 1"),
+        (
+            "a drop of another campaign",
+            campaign("new", &[DropFile::open("d-9", 1), DropFile::open("taken", 1)]),
+            16,
+            "already belongs",
+        ),
+        ("the budget exceeded", good.replace("1000000.00 CNY", "13.00 CNY"), 16, "above the budget"),
+        ("an unknown key", good.replace("name = ", "nome = "), 2, "nome"),
+        ("an unknown key in a drop", good.replacen("stock = 9", "stok = 9", 1), 9, "stok"),
+        ("a stock of nothing", good.replacen("stock = 9", "stock = 0", 1), 9, "stock"),
+        ("a negative stock", good.replacen("stock = 9", "stock = -9", 1), 9, "stock"),
+        (
+            "a limit of nothing",
+            good.replacen("limit_per_person = 1", "limit_per_person = 0", 1),
+            10,
+            "limit_per_person",
+        ),
+        ("the same id twice", good.replace("\"d-2\"", "\"d-1\""), 13, "already"),
+        ("closing before opening", good.replacen("closes_at = \"20", "closes_at = \"19", 1), 8, "closes_at"),
+        ("another face", good.replacen("\"1.00\"", "\"2.00\"", 1), 9, "face"),
+        ("no TOML", good.replacen("stock = 9", "stock 9", 1), 9, ""),
+    ] {
+        let (exit, out, err) = service.apply(&file);
+        assert_eq!((exit, out.as_str()), (1, ""), "{what}: {err}");
+        let named = if line == 0 {
+            "claimrush: c.toml: ".to_owned()
+        } else {
+            format!("claimrush: c.toml: line {line}: ")
+        };
+        assert!(err.starts_with(&named) && err.contains(word) && err.lines().count() == 1, "{what}: {err}");
+        assert_eq!(all_of(&service, &["c", "other", "p"]), before, "{what}");
+    }
+    assert_eq!(service.redis_stock_left("d-2"), 2, "what was tried to be taken away is on sale");
+    assert_eq!((claim(&service, "d-2", "dan"), claim(&service, "d-2", "eve")), (201, 201));
+    assert_eq!(service.claim("d-9", &service.ticket("d-9", "ann")).status, 404);
+}
+
+#[test]
+fn campaigns_that_are_not_there_are_named() {
+    let service = Service::start();
+    for args in [&["show", "none"][..], &["pause", "none"], &["resume", "none"]] {
+        let (exit, out, err) = service.campaign(args);
+        assert_eq!((exit, out.as_str()), (1, ""));
+        assert_eq!(err, "claimrush: There is no such campaign\n", "{args:?}");
+    }
+}
+
+#[test]
+fn another_machine_reaches_the_listener_with_the_token() {
+    let service = Service::start();
+    service.apply_ok(&campaign("c", &[DropFile::open("d-1", 5)]));
+    let url = format!("http://{}", service.admin_address());
+    let wrong = service.data().with_file_name("wrong.token");
+    std::fs::write(&wrong, "not-the-token\n").expect("it is written");
+    let elsewhere = crate::support::folder();
+    let list = |token_file: &std::path::Path| {
+        let mut command = crate::support::claimrush(elsewhere.path());
+        command.args(["campaign", "list", "--admin", &url, "--token-file"]).arg(token_file);
+        outcome(&command.output().expect("it runs"))
+    };
+    let (exit, out, err) = list(&service.data().join("admin.token"));
+    assert_eq!((exit, err.as_str()), (0, ""));
+    assert_eq!(out, service.campaign(&["list"]).1);
+    let (exit, out, err) = list(&wrong);
+    assert_eq!((exit, out.as_str()), (1, ""));
+    assert!(err.contains("A valid admin token is required") && err.lines().count() == 1, "{err}");
+    let (exit, _, err) = list(&elsewhere.path().join("none"));
+    assert_eq!(exit, 1);
+    assert!(err.contains("none: No such file"), "{err}");
+}
+
+#[test]
+fn what_was_applied_while_redis_was_silent_is_loaded_when_it_answers() {
+    let service = Service::start_with(&[("redis.response_timeout_ms", "500")], &[]);
+    let drop = DropFile::open("d-1", 2);
+    service.apply_ok(&campaign("c", std::slice::from_ref(&drop)));
+    assert_eq!((claim(&service, "d-1", "ann"), claim(&service, "d-1", "bob")), (201, 201));
+
+    let frozen = service.freeze_redis();
+    let (exit, out, err) = service.apply(&campaign("c", &[drop.clone().stock(3)]));
+    assert_eq!((exit, out.as_str(), err.lines().count()), (1, "", 1), "{err}");
+    let (exit, _, err) = service.apply(&campaign("c", &[drop.clone().stock(1)]));
+    assert_eq!((exit, err.lines().count()), (1, 1), "nothing can be taken away unseen: {err}");
+    std::mem::drop(frozen);
+    service.wait_ready();
+    // The first file was stored before Redis was asked, so that it holds as soon as Redis can be told.
+    assert_eq!(service.apply_ok(&campaign("c", &[drop.stock(3)])), "c unchanged\n");
+    wait_for("the new unit is there", PATIENCE, || (claim(&service, "d-1", "cid") == 201).then_some(()));
+    assert_eq!(service.redis_stock_left("d-1"), 0);
+}

@@ -12,8 +12,7 @@ const REOPENED_WITHIN: Duration = Duration::from_millis(500 + 2_500);
 
 /// How many script calls the service's Redis has answered.
 fn script_calls(service: &Service) -> u64 {
-    let stats: String =
-        redis::cmd("INFO").arg("commandstats").query(&mut service.redis()).expect("redis answers");
+    let stats: String = service.ask_redis(redis::cmd("INFO").arg("commandstats"));
     let calls = stats.lines().filter_map(|line| {
         let (name, figures) = line.split_once(':')?;
         let script = ["cmdstat_eval", "cmdstat_evalsha", "cmdstat_fcall"].contains(&name);
@@ -23,7 +22,7 @@ fn script_calls(service: &Service) -> u64 {
 }
 
 /// Waits until strangers are refused from memory.
-fn wait_latched(service: &Service, drops: f64) {
+fn wait_latched(service: &Service, drops: u64) {
     wait_for("the gate knows all holders", PATIENCE, || {
         (service.metric("claimrush_drop_sold_out_latched")? == drops).then_some(())
     });
@@ -51,7 +50,7 @@ fn sold_out_is_answered_from_memory_and_never_to_a_holder() {
     assert!(ids.iter().all(|id| id.starts_with("clm_")), "{ids:?}");
 
     for round in 0..2 {
-        wait_latched(&service, 1.0);
+        wait_latched(&service, 1);
         assert_refused_from_memory(&service, "d-1", &format!("late-{round}"), 410, "sold_out");
         for (ticket, id) in holders.iter().zip(&ids) {
             let again = service.claim("d-1", ticket);
@@ -85,7 +84,7 @@ fn a_holder_keeps_the_claim_when_the_drop_is_closed_or_paused() {
     for round in 0..2 {
         service.wait_state("closing", "closed");
         service.wait_state("halting", "paused");
-        wait_latched(&service, 2.0);
+        wait_latched(&service, 2);
         for (drop, id) in ["closing", "halting"].into_iter().zip(&ids) {
             let again = service.claim(drop, &service.ticket(drop, "ann"));
             assert_eq!((again.status, &again.text("claim_id")), (200, id), "{drop}, round {round}");
@@ -106,7 +105,7 @@ fn a_restock_opens_the_gate_again_within_half_a_second() {
     service.apply_ok(&campaign("c", std::slice::from_ref(&drop)));
     assert_eq!(service.claim("d-1", &service.ticket("d-1", "first")).status, 201);
     for stock in 2..5 {
-        wait_latched(&service, 1.0);
+        wait_latched(&service, 1);
         let late = service.ticket("d-1", &format!("late-{stock}"));
         assert_eq!(service.claim("d-1", &late).status, 410);
         service.apply_ok(&campaign("c", &[drop.clone().stock(stock)]));

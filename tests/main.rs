@@ -20,6 +20,7 @@ mod gate;
 mod kills;
 mod lua_contract;
 mod managed_redis;
+mod processes;
 mod redis_durability;
 mod script_calls;
 mod setup_script;

@@ -107,7 +107,10 @@ impl Control {
 
     /// Whether it does what it does for too long.
     fn is_overdue(&self, tick: u32, limits: &TimeLimits) -> bool {
-        let longer_than = |since: u32, limit: Duration| SWEEP_INTERVAL * tick.wrapping_sub(since) > limit;
+        // It began somewhere between two sweeps: the first of them has not waited a whole interval.
+        let longer_than = |since: u32, limit: Duration| {
+            SWEEP_INTERVAL * tick.wrapping_sub(since).saturating_sub(1) >= limit
+        };
         let stalled_since = self.stalled_since.load(Ordering::Relaxed);
         if stalled_since != WRITING && longer_than(stalled_since, limits.write) {
             return true;
@@ -327,6 +330,17 @@ mod tests {
         assert_eq!(control.told.load(Ordering::Relaxed), 0);
         control.end_request(connections.tick());
         sweeps(&connections, 5);
+        assert_eq!(control.told.load(Ordering::Relaxed), CLOSE);
+    }
+
+    #[test]
+    fn nobody_is_cut_short_however_small_the_limit() {
+        let connections = Connections::new(TimeLimits { header: Duration::from_millis(100), ..LIMITS });
+        let control = connections.add(1);
+        control.bytes_came(connections.tick());
+        connections.sweep();
+        assert_eq!(control.told.load(Ordering::Relaxed), 0, "this sweep may come at once");
+        connections.sweep();
         assert_eq!(control.told.load(Ordering::Relaxed), CLOSE);
     }
 

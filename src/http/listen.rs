@@ -122,10 +122,17 @@ impl<H: Handle> Listening<H> {
         drop(self.listener);
         tasks.close();
         connections.finish();
-        if tokio::time::timeout(grace, tasks.wait()).await.is_err() {
-            connections.close();
-            tasks.wait().await;
+        let deadline = tokio::time::Instant::now() + grace;
+        loop {
+            tokio::select! {
+                () = tasks.wait() => return,
+                () = tokio::time::sleep_until(deadline) => break,
+                // Who began a request and does not go on with it is not waited for longer than at other times.
+                _ = sweep.tick() => connections.sweep(),
+            }
         }
+        connections.close();
+        tasks.wait().await;
     }
 
     fn admit(

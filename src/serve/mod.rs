@@ -69,7 +69,7 @@ pub async fn run(config: Config) -> Result<Exit, Failure> {
     };
     tokio::select! {
         removed = stopped => removed?,
-        () = signals.again() => {}
+        () = signals.again() => return served.and(Err(cut_short("stopped at once by a second signal"))),
     }
     served
 }

@@ -2,40 +2,76 @@
 
 use std::collections::HashMap;
 
+use data_encoding::HEXLOWER;
 use rand::RngExt;
 use rand::rngs::StdRng;
+use sha2::{Digest, Sha256};
 
 use super::victims::Scene;
 use crate::support::campaign::{DropFile, campaign};
-use crate::support::crowd::{Crowd, Told};
+use crate::support::crowd::{Crowd, Told, Wish};
 use crate::support::ledger::{assert_numbered_and_unique, rows};
 use crate::support::service::PATIENCE;
 use crate::support::wait_for;
 
 /// The drop of all rounds; its stock grows with each.
 const DROP: &str = "kill-rush";
-/// New people in each round, and new units for them: some go away empty-handed.
-const PEOPLE_NEW: usize = 600;
+/// New wishes in each round, and new units for them: some go away empty-handed.
+const WISHES_NEW: usize = 600;
 const STOCK_NEW: u32 = 450;
-/// People of earlier rounds who ask again, holders and others.
-const PEOPLE_AGAIN: usize = 40;
+/// Wishes of earlier rounds that come again, granted and others.
+const WISHES_AGAIN: usize = 40;
+/// The idempotency keys of a person.
+const KEYS: [&str; 2] = ["first", "second"];
 /// Connections of the crowd.
 pub(super) const CONNECTIONS: usize = 24;
 
+/// How the drop is sold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sale {
+    /// One to a person, who is the key.
+    OneEach,
+    /// Two to a person, each with a key of its own.
+    TwoEach,
+}
+
+impl Sale {
+    /// A number of wishes of one round.
+    fn wishes(self, round: u64) -> Vec<Wish> {
+        let person = |n| format!("r{round}-p{n}");
+        match self {
+            Self::OneEach => (0..WISHES_NEW).map(|n| Wish::of(person(n))).collect(),
+            Self::TwoEach => {
+                let twice = |n| [Wish::keyed(person(n), KEYS[0]), Wish::keyed(person(n), KEYS[1])];
+                (0..WISHES_NEW / 2).flat_map(twice).collect()
+            }
+        }
+    }
+
+    fn limit(self) -> u32 {
+        match self {
+            Self::OneEach => 1,
+            Self::TwoEach => 2,
+        }
+    }
+}
+
 /// The history of all rounds so far.
 pub(super) struct History {
+    sale: Sale,
     drop: DropFile,
     stock: u32,
-    people: Vec<String>,
-    claims: HashMap<String, String>,
+    wishes: Vec<Wish>,
+    claims: HashMap<Wish, String>,
     crowd: Crowd,
 }
 
 impl History {
     /// Nobody has asked yet.
-    pub(super) fn begin(scene: &Scene) -> Self {
+    pub(super) fn begin(scene: &Scene, sale: Sale) -> Self {
         let crowd = Crowd::new(DROP, scene.service.mint(), scene.service.address());
-        Self { drop: DropFile::open(DROP, 1), stock: 0, people: Vec::new(), claims: HashMap::new(), crowd }
+        let drop = DropFile::open(DROP, 1).limit(sale.limit());
+        Self { sale, drop, stock: 0, wishes: Vec::new(), claims: HashMap::new(), crowd }
     }
 
     /// The crowd that asks.
@@ -48,25 +84,25 @@ impl History {
         self.crowd.answers()
     }
 
-    /// How many people have a claim.
+    /// How many claims people know of.
     pub(super) fn claimed(&self) -> usize {
         self.claims.len()
     }
 
-    /// Puts new units on sale, and gives who comes for them: new people, and some who came before.
-    pub(super) fn next_people(&mut self, scene: &Scene, round: u64, random: &mut StdRng) -> Vec<String> {
+    /// Puts new units on sale, and gives who comes for them: new wishes, and some that came before.
+    pub(super) fn next_wishes(&mut self, scene: &Scene, round: u64, random: &mut StdRng) -> Vec<Wish> {
         self.stock += STOCK_NEW;
         scene.service.apply_ok(&campaign("kill-campaign", &[self.drop.clone().stock(self.stock)]));
-        let new: Vec<_> = (0..PEOPLE_NEW).map(|n| format!("r{round}-p{n}")).collect();
-        let mut people = new.clone();
-        if !self.people.is_empty() {
-            for _ in 0..PEOPLE_AGAIN {
-                let person = &self.people[random.random_range(0..self.people.len())];
-                people.insert(random.random_range(0..=people.len()), person.clone());
+        let new = self.sale.wishes(round);
+        let mut wishes = new.clone();
+        if !self.wishes.is_empty() {
+            for _ in 0..WISHES_AGAIN {
+                let wish = &self.wishes[random.random_range(0..self.wishes.len())];
+                wishes.insert(random.random_range(0..=wishes.len()), wish.clone());
             }
         }
-        self.people.extend(new);
-        people
+        self.wishes.extend(new);
+        wishes
     }
 
     /// Waits until this many answers have come, over all rounds.
@@ -75,15 +111,15 @@ impl History {
     }
 
     /// Notes what a round's people were told. Whoever had a claim must have been told of it again.
-    pub(super) fn note(&mut self, told: HashMap<String, Told>) {
-        for (person, told) in told {
-            let before = self.claims.get(&person);
+    pub(super) fn note(&mut self, told: HashMap<Wish, Told>) {
+        for (wish, told) in told {
+            let before = self.claims.get(&wish);
             match told {
                 Told::Claimed(id) => {
-                    assert!(before.is_none_or(|before| *before == id), "{person} has {before:?} and {id}");
-                    self.claims.insert(person, id);
+                    assert!(before.is_none_or(|before| *before == id), "{wish:?} has {before:?} and {id}");
+                    self.claims.insert(wish, id);
                 }
-                Told::SoldOut => assert_eq!(before, None, "{person} has a claim and was told sold out"),
+                Told::SoldOut => assert_eq!(before, None, "{wish:?} has a claim and was told sold out"),
             }
         }
     }
@@ -93,12 +129,20 @@ impl History {
         let rows = rows(&scene.service.data(), DROP);
         assert_numbered_and_unique(&rows);
         for row in &rows {
+            let key =
+                row.mark.as_ref().map(|mark| *KEYS.iter().find(|key| mark_of(key) == *mark).expect("ours"));
             // Everybody asked until there was an answer, so there is nobody who holds a claim unknowingly.
-            assert_eq!(self.claims.get(&row.person), Some(&row.claim_id), "{row:?} is what its person knows");
+            let known = self.claims.get(&Wish { person: row.person.clone(), key });
+            assert_eq!(known, Some(&row.claim_id), "{row:?} is what its person knows");
         }
         assert_eq!(rows.len(), self.claims.len(), "every claim that anybody was told of has its row");
         let left = scene.service.redis_stock_left(DROP);
         assert_eq!(left + rows.len() as u64, u64::from(self.stock), "left and claimed are all there is");
         assert_eq!(left, 0, "more people than units came, so that all are gone");
     }
+}
+
+/// An idempotency key as the ledger keeps it: the first eight bytes of its SHA-256 in hex.
+fn mark_of(key: &str) -> String {
+    HEXLOWER.encode(&Sha256::digest(key)[..8])
 }

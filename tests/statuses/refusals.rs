@@ -6,7 +6,8 @@ use claimrush::guard::ticket::KeyFile;
 use super::{assert_problem, retry_after_s};
 use crate::support::campaign::{DropFile, campaign};
 use crate::support::http::{Client, bearer, claim_request, claims_path, request};
-use crate::support::service::{Mint, PATIENCE, Service};
+use crate::support::mint::Mint;
+use crate::support::service::{PATIENCE, Service};
 use crate::support::wait_for;
 
 const TWO_HOURS_MS: i64 = 2 * 3_600_000;

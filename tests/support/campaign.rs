@@ -56,11 +56,12 @@ pub(crate) fn campaign(id: &str, drops: &[DropFile]) -> String {
     );
     for DropFile { id, stock, limit, opens_at_ms, closes_at_ms } in drops {
         let (opens_at, closes_at) = (rfc3339(*opens_at_ms), rfc3339(*closes_at_ms));
-        text.push_str(&format!(
+        let drop = format!(
             "[[drop]]\nid = \"{id}\"\nopens_at = \"{opens_at}\"\ncloses_at = \"{closes_at}\"\n\
              stock = {stock}\nlimit_per_person = {limit}\n\
              voucher = {{ face = \"1.00\", threshold = \"5.00\", valid_for = \"7d\" }}\n"
-        ));
+        );
+        text.push_str(&drop);
     }
     text
 }

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::http::{Answer, Client};
-use super::service::Mint;
+use super::http::{Answer, Client, bearer, claims_path};
+use super::mint::Mint;
 
 /// How long one person goes on asking a service that is down or full.
 const STAMINA: Duration = Duration::from_secs(90);
@@ -21,6 +21,25 @@ pub(crate) enum Told {
     Claimed(String),
     /// "Sold out".
     SoldOut,
+}
+
+/// One wish of one person: a claim without a key, or one with it where a person may have several.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Wish {
+    pub(crate) person: String,
+    pub(crate) key: Option<&'static str>,
+}
+
+impl Wish {
+    /// A person's one claim.
+    pub(crate) fn of(person: impl Into<String>) -> Self {
+        Self { person: person.into(), key: None }
+    }
+
+    /// The claim that this key of the person's names.
+    pub(crate) fn keyed(person: impl Into<String>, key: &'static str) -> Self {
+        Self { person: person.into(), key: Some(key) }
+    }
 }
 
 /// A drop, where it is served now, and how many answers have come.
@@ -47,17 +66,17 @@ impl Crowd {
         self.answers.load(Ordering::Acquire)
     }
 
-    /// All `people` ask, over so many connections; what each of them was told in the end.
-    pub(crate) fn rush(&self, people: &[String], connections: usize) -> HashMap<String, Told> {
+    /// All ask, over so many connections; what was told to each wish in the end.
+    pub(crate) fn rush(&self, wishes: &[Wish], connections: usize) -> HashMap<Wish, Told> {
         let next = AtomicUsize::new(0);
         let told = Mutex::new(HashMap::new());
         std::thread::scope(|scope| {
             for _ in 0..connections {
                 scope.spawn(|| {
                     let mut client = None;
-                    while let Some(person) = people.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        let answer = self.ask(&mut client, person);
-                        told.lock().unwrap_or_else(PoisonError::into_inner).insert(person.clone(), answer);
+                    while let Some(wish) = wishes.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        let answer = self.ask(&mut client, wish);
+                        told.lock().unwrap_or_else(PoisonError::into_inner).insert(wish.clone(), answer);
                         self.answers.fetch_add(1, Ordering::Release);
                     }
                 });
@@ -67,29 +86,32 @@ impl Crowd {
     }
 
     /// One person asks until the answer counts.
-    fn ask(&self, client: &mut Option<Client>, person: &str) -> Told {
-        let ticket = self.mint.ticket(&self.drop, person);
+    fn ask(&self, client: &mut Option<Client>, wish: &Wish) -> Told {
+        let ticket = self.mint.ticket(&self.drop, &wish.person);
         let began = Instant::now();
         loop {
-            let answer = self.attempt(client, &ticket);
+            let answer = self.attempt(client, &ticket, wish.key);
             match answer.as_ref().map(|answer| answer.status) {
                 Some(200 | 201) => return Told::Claimed(answer.expect("it was seen").text("claim_id")),
                 Some(410) => return Told::SoldOut,
                 // Somebody else's service on a port that was ours, or none, or one that cannot tell now.
                 Some(401 | 404 | 429 | 503) | None => {}
-                Some(other) => assert!(other == 0, "{person} was told {other}"),
+                Some(other) => assert!(other == 0, "{wish:?} was told {other}"),
             }
-            assert!(began.elapsed() < STAMINA, "{person} got no answer: {answer:?}");
+            assert!(began.elapsed() < STAMINA, "{wish:?} got no answer: {answer:?}");
             std::thread::sleep(PAUSE);
         }
     }
 
-    fn attempt(&self, client: &mut Option<Client>, ticket: &str) -> Option<Answer> {
+    fn attempt(&self, client: &mut Option<Client>, ticket: &str, key: Option<&str>) -> Option<Answer> {
         if client.is_none() {
             let address = *self.address.lock().unwrap_or_else(PoisonError::into_inner);
             *client = Client::try_connect(address).ok();
         }
-        let answer = client.as_mut()?.try_claim(&self.drop, ticket).ok();
+        let authorization = bearer(ticket);
+        let mut headers = vec![("authorization", authorization.as_str())];
+        headers.extend(key.map(|key| ("idempotency-key", key)));
+        let answer = client.as_mut()?.try_call("POST", &claims_path(&self.drop), &headers, b"").ok();
         if answer.as_ref().is_none_or(|answer| matches!(answer.status, 401 | 404)) {
             *client = None;
         }

@@ -5,7 +5,8 @@ use std::process::{Child, ExitStatus, Stdio};
 
 use rustix::process::Signal;
 
-use super::service::{PATIENCE, Service, send_signal};
+use super::service::{PATIENCE, Service};
+use super::signals::send_signal;
 use super::wait_for;
 
 /// A drain beside a service; ended when dropped.

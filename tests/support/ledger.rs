@@ -12,6 +12,8 @@ use rusqlite::{Connection, OpenFlags};
 pub(crate) struct Row {
     pub(crate) claim_id: String,
     pub(crate) person: String,
+    /// Of the idempotency key, where there is one.
+    pub(crate) mark: Option<String>,
     pub(crate) seq: u32,
 }
 
@@ -22,7 +24,8 @@ pub(crate) fn rows(data: &Path, drop: &str) -> Vec<Row> {
     ledger.busy_timeout(Duration::from_secs(20)).expect("it is set");
     let mut select = ledger
         .prepare(
-            "SELECT series.drop_number, series.shard, series.epoch, claim.number & 4294967295, claim.person
+            "SELECT series.drop_number, series.shard, series.epoch, claim.number & 4294967295, claim.person,
+                    claim.mark
              FROM claim JOIN series ON series.number = claim.number >> 32
              JOIN campaign_drop ON campaign_drop.number = series.drop_number
              WHERE campaign_drop.id = ?1 ORDER BY claim.number",
@@ -37,17 +40,18 @@ pub(crate) fn rows(data: &Path, drop: &str) -> Vec<Row> {
                 epoch: Epoch(row.get(2)?),
                 seq,
             };
-            Ok(Row { claim_id: number.claim_id(), person: row.get(4)?, seq })
+            Ok(Row { claim_id: number.claim_id(), person: row.get(4)?, mark: row.get(5)?, seq })
         })
         .expect("it reads");
     rows.collect::<Result<_, _>>().expect("rows are whole")
 }
 
-/// Checks what holds for the rows of every drop with a limit of one: numbered 1, 2, 3 … and nobody twice.
+/// Checks what holds for the rows of every drop: numbered 1, 2, 3 … and nobody twice with the same key, or without
+/// one.
 pub(crate) fn assert_numbered_and_unique(rows: &[Row]) {
     for (row, seq) in rows.iter().zip(1..) {
         assert_eq!(row.seq, seq, "a gap or a repetition before {row:?}");
     }
-    let persons: HashSet<_> = rows.iter().map(|row| &row.person).collect();
-    assert_eq!(persons.len(), rows.len(), "somebody stands twice");
+    let wishes: HashSet<_> = rows.iter().map(|row| (&row.person, &row.mark)).collect();
+    assert_eq!(wishes.len(), rows.len(), "somebody stands twice");
 }

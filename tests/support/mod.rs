@@ -5,8 +5,10 @@ pub(crate) mod crowd;
 pub(crate) mod drainer;
 pub(crate) mod http;
 pub(crate) mod ledger;
+pub(crate) mod mint;
 pub(crate) mod redis;
 pub(crate) mod service;
+pub(crate) mod signals;
 
 use std::path::Path;
 use std::process::{Command, Output};

@@ -6,23 +6,22 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use claimrush::clock::Clock;
+use ::redis::{Cmd, FromRedisValue, cmd};
 use claimrush::datadir::{DataDir, RunInfo};
-use claimrush::domain::ids::{DropId, PersonId};
-use claimrush::guard::ticket::{KEY_FILE_NAME, KeyFile, TicketMint};
-use rustix::process::{Pid, Signal, kill_process};
+use claimrush::domain::ids::DropId;
+use claimrush::guard::ticket::{KEY_FILE_NAME, KeyFile};
+use rustix::process::Signal;
 
 use super::http::{Answer, Client, bearer, claims_path};
+use super::mint::Mint;
 use super::redis::{kill_9, processes_in};
+use super::signals::{Frozen, send_signal};
 use super::{claimrush, folder, outcome, run_info, wait_for};
 use tempfile::TempDir;
 
 /// How long a service may take to start, to stop, or to come to a state that a test waits for, on a machine
 /// that is busy with other tests.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
-
-/// How long the tickets of tests are good for.
-const TICKET_VALID: Duration = Duration::from_secs(3_600);
 
 /// A service, its data folder and its Redis; all gone when dropped.
 pub(crate) struct Service {
@@ -167,22 +166,40 @@ impl Service {
         wait_for("ready", PATIENCE, || (self.readiness()?.status == 200).then_some(()));
     }
 
-    /// A metric, all its series added up; nothing if the service does not answer.
-    pub(crate) fn metric(&self, name: &str) -> Option<f64> {
+    /// A metric that counts, all its series added up; nothing if the service does not answer.
+    pub(crate) fn metric(&self, name: &str) -> Option<u64> {
         let answer =
             Client::try_connect(self.admin_address()).ok()?.try_call("GET", "/metrics", &[], b"").ok()?;
         let text = String::from_utf8(answer.body).expect("metrics are text");
         let series = text.lines().filter_map(|line| {
             let rest = line.strip_prefix(name).filter(|rest| rest.starts_with(['{', ' ']))?;
-            rest.rsplit(' ').next()?.parse::<f64>().ok()
+            rest.rsplit(' ').next()?.parse::<u64>().ok()
         });
         series.reduce(|sum, value| sum + value)
     }
 
+    /// Waits until the gauge of open public connections, which is set once a second, shows this many.
+    pub(crate) fn wait_connections(&self, count: u64) {
+        wait_for(&format!("{count} connections"), PATIENCE, || {
+            (self.metric("claimrush_connections")? == count).then_some(())
+        });
+    }
+
     /// A connection to its Redis.
     pub(crate) fn redis(&self) -> ::redis::Connection {
+        wait_for("redis listens", PATIENCE, || self.try_redis())
+    }
+
+    /// Asks its Redis, as soon as it answers: it may be about to start again.
+    pub(crate) fn ask_redis<T: FromRedisValue>(&self, command: &Cmd) -> T {
+        wait_for("redis answers", PATIENCE, || command.query(&mut self.try_redis()?).ok())
+    }
+
+    fn try_redis(&self) -> Option<::redis::Connection> {
         let client = ::redis::Client::open(self.info.redis_url.expose()).expect("a URL");
-        wait_for("redis answers", PATIENCE, || client.get_connection().ok())
+        let connection = client.get_connection().ok()?;
+        connection.set_read_timeout(Some(PATIENCE)).ok()?;
+        Some(connection)
     }
 
     /// Its Redis' process.
@@ -203,14 +220,14 @@ impl Service {
     /// How many entries the journal has.
     pub(crate) fn journal_length(&self) -> u64 {
         let journal = claimrush::redis::keys::journal(claimrush::domain::ids::Shard::FIRST);
-        ::redis::cmd("XLEN").arg(journal).query(&mut self.redis()).expect("redis answers")
+        self.ask_redis(cmd("XLEN").arg(journal))
     }
 
     /// A drop's stock as Redis has it.
     pub(crate) fn redis_stock_left(&self, drop: &str) -> u64 {
         let drop = DropId::new(drop).expect("an id");
         let key = claimrush::redis::keys::drop(claimrush::domain::ids::Shard::FIRST, &drop);
-        ::redis::cmd("HGET").arg(key).arg("stock").query(&mut self.redis()).expect("redis answers")
+        self.ask_redis(cmd("HGET").arg(key).arg("stock"))
     }
 
     /// Sends a signal to the service.
@@ -260,48 +277,6 @@ impl Drop for Service {
     }
 }
 
-/// Signs tickets.
-pub(crate) struct Mint(TicketMint);
-
-impl Mint {
-    /// With the keys of this file.
-    pub(crate) fn new(keys: &KeyFile) -> Self {
-        Self(TicketMint::new(keys))
-    }
-
-    /// A ticket that is good now.
-    pub(crate) fn ticket(&self, drop: &str, person: &str) -> String {
-        self.ticket_from(drop, person, Clock::System.now_ms())
-    }
-
-    /// A ticket that is good for an hour from `from_ms` on.
-    pub(crate) fn ticket_from(&self, drop: &str, person: &str, from_ms: i64) -> String {
-        let (drop, person) = (DropId::new(drop).expect("an id"), PersonId::new(person).expect("a person"));
-        self.0.mint(&person, &drop, from_ms, TICKET_VALID).expect("it signs")
-    }
-}
-
-/// A stopped process; it goes on when this is dropped.
-pub(crate) struct Frozen(u32);
-
-impl Frozen {
-    fn freeze(pid: u32) -> Self {
-        send_signal(pid, Signal::STOP);
-        let stat = format!("/proc/{pid}/stat");
-        wait_for("the process stands still", PATIENCE, || {
-            let stat = std::fs::read_to_string(&stat).ok()?;
-            stat.rsplit(')').next()?.trim_start().starts_with('T').then_some(())
-        });
-        Self(pid)
-    }
-}
-
-impl Drop for Frozen {
-    fn drop(&mut self) {
-        let _ = kill_process(pid_of(self.0), Signal::CONT);
-    }
-}
-
 /// Asks an admin listener whether its service is ready; nothing if nobody answers.
 fn readiness(admin: SocketAddr) -> Option<Answer> {
     Client::try_connect(admin).ok()?.try_call("GET", "/readyz", &[], b"").ok()
@@ -342,13 +317,4 @@ fn wait_ready(work: &Path, process: &mut Child) -> RunInfo {
         (readiness(info.admin_listen)?.status == 200).then_some(())
     });
     info
-}
-
-/// Sends a signal to a process that is there.
-pub(crate) fn send_signal(pid: u32, signal: Signal) {
-    kill_process(pid_of(pid), signal).expect("the process is there");
-}
-
-fn pid_of(pid: u32) -> Pid {
-    Pid::from_raw(pid.cast_signed()).expect("a pid")
 }
