@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue};
@@ -31,26 +32,34 @@ pub(super) struct Asked {
     person: PersonId,
     print: Fingerprint,
     mark: Option<Mark>,
+    /// When the request came.
+    since: Instant,
 }
 
 /// Checks a claim as far as memory reaches. Nothing of the request is needed afterwards: its buffer is free for the
 /// connection's next one while the claim waits.
-pub(super) fn ask(front: &Front, drop: &str, headers: &HeaderMap, peer: IpAddr) -> Result<Asked, Problem> {
+pub(super) fn ask(
+    front: &Front,
+    drop: &str,
+    headers: &HeaderMap,
+    peer: IpAddr,
+    since: Instant,
+) -> Result<Asked, Problem> {
     let drop = front.gate.find(drop).ok_or(Cause::UnknownDrop)?;
     let now_ms = front.clock.now_ms();
     let person = admit(front, headers, drop.id.as_str(), peer, now_ms)?;
     let mark = mark_of(&drop, headers)?;
     let print = front.gate.fingerprint(person.as_str());
     match front.gate.check(&drop, print, now_ms) {
-        Ok(()) => Ok(Asked { drop, person, print, mark }),
+        Ok(()) => Ok(Asked { drop, person, print, mark, since }),
         Err(cause) => Err(refused(front, &drop, cause)),
     }
 }
 
 /// Takes a claim: 201 granted, 200 the same claim again, or why not.
 pub(super) async fn take(front: &Front, asked: Asked) -> Result<Reply, Problem> {
-    let Asked { drop, person, print, mark } = asked;
-    match front.queue.claim(Arc::clone(&drop), person, print, mark).await {
+    let Asked { drop, person, print, mark, since } = asked;
+    match front.queue.claim(Arc::clone(&drop), person, print, mark, since).await {
         Decision::Granted(grant) => Ok(reply::claimed(claim_body(front, &drop, &grant, false), false)),
         Decision::Again(grant) => {
             front.metrics.claim_replays_total.increment(1);
@@ -70,7 +79,7 @@ pub(super) async fn take_with_body(
 ) -> Result<Reply, Problem> {
     let body = body::read(body, limits::BODY_BYTES_MAX, front.body_timeout).await?;
     body::check_json(&headers, &body)?;
-    take(front, ask(front, drop, &headers, peer)?).await
+    take(front, ask(front, drop, &headers, peer, Instant::now())?).await
 }
 
 /// Whose claims in which drop are asked for.
@@ -183,7 +192,7 @@ fn append_claim(front: &Front, drop: &DropGate, grant: &Grant, replayed: bool, o
     out.push_str(r#","status":""#);
     out.push_str(if grant.returned { "returned" } else { "issued" });
     out.push_str(r#"","claimed_at":""#);
-    clock::append_rfc3339(grant.claimed_at_ms, out);
+    front.stamps.append(grant.claimed_at_ms, out);
     out.push_str(r#"","replayed":"#);
     out.push_str(if replayed { "true" } else { "false" });
     out.push('}');

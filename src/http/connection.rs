@@ -89,19 +89,19 @@ impl Control {
 
     fn tell(&self, what: u8) {
         self.told.fetch_max(what, Ordering::AcqRel);
-        let waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(waker) = waker {
             waker.wake();
         }
     }
 
-    /// What it was told. The caller's task is woken when that changes.
-    fn told(&self, context: &Context<'_>) -> u8 {
-        let mut waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
-        if !waker.as_ref().is_some_and(|known| known.will_wake(context.waker())) {
-            *waker = Some(context.waker().clone());
-        }
-        drop(waker);
+    /// Sets whom to wake when it is told something.
+    fn listen(&self, waker: &Waker) {
+        *self.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(waker.clone());
+    }
+
+    /// What it was told.
+    fn told(&self) -> u8 {
         self.told.load(Ordering::Acquire)
     }
 
@@ -207,8 +207,14 @@ where
 pub(super) async fn drive<C: Driven>(connection: C, control: &Control) {
     let mut connection = std::pin::pin!(connection);
     let mut finishing = false;
+    let mut listening: Option<Waker> = None;
     std::future::poll_fn(|context| {
-        match control.told(context) {
+        // The waker of a task hardly ever changes, so this asks without taking the lock.
+        if !listening.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+            control.listen(context.waker());
+            listening = Some(context.waker().clone());
+        }
+        match control.told() {
             CLOSE => return Poll::Ready(()),
             FINISH if !finishing => {
                 finishing = true;

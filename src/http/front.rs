@@ -5,8 +5,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use deadpool_redis::Pool;
@@ -19,7 +19,7 @@ use super::problem::Problem;
 use super::reply::{self, Reply};
 use super::route::{Route, route};
 use super::{claims, drops};
-use crate::clock::Clock;
+use crate::clock::{self, Clock, UnixMs};
 use crate::domain::cause::Cause;
 use crate::domain::ids::Shard;
 use crate::domain::voucher::VoucherSigner;
@@ -53,6 +53,25 @@ pub struct Front {
     pub body_timeout: Duration,
     /// Makes request ids.
     pub request_ids: RequestIds,
+    /// Writes the instants of claims.
+    pub stamps: Stamps,
+}
+
+/// Writes instants as RFC 3339. A batch's claims share theirs, so the last one is kept.
+#[derive(Debug, Default)]
+pub struct Stamps(Mutex<(UnixMs, String)>);
+
+impl Stamps {
+    /// Appends an instant.
+    pub fn append(&self, at_ms: UnixMs, out: &mut String) {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.0 != at_ms || last.1.is_empty() {
+            last.0 = at_ms;
+            last.1.clear();
+            clock::append_rfc3339(at_ms, &mut last.1);
+        }
+        out.push_str(&last.1);
+    }
 }
 
 /// Makes ids by which a refusal is found again in the logs: unique in this process, hard to mix up between two.
@@ -95,7 +114,7 @@ enum Step<'f> {
 impl Handle for Front {
     fn handle(&self, request: Request<Incoming>, peer: SocketAddr) -> impl Future<Output = Reply> + Send {
         let began = Instant::now();
-        let step = self.begin(request, peer.ip()).unwrap_or_else(|problem| Step::Done(Err(problem)));
+        let step = self.begin(request, peer.ip(), began).unwrap_or_else(|problem| Step::Done(Err(problem)));
         async move {
             let answer = match step {
                 Step::Done(answer) => answer,
@@ -111,7 +130,7 @@ impl Handle for Front {
 
 impl Front {
     /// Everything that can be done without waiting. The request ends here: what waits holds none of its buffers.
-    fn begin(&self, request: Request<Incoming>, peer: IpAddr) -> Result<Step<'_>, Problem> {
+    fn begin(&self, request: Request<Incoming>, peer: IpAddr, began: Instant) -> Result<Step<'_>, Problem> {
         let (head, body) = request.into_parts();
         if head.uri.path_and_query().is_some_and(|target| target.as_str().len() > limits::TARGET_BYTES_MAX) {
             return Err(Cause::TargetTooLong.into());
@@ -120,7 +139,7 @@ impl Front {
         check_header_size(&head.headers)?;
         Ok(match route {
             Route::Claim(drop) if body.is_end_stream() => {
-                Step::Claim(claims::ask(self, drop, &head.headers, peer)?)
+                Step::Claim(claims::ask(self, drop, &head.headers, peer, began)?)
             }
             Route::Claim(drop) => {
                 let (drop, headers) = (drop.to_owned(), head.headers);

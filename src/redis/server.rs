@@ -68,8 +68,8 @@ impl RedisServer {
     #[must_use]
     pub fn watch(&self) -> RedisWatch {
         match self {
-            Self::Managed(managed) => RedisWatch { state: Some(managed.state()) },
-            Self::External(_) => RedisWatch { state: None },
+            Self::Managed(managed) => RedisWatch { state: Some(managed.state()), pid: managed.pid() },
+            Self::External(_) => RedisWatch { state: None, pid: None },
         }
     }
 
@@ -85,24 +85,23 @@ impl RedisServer {
 #[derive(Debug)]
 pub struct RedisWatch {
     state: Option<watch::Receiver<RedisState>>,
+    /// The process that was known last.
+    pid: Option<u32>,
 }
 
 impl RedisWatch {
     /// Waits until it was started again; its new process. Never returns for an external one.
     pub async fn restarted(&mut self) -> u32 {
         let Some(state) = &mut self.state else { return std::future::pending().await };
-        let before = match &*state.borrow_and_update() {
-            RedisState::Ready { pid, .. } => Some(*pid),
-            RedisState::Starting | RedisState::Down => None,
-        };
         loop {
+            if let RedisState::Ready { pid, .. } = &*state.borrow_and_update()
+                && Some(*pid) != self.pid
+            {
+                self.pid = Some(*pid);
+                return *pid;
+            }
             if state.changed().await.is_err() {
                 return std::future::pending().await;
-            }
-            if let RedisState::Ready { pid, .. } = &*state.borrow_and_update()
-                && Some(*pid) != before
-            {
-                return *pid;
             }
         }
     }

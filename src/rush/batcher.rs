@@ -47,7 +47,7 @@ pub struct ClaimQueue {
 }
 
 impl ClaimQueue {
-    /// Queues a claim that the gate let pass and waits for what becomes of it. Once queued it completes even if
+    /// Queues a claim that came at `since` and that the gate let pass, and waits for what becomes of it. Once queued it completes even if
     /// the caller goes away.
     pub async fn claim(
         &self,
@@ -55,9 +55,10 @@ impl ClaimQueue {
         person: PersonId,
         print: Fingerprint,
         mark: Option<Mark>,
+        since: Instant,
     ) -> Decision {
         let (answer, decision) = oneshot::channel();
-        let waiting = Waiting { drop, person, print, mark, since: Instant::now(), answer };
+        let waiting = Waiting { drop, person, print, mark, since, answer };
         if self.queue.push(waiting).is_err() {
             return Decision::Refused(Cause::Overloaded);
         }

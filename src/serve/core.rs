@@ -16,7 +16,7 @@ use crate::domain::ids::Shard;
 use crate::domain::voucher::VoucherSigner;
 use crate::guard::Guard;
 use crate::http::connection::TimeLimits;
-use crate::http::front::{Front, RequestIds};
+use crate::http::front::{Front, RequestIds, Stamps};
 use crate::http::listen::{self, ConnectionCap, Listening};
 use crate::redis::pool;
 use crate::rush::batcher::{Batcher, BatcherSettings};
@@ -127,6 +127,7 @@ impl Core {
             clock: shared.clock.clone(),
             body_timeout: server.body_timeout(),
             request_ids: RequestIds::new(),
+            stamps: Stamps::default(),
         };
         let listening = Listening {
             listener,

@@ -26,8 +26,9 @@ use crate::limits::RATE_SHARED_CELLS;
 
 /// Enough that the two or more threads of the hot path rarely meet, and that upkeep holds up few keys at once.
 const SHARDS: usize = 64;
-/// Keys for which room is kept; more is given back after a flood.
-const KEYS_KEPT: usize = 4_096;
+/// Keys for which room is kept, so that a release does not begin with growing; more is given back after a flood.
+/// Untouched room costs address space, not memory.
+const KEYS_KEPT: usize = 262_144;
 
 /// Cells by key: one each up to a cap, shared ones beyond it.
 pub(super) struct BoundedCells {
