@@ -7,9 +7,12 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use dashmap::DashSet;
+use dashmap::DashMap;
 
 use crate::domain::ids::Epoch;
+
+/// Enough that two cores which note holders at the same instant rarely meet.
+const SHARDS: usize = 64;
 
 /// A person's fingerprint under this process' random key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -63,13 +66,24 @@ impl HoldersVersion {
 }
 
 /// The holders of one drop, as far as this front end knows them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Holders {
-    known: DashSet<Fingerprint, BuildHasherDefault<AsItIs>>,
+    known: DashMap<Fingerprint, (), BuildHasherDefault<AsItIs>>,
     /// The version for which `known` is complete; 0 when it never was.
     complete_for: AtomicU64,
     /// Claims that this front end saw granted in [`Epoch::FIRST`].
     own: AtomicU64,
+}
+
+impl Default for Holders {
+    fn default() -> Self {
+        let hasher = BuildHasherDefault::default();
+        Self {
+            known: DashMap::with_capacity_and_hasher_and_shard_amount(0, hasher, SHARDS),
+            complete_for: AtomicU64::new(0),
+            own: AtomicU64::new(0),
+        }
+    }
 }
 
 impl Holders {
@@ -77,7 +91,7 @@ impl Holders {
     pub fn note_granted(&self, epoch: Epoch, granted: impl Iterator<Item = Fingerprint>) {
         let mut count = 0;
         for fingerprint in granted {
-            self.known.insert(fingerprint);
+            self.known.insert(fingerprint, ());
             count += 1;
         }
         if epoch == Epoch::FIRST {
@@ -87,7 +101,7 @@ impl Holders {
 
     /// Notes a person whom a scan of the holders found.
     pub fn note_found(&self, fingerprint: Fingerprint) {
-        self.known.insert(fingerprint);
+        self.known.insert(fingerprint, ());
     }
 
     /// Says that a scan begun at this version has ended.
@@ -108,7 +122,7 @@ impl Holders {
     /// Whether this person may hold a claim. "No" is the truth only while [`Holders::is_complete`].
     #[must_use]
     pub fn may_hold(&self, fingerprint: Fingerprint) -> bool {
-        self.known.contains(&fingerprint)
+        self.known.contains_key(&fingerprint)
     }
 }
 

@@ -80,13 +80,15 @@ impl StateStore for BoundedCells {
     where
         F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
     {
-        if let Some(cell) = self.own.get(key) {
-            return cell.measure_and_replace(&NotKeyed::NonKey, measure);
-        }
         let shared = self.shared_cell(*key);
         if self.keys.load(Ordering::Relaxed) >= self.keys_max {
-            return shared.measure_and_replace(&NotKeyed::NonKey, measure);
+            return match self.own.get(key) {
+                Some(cell) => cell.measure_and_replace(&NotKeyed::NonKey, measure),
+                None => shared.measure_and_replace(&NotKeyed::NonKey, measure),
+            };
         }
+        // In a rush nearly every key is new: looking first and locking again afterwards would cost two more trips
+        // of the shard's lock between the cores.
         match self.own.entry(*key) {
             Entry::Occupied(cell) => cell.get().measure_and_replace(&NotKeyed::NonKey, measure),
             Entry::Vacant(room) => {
