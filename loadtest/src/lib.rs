@@ -11,7 +11,7 @@
 //! - [`progress`], [`report`]: what is told
 //! - [`rush`]: wires the above into one run
 //! - [`peer`]: the servers that the service is measured against
-//! - [`bench`]: starts contenders, measures them in turn, compares
+//! - [`mod@bench`]: starts contenders, measures them in turn, compares
 
 pub mod arrivals;
 pub mod bench;

@@ -191,8 +191,8 @@ impl Service {
         let local = format!(":{:04X}", self.address().port());
         let unread = |line: &str| {
             let fields: Vec<_> = line.split_whitespace().collect();
-            let (_, to_read) = fields[4].split_once(':').expect("two queues");
-            fields[1].ends_with(&local) && fields[3] == "01" && to_read != "00000000"
+            let [_, ours, _, state, queues, ..] = fields.as_slice() else { return false };
+            ours.ends_with(&local) && *state == "01" && !queues.ends_with(":00000000")
         };
         wait_for("all is read", PATIENCE, || {
             let sockets = std::fs::read_to_string("/proc/net/tcp").expect("linux has it");

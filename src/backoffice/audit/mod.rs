@@ -1,8 +1,8 @@
 //! `claimrush audit`: the promises, Redis against ledger, while the service runs or is stopped.
 //!
 //! Owns what is compared with what. Reads alone: it changes nothing in Redis or ledger, and names no person. Looks
-//! for one moment at which both can be compared ([`moment`]), walks over all claims ([`holders`]), and says for each
-//! promise whether it holds ([`checks`]).
+//! for one moment at which both can be compared (`moment`), walks over all claims (`holders`), and says for each
+//! promise whether it holds (`checks`).
 
 mod access;
 mod checks;
