@@ -218,7 +218,6 @@ if [ "$audit_status" -ne 0 ]; then fail "the audit found a broken promise (exit 
 if [ "${KEEP:-}" = 1 ]; then
   heading "Still running, as asked"
   row "claims" "http://$listen"
-  row "console" "http://$admin_listen/ops"
   row "metrics" "http://$admin_listen/metrics"
   row "admin token" "$data/admin.token"
   row "end it with" "kill $service_pid"

@@ -170,8 +170,6 @@ pub mod range {
     pub const TRUSTED_PROXIES: RangeInclusive<u64> = 0..=64;
     /// `redis.response_timeout_ms`.
     pub const REDIS_RESPONSE_MS: RangeInclusive<u64> = 50..=60_000;
-    /// `redis.lanes`.
-    pub const LANES: RangeInclusive<u64> = 1..=8;
     /// `claim.batch_max`.
     pub const BATCH_CLAIMS: RangeInclusive<u64> = 1..=BATCH_CLAIMS_MAX as u64;
     /// `claim.inflight_max`.

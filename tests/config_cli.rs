@@ -36,7 +36,7 @@ const REFUSED: &[Refused] = &[
     ("[server]\nbody_timeout_ms = 99", &[], "server.body_timeout_ms = 99: must be 100 to 60000"),
     ("[server]\nshutdown_deadline_ms = 0", &[], "server.shutdown_deadline_ms = 0: must be 100 to 600000"),
     ("[redis]\nresponse_timeout_ms = 0", &[], "redis.response_timeout_ms = 0: must be 50 to 60000"),
-    ("[redis]\nlanes = 0", &[], "redis.lanes = 0: must be 1 to 8"),
+    ("[claim]\ninflight_max = 0", &[], "claim.inflight_max = 0: must be 1 to 16"),
     ("[claim]\nbatch_max = 1001", &[], "claim.batch_max = 1001: must be 1 to 1000"),
     ("[claim]\ninflight_max = 17", &[], "claim.inflight_max = 17: must be 1 to 16"),
     ("[claim]\nqueue_max = 0", &[], "claim.queue_max = 0: must be 1 to 1000000"),

@@ -47,7 +47,6 @@ const NUMERIC: &[Numeric] = &[
         range: range::REDIS_RESPONSE_MS,
         value: |c| c.redis.response_timeout_ms,
     },
-    Numeric { key: "redis.lanes", range: range::LANES, value: |c| wide(c.redis.lanes) },
     Numeric { key: "claim.batch_max", range: range::BATCH_CLAIMS, value: |c| wide(c.claim.batch_max) },
     Numeric {
         key: "claim.inflight_max",

@@ -43,7 +43,7 @@ pub struct ServerConfig {
     pub listen: SocketAddr,
     /// The admin listener's address; port 0 takes a free one.
     pub admin_listen: SocketAddr,
-    /// Threads that serve claims, each with its own listener, batcher and lanes; 0 for one per core.
+    /// Threads that serve claims, each with its own listener, batcher and lane; 0 for one per core.
     pub threads: usize,
     /// Connections held by the public listener, over all threads.
     pub max_connections: usize,
@@ -51,7 +51,7 @@ pub struct ServerConfig {
     pub header_timeout_ms: u64,
     /// How long a kept-alive connection may stay without a request.
     pub idle_timeout_ms: u64,
-    /// How long a client may take to send a request's body.
+    /// How long a client may take to send a request's body, or to take a reply.
     pub body_timeout_ms: u64,
     /// How long a stopping service may take to finish what it has accepted.
     pub shutdown_deadline_ms: u64,
@@ -137,8 +137,6 @@ pub struct RedisConfig {
     pub server_bin: PathBuf,
     /// How long Redis may take over one call before its reply counts as lost.
     pub response_timeout_ms: u64,
-    /// Long-lived pipelined connections of the hot path, per thread.
-    pub lanes: usize,
 }
 
 impl Default for RedisConfig {
@@ -148,7 +146,6 @@ impl Default for RedisConfig {
             url_file: PathBuf::new(),
             server_bin: PathBuf::from("redis-server"),
             response_timeout_ms: millis(limits::REDIS_RESPONSE_DEFAULT),
-            lanes: 1,
         }
     }
 }

@@ -185,6 +185,21 @@ impl Service {
         });
     }
 
+    /// Waits until it has read every byte that its clients have sent.
+    pub(crate) fn wait_all_read(&self) {
+        // Of each socket, by proc(5): local address and port, peer, state (01: established), bytes to send:to read.
+        let local = format!(":{:04X}", self.address().port());
+        let unread = |line: &str| {
+            let fields: Vec<_> = line.split_whitespace().collect();
+            let (_, to_read) = fields[4].split_once(':').expect("two queues");
+            fields[1].ends_with(&local) && fields[3] == "01" && to_read != "00000000"
+        };
+        wait_for("all is read", PATIENCE, || {
+            let sockets = std::fs::read_to_string("/proc/net/tcp").expect("linux has it");
+            (!sockets.lines().skip(1).any(unread)).then_some(())
+        });
+    }
+
     /// A connection to its Redis.
     pub(crate) fn redis(&self) -> ::redis::Connection {
         wait_for("redis listens", PATIENCE, || self.try_redis())
