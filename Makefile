@@ -38,6 +38,7 @@ test: ## all tests, against real servers that they start themselves (ROUNDS=20)
 bench: ## the table of docs/BENCHMARKS.md, all rows in one run, into bench-out/
 	@deploy/setup.sh bench
 	@$(MAKE) --no-print-directory release
+	@if command -v npm >/dev/null 2>&1; then set -x; npm ci --no-audit --no-fund --prefix loadtest/peers/node; fi
 	$(LOADTEST) bench --service-bin $(SERVICE) --out $(BENCH_OUT) --page docs/BENCHMARKS.md
 
 lint: ## format, clippy, and cargo-deny and shellcheck where installed

@@ -11,7 +11,7 @@ use crate::guard::ticket::TicketRefusal;
 pub struct Problem {
     /// Why.
     pub cause: Cause,
-    /// A sentence for this occurrence, where there is more to say than [`title`].
+    /// A sentence for this occurrence, where there is more to say than `title`.
     pub detail: Option<Box<str>>,
     /// When a retry can help, in milliseconds.
     pub retry_after_ms: Option<u64>,

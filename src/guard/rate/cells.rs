@@ -26,9 +26,9 @@ use crate::limits::RATE_SHARED_CELLS;
 
 /// Enough that the two or more threads of the hot path rarely meet, and that upkeep holds up few keys at once.
 const SHARDS: usize = 64;
-/// Keys for which room is kept, so that a release does not begin with growing; more is given back after a flood.
-/// Untouched room costs address space, not memory.
-const KEYS_KEPT: usize = 262_144;
+/// Keys for which there is room from the start, so that a release does not begin with growing. Untouched room costs
+/// address space, not memory.
+const KEYS_EXPECTED: usize = 262_144;
 
 /// Cells by key: one each up to a cap, shared ones beyond it.
 pub(super) struct BoundedCells {
@@ -37,15 +37,22 @@ pub(super) struct BoundedCells {
     /// Own cells. Threads that insert at the same instant may overshoot the cap by their number.
     keys: AtomicUsize,
     keys_max: usize,
+    /// The room of the start; what a flood took beyond eight times of it is given back.
+    keys_expected: usize,
 }
 
 impl BoundedCells {
     pub(super) fn new(keys_max: usize) -> Self {
+        Self::with_room(keys_max, KEYS_EXPECTED)
+    }
+
+    fn with_room(keys_max: usize, keys_expected: usize) -> Self {
         Self {
-            own: DashMap::with_capacity_and_hasher_and_shard_amount(KEYS_KEPT, HashedAlready, SHARDS),
+            own: DashMap::with_capacity_and_hasher_and_shard_amount(keys_expected, HashedAlready, SHARDS),
             shared: (0..RATE_SHARED_CELLS).map(|_| InMemoryState::default()).collect(),
             keys: AtomicUsize::new(0),
             keys_max,
+            keys_expected,
         }
     }
 
@@ -108,7 +115,7 @@ impl ShrinkableKeyedStateStore<u64> for BoundedCells {
             keep
         });
         let kept = self.keys.fetch_sub(dropped, Ordering::Relaxed).saturating_sub(dropped);
-        if self.own.capacity() / 8 > kept.max(KEYS_KEPT) {
+        if self.own.capacity() / 8 > kept.max(self.keys_expected) {
             self.own.shrink_to_fit();
         }
     }
@@ -163,7 +170,7 @@ mod tests {
 
     #[test]
     fn room_is_given_back_after_a_flood() {
-        let cells = BoundedCells::new(200_000);
+        let cells = BoundedCells::with_room(200_000, 1_000);
         for key in 0..200_000_u64 {
             use_once(&cells, key.wrapping_mul(0x9e37_79b9_7f4a_7c15), key + 1);
         }
