@@ -1,3 +1,5 @@
+//! Tests of whose word about an address is believed.
+
 use hyper::header::HeaderValue;
 use proptest::prelude::*;
 

@@ -1,3 +1,5 @@
+//! Tests of how key files are made, read and refused.
+
 use super::*;
 
 const A: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
