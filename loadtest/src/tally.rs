@@ -1,0 +1,457 @@
+//! What a generator counts: by persona and by interval, merged without loss.
+//!
+//! Owns the raw numbers of a run as they travel between threads, workers and files. Histograms are added, never
+//! their percentiles averaged; as JSON they are HdrHistogram V2 (deflated, base64), so that nothing is lost.
+
+use std::{collections::BTreeMap, io::Cursor, time::Duration};
+
+use anyhow::{Result, ensure};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use hdrhistogram::{
+    Histogram,
+    serialization::{Deserializer as HistogramReader, Serializer as _, V2DeflateSerializer},
+};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, ser::Error as _};
+
+/// The longest time told apart, in microseconds; longer ones are counted as this one.
+pub const MICROS_MAX: u64 = 600_000_000;
+/// Significant decimal digits of a time over the whole run.
+pub const DIGITS: u8 = 3;
+/// Significant decimal digits of a time within one interval.
+pub const INTERVAL_DIGITS: u8 = 2;
+/// Different `(status, code)` pairs of one persona; what comes after them is counted under the code `other`.
+pub const KINDS_MAX: usize = 256;
+/// Intervals of one run at the most.
+pub const INTERVALS_MAX: usize = 3_600;
+
+/// Times in microseconds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Times(Histogram<u64>);
+
+impl Times {
+    /// None yet, told apart to so many significant digits.
+    ///
+    /// # Errors
+    /// Never for the digits of this module.
+    pub fn new(digits: u8) -> Result<Self> {
+        Ok(Self(Histogram::new_with_bounds(1, MICROS_MAX, digits)?))
+    }
+
+    /// Notes one time.
+    pub fn note(&mut self, time: Duration) {
+        self.0.saturating_record(u64::try_from(time.as_micros()).unwrap_or(u64::MAX).max(1));
+    }
+
+    /// Adds others.
+    ///
+    /// # Errors
+    /// They were told apart by more digits.
+    pub fn merge(&mut self, other: &Self) -> Result<()> {
+        Ok(self.0.add(&other.0)?)
+    }
+
+    /// The histogram itself.
+    #[must_use]
+    pub fn histogram(&self) -> &Histogram<u64> {
+        &self.0
+    }
+
+    /// HdrHistogram V2, deflated, in base64: the payload of a line of an `.hlog` file.
+    ///
+    /// # Errors
+    /// The histogram cannot be encoded.
+    pub fn to_base64(&self) -> Result<String> {
+        let mut bytes = Vec::new();
+        V2DeflateSerializer::new().serialize(&self.0, &mut bytes)?;
+        Ok(STANDARD.encode(bytes))
+    }
+
+    /// Reads what [`Times::to_base64`] wrote.
+    ///
+    /// # Errors
+    /// It is something else.
+    pub fn from_base64(text: &str) -> Result<Self> {
+        let bytes = STANDARD.decode(text)?;
+        Ok(Self(HistogramReader::new().deserialize(&mut Cursor::new(bytes))?))
+    }
+}
+
+impl Serialize for Times {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.to_base64().map_err(S::Error::custom)?)
+    }
+}
+
+impl<'de> Deserialize<'de> for Times {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::from_base64(&text).map_err(D::Error::custom)
+    }
+}
+
+/// A kind of answer.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Kind {
+    /// HTTP status.
+    pub status: u16,
+    /// The problem's `code`; empty for a success.
+    pub code: Box<str>,
+}
+
+/// Answers of one kind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Count {
+    /// HTTP status.
+    pub status: u16,
+    /// The problem's `code`; empty for a success.
+    pub code: String,
+    /// How many.
+    pub answers: u64,
+}
+
+/// Answers by kind.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counts(BTreeMap<Kind, u64>);
+
+impl Counts {
+    /// Adds answers of one kind.
+    pub fn add(&mut self, status: u16, code: &str, answers: u64) {
+        let kind = Kind { status, code: code.into() };
+        if let Some(known) = self.0.get_mut(&kind) {
+            *known += answers;
+        } else if self.0.len() < KINDS_MAX || code == "other" {
+            self.0.insert(kind, answers);
+        } else {
+            self.add(status, "other", answers);
+        }
+    }
+
+    /// Every kind with its answers, in order of status and code.
+    pub fn iter(&self) -> impl Iterator<Item = (&Kind, u64)> {
+        self.0.iter().map(|(kind, answers)| (kind, *answers))
+    }
+}
+
+impl Serialize for Counts {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let one = |(kind, answers): (&Kind, u64)| Count {
+            status: kind.status,
+            code: kind.code.to_string(),
+            answers,
+        };
+        serializer.collect_seq(self.iter().map(one))
+    }
+}
+
+impl<'de> Deserialize<'de> for Counts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut counts = Self::default();
+        for count in Vec::<Count>::deserialize(deserializer)? {
+            counts.add(count.status, &count.code, count.answers);
+        }
+        Ok(counts)
+    }
+}
+
+/// Plain counters; the names are those of the results.
+macro_rules! counters {
+    ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $field:ident,)+ }) => {
+        $(#[$about])*
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+        #[serde(deny_unknown_fields)]
+        pub struct $name { $($(#[$doc])* pub $field: u64,)+ }
+        impl $name {
+            /// Adds another's.
+            pub fn merge(&mut self, other: &Self) { $(self.$field += other.$field;)+ }
+        }
+    };
+}
+
+counters! {
+    /// How a generator kept to its schedule.
+    Schedule {
+        /// Arrivals that were due.
+        scheduled,
+        /// Left more than 10 ms late because the generator had no CPU.
+        late_generator,
+        /// Left more than 10 ms late because all connections waited for answers.
+        late_connections,
+        /// Never left.
+        dropped,
+    }
+}
+
+counters! {
+    /// What is no answer.
+    Mishaps {
+        /// Connections that could not be opened.
+        connect_failures,
+        /// Connections opened again after one was lost or closed.
+        reconnects,
+        /// Replies lost after the request was sent.
+        lost_replies,
+        /// Requests sent again for the same claim.
+        retries,
+        /// Success bodies that are no claim.
+        unreadable_claims,
+        /// Claims meant but never sent.
+        unsent,
+        /// Connections that the service closed on a persona that deserved it.
+        closed_on,
+    }
+}
+
+/// What one persona did and got.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PersonaTally {
+    /// Its title.
+    pub name: String,
+    /// Its behaviour.
+    pub kind: String,
+    /// Persons that came.
+    pub arrivals: u64,
+    /// Requests sent.
+    pub requests: u64,
+    /// New claims (201).
+    pub granted: u64,
+    /// Claims that the person had already (200).
+    pub replayed: u64,
+    /// Claims whose outcome is unknown.
+    pub unknown: u64,
+    /// Answers by kind.
+    pub counts: Counts,
+    /// All answers, from the intended start.
+    pub response: Times,
+    /// All answers, from the actual send.
+    pub service: Times,
+    /// New claims, from the intended start.
+    pub granted_response: Times,
+    /// New claims, from the actual send.
+    pub granted_service: Times,
+    /// What went wrong.
+    pub mishaps: Mishaps,
+}
+
+impl PersonaTally {
+    /// Nothing yet.
+    ///
+    /// # Errors
+    /// Never in practice: the histograms' bounds are constants.
+    pub fn new(name: &str, kind: &str) -> Result<Self> {
+        let times = || Times::new(DIGITS);
+        Ok(Self {
+            name: name.to_owned(),
+            kind: kind.to_owned(),
+            arrivals: 0,
+            requests: 0,
+            granted: 0,
+            replayed: 0,
+            unknown: 0,
+            counts: Counts::default(),
+            response: times()?,
+            service: times()?,
+            granted_response: times()?,
+            granted_service: times()?,
+            mishaps: Mishaps::default(),
+        })
+    }
+
+    fn merge(&mut self, other: &Self) -> Result<()> {
+        self.arrivals += other.arrivals;
+        self.requests += other.requests;
+        self.granted += other.granted;
+        self.replayed += other.replayed;
+        self.unknown += other.unknown;
+        for (kind, answers) in other.counts.iter() {
+            self.counts.add(kind.status, &kind.code, answers);
+        }
+        self.response.merge(&other.response)?;
+        self.service.merge(&other.service)?;
+        self.granted_response.merge(&other.granted_response)?;
+        self.granted_service.merge(&other.granted_service)?;
+        self.mishaps.merge(&other.mishaps);
+        Ok(())
+    }
+}
+
+/// What happened in one interval of the run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Interval {
+    /// Arrivals that were due.
+    pub scheduled: u64,
+    /// Requests sent.
+    pub sent: u64,
+    /// Answers.
+    pub answers: u64,
+    /// New claims.
+    pub granted: u64,
+    /// Lost replies.
+    pub lost: u64,
+    /// Answers by kind.
+    pub counts: Counts,
+    /// Answers of this interval, from the intended start.
+    pub response: Times,
+}
+
+impl Interval {
+    /// Nothing yet.
+    ///
+    /// # Errors
+    /// Never in practice: the histogram's bounds are constants.
+    pub fn new() -> Result<Self> {
+        Ok(Self {
+            scheduled: 0,
+            sent: 0,
+            answers: 0,
+            granted: 0,
+            lost: 0,
+            counts: Counts::default(),
+            response: Times::new(INTERVAL_DIGITS)?,
+        })
+    }
+
+    fn merge(&mut self, other: &Self) -> Result<()> {
+        self.scheduled += other.scheduled;
+        self.sent += other.sent;
+        self.answers += other.answers;
+        self.granted += other.granted;
+        self.lost += other.lost;
+        for (kind, answers) in other.counts.iter() {
+            self.counts.add(kind.status, &kind.code, answers);
+        }
+        self.response.merge(&other.response)
+    }
+}
+
+/// Everything that a generator counted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Tally {
+    /// By persona, in the order of the scenario.
+    pub personas: Vec<PersonaTally>,
+    /// The length of an interval.
+    pub interval: Duration,
+    /// By interval of the run's own clock: an answer counts where it came, an arrival where it was due.
+    pub intervals: Vec<Interval>,
+    /// How the schedule was kept.
+    pub schedule: Schedule,
+    /// From the start to the last answer.
+    pub last_answer: Duration,
+}
+
+impl Tally {
+    /// Nothing yet, for these `(name, kind)` personas.
+    ///
+    /// # Errors
+    /// Never in practice: the histograms' bounds are constants.
+    pub fn new<'a>(
+        personas: impl IntoIterator<Item = (&'a str, &'a str)>,
+        interval: Duration,
+    ) -> Result<Self> {
+        let personas = personas.into_iter().map(|(name, kind)| PersonaTally::new(name, kind));
+        Ok(Self {
+            personas: personas.collect::<Result<_>>()?,
+            interval,
+            intervals: Vec::new(),
+            schedule: Schedule::default(),
+            last_answer: Duration::ZERO,
+        })
+    }
+
+    /// The interval in which a moment of the run lies; moments beyond the last possible one lie in that.
+    ///
+    /// # Errors
+    /// Never in practice: the histograms' bounds are constants.
+    pub fn interval_at(&mut self, since_start: Duration) -> Result<&mut Interval> {
+        let number = since_start.as_nanos() / self.interval.as_nanos().max(1);
+        let number = usize::try_from(number).unwrap_or(usize::MAX).min(INTERVALS_MAX - 1);
+        while self.intervals.len() <= number {
+            self.intervals.push(Interval::new()?);
+        }
+        self.intervals.get_mut(number).ok_or_else(|| anyhow::anyhow!("there is such an interval"))
+    }
+
+    /// Adds another generator's tally of the same scenario.
+    ///
+    /// # Errors
+    /// The two are of different scenarios.
+    pub fn merge(&mut self, other: &Self) -> Result<()> {
+        ensure!(self.interval == other.interval, "the two tallies have intervals of different lengths");
+        ensure!(self.personas.len() == other.personas.len(), "the two tallies have different personas");
+        for (mine, theirs) in self.personas.iter_mut().zip(&other.personas) {
+            ensure!(mine.name == theirs.name, "persona {} is not persona {}", mine.name, theirs.name);
+            mine.merge(theirs)?;
+        }
+        while self.intervals.len() < other.intervals.len() {
+            self.intervals.push(Interval::new()?);
+        }
+        for (mine, theirs) in self.intervals.iter_mut().zip(&other.intervals) {
+            mine.merge(theirs)?;
+        }
+        self.schedule.merge(&other.schedule);
+        self.last_answer = self.last_answer.max(other.last_answer);
+        Ok(())
+    }
+}
+
+/// The length of an interval that keeps a run of this length within a few hundred of them.
+#[must_use]
+pub fn interval_for(run: Duration) -> Duration {
+    match run.as_secs() {
+        0..=29 => Duration::from_millis(100),
+        30..=119 => Duration::from_millis(500),
+        120..=899 => Duration::from_secs(1),
+        seconds => Duration::from_secs((seconds / 600).max(2)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tally() -> Tally {
+        Tally::new([("people", "honest"), ("farm", "bot")], Duration::from_secs(1)).unwrap()
+    }
+
+    #[test]
+    fn merged_tallies_equal_one_and_survive_the_way_as_json() {
+        let (mut one, mut left, mut right) = (tally(), tally(), tally());
+        for n in 0..10_000_u64 {
+            let (status, code) = if n % 3 == 0 { (410, "sold_out") } else { (201, "") };
+            let time = Duration::from_micros(n * 37 % 9_001 + 1);
+            let note = |tally: &mut Tally| {
+                let persona = &mut tally.personas[usize::from(n % 5 == 0)];
+                persona.counts.add(status, code, 1);
+                persona.response.note(time);
+                let interval = tally.interval_at(Duration::from_millis(n)).unwrap();
+                interval.answers += 1;
+                interval.response.note(time);
+                tally.schedule.scheduled += 1;
+            };
+            note(&mut one);
+            note(if n % 2 == 0 { &mut left } else { &mut right });
+        }
+        let right: Tally = serde_json::from_str(&serde_json::to_string(&right).unwrap()).unwrap();
+        left.merge(&right).unwrap();
+        assert_eq!(left, one);
+    }
+
+    #[test]
+    fn kinds_and_intervals_are_bounded() {
+        let mut counts = Counts::default();
+        for n in 0..1_000 {
+            counts.add(400, &format!("code-{n}"), 1);
+        }
+        assert_eq!(counts.iter().count(), KINDS_MAX + 1);
+        assert_eq!(counts.iter().map(|(_, answers)| answers).sum::<u64>(), 1_000);
+        let mut tally = tally();
+        tally.interval_at(Duration::from_secs(10_000_000)).unwrap().sent += 1;
+        assert_eq!(tally.intervals.len(), INTERVALS_MAX);
+    }
+
+    #[test]
+    fn tallies_of_different_scenarios_do_not_mix() {
+        let mut one = tally();
+        let other = Tally::new([("people", "honest")], Duration::from_secs(1)).unwrap();
+        assert!(one.merge(&other).is_err());
+    }
+}
