@@ -1,8 +1,8 @@
 //! The batcher: claims that arrive while the previous batches are in flight leave together in one script call.
 //!
 //! Owns the bounded queue of one core, the order of arrival, and the promise that a claim waits only so long
-//! *before* it is sent and is never given up *after*. There is no timer: an idle service sends a batch of one at
-//! once, a busy one sends hundreds.
+//! *before* it is sent and is never given up *after*. A queue that stands is cut (`overload.rs`). There is no
+//! timer: an idle service sends a batch of one at once, a busy one sends hundreds.
 //!
 //! ```text
 //!  claim ─► queue ─┬─► batch in flight ─► reply ─► each claim's own answer
@@ -19,6 +19,7 @@ use super::Decision;
 use super::gate::{DropGate, Gate};
 use super::holders::Fingerprint;
 use super::lane::{Lane, LaneFault};
+use super::overload::Overload;
 use super::queue;
 use crate::clock::{Clock, UnixMs};
 use crate::domain::cause::Cause;
@@ -47,8 +48,8 @@ pub struct ClaimQueue {
 }
 
 impl ClaimQueue {
-    /// Queues a claim that came at `since` and that the gate let pass, and waits for what becomes of it. Once queued it completes even if
-    /// the caller goes away.
+    /// Queues a claim that came at `since` and that the gate let pass, and waits for what becomes of it. Once
+    /// queued it completes even if the caller goes away.
     pub async fn claim(
         &self,
         drop: Arc<DropGate>,
@@ -127,11 +128,15 @@ impl Batcher {
     pub async fn run(mut self) {
         let mut batch_id = 0_u64;
         let mut arrived = Vec::with_capacity(self.settings.batch_max);
+        let mut overload = Overload::new(self.settings.queue_max, self.settings.batch_max);
         while let Ok(permit) = Arc::clone(&self.inflight).acquire_owned().await {
             if !self.queue.take(&mut arrived, self.settings.batch_max).await {
                 break;
             }
-            self.queue_claims.set(self.queue.len() as f64);
+            let waiting = self.queue.len();
+            let pressed = self.queue.refused_any() || waiting > 0;
+            self.queue.set_max(overload.after_batch(pressed, Instant::now()));
+            self.queue_claims.set(waiting as f64);
             let batch = self.batch_of(&mut arrived);
             if batch.is_empty() {
                 continue;

@@ -7,6 +7,7 @@ pub mod batcher;
 pub mod gate;
 pub mod holders;
 pub mod lane;
+mod overload;
 pub mod poll;
 mod queue;
 

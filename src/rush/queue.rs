@@ -4,6 +4,7 @@
 //! hands items over one by one cannot do, and its only allocation is kept from batch to batch.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -12,7 +13,10 @@ use tokio::sync::Notify;
 struct Shared<T> {
     waiting: Mutex<VecDeque<T>>,
     arrived: Notify,
-    max: usize,
+    /// Items that may wait.
+    max: AtomicUsize,
+    /// An item was given back since somebody asked.
+    refused: AtomicBool,
 }
 
 impl<T> Shared<T> {
@@ -50,7 +54,12 @@ pub(super) struct Receiver<T> {
 
 /// A queue of at most `max` items.
 pub(super) fn bounded<T>(max: usize) -> (Sender<T>, Receiver<T>) {
-    let shared = Arc::new(Shared { waiting: Mutex::default(), arrived: Notify::new(), max });
+    let shared = Arc::new(Shared {
+        waiting: Mutex::default(),
+        arrived: Notify::new(),
+        max: AtomicUsize::new(max),
+        refused: AtomicBool::new(false),
+    });
     let open = Arc::new(Open(Arc::clone(&shared)));
     let receiver = Receiver { shared: Arc::clone(&shared), open: Arc::downgrade(&open) };
     (Sender(shared, open), receiver)
@@ -60,7 +69,9 @@ impl<T> Sender<T> {
     /// Appends an item; gives it back when the queue is full.
     pub(super) fn push(&self, item: T) -> Result<(), T> {
         let mut waiting = self.0.waiting();
-        if waiting.len() >= self.0.max {
+        if waiting.len() >= self.0.max.load(Ordering::Relaxed) {
+            drop(waiting);
+            self.0.refused.store(true, Ordering::Relaxed);
             return Err(item);
         }
         waiting.push_back(item);
@@ -95,6 +106,16 @@ impl<T> Receiver<T> {
         }
     }
 
+    /// Sets how many may wait from now on; those that wait already stay.
+    pub(super) fn set_max(&self, max: usize) {
+        self.shared.max.store(max, Ordering::Relaxed);
+    }
+
+    /// Whether an item was given back since this was last asked.
+    pub(super) fn refused_any(&self) -> bool {
+        self.shared.refused.swap(false, Ordering::Relaxed)
+    }
+
     /// How many wait.
     pub(super) fn len(&self) -> usize {
         self.shared.waiting().len()
@@ -119,6 +140,19 @@ mod tests {
         assert!(far.take(&mut taken, 2).await, "what waits is taken after the last sender has gone");
         assert_eq!(taken, [1, 2, 3]);
         assert!(!far.take(&mut taken, 2).await);
+    }
+
+    #[tokio::test]
+    async fn a_smaller_bound_refuses_newcomers_and_keeps_who_waits() {
+        let (near, mut far) = bounded(3);
+        assert_eq!((near.push(1), near.push(2)), (Ok(()), Ok(())));
+        assert!(!far.refused_any());
+        far.set_max(1);
+        assert_eq!(near.push(3), Err(3));
+        assert_eq!((far.refused_any(), far.refused_any()), (true, false));
+        let mut taken = Vec::new();
+        assert!(far.take(&mut taken, 3).await);
+        assert_eq!(taken, [1, 2]);
     }
 
     #[tokio::test]
