@@ -1,8 +1,8 @@
 //! The batcher: claims that arrive while the previous batches are in flight leave together in one script call.
 //!
 //! Owns the bounded queue of one core, the order of arrival, and the promise that a claim waits only so long
-//! *before* it is sent and is never given up *after*. A queue that stands is cut (`overload.rs`). There is no
-//! timer: an idle service sends a batch of one at once, a busy one sends hundreds.
+//! *before* it is sent and is never given up *after*. An overload cuts the queue (`overload.rs`). There is
+//! no timer: an idle service sends a batch of one at once, a busy one sends hundreds.
 //!
 //! ```text
 //!  claim ─► queue ─┬─► batch in flight ─► reply ─► each claim's own answer
@@ -133,10 +133,8 @@ impl Batcher {
             if !self.queue.take(&mut arrived, self.settings.batch_max).await {
                 break;
             }
-            let waiting = self.queue.len();
-            let pressed = self.queue.refused_any() || waiting > 0;
-            self.queue.set_max(overload.after_batch(pressed, Instant::now()));
-            self.queue_claims.set(waiting as f64);
+            self.queue_claims.set(self.queue.len() as f64);
+            self.queue.set_max(overload.after_batch(self.queue.refused_any(), Instant::now()));
             let batch = self.batch_of(&mut arrived);
             if batch.is_empty() {
                 continue;

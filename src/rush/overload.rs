@@ -1,47 +1,47 @@
 //! When a queue is too long to be of use.
 //!
-//! Owns the difference between a burst, which waits and is served, and a standing queue, in which everybody waits
-//! and nobody is served sooner. A queue that a batch cannot empty for [`STANDING_AFTER`] on end is a standing one:
-//! from then on no more may wait than the next batch can carry, and the others are refused at once, while a
-//! retry can still help them. Throughput is the same, as every batch is full. Pure: time is passed in.
+//! Owns the difference between a crowd, which waits and is served, and an overload, in which more come than can
+//! ever be served. A queue that has had to refuse somebody before every batch for [`OVERLOAD_AFTER`] is in overload:
+//! whoever still gets in waits for the whole queue and is served no sooner than another would be. From then on no
+//! more may wait than the next batch can carry, and the others are refused at once, while a retry can still help
+//! them. Throughput is the same, as every batch is full. Pure: time is passed in.
 
 use std::time::{Duration, Instant};
 
-/// How long a queue must be pressed before it counts as standing, and calm before it no longer does: longer than
-/// an fsync or a snapshot's fork stalls Redis.
-pub(super) const STANDING_AFTER: Duration = Duration::from_millis(100);
+/// How long a queue must refuse before it is in overload, and refuse nobody before it no longer is: longer than an
+/// fsync or a snapshot's fork stalls Redis.
+pub(super) const OVERLOAD_AFTER: Duration = Duration::from_millis(100);
 
-/// Tells a standing queue from a burst.
+/// Tells an overload from a crowd.
 #[derive(Debug)]
 pub(super) struct Overload {
-    /// Claims that may wait while there is none.
+    /// Claims that may wait otherwise.
     queue_max: usize,
-    /// Claims that one batch carries: as many may wait in a standing queue.
+    /// Claims that one batch carries: as many may wait in an overload.
     batch_max: usize,
-    standing: bool,
-    /// Since when the queue has looked otherwise than `standing` says.
+    overloaded: bool,
+    /// Since when batches have said otherwise than `overloaded` does.
     otherwise_since: Option<Instant>,
 }
 
 impl Overload {
     /// Not overloaded.
     pub(super) fn new(queue_max: usize, batch_max: usize) -> Self {
-        Self { queue_max, batch_max, standing: false, otherwise_since: None }
+        Self { queue_max, batch_max, overloaded: false, otherwise_since: None }
     }
 
-    /// How many claims may wait from `now` on. `pressed`: the batch just taken left some behind, or some were
-    /// refused since the last one.
-    pub(super) fn after_batch(&mut self, pressed: bool, now: Instant) -> usize {
-        if pressed == self.standing {
+    /// How many claims may wait from `now` on. `refused`: some were refused since the last batch was taken.
+    pub(super) fn after_batch(&mut self, refused: bool, now: Instant) -> usize {
+        if refused == self.overloaded {
             self.otherwise_since = None;
         } else {
             let since = *self.otherwise_since.get_or_insert(now);
-            if now.saturating_duration_since(since) >= STANDING_AFTER {
-                self.standing = pressed;
+            if now.saturating_duration_since(since) >= OVERLOAD_AFTER {
+                self.overloaded = refused;
                 self.otherwise_since = None;
             }
         }
-        if self.standing { self.batch_max.min(self.queue_max) } else { self.queue_max }
+        if self.overloaded { self.batch_max.min(self.queue_max) } else { self.queue_max }
     }
 }
 
@@ -51,7 +51,7 @@ mod tests {
 
     const STEP: Duration = Duration::from_millis(10);
 
-    /// The bounds after a batch each 10 ms, pressed (`#`) or calm (`.`).
+    /// The bounds after a batch each 10 ms, somebody refused (`#`) or not (`.`).
     fn bounds(batches: &str) -> Vec<usize> {
         let mut overload = Overload::new(8_000, 1_000);
         let start = Instant::now();
@@ -60,12 +60,12 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_may_wait() {
+    fn a_crowd_may_wait() {
         assert_eq!(bounds("##########.##########."), [8_000; 22]);
     }
 
     #[test]
-    fn a_standing_queue_is_cut_to_one_batch_until_it_was_calm_as_long() {
+    fn an_overload_is_cut_to_one_batch_until_nobody_was_refused_for_as_long() {
         let bounds = bounds("###########........#...........#");
         let (cut, rest) = bounds.split_at(10);
         assert_eq!(cut, [8_000; 10]);
@@ -79,6 +79,6 @@ mod tests {
         let mut overload = Overload::new(5, 1_000);
         let now = Instant::now();
         assert_eq!(overload.after_batch(true, now), 5);
-        assert_eq!(overload.after_batch(true, now + STANDING_AFTER), 5);
+        assert_eq!(overload.after_batch(true, now + OVERLOAD_AFTER), 5);
     }
 }
