@@ -8,6 +8,7 @@
 //! - [`pacer`]: lets requests leave on schedule, whatever the service does
 //! - [`client`]: one connection, one exchange, one answer
 //! - [`caller`], [`worker`]: a connection's life during a run; one thread of connections
+//! - [`engine`]: runs a scenario's share and counts
 //! - [`record`], [`claims_log`], [`cpu`]: what is remembered
 //! - [`progress`], [`report`]: what is told
 //! - [`thresholds`]: what must hold afterwards
@@ -22,6 +23,7 @@ pub mod claims_log;
 pub mod cli;
 pub mod client;
 pub mod cpu;
+pub mod engine;
 pub mod pacer;
 pub mod peer;
 pub mod progress;
