@@ -8,6 +8,7 @@
 //! - [`client`]: one connection, one exchange, one answer
 //! - [`caller`], [`worker`]: a connection's life during a run; one thread of connections
 //! - [`record`], [`claims_log`], [`cpu`]: what is remembered
+//! - [`live`]: what is seen of a run while it lasts
 //! - [`progress`], [`report`]: what is told
 //! - [`rush`]: wires the above into one run
 //! - [`peer`]: the servers that the service is measured against
@@ -20,6 +21,7 @@ pub mod claims_log;
 pub mod cli;
 pub mod client;
 pub mod cpu;
+pub mod live;
 pub mod pacer;
 pub mod peer;
 pub mod progress;
