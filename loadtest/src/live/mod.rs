@@ -7,7 +7,7 @@
 //! - [`feed`]: rates and times made of it
 //! - [`scrape`]: what the service says of itself (over `fetch`, read by `exposition`)
 //! - `scene`: what is shown, in `words`
-//! - `screen`, `panels`, `small`, `palette`, `terminal`: as a screen
+//! - `screen`, `panels`, `tables`, `small`, `palette`, `terminal`: as a screen
 //! - `plain`: as lines
 //! - `interrupts`: Ctrl-C and other signals
 
@@ -26,10 +26,13 @@ mod palette;
 mod panels;
 mod plain;
 pub mod reading;
+#[cfg(test)]
+mod sample;
 mod scene;
 pub mod scrape;
 mod screen;
 mod small;
+mod tables;
 mod terminal;
 mod words;
 

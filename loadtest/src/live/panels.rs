@@ -1,8 +1,6 @@
-//! The parts of the screen.
+//! The parts of the screen; those with a row for each of many things are in [`super::tables`].
 //!
 //! Each draws itself into the room that it is given, however small, and reads nothing but the scene.
-
-use std::cmp::Reverse;
 
 use ratatui::{
     Frame,
@@ -17,16 +15,15 @@ use super::{
     feed::{Quantiles, Second},
     palette::{FAINT, Palette, STRONG},
     scene::Scene,
-    words::{UNKNOWN, grouped, kind, rate, share, time},
+    tables::bar,
+    words::{UNKNOWN, grouped, rate, time},
 };
 
 /// Columns of a curve's name, and of its peak.
 const CURVE_NAME: u16 = 12;
 const CURVE_PEAK: u16 = 15;
-/// The longest name that is not cut off in a table.
-const NAME_MAX: usize = 28;
-/// Columns of a count with its share.
-const COUNT_COLUMNS: usize = 21;
+/// Columns of a fact's name about the service.
+const FACT_NAME: usize = 11;
 
 /// What is rehearsed against what, and the open connections.
 pub(crate) fn title(scene: &Scene<'_>, frame: &mut Frame<'_>, area: Rect) {
@@ -47,7 +44,7 @@ pub(crate) fn title(scene: &Scene<'_>, frame: &mut Frame<'_>, area: Rect) {
 pub(crate) fn clock(scene: &Scene<'_>, palette: Palette, frame: &mut Frame<'_>, area: Rect) {
     let gauge = LineGauge::default()
         .ratio(scene.progress())
-        .label(format!(" {} ", scene.clock()))
+        .label(format!(" {}", scene.clock()))
         .filled_symbol(symbols::line::THICK_HORIZONTAL)
         .unfilled_symbol(symbols::line::HORIZONTAL)
         .filled_style(palette.good())
@@ -121,72 +118,6 @@ fn curve(
     frame.render_widget(Line::styled(format!(" peak {peak}"), FAINT), right);
 }
 
-/// Rows that all kinds of answers need.
-pub(crate) fn answers_rows(scene: &Scene<'_>) -> u16 {
-    u16::try_from(scene.feed.now().counts.iter().count()).unwrap_or(u16::MAX)
-}
-
-/// Kinds of answers, most frequent first, with their share of all since the start.
-pub(crate) fn answers(scene: &Scene<'_>, palette: Palette, frame: &mut Frame<'_>, area: Rect) {
-    let now = scene.feed.now();
-    let mut counts: Vec<_> = now.counts.iter().collect();
-    if counts.is_empty() {
-        frame.render_widget(Line::styled(" no answers yet", FAINT), area);
-        return;
-    }
-    counts.sort_by_key(|(_, answers)| Reverse(*answers));
-    let rows = usize::from(area.height);
-    let shown = if counts.len() > rows { rows.saturating_sub(1) } else { counts.len() };
-    let room = usize::from(area.width);
-    let names: Vec<_> = counts.iter().take(shown).map(|(of, _)| kind(of.status, &of.code)).collect();
-    let name_columns = names.iter().map(String::len).max().unwrap_or(0).min(NAME_MAX);
-    let name_columns = name_columns.min(room.saturating_sub(COUNT_COLUMNS));
-    let bar_columns = room.saturating_sub(name_columns + COUNT_COLUMNS + 2);
-    let mut lines: Vec<_> = counts
-        .iter()
-        .zip(&names)
-        .map(|((of, answers), name)| {
-            let style = palette.status(of.status);
-            Line::from(vec![
-                Span::styled(format!(" {:<name_columns$}", fit(name, name_columns)), style),
-                Span::styled(format!(" {:>11}", grouped(*answers)), STRONG),
-                Span::raw(format!("{:>8}", share(*answers, now.answers))),
-                Span::styled(format!(" {}", bar(*answers, now.answers, bar_columns)), style),
-            ])
-        })
-        .collect();
-    if shown < counts.len() {
-        lines.push(Line::styled(format!(" and {} kinds more", counts.len() - shown), FAINT));
-    }
-    frame.render_widget(Paragraph::new(lines), area);
-}
-
-/// Rows that all personas need with their heading; 0 where there are none.
-pub(crate) fn personas_rows(scene: &Scene<'_>) -> u16 {
-    match scene.feed.now().personas.len() {
-        0 => 0,
-        personas => u16::try_from(personas + 1).unwrap_or(u16::MAX),
-    }
-}
-
-/// What each persona got.
-pub(crate) fn personas(scene: &Scene<'_>, palette: Palette, frame: &mut Frame<'_>, area: Rect) {
-    let personas = &scene.feed.now().personas;
-    let longest = personas.iter().map(|persona| persona.name.chars().count()).max().unwrap_or(0);
-    let name_columns = longest.min(NAME_MAX);
-    let heading = format!(" {:name_columns$} {:>11}{:>11}{:>8}", "", "came", "granted", "share");
-    let mut lines = vec![Line::styled(heading, FAINT)];
-    lines.extend(personas.iter().map(|persona| {
-        let name = fit(&persona.name, name_columns);
-        Line::from(vec![
-            Span::raw(format!(" {name:<name_columns$} {:>11}", grouped(persona.arrivals))),
-            Span::styled(format!("{:>11}", grouped(persona.granted)), STRONG.patch(palette.good())),
-            Span::raw(format!("{:>8}", share(persona.granted, persona.arrivals))),
-        ])
-    }));
-    frame.render_widget(Paragraph::new(lines), area);
-}
-
 /// Quantiles of the last second and so far.
 pub(crate) fn times(scene: &Scene<'_>, frame: &mut Frame<'_>, area: Rect) {
     let last = scene.feed.last().and_then(|second| second.times);
@@ -217,13 +148,15 @@ pub(crate) fn service(scene: &Scene<'_>, palette: Palette, frame: &mut Frame<'_>
     };
     let fact = |name: &'static str, value: String, more: String| {
         Line::from(vec![
-            Span::styled(format!(" {name:<11}"), FAINT),
+            Span::styled(format!(" {name:<FACT_NAME$}"), FAINT),
             Span::styled(value, STRONG),
             Span::styled(more, FAINT),
         ])
     };
+    let room = usize::from(area.width).saturating_sub(FACT_NAME + 1);
+    let stock = Some(scene.stock()).filter(|stock| stock.chars().count() <= room);
     let mut lines = vec![
-        fact("stock left", scene.stock(), String::new()),
+        fact("stock left", stock.unwrap_or_else(|| scene.stock_left()), String::new()),
         fact("drain lag", scene.drain_lag(), format!(" · journal {}", scene.journal())),
         fact("queue", scene.queue(), " claims".into()),
     ];
@@ -265,27 +198,11 @@ pub(crate) fn warnings(scene: &Scene<'_>, palette: Palette, rows_max: usize) -> 
     lines
 }
 
-/// A bar of eighths of a column.
-fn bar(part: u64, whole: u64, columns: usize) -> String {
-    const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
-    let eighths = u128::from(part.min(whole)) * 8 * columns as u128 / u128::from(whole.max(1));
-    let eighths = usize::try_from(eighths).unwrap_or(0);
-    "█".repeat(eighths / 8) + EIGHTHS.get(eighths % 8).copied().unwrap_or_default()
-}
-
-/// The same, with the rest of the columns shown as empty.
+/// A bar, with the rest of the columns shown as empty.
 fn bar_over(part: u64, whole: u64, columns: usize) -> String {
     let bar = bar(part, whole, columns);
     let rest = columns.saturating_sub(bar.chars().count());
     bar + &"░".repeat(rest)
-}
-
-/// A name, cut off with an ellipsis where it is too long.
-fn fit(name: &str, columns: usize) -> String {
-    if name.chars().count() <= columns {
-        return name.to_owned();
-    }
-    name.chars().take(columns.saturating_sub(1)).chain(['…']).collect()
 }
 
 fn columns(text: &str) -> u16 {

@@ -64,3 +64,41 @@ fn kinds(scene: &Scene<'_>) -> String {
     }
     shown.join(", ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{super::sample, *};
+
+    #[test]
+    fn a_busy_second_in_one_line() {
+        let sample = sample::busy();
+        assert_eq!(
+            line(&sample.scene()),
+            " 0:02  sent 13,000/s  answered 12,000/s  granted 2,000/s  lost 7  p50 2.01 ms  p90 9.02 ms  \
+             p99 9.02 ms  max 9.02 ms  open 1,000  stock 12,345  lag 0.25 s  journal 37  queue 5  \
+             answers 410 sold_out 75.0 %, 201 20.8 %, 503 overloaded 4.2 %  ! 3 arrivals never left  \
+             ! 1,200 arrivals left late: the generator has no CPU to spare  \
+             ! metrics: no answer within 800 ms"
+        );
+    }
+
+    #[test]
+    fn what_is_not_known_is_a_dash() {
+        let sample = sample::empty();
+        assert_eq!(
+            line(&sample.scene()),
+            " 0:00  sent –  answered –  granted –  lost 0  p50 –  p90 –  p99 –  max –  open 0  stock –  \
+             lag –  journal –  queue –  answers –"
+        );
+    }
+
+    #[test]
+    fn many_kinds_of_answers_do_not_make_a_long_line() {
+        let mut sample = sample::busy();
+        sample.tell(|reading| (400..500).for_each(|status| reading.counts.add(status, "odd", 1)));
+        let line = line(&sample.scene());
+        let kinds = line.split("answers ").nth(1).and_then(|rest| rest.split("  ").next()).unwrap();
+        assert_eq!(kinds.split(", ").count(), KINDS_MAX + 1);
+        assert!(kinds.ends_with(", …"), "{kinds}");
+    }
+}

@@ -8,7 +8,7 @@ use super::{
     Stop,
     feed::Feed,
     scrape::ServiceState,
-    words::{UNKNOWN, grouped, rate, stopwatch},
+    words::{UNKNOWN, grouped, stopwatch},
 };
 
 /// One look at a run.
@@ -59,7 +59,7 @@ impl Scene<'_> {
     pub(crate) fn keys(&self) -> &'static str {
         match self.stop {
             Stop::No => "q or Ctrl-C: stop sending and finish",
-            Stop::Gently => "no more arrivals, waiting for answers · q or Ctrl-C: leave at once",
+            Stop::Gently => "waiting for the last answers · q or Ctrl-C: leave at once",
             Stop::Now => "leaving",
         }
     }
@@ -69,8 +69,8 @@ impl Scene<'_> {
         let schedule = &self.feed.now().schedule;
         let counted = [
             (schedule.dropped, "arrivals never left"),
-            (schedule.late_generator, "left late: the generator has no CPU to spare"),
-            (schedule.late_connections, "left late: every connection waited for an answer"),
+            (schedule.late_generator, "arrivals left late: the generator has no CPU to spare"),
+            (schedule.late_connections, "arrivals left late: every connection waited for an answer"),
         ];
         let counted = counted.into_iter().filter(|(number, _)| *number > 0);
         let mut warnings: Vec<_> = counted
@@ -108,11 +108,11 @@ impl Scene<'_> {
 
     /// Journal entries not yet in the ledger: `37`.
     pub(crate) fn journal(&self) -> String {
-        self.service.and_then(|service| service.journal_entries).map_or_else(|| UNKNOWN.into(), rate)
+        self.service.and_then(|service| service.journal_entries).map_or_else(|| UNKNOWN.into(), grouped)
     }
 
     /// Claims that wait for a batch: `37`.
     pub(crate) fn queue(&self) -> String {
-        self.service.and_then(|service| service.queue_claims).map_or_else(|| UNKNOWN.into(), rate)
+        self.service.and_then(|service| service.queue_claims).map_or_else(|| UNKNOWN.into(), grouped)
     }
 }

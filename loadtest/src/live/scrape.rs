@@ -73,9 +73,9 @@ pub struct ServiceState {
     /// Age of the oldest claim that is not yet in the ledger, in seconds.
     pub drain_lag_s: Option<f64>,
     /// Journal entries that are not yet in the ledger.
-    pub journal_entries: Option<f64>,
+    pub journal_entries: Option<u64>,
     /// Claims that wait for a batch.
-    pub queue_claims: Option<f64>,
+    pub queue_claims: Option<u64>,
     /// Whether the service reaches Redis.
     pub redis_up: Option<bool>,
     /// Why something could not be asked, a line for each address.
@@ -215,8 +215,8 @@ impl Board {
         ServiceState {
             drops: drops.collect(),
             drain_lag_s: exposition::sum(&text, metric::DRAIN_LAG_SECONDS),
-            journal_entries: exposition::sum(&text, metric::DRAIN_LAG_ENTRIES),
-            queue_claims: exposition::sum(&text, metric::QUEUE_CLAIMS),
+            journal_entries: exposition::sum(&text, metric::DRAIN_LAG_ENTRIES).and_then(whole),
+            queue_claims: exposition::sum(&text, metric::QUEUE_CLAIMS).and_then(whole),
             redis_up: exposition::sum(&text, metric::REDIS_UP).map(|up| up > 0.0),
             troubles: troubles.into_iter().filter_map(tell).collect(),
         }

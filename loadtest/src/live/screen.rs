@@ -14,7 +14,7 @@ use super::{
     palette::{FAINT, Palette, STRONG},
     panels,
     scene::Scene,
-    small,
+    small, tables,
 };
 
 /// Below this only lines are shown, the most important first.
@@ -36,7 +36,7 @@ pub(crate) fn draw(scene: &Scene<'_>, palette: Palette, frame: &mut Frame<'_>) {
     }
     let framed = area.height >= FRAMES_FROM_HEIGHT;
     let warnings = panels::warnings(scene, palette, if framed { WARNINGS_MAX } else { 1 });
-    let curve_rows = (area.height / 12).clamp(1, 6);
+    let curve_rows = (area.height / 10).clamp(1, 10);
     let rows = [
         Constraint::Length(1),
         Constraint::Length(1),
@@ -68,17 +68,17 @@ fn draw_body(scene: &Scene<'_>, palette: Palette, framed: bool, frame: &mut Fram
     let edges = if framed { 2 } else { 0 };
     let [times, service] =
         right.layout(&Layout::vertical([Constraint::Length(TIMES_ROWS + edges), Constraint::Fill(1)]));
-    let personas_rows = panels::personas_rows(scene);
-    let answers_rows = panels::answers_rows(scene).max(3);
+    let personas_rows = tables::personas_rows(scene);
+    let answers_rows = tables::answers_rows(scene).max(3);
     let room_for_both = left.height >= answers_rows + personas_rows + 2 * edges;
     let personas_rows = if room_for_both && personas_rows > 0 { personas_rows + edges } else { 0 };
     let [answers, personas] =
         left.layout(&Layout::vertical([Constraint::Fill(1), Constraint::Length(personas_rows)]));
     let answers = part("answers", framed, frame, answers);
-    panels::answers(scene, palette, frame, answers);
+    tables::answers(scene, palette, frame, answers);
     if personas_rows > 0 {
         let personas = part("people", framed, frame, personas);
-        panels::personas(scene, palette, frame, personas);
+        tables::personas(scene, palette, frame, personas);
     }
     let times = part("response time", framed, frame, times);
     panels::times(scene, frame, times);
