@@ -10,6 +10,7 @@
 //! - [`caller`], [`worker`]: a connection's life during a run; one thread of connections
 //! - [`engine`]: runs a scenario's share and counts
 //! - [`record`], [`claims_log`], [`cpu`]: what is remembered
+//! - [`live`]: what is seen of a run while it lasts
 //! - [`progress`], [`report`]: what is told
 //! - [`thresholds`]: what must hold afterwards
 //! - [`rush`]: wires the above into one run
@@ -24,6 +25,7 @@ pub mod cli;
 pub mod client;
 pub mod cpu;
 pub mod engine;
+pub mod live;
 pub mod pacer;
 pub mod peer;
 pub mod progress;

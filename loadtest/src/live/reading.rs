@@ -1,0 +1,130 @@
+//! How a run stands at one moment: sums since its start, and the times of the last second.
+//!
+//! Owns the numbers that the view is told, and their addition over several workers. Rates are the view's affair.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+
+use crate::tally::{Counts, INTERVAL_DIGITS, Schedule, Times};
+
+/// A run up to one moment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Reading {
+    /// Since the start of the run.
+    pub elapsed: Duration,
+    /// How the schedule was kept: arrivals due, late and dropped.
+    pub schedule: Schedule,
+    /// Requests sent.
+    pub sent: u64,
+    /// Answers.
+    pub answers: u64,
+    /// New claims (201).
+    pub granted: u64,
+    /// Replies lost after the request was sent.
+    pub lost: u64,
+    /// Connections that are open now.
+    pub connections: u64,
+    /// Answers by kind.
+    pub counts: Counts,
+    /// Answers of about the last second, from the intended start of their requests.
+    pub recent: Times,
+    /// Each persona, in the order of the scenario; may be empty.
+    pub personas: Vec<PersonaReading>,
+}
+
+/// One persona's share of a [`Reading`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PersonaReading {
+    /// Its title.
+    pub name: String,
+    /// Persons that came.
+    pub arrivals: u64,
+    /// New claims (201).
+    pub granted: u64,
+}
+
+impl Reading {
+    /// The moment of the start.
+    ///
+    /// # Errors
+    /// Never in practice: the histogram's bounds are constants.
+    pub fn new() -> Result<Self> {
+        Ok(Self {
+            elapsed: Duration::ZERO,
+            schedule: Schedule::default(),
+            sent: 0,
+            answers: 0,
+            granted: 0,
+            lost: 0,
+            connections: 0,
+            counts: Counts::default(),
+            recent: Times::new(INTERVAL_DIGITS)?,
+            personas: Vec::new(),
+        })
+    }
+
+    /// Adds another worker's reading of the same moment; personas are matched by name.
+    ///
+    /// # Errors
+    /// The response times were told apart by more digits.
+    pub fn merge(&mut self, other: &Self) -> Result<()> {
+        self.recent.merge(&other.recent)?;
+        self.elapsed = self.elapsed.max(other.elapsed);
+        self.schedule.merge(&other.schedule);
+        self.sent += other.sent;
+        self.answers += other.answers;
+        self.granted += other.granted;
+        self.lost += other.lost;
+        self.connections += other.connections;
+        for (kind, answers) in other.counts.iter() {
+            self.counts.add(kind.status, &kind.code, answers);
+        }
+        for theirs in &other.personas {
+            if let Some(mine) = self.personas.iter_mut().find(|mine| mine.name == theirs.name) {
+                mine.arrivals += theirs.arrivals;
+                mine.granted += theirs.granted;
+            } else {
+                self.personas.push(theirs.clone());
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_workers_add_up() {
+        let persona = |name: &str, arrivals| PersonaReading { name: name.into(), arrivals, granted: 1 };
+        let mut one = Reading::new().unwrap();
+        one.elapsed = Duration::from_secs(3);
+        (one.sent, one.answers, one.connections) = (5, 4, 10);
+        one.counts.add(201, "", 4);
+        one.recent.note(Duration::from_millis(1));
+        one.personas.push(persona("people", 5));
+        let mut other = one.clone();
+        other.elapsed = Duration::from_secs(4);
+        other.counts.add(410, "sold_out", 2);
+        other.schedule.dropped = 1;
+        other.recent.note(Duration::from_millis(9));
+        other.personas.push(persona("farm", 7));
+
+        one.merge(&other).unwrap();
+        assert_eq!(one.elapsed, Duration::from_secs(4));
+        assert_eq!((one.sent, one.answers, one.connections, one.schedule.dropped), (10, 8, 20, 1));
+        let kinds: Vec<_> = one.counts.iter().map(|(kind, answers)| (kind.status, answers)).collect();
+        assert_eq!(kinds, [(201, 8), (410, 2)]);
+        assert_eq!(one.recent.histogram().len(), 3);
+        assert_eq!(
+            one.personas,
+            [
+                PersonaReading { name: "people".into(), arrivals: 10, granted: 2 },
+                PersonaReading { name: "farm".into(), arrivals: 7, granted: 1 },
+            ]
+        );
+    }
+}
