@@ -138,7 +138,7 @@ impl<'a> LedgerAudit<'a> {
             self.compare_told(told, id, its_rows);
         }
         self.compare_sources(drop, id, rows, &by_claim);
-        self.compare_numbers(id, rows);
+        self.series += check_numbers(id, rows, &mut self.gaps);
     }
 
     /// One answer that a client saw, and the rows of its claim.
@@ -208,31 +208,6 @@ impl<'a> LedgerAudit<'a> {
         }
     }
 
-    /// Each series counts 1, 2, 3 … up to its last number.
-    fn compare_numbers(&mut self, id: &str, rows: &[Row]) {
-        let mut series: BTreeMap<(u32, u32), Vec<u64>> = BTreeMap::new();
-        for row in rows {
-            series.entry((row.shard, row.epoch)).or_default().push(row.seq);
-        }
-        for ((shard, epoch), mut numbers) in series {
-            self.series += 1;
-            numbers.sort_unstable();
-            let mut last = 0;
-            for seq in numbers {
-                let place = || format!("{id}, shard {shard}, epoch {epoch}");
-                if seq == last {
-                    self.gaps.add(|| format!("{}: no {seq} stands twice", place()));
-                } else if seq != last + 1 {
-                    let missing = seq - last - 1;
-                    let after =
-                        if last == 0 { "at the start".to_owned() } else { format!("after no {last}") };
-                    self.gaps.add(|| format!("{}: {missing} missing {after}", place()));
-                }
-                last = seq;
-            }
-        }
-    }
-
     fn conclude(self, verdicts: &mut Verdicts) {
         let [before, told, granted, open] = self.sources;
         let compared =
@@ -263,5 +238,57 @@ impl<'a> LedgerAudit<'a> {
         let compared = format!("the numbers of {} ledger rows in {} series", self.rows, self.series);
         let promise = "Claims are numbered 1, 2, 3 ... without gaps or repetitions in each shard and epoch.";
         verdicts.checks.push(self.gaps.into_check(NO_GAPS, promise, compared, no_detail()));
+    }
+}
+
+/// Each series counts 1, 2, 3 … up to its last number. The number of series.
+fn check_numbers(id: &str, rows: &[Row], gaps: &mut Findings) -> u64 {
+    let mut series: BTreeMap<(u32, u32), Vec<u64>> = BTreeMap::new();
+    for row in rows {
+        series.entry((row.shard, row.epoch)).or_default().push(row.seq);
+    }
+    for ((shard, epoch), numbers) in &mut series {
+        numbers.sort_unstable();
+        let place = || format!("{id}, shard {shard}, epoch {epoch}");
+        let mut last = 0;
+        for &seq in numbers.iter() {
+            if seq == last {
+                gaps.add(|| format!("{}: no {seq} stands twice", place()));
+            } else if seq != last + 1 {
+                let missing = seq - last - 1;
+                gaps.add(|| format!("{}: {missing} missing before no {seq}", place()));
+            }
+            last = seq;
+        }
+    }
+    series.len() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_series_is_numbered_for_itself() {
+        let row = |shard, epoch, seq| Row {
+            claim_id: format!("{shard}-{epoch}-{seq}").into(),
+            drop: "d".into(),
+            shard,
+            epoch,
+            seq,
+            person: "ann".into(),
+        };
+        let good = [row(0, 1, 2), row(0, 1, 1), row(1, 1, 1), row(1, 2, 1)];
+        let mut gaps = Findings::default();
+        assert_eq!(check_numbers("d", &good, &mut gaps), 3);
+        assert!(gaps.into_check("c", "p", String::new(), String::new()).ok);
+        let bad = [row(0, 1, 3), row(0, 1, 3), row(0, 1, 7), row(1, 1, 1), row(2, 1, 0)];
+        let mut gaps = Findings::default();
+        check_numbers("d", &bad, &mut gaps);
+        assert_eq!(
+            gaps.into_check("c", "p", String::new(), String::new()).detail,
+            "d, shard 0, epoch 1: 2 missing before no 3; d, shard 0, epoch 1: no 3 stands twice; \
+             d, shard 0, epoch 1: 3 missing before no 7; d, shard 2, epoch 1: no 0 stands twice"
+        );
     }
 }
