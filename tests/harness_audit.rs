@@ -13,7 +13,7 @@ use claimrush_loadtest::audit::{self, AuditBaseline, AuditPlan, LookupLimits, Se
 use claimrush_loadtest::results::AuditResult;
 use hyper::header::HeaderValue;
 
-use self::load::{Load, Opaque, PREFIX, ticket};
+use self::load::{Load, Opaque, PREFIX, audit_log, ticket};
 use crate::support::campaign::{DropFile, campaign};
 use crate::support::drainer::Drainer;
 use crate::support::http::{Client, bearer};
@@ -78,7 +78,7 @@ fn a_load_that_went_well_is_said_to_have_gone_well() {
     // Whose a ticket is need not be known, as long as nothing is unknown of them.
     let told: Vec<_> = load.log.iter().filter(|line| line["outcome"].is_null()).cloned().collect();
     let opaque = AuditPlan { tickets: Arc::new(Opaque(load.service.mint())), ..load.plan() };
-    assert_broken(&load.audit_log(&opaque, &told), &["ledger_has_no_surprise"], "nobody was told of it; ");
+    assert_broken(&audit_log(&opaque, &told), &["ledger_has_no_surprise"], "nobody was told of it; ");
     assert!(load.audit(&opaque).ok);
 }
 
@@ -128,23 +128,23 @@ fn what_clients_saw_and_the_service_does_not_have_is_reported() {
     let number = ClaimNumber::parse_claim_id(never["claim_id"].as_str().unwrap()).unwrap();
     never["claim_id"] = ClaimNumber { seq: 39, ..number }.claim_id().into();
     (never["seq"], never["ticket_line"]) = (39.into(), 50.into());
-    let audited = load.audit_log(&load.plan(), &[&*load.log, &[never]].concat());
+    let audited = audit_log(&load.plan(), &[&*load.log, &[never]].concat());
     let ids = ["found_by_owner", "in_the_ledger", "service.I2"];
     assert_broken(&audited, &ids, "(no 39) of a-1 is not shown to its person 50");
 
     let mut twice = load.log[2].clone();
     twice["ticket_line"] = 60.into();
-    let audited = load.audit_log(&load.plan(), &[&*load.log, &[twice]].concat());
+    let audited = audit_log(&load.plan(), &[&*load.log, &[twice]].concat());
     assert_broken(&audited, &told_twice, "is not shown to its person 60");
     assert!(detail(&audited, "seen_once").ends_with("was told to the persons 3 and 60"), "{audited:#?}");
 
     let again = load.log[2].clone();
-    let audited = load.audit_log(&load.plan(), &[&*load.log, &[again]].concat());
+    let audited = audit_log(&load.plan(), &[&*load.log, &[again]].concat());
     assert_broken(&audited, &["seen_once"], "was told to person 3 as new twice");
 
     let mut more = load.log[2].clone();
     more["ticket_line"] = 4.into();
-    let audited = load.audit_log(&load.plan(), &[&*load.log, &[more]].concat());
+    let audited = audit_log(&load.plan(), &[&*load.log, &[more]].concat());
     assert_broken(&audited, &told_twice, "is not shown to its person 4");
     assert!(
         detail(&audited, "seen_once").contains("person 4 got 2 new claims of a-1, 1 may be"),
@@ -171,12 +171,12 @@ fn what_the_service_has_and_clients_did_not_see_is_reported() {
 
     let mut silent = load.log.clone();
     silent.remove(load.line("a-1", 7));
-    let audited = load.audit_log(&load.plan(), &silent);
+    let audited = audit_log(&load.plan(), &silent);
     assert_broken(&audited, &["ledger_has_no_surprise"], "(no 10) of a-1: nobody was told of it");
 
     let mut fewer = load.log.clone();
     fewer.remove(load.line("a-2", 40));
-    let audited = load.audit_log(&load.plan(), &fewer);
+    let audited = audit_log(&load.plan(), &fewer);
     let words = "person 40 of a-2 got 2 claims out of 1 unknown outcomes";
     assert_broken(&audited, &["unknown_settled"], words);
 }

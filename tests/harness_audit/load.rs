@@ -145,13 +145,7 @@ impl Load {
     }
 
     pub(super) fn audit(&self, plan: &AuditPlan) -> AuditResult {
-        self.audit_log(plan, &self.log)
-    }
-
-    pub(super) fn audit_log(&self, plan: &AuditPlan, log: &[Value]) -> AuditResult {
-        let text: String = log.iter().map(|line| format!("{line}\n")).collect();
-        std::fs::write(&plan.claims_log, text).expect("it is written");
-        audit::run(plan, &|_| {}).expect("it comes to a result")
+        audit_log(plan, &self.log)
     }
 
     pub(super) fn change_ledger(&self, sql: &str) {
@@ -160,6 +154,17 @@ impl Load {
         ledger.execute_batch("PRAGMA foreign_keys = OFF").expect("it is set");
         ledger.execute_batch(sql).expect("it is changed");
     }
+}
+
+/// Audits as if this were what the clients saw.
+pub(super) fn audit_log(plan: &AuditPlan, log: &[Value]) -> AuditResult {
+    let mut text = String::new();
+    for line in log {
+        text += &line.to_string();
+        text.push('\n');
+    }
+    std::fs::write(&plan.claims_log, text).expect("it is written");
+    audit::run(plan, &|_| {}).expect("it comes to a result")
 }
 
 pub(super) fn drops() -> Vec<String> {

@@ -44,6 +44,8 @@ const REPLY_WAIT: Duration = Duration::from_secs(10);
 const LOST_PAUSE: Duration = Duration::from_millis(200);
 /// The pause after a refusal that names none.
 const BUSY_PAUSE: Duration = Duration::from_secs(1);
+/// Connections of one audit.
+const CONNECTIONS_MAX: usize = 256;
 /// Answers on their way to the check.
 const ANSWERS_MAX: usize = 64;
 
@@ -155,7 +157,7 @@ impl Desk {
         let lines = Rc::new(Cell::new(questions.into_iter()));
         let (answers, mut to_read) = mpsc::channel(ANSWERS_MAX);
         let asking = LocalSet::new();
-        for _ in 0..connections.max(1) {
+        for _ in 0..connections.clamp(1, CONNECTIONS_MAX) {
             asking.spawn_local(Rc::clone(&self).ask_each(Rc::clone(&lines), answers.clone()));
         }
         drop(answers);

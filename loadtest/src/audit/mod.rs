@@ -38,6 +38,9 @@ use crate::results::{AuditCheck, AuditResult};
 /// Of the time for the audit, lookups take at most this share where the ledger is to be looked at too.
 const LOOKUP_SHARE: f64 = 0.75;
 
+/// No audit takes longer than this, whatever its plan says.
+const DEADLINE_MAX: Duration = Duration::from_secs(24 * 3_600);
+
 /// What is audited, and how.
 pub struct AuditPlan {
     /// The claims log of the run.
@@ -58,7 +61,7 @@ pub struct AuditPlan {
     pub baseline: Option<AuditBaseline>,
     /// How the public API is asked.
     pub lookups: LookupLimits,
-    /// How long all of it may take.
+    /// How long all of it may take; at most a day.
     pub deadline: Duration,
     /// How long the ledger may stand still, with claims missing in it, until they count as lost.
     pub drain_wait: Duration,
@@ -69,7 +72,7 @@ pub struct AuditPlan {
 pub struct LookupLimits {
     /// The most lookups a second.
     pub per_second: u32,
-    /// Connections, each with one lookup at a time.
+    /// Connections, each with one lookup at a time; 1 to 256.
     pub connections: usize,
     /// The most persons that are looked up, for claims and for unknown outcomes each: a sample where there are
     /// more. None: all of them.
@@ -119,9 +122,9 @@ struct Verdicts {
 
 async fn audit(plan: &AuditPlan, progress: &dyn Fn(&str)) -> Result<AuditResult> {
     let began = Instant::now();
-    let until = began + plan.deadline;
-    let lookups_until =
-        if plan.service.is_some() { began + plan.deadline.mul_f64(LOOKUP_SHARE) } else { until };
+    let deadline = plan.deadline.min(DEADLINE_MAX);
+    let until = began + deadline;
+    let lookups_until = if plan.service.is_some() { began + deadline.mul_f64(LOOKUP_SHARE) } else { until };
     let seen = Seen::read(&plan.claims_log, &plan.drops)?;
     progress(&format!("{} answers with a claim, {} unknown outcomes", seen.told.len(), seen.unknown));
     let desk = Rc::new(Desk::new(plan, lookups_until)?);

@@ -1,6 +1,6 @@
 //! What clients were told, set beside itself and beside the drops' public state.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::{
     AuditPlan, Verdicts,
@@ -29,8 +29,8 @@ pub(super) fn distinct(told: &[Told]) -> impl Iterator<Item = &Told> {
     told.chunk_by(|one, next| one.claim_id == next.claim_id).filter_map(<[Told]>::first)
 }
 
-/// How often each claim of a drop was seen counts once, whoever saw it.
-pub(super) fn claims_of_drop(seen: &Seen, drop: usize) -> std::collections::HashSet<&str> {
+/// The claims of a drop that were seen, each once, however often and by whomever.
+pub(super) fn claims_of_drop(seen: &Seen, drop: usize) -> HashSet<&str> {
     seen.of_drop(drop).iter().map(|told| &*told.claim_id).collect()
 }
 
