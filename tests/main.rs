@@ -17,6 +17,7 @@ mod connections;
 mod data_folder;
 mod export;
 mod gate;
+mod harness_audit;
 mod kills;
 mod lua_contract;
 mod managed_redis;

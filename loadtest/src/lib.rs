@@ -14,10 +14,12 @@
 //! - [`progress`], [`report`]: what is told
 //! - [`thresholds`]: what must hold afterwards
 //! - [`rush`]: wires the above into one run
+//! - [`audit`]: asks after the load for every claim that was seen
 //! - [`peer`]: the servers that the service is measured against
 //! - [`mod@bench`]: starts contenders, measures them in turn, compares
 
 pub mod arrivals;
+pub mod audit;
 pub mod bench;
 pub mod caller;
 pub mod claims_log;

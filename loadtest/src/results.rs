@@ -258,6 +258,9 @@ pub struct AuditResult {
     pub ok: bool,
     /// What was checked.
     pub checks: Vec<AuditCheck>,
+    /// What was not checked, and why: a line each.
+    #[serde(default)]
+    pub left_out: Vec<String>,
 }
 
 /// One check of the audit.

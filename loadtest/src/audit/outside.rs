@@ -1,0 +1,201 @@
+//! What the public API shows to the persons of the run, set beside what they were told.
+
+use std::{
+    cell::Cell,
+    collections::{HashMap, HashSet},
+    rc::Rc,
+};
+
+use rand::{SeedableRng, seq::index::sample};
+use rand_chacha::ChaCha8Rng;
+
+use super::{
+    AuditPlan,
+    findings::Findings,
+    lookup::{Answer, Desk, Held, Question},
+    seen::{Lost, Seen, Told},
+    told::{States, distinct, id_of, limit_of},
+};
+use crate::results::AuditCheck;
+
+/// Progress is told after so many answers.
+const PROGRESS_EACH: u64 = 1_000;
+
+/// What the checks over the public API need.
+pub(super) struct Outside<'a> {
+    pub(super) plan: &'a AuditPlan,
+    pub(super) seen: &'a Seen,
+    pub(super) states: &'a States,
+    pub(super) desk: Rc<Desk>,
+    pub(super) progress: &'a dyn Fn(&str),
+}
+
+/// What became of the claims of which nobody was told anything.
+#[derive(Debug, Default)]
+pub(super) struct Settled {
+    /// Claims that were granted, by drop: their persons hold them, and no answer told of them.
+    granted: HashMap<usize, HashSet<Box<str>>>,
+    /// Those of which it is not known even now.
+    pub(super) open: HashSet<Lost>,
+}
+
+impl Settled {
+    /// The claims of a drop that were granted without anybody having been told.
+    pub(super) fn granted(&self, drop: usize) -> impl Iterator<Item = &Box<str>> {
+        self.granted.get(&drop).into_iter().flatten()
+    }
+}
+
+/// How many unknown outcomes turned out how.
+#[derive(Default)]
+struct Outcomes {
+    granted: u64,
+    told_after_all: u64,
+    not_granted: u64,
+}
+
+impl Outside<'_> {
+    /// Every claim that was seen is among those that its person is shown.
+    pub(super) async fn found_by_owner(&self) -> AuditCheck {
+        let persons = self.seen.by_person().filter_map(<[Told]>::first);
+        let all: Vec<_> = persons.map(|told| Question { drop: told.drop, person: told.person }).collect();
+        let (questions, of) = self.sample(all);
+        let mut found = Findings::default();
+        let (mut claims, mut persons) = (0_u64, 0_u64);
+        self.ask("claims", questions, |question, answer| {
+            let Question { drop, person } = question;
+            let id = id_of(self.plan, drop);
+            let held = match answer {
+                Answer::Holds(held) => held,
+                Answer::Nothing(why) => {
+                    found.add(|| format!("person {person} of {id} could not be looked up: {why}"));
+                    return;
+                }
+            };
+            persons += 1;
+            for told in distinct(self.seen.of_person(drop, person)) {
+                claims += 1;
+                if !held.iter().any(|held| held.claim_id == told.claim_id && held.seq == told.seq) {
+                    let (claim, seq) = (&told.claim_id, told.seq);
+                    found.add(|| format!("{claim} (no {seq}) of {id} is not shown to its person {person}"));
+                }
+            }
+            self.check_limit(question, &held, &mut found);
+        })
+        .await;
+        let compared =
+            format!("{claims} claims that {persons} persons were told of with those that they are shown{of}");
+        let promise = "Whoever was told of a claim still has it.";
+        found.into_check("found_by_owner", promise, compared, String::new())
+    }
+
+    fn check_limit(&self, question: Question, held: &[Held], found: &mut Findings) {
+        let live = held.iter().filter(|held| held.is_live()).count() as u64;
+        if let Some(limit) = limit_of(self.states, question.drop).filter(|limit| live > *limit) {
+            let (person, id) = (question.person, id_of(self.plan, question.drop));
+            found.add(|| format!("person {person} holds {live} claims of {id}, {limit} may be"));
+        }
+    }
+
+    /// What became of every unknown outcome. It holds unless somebody holds more than can have been granted, or the
+    /// service does not tell.
+    pub(super) async fn unknown_settled(&self) -> (AuditCheck, Settled) {
+        let mut lost: HashMap<Lost, u64> = HashMap::new();
+        for outcome in &self.seen.lost {
+            *lost.entry(*outcome).or_default() += 1;
+        }
+        let mut all: Vec<_> = lost.keys().copied().collect();
+        all.sort_unstable();
+        let mut settled = Settled { open: all.iter().copied().collect(), ..Settled::default() };
+        let all = all.iter().map(|lost| Question { drop: lost.drop, person: lost.person }).collect();
+        let (questions, of) = self.sample(all);
+        let asked = questions.len();
+        let (mut found, mut outcomes) = (Findings::default(), Outcomes::default());
+        self.ask("unknown outcomes", questions, |question, answer| {
+            let Question { drop, person } = question;
+            let held = match answer {
+                Answer::Holds(held) => held,
+                Answer::Nothing(why) => {
+                    let id = id_of(self.plan, drop);
+                    found.add(|| format!("person {person} of {id} could not be looked up: {why}"));
+                    return;
+                }
+            };
+            self.check_limit(question, &held, &mut found);
+            let key = Lost { drop, person };
+            settled.open.remove(&key);
+            let asked_for = lost.get(&key).copied().unwrap_or_default();
+            self.settle(question, asked_for, held, &mut settled, &mut outcomes, &mut found);
+        })
+        .await;
+        let compared = format!(
+            "{} unknown outcomes with the claims that their {asked} persons are shown{of}",
+            self.seen.unknown
+        );
+        let Outcomes { granted, told_after_all, not_granted } = outcomes;
+        let detail = format!(
+            "{granted} claims were granted; {told_after_all} persons had been told after all; {not_granted} got none"
+        );
+        let promise = "A claim whose outcome its client does not know was granted once or not at all.";
+        (found.into_check("unknown_settled", promise, compared, detail), settled)
+    }
+
+    /// Sorts one person's claims into those that they were told of, those from before the run, and the others.
+    fn settle(
+        &self,
+        question: Question,
+        asked_for: u64,
+        held: Vec<Held>,
+        settled: &mut Settled,
+        outcomes: &mut Outcomes,
+        found: &mut Findings,
+    ) {
+        let Question { drop, person } = question;
+        let id = id_of(self.plan, drop);
+        let told = self.seen.of_person(drop, person);
+        let before = self.plan.baseline.as_ref().and_then(|baseline| baseline.of(id));
+        let is_news = |held: &Held| {
+            let was_told = told.iter().any(|told| told.claim_id == held.claim_id);
+            !was_told && before.is_none_or(|before| !before.contains(&held.claim_id))
+        };
+        let news: Vec<_> = held.into_iter().filter(is_news).collect();
+        let granted = news.len() as u64;
+        match (granted, told.is_empty()) {
+            (0, true) => outcomes.not_granted += 1,
+            (0, false) => outcomes.told_after_all += 1,
+            _ => outcomes.granted += granted,
+        }
+        if before.is_some() && granted > asked_for {
+            found.add(|| {
+                format!("person {person} of {id} got {granted} claims out of {asked_for} unknown outcomes")
+            });
+        }
+        settled.granted.entry(drop).or_default().extend(news.into_iter().map(|held| held.claim_id));
+    }
+
+    /// As many of these as may be asked, the same for each run of one seed, and what is to be said of that.
+    fn sample(&self, all: Vec<Question>) -> (Vec<Question>, String) {
+        let limits = &self.plan.lookups;
+        let Some(most) = limits.lookups_max.filter(|most| *most < all.len()) else {
+            return (all, String::new());
+        };
+        let mut random = ChaCha8Rng::seed_from_u64(limits.seed);
+        let chosen = sample(&mut random, all.len(), most);
+        let of = format!("; a sample of {most} of {} persons (seed {})", all.len(), limits.seed);
+        (chosen.into_iter().filter_map(|place| all.get(place).copied()).collect(), of)
+    }
+
+    async fn ask(&self, what: &str, questions: Vec<Question>, mut answered: impl FnMut(Question, Answer)) {
+        let (all, done) = (questions.len(), Cell::new(0_u64));
+        let connections = self.plan.lookups.connections;
+        let counted = |question, answer| {
+            answered(question, answer);
+            done.set(done.get() + 1);
+            if done.get().is_multiple_of(PROGRESS_EACH) {
+                (self.progress)(&format!("{what}: {} of {all} persons looked up", done.get()));
+            }
+        };
+        Rc::clone(&self.desk).ask_all(questions, connections, counted).await;
+        (self.progress)(&format!("{what}: {all} persons looked up"));
+    }
+}
