@@ -9,6 +9,8 @@
 //! - [`caller`], [`worker`]: a connection's life during a run; one thread of connections
 //! - [`record`], [`claims_log`], [`cpu`]: what is remembered
 //! - [`progress`], [`report`]: what is told
+//! - [`results`], [`outputs`], [`compare`]: what a run has shown; its files and its page; two runs side by side
+//! - [`clock`]: the only reader of wall time
 //! - [`rush`]: wires the above into one run
 //! - [`peer`]: the servers that the service is measured against
 //! - [`mod@bench`]: starts contenders, measures them in turn, compares
@@ -19,7 +21,10 @@ pub mod caller;
 pub mod claims_log;
 pub mod cli;
 pub mod client;
+pub mod clock;
+pub mod compare;
 pub mod cpu;
+pub mod outputs;
 pub mod pacer;
 pub mod peer;
 pub mod progress;

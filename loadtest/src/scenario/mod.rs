@@ -286,7 +286,6 @@ pub enum Tickets {
 
 /// One kind of person.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Persona {
     /// What the report calls them; the kind's name if not given.
     #[serde(default)]
