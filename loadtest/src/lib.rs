@@ -13,6 +13,8 @@
 //! - [`live`]: what is seen of a run while it lasts
 //! - [`progress`], [`report`]: what is told
 //! - [`thresholds`]: what must hold afterwards
+//! - [`results`], [`outputs`], [`compare`]: what a run has shown; its files and its page; two runs side by side
+//! - [`clock`]: the only reader of wall time
 //! - [`rush`]: wires the above into one run
 //! - [`audit`]: asks after the load for every claim that was seen
 //! - [`peer`]: the servers that the service is measured against
@@ -25,9 +27,12 @@ pub mod caller;
 pub mod claims_log;
 pub mod cli;
 pub mod client;
+pub mod clock;
+pub mod compare;
 pub mod cpu;
 pub mod engine;
 pub mod live;
+pub mod outputs;
 pub mod pacer;
 pub mod peer;
 pub mod progress;

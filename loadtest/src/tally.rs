@@ -262,7 +262,11 @@ impl PersonaTally {
         })
     }
 
-    fn merge(&mut self, other: &Self) -> Result<()> {
+    /// Adds another's counts and times.
+    ///
+    /// # Errors
+    /// Its times were told apart by more digits.
+    pub fn merge(&mut self, other: &Self) -> Result<()> {
         self.arrivals += other.arrivals;
         self.requests += other.requests;
         self.granted += other.granted;

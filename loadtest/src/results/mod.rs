@@ -1,10 +1,18 @@
 //! The results of a run: one JSON document from which every other output is made.
 //!
-//! Owns the names of the result's fields; its JSON schema is published under `loadtest/schema/` and made from
-//! these types. Every number is computed from a [`Tally`], never from another number's average.
+//! Owns the names of the result's fields, how they are computed from the counts, and when a run is invalid. Its
+//! JSON schema is published under `loadtest/schema/` and made from these types.
+//! Every number is computed from a [`Tally`](crate::tally::Tally), never from another number's average.
+
+mod compute;
+mod environment;
+mod judge;
+pub mod schema;
 
 use std::collections::BTreeMap;
 
+pub use compute::Circumstances;
+pub(crate) use compute::{kind_name, ms};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

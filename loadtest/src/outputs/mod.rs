@@ -1,0 +1,88 @@
+//! What a run leaves behind: files, a page, and text for the terminal.
+//!
+//! Owns the files' names and forms. Every number comes from [`Results`]; only the histogram log reads the
+//! [`Tally`], because it holds the histograms themselves.
+
+mod codes;
+mod curves;
+mod figures;
+mod hlog;
+mod junit;
+pub(crate) mod page;
+mod report;
+#[cfg(test)]
+pub(crate) mod sample;
+mod series;
+mod tables;
+mod text;
+
+use std::{fs, path::Path};
+
+use anyhow::{Context, Result};
+
+pub(crate) use self::{
+    codes::{Palette, label},
+    curves::{curve, nines},
+    figures::{bytes, count, percent, rate, time},
+};
+pub use self::{hlog::histogram_log, junit::junit, report::report_page, series::series_csv, text::text};
+use crate::{results::Results, tally::Tally};
+
+/// The results as JSON.
+pub const RESULTS_FILE: &str = "results.json";
+/// The verdict as JUnit XML.
+pub const JUNIT_FILE: &str = "junit.xml";
+/// The histograms as an HdrHistogram log.
+pub const HISTOGRAMS_FILE: &str = "times.hlog";
+/// The run over time as CSV.
+pub const SERIES_FILE: &str = "series.csv";
+/// The page.
+pub const PAGE_FILE: &str = "report.html";
+
+/// Writes every file of a run into a folder, which is made where it is missing.
+///
+/// # Errors
+/// A file cannot be made or written; the file is named.
+pub fn write_all(folder: &Path, results: &Results, tally: &Tally) -> Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    let write = |name: &str, content: String| {
+        let path = folder.join(name);
+        fs::write(&path, content).with_context(|| format!("cannot write {}", path.display()))
+    };
+    write(RESULTS_FILE, serde_json::to_string_pretty(results)? + "\n")?;
+    write(JUNIT_FILE, junit(results)?)?;
+    write(HISTOGRAMS_FILE, histogram_log(results, tally)?)?;
+    write(SERIES_FILE, series_csv(&results.series)?)?;
+    write(PAGE_FILE, report_page(results)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `KEEP_SAMPLE=folder` keeps the sample's files, for those who want to look at the page.
+    #[test]
+    fn every_file_is_written_and_the_results_read_back() {
+        let scratch = tempfile::tempdir().unwrap();
+        let kept = std::env::var_os("KEEP_SAMPLE").map(std::path::PathBuf::from);
+        let folder = kept.unwrap_or_else(|| scratch.path().join("runs/one"));
+        let (results, tally) = sample::sold_out();
+        write_all(&folder, &results, &tally).unwrap();
+        for name in [RESULTS_FILE, JUNIT_FILE, HISTOGRAMS_FILE, SERIES_FILE, PAGE_FILE] {
+            assert!(fs::metadata(folder.join(name)).unwrap().len() > 100, "{name}");
+        }
+        let read: Results =
+            serde_json::from_str(&fs::read_to_string(folder.join(RESULTS_FILE)).unwrap()).unwrap();
+        assert_eq!(read.total.granted, results.total.granted);
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_is_named() {
+        let scratch = tempfile::tempdir().unwrap();
+        let file = scratch.path().join("taken");
+        fs::write(&file, "").unwrap();
+        let (results, tally) = sample::sold_out();
+        let error = write_all(&file.join("below"), &results, &tally).unwrap_err();
+        assert!(format!("{error:#}").contains("taken/below"), "{error:#}");
+    }
+}

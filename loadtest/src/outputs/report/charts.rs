@@ -1,0 +1,121 @@
+//! The four charts of a run.
+
+use anyhow::Result;
+
+use super::super::{
+    Palette, curve, label, nines,
+    page::{Axis, Chart, Column, Line, Mark, Table, Unit},
+};
+use crate::{
+    results::{Results, kind_name},
+    scenario::Arrivals,
+};
+
+/// So many kinds of answers have a line of their own; rarer ones stand in the tables alone.
+const KINDS_SHOWN: usize = 10;
+
+/// Rates, response times and codes over time, and the percentiles.
+///
+/// # Errors
+/// The results hold a histogram that is none.
+pub(super) fn of(results: &Results) -> Result<[Chart; 4]> {
+    let mut over_time = [rates(results), times(results), codes(results)];
+    for chart in &mut over_time {
+        chart.marks = release(results);
+    }
+    let [rates, times, codes] = over_time;
+    Ok([rates, times, codes, percentiles(results)?])
+}
+
+/// The release instant of a spike.
+fn release(results: &Results) -> Vec<Mark> {
+    match results.scenario.arrivals {
+        Arrivals::Spike { release_after, .. } => {
+            vec![Mark { at: release_after.as_secs_f64(), label: "release" }]
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn column(label: &str, color: &'static str, line: Line, values: &[f64]) -> Column {
+    Column { label: label.into(), color, line, values: values.iter().copied().map(Some).collect() }
+}
+
+fn rates(results: &Results) -> Chart {
+    let series = &results.series;
+    let about = "Arrivals due, requests sent, answers and new claims a second, over the run";
+    let mut chart = Chart::new("rates", about, Unit::PerSecond, Axis::Time);
+    let columns = vec![
+        column("granted", "granted", Line::Filled, &series.granted_per_s),
+        column("answered", "answers", Line::Solid, &series.answers_per_s),
+        column("sent", "sent", Line::Solid, &series.sent_per_s),
+        column("due", "due", Line::Dashed, &series.scheduled_per_s),
+    ];
+    chart.tables.push(Table { x: series.at_s.clone(), columns });
+    chart
+}
+
+fn times(results: &Results) -> Chart {
+    let series = &results.series;
+    let about = "Response times over the run on a logarithmic scale: median, 99 % and the longest";
+    let mut chart = Chart { log: true, ..Chart::new("times", about, Unit::Ms, Axis::Time) };
+    let line = |label: &str, color, values: &[Option<f64>]| Column {
+        label: label.into(),
+        color,
+        line: Line::Solid,
+        values: values.to_vec(),
+    };
+    let columns = vec![
+        line("p50", "p50", &series.p50_ms),
+        line("p99", "p99", &series.p99_ms),
+        line("max", "max", &series.max_ms),
+    ];
+    chart.tables.push(Table { x: series.at_s.clone(), columns });
+    chart
+}
+
+fn codes(results: &Results) -> Chart {
+    let about = "Answers a second by status and code over the run, one above the other";
+    let mut chart = Chart { stacked: true, ..Chart::new("codes", about, Unit::PerSecond, Axis::Time) };
+    let palette = Palette::new(&results.total.counts);
+    let mut shown: Vec<_> = results.total.counts.iter().take(KINDS_SHOWN).collect();
+    shown.sort_by_key(|count| (count.status, &count.code));
+    let columns = shown.into_iter().filter_map(|count| {
+        let kind = kind_name(count.status, &count.code);
+        let values = results.series.codes_per_s.get(&kind)?;
+        Some(column(&label(count.status, &count.code), palette.color(&kind), Line::Filled, values))
+    });
+    chart.tables.push(Table { x: results.series.at_s.clone(), columns: columns.collect() });
+    chart
+}
+
+fn percentiles(results: &Results) -> Result<Chart> {
+    let about =
+        "Times by percentile on a logarithmic scale, from the intended start and from the actual send";
+    let mut chart = Chart { log: true, ..Chart::new("percentiles", about, Unit::Ms, Axis::Nines) };
+    let total = &results.total;
+    let sorts = [
+        ("all", "response", &total.times),
+        ("grants", "granted", &total.granted_times),
+        ("refusals", "sent", &total.refused_times),
+    ];
+    for (sort, color, times) in sorts {
+        let Some(times) = times else { continue };
+        for (view, line, encoded) in
+            [("response", Line::Solid, &times.response_hdr), ("service", Line::Dashed, &times.service_hdr)]
+        {
+            chart.tables.push(curve_table(format!("{sort}, {view}"), color, line, encoded)?);
+        }
+    }
+    Ok(chart)
+}
+
+/// A histogram in the form of the results as a line over percentiles.
+///
+/// # Errors
+/// It is no histogram.
+pub(crate) fn curve_table(label: String, color: &'static str, line: Line, encoded: &str) -> Result<Table> {
+    let values: Vec<_> = curve(encoded)?.into_iter().map(Some).collect();
+    let x = nines().into_iter().take(values.len()).collect();
+    Ok(Table { x, columns: vec![Column { label, color, line, values }] })
+}

@@ -1,0 +1,118 @@
+use super::*;
+use crate::{outputs::sample, tally::Schedule};
+
+fn judged(change: impl FnOnce(&mut Tally, &mut Circumstances)) -> Results {
+    let (mut tally, mut around) = (sample::tally(), sample::circumstances());
+    change(&mut tally, &mut around);
+    Results::new(&sample::scenario(), &tally, around).unwrap()
+}
+
+#[test]
+fn the_total_is_the_sum_of_the_personas_and_their_merged_times() {
+    let tally = sample::tally();
+    let results = judged(|_, _| {});
+    let sum = |of: fn(&Part) -> u64| results.personas.iter().map(|persona| of(&persona.part)).sum::<u64>();
+    assert_eq!(results.total.arrivals, sum(|part| part.arrivals));
+    assert_eq!(results.total.answers, sum(|part| part.answers));
+    assert_eq!(results.total.granted, 4_000);
+    assert_eq!(results.total.refused(), sum(Part::refused));
+    let mut merged = Times::new(crate::tally::DIGITS).unwrap();
+    for persona in &tally.personas {
+        merged.merge(&persona.response).unwrap();
+    }
+    let times = results.total.times.as_ref().unwrap();
+    assert_eq!(Times::from_base64(&times.response_hdr).unwrap(), merged);
+    assert!((times.response.p99_ms - merged.histogram().value_at_quantile(0.99) as f64 / 1e3).abs() < 1e-9);
+    assert!(results.total.counts.is_sorted_by_key(|count| Reverse(count.answers)));
+}
+
+#[test]
+fn rates_of_the_series_add_up_to_the_counts() {
+    let results = judged(|_, _| {});
+    let series = &results.series;
+    let sum = |column: &[f64]| (column.iter().sum::<f64>() * series.interval_s).round();
+    assert!((sum(&series.answers_per_s) - results.total.answers as f64).abs() < 0.5);
+    assert!((sum(&series.granted_per_s) - 4_000.0).abs() < 0.5);
+    let sold_out = results.total.counts.iter().find(|count| count.code == "sold_out").unwrap();
+    assert!((sum(&series.codes_per_s["410 sold_out"]) - sold_out.answers as f64).abs() < 0.5);
+    assert!((series.at_s[10] - 10.0 * series.interval_s).abs() < 1e-9);
+}
+
+#[test]
+fn a_punctual_run_is_valid_and_counts_its_cpu() {
+    let results = judged(|_, _| {});
+    assert_eq!(results.verdict.invalid_because, Vec::<String>::new());
+    assert_eq!((results.verdict.valid, results.verdict.exit_code), (true, 0));
+    let cpu = results.cpu_of[0].cpu.unwrap();
+    assert!((cpu.us_per_answer - 1.31e6 / results.total.answers as f64).abs() < 1e-9);
+    assert!((results.generator_cpu.cores - 0.06).abs() < 1e-9);
+    assert_eq!(results.environment.threads, 4);
+}
+
+#[test]
+fn one_percent_of_late_or_dropped_arrivals_is_allowed_and_no_more() {
+    let late = |late_generator, dropped| {
+        let verdict = judged(|tally, _| {
+            tally.schedule = Schedule { scheduled: 10_000, late_generator, late_connections: 0, dropped };
+        })
+        .verdict;
+        (verdict.exit_code, verdict.invalid_because.len())
+    };
+    assert_eq!([late(100, 100), late(101, 0), late(0, 101)], [(0, 0), (3, 1), (3, 1)]);
+    let few = |late_generator| {
+        judged(|tally, _| tally.schedule = Schedule { scheduled: 50, late_generator, ..Schedule::default() })
+            .verdict
+            .exit_code
+    };
+    assert_eq!([few(10), few(11)], [0, 3], "a short run is allowed ten");
+}
+
+#[test]
+fn what_limits_a_valid_run_is_a_warning() {
+    let warned = judged(|tally, around| {
+        tally.schedule.late_connections = 5_000;
+        around.generator = Duration::from_secs(27);
+        around.watched.push((1, None));
+    });
+    assert_eq!((warned.verdict.valid, warned.verdict.warnings.len()), (true, 3));
+    let warned = judged(|_, around| around.workers[1].cpu.cores = 1.99);
+    assert_eq!(
+        warned.verdict.warnings,
+        ["1 of 2 workers used all of their cores: they may be the limit, not the service"]
+    );
+}
+
+#[test]
+fn a_closed_model_says_that_it_hides_stalls_and_has_no_schedule() {
+    let mut scenario = sample::scenario();
+    scenario.arrivals = Arrivals::Closed { duration: Duration::from_secs(1), people: None };
+    let results = Results::new(&scenario, &sample::tally(), sample::circumstances()).unwrap();
+    assert_eq!((results.model, results.schedule), (Model::Closed, None));
+    assert!(results.verdict.warnings[0].contains("coordinated omission"));
+}
+
+#[test]
+fn the_gravest_verdict_decides_the_exit_code() {
+    let mut results = judged(|_, _| {});
+    let threshold = |ok| ThresholdResult { text: "a < 1".into(), measured: "1".into(), ok };
+    results.set_thresholds(vec![threshold(true), threshold(false)]);
+    assert_eq!(results.verdict.exit_code, 1);
+    results.set_audit(AuditResult { ok: false, checks: Vec::new() });
+    assert_eq!(results.verdict.exit_code, 4);
+    results.verdict.valid = false;
+    results.set_thresholds(vec![threshold(true)]);
+    assert_eq!(results.verdict.exit_code, 3);
+    results.verdict.valid = true;
+    results.set_audit(AuditResult { ok: true, checks: Vec::new() });
+    assert_eq!(results.verdict.exit_code, 0);
+}
+
+#[test]
+fn nobody_answered_is_no_result() {
+    let scenario = sample::scenario();
+    let tally = Tally::new([("honest", "honest")], Duration::from_secs(1)).unwrap();
+    let results = Results::new(&scenario, &tally, sample::circumstances()).unwrap();
+    assert_eq!(results.verdict.exit_code, 3);
+    assert_eq!(results.verdict.invalid_because, ["no request was answered"]);
+    assert!(results.total.times.is_none() && results.total.answers_per_s.abs() < 1e-9);
+}
