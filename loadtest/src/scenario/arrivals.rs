@@ -129,7 +129,7 @@ pub enum Spacing {
 fn one_f64() -> f64 {
     1.0
 }
-/// The median of simple human reaction times plus the way of a finger; see loadtest/README.md for the source.
+/// A simple reaction takes 200 to 300 ms; the rest is the way of a finger.
 fn reaction() -> Duration {
     Duration::from_millis(350)
 }
