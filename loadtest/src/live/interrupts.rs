@@ -8,6 +8,7 @@ use std::{
     sync::{
         Once,
         atomic::{AtomicBool, AtomicU8, Ordering},
+        mpsc::{self, Sender},
     },
     thread,
 };
@@ -42,8 +43,13 @@ impl Watch {
     pub(crate) fn start() -> Self {
         INTERRUPTS.asked.store(0, Ordering::Relaxed);
         INTERRUPTS.watched.store(true, Ordering::Relaxed);
-        // Without handlers a signal ends the process at once: bad manners, but nothing is lost that is promised.
-        HANDLERS.call_once(|| drop(thread::Builder::new().name("signals".into()).spawn(listen)));
+        HANDLERS.call_once(|| {
+            let (ready, is_ready) = mpsc::channel::<()>();
+            // Without a thread, a signal ends the process at once: bad manners, but nothing is lost that is promised.
+            let _thread = thread::Builder::new().name("signals".into()).spawn(move || listen(ready));
+            // Nothing is ever sent: the other end's going is the sign.
+            let _ready = is_ready.recv();
+        });
         Self(())
     }
 
@@ -60,12 +66,14 @@ impl Drop for Watch {
     }
 }
 
-fn listen() -> io::Result<()> {
+/// Hears signals until the process ends; drops `ready` when it does.
+fn listen(ready: Sender<()>) -> io::Result<()> {
     let runtime = runtime::Builder::new_current_thread().enable_io().build()?;
     runtime.block_on(async {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
         let mut hangup = signal(SignalKind::hangup())?;
+        drop(ready);
         loop {
             let kind = tokio::select! {
                 _ = interrupt.recv() => SignalKind::interrupt(),
