@@ -3,13 +3,16 @@
 //! The modules in the order in which a run meets them:
 //!
 //! - [`cli`]: what can be asked for
+//! - [`scenario`], [`schedule`]: what a rehearsal is, and the moments at which its people come
 //! - [`tickets`], [`arrivals`]: what is sent, and when
 //! - [`pacer`]: lets requests leave on schedule, whatever the service does
 //! - [`client`]: one connection, one exchange, one answer
 //! - [`caller`], [`worker`]: a connection's life during a run; one thread of connections
+//! - [`engine`]: runs a scenario's share and counts
 //! - [`record`], [`claims_log`], [`cpu`]: what is remembered
 //! - [`live`]: what is seen of a run while it lasts
 //! - [`progress`], [`report`]: what is told
+//! - [`thresholds`]: what must hold afterwards
 //! - [`rush`]: wires the above into one run
 //! - [`peer`]: the servers that the service is measured against
 //! - [`mod@bench`]: starts contenders, measures them in turn, compares
@@ -21,6 +24,7 @@ pub mod claims_log;
 pub mod cli;
 pub mod client;
 pub mod cpu;
+pub mod engine;
 pub mod live;
 pub mod pacer;
 pub mod peer;
@@ -31,6 +35,8 @@ pub mod report_html;
 pub mod results;
 pub mod rush;
 pub mod scenario;
+pub mod schedule;
 pub mod tally;
+pub mod thresholds;
 pub mod tickets;
 pub mod worker;

@@ -126,6 +126,8 @@ pub struct Part {
     pub times: Option<TimesResult>,
     /// Times of new claims; none where there were none.
     pub granted_times: Option<TimesResult>,
+    /// Times of refusals (status 400 and above); none where there were none.
+    pub refused_times: Option<TimesResult>,
     /// What went wrong.
     pub mishaps: Mishaps,
 }

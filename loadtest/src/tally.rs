@@ -228,6 +228,10 @@ pub struct PersonaTally {
     pub granted_response: Times,
     /// New claims, from the actual send.
     pub granted_service: Times,
+    /// Refusals (status 400 and above), from the intended start.
+    pub refused_response: Times,
+    /// Refusals, from the actual send.
+    pub refused_service: Times,
     /// What went wrong.
     pub mishaps: Mishaps,
 }
@@ -252,6 +256,8 @@ impl PersonaTally {
             service: times()?,
             granted_response: times()?,
             granted_service: times()?,
+            refused_response: times()?,
+            refused_service: times()?,
             mishaps: Mishaps::default(),
         })
     }
@@ -269,6 +275,8 @@ impl PersonaTally {
         self.service.merge(&other.service)?;
         self.granted_response.merge(&other.granted_response)?;
         self.granted_service.merge(&other.granted_service)?;
+        self.refused_response.merge(&other.refused_response)?;
+        self.refused_service.merge(&other.refused_service)?;
         self.mishaps.merge(&other.mishaps);
         Ok(())
     }
@@ -422,6 +430,9 @@ mod tests {
                 let persona = &mut tally.personas[usize::from(n % 5 == 0)];
                 persona.counts.add(status, code, 1);
                 persona.response.note(time);
+                if status >= 400 {
+                    persona.refused_response.note(time);
+                }
                 let interval = tally.interval_at(Duration::from_millis(n)).unwrap();
                 interval.answers += 1;
                 interval.response.note(time);

@@ -20,6 +20,9 @@ use hyper::header::HeaderValue;
 /// The longest ticket line, in bytes.
 pub const TICKET_BYTES_MAX: usize = 8_192;
 
+/// The longest ticket file, in bytes.
+pub const FILE_BYTES_MAX: u64 = 8 << 30;
+
 /// Tickets that a thread takes at once. A block shares one allocation, and only one thread counts its references.
 const BLOCK_TICKETS: u64 = 64;
 /// The last tickets are taken one by one: no thread is out of tickets while another has a block of them.
@@ -112,6 +115,29 @@ impl TicketBook {
         let place = |at: u64| usize::try_from(at).ok();
         Some((cycle * tickets + first, place(first)?..place(first + size)?))
     }
+}
+
+/// Reads a whole ticket file, one ticket a line, and checks every line.
+///
+/// # Errors
+/// The file cannot be read, is longer than [`FILE_BYTES_MAX`], or has a line that is no ticket.
+pub fn read_lines(path: &Path) -> Result<String> {
+    let named = || format!("ticket file {}", path.display());
+    let mut text = String::new();
+    let file = File::open(path).with_context(named)?;
+    file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).with_context(named)?;
+    if text.len() as u64 > FILE_BYTES_MAX {
+        bail!("{} is longer than {FILE_BYTES_MAX} bytes", named());
+    }
+    for (at, line) in text.lines().enumerate() {
+        if let Some(fault) = fault_of(line.as_bytes().trim_ascii_end()) {
+            bail!("{}: line {} {fault}", named(), at + 1);
+        }
+    }
+    if text.is_empty() {
+        bail!("{} holds no ticket", named());
+    }
+    Ok(text)
 }
 
 /// Why a line is no ticket.

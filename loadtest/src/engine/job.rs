@@ -1,0 +1,149 @@
+//! What one process is to do: its share of a scenario, with everything that it needs from files already read.
+//!
+//! A job travels as JSON to workers on other machines, which have none of those files.
+
+use std::{fmt, time::Duration};
+
+use anyhow::{Result, ensure};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    engine::key_file::SigningKey,
+    scenario::{Arrivals, Scenario, Tickets},
+    tickets,
+};
+
+/// The most thread slots of one run, over all its processes.
+pub const SLOTS_MAX: usize = 4_096;
+
+/// The longest run.
+const RUN_MAX: Duration = Duration::from_secs(30 * 86_400);
+
+/// One process' share of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Job {
+    /// What is rehearsed.
+    pub scenario: Scenario,
+    /// What tickets are made of.
+    pub supply: Supply,
+    /// The due moments of profile `trace`, in nanoseconds from the start of the run, ascending.
+    pub trace: Option<Vec<u64>>,
+    /// Which of the run's thread slots are this process'.
+    pub place: Place,
+    /// How many threads run here: slots `place.first` to `place.first + threads - 1`.
+    pub threads: usize,
+}
+
+/// A process' thread slots within a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Place {
+    /// Its first slot, from 0.
+    pub first: usize,
+    /// The slots of the whole run.
+    pub of: usize,
+}
+
+impl Job {
+    /// From the start to the last moment at which an arrival can be due.
+    #[must_use]
+    pub fn planned(&self) -> Duration {
+        match &self.scenario.arrivals {
+            Arrivals::Spike { release_after, latest, .. } => *release_after + *latest,
+            Arrivals::Constant { duration, .. }
+            | Arrivals::Ramp { duration, .. }
+            | Arrivals::Soak { duration, .. }
+            | Arrivals::Closed { duration, .. } => *duration,
+            Arrivals::Stairs { rates, step, .. } => {
+                u32::try_from(rates.len()).map_or(Duration::MAX, |steps| step.saturating_mul(steps))
+            }
+            Arrivals::Trace { .. } => {
+                let last = self.trace.as_ref().and_then(|trace| trace.last());
+                Duration::from_nanos(last.copied().unwrap_or_default())
+            }
+        }
+    }
+
+    /// # Errors
+    /// The slots do not fit together.
+    pub(crate) fn check(&self) -> Result<()> {
+        let Place { first, of } = self.place;
+        ensure!(self.threads > 0, "a job needs at least one thread");
+        ensure!(of <= SLOTS_MAX, "a run has at most {SLOTS_MAX} threads over all its processes, not {of}");
+        ensure!(
+            first.checked_add(self.threads).is_some_and(|end| end <= of),
+            "threads {first} to {} do not lie within a run of {of}",
+            first.saturating_add(self.threads).saturating_sub(1)
+        );
+        ensure!(!self.scenario.drops.is_empty(), "a scenario needs at least one drop");
+        ensure!(!self.scenario.personas.is_empty(), "a scenario needs at least one persona");
+        ensure!(
+            self.trace.is_some() == matches!(self.scenario.arrivals, Arrivals::Trace { .. }),
+            "a job has a trace if, and only if, its profile is `trace`"
+        );
+        ensure!(self.planned() <= RUN_MAX, "a run lasts at most {} days", RUN_MAX.as_secs() / 86_400);
+        Ok(())
+    }
+}
+
+/// What tickets are made of.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Supply {
+    /// A key that the service trusts: tickets are signed when they are needed.
+    Key {
+        /// The key's name in a ticket's header.
+        kid: String,
+        /// The secret, as base64url without padding.
+        secret: String,
+        /// What stands before a person's number.
+        prefix: String,
+        /// How many persons there are; none for a new one each arrival.
+        persons: Option<u64>,
+    },
+    /// Tickets that exist already.
+    Lines {
+        /// One a line, in order; person 1 has the first.
+        text: String,
+        /// Start again with the first after the last.
+        repeat: bool,
+    },
+}
+
+impl Supply {
+    /// Reads what the scenario's tickets are made of.
+    ///
+    /// # Errors
+    /// The key file or ticket file cannot be read, or has something wrong in it that the error names.
+    pub fn read(from: &Tickets) -> Result<Self> {
+        match from {
+            Tickets::File { path, repeat } => {
+                Ok(Self::Lines { text: tickets::read_lines(path)?, repeat: *repeat })
+            }
+            Tickets::Mint { key_file, persons, prefix } => {
+                let SigningKey { kid, secret } = SigningKey::load(key_file)?;
+                Ok(Self::Key { kid, secret, prefix: prefix.clone(), persons: *persons })
+            }
+        }
+    }
+}
+
+/// Hides secrets and tickets.
+impl fmt::Debug for Supply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key { kid, prefix, persons, .. } => f
+                .debug_struct("Key")
+                .field("kid", kid)
+                .field("prefix", prefix)
+                .field("persons", persons)
+                .finish_non_exhaustive(),
+            Self::Lines { text, repeat } => f
+                .debug_struct("Lines")
+                .field("bytes", &text.len())
+                .field("repeat", repeat)
+                .finish_non_exhaustive(),
+        }
+    }
+}
