@@ -27,7 +27,10 @@ const FACT_NAME: usize = 11;
 
 /// What is rehearsed against what, and the open connections.
 pub(crate) fn title(scene: &Scene<'_>, frame: &mut Frame<'_>, area: Rect) {
-    let open = format!("{} open ", grouped(scene.feed.now().connections));
+    let open = match scene.feed.now().connections {
+        0 => String::new(),
+        open => format!("{} open ", grouped(open)),
+    };
     let title = vec![
         Span::raw(" "),
         Span::styled(scene.title, STRONG),

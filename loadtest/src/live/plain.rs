@@ -29,7 +29,7 @@ pub(crate) fn line(scene: &Scene<'_>) -> String {
         ("p90", quantile(times.map(|times| times.p90_us))),
         ("p99", quantile(times.map(|times| times.p99_us))),
         ("max", quantile(times.map(|times| times.max_us))),
-        ("open", grouped(now.connections)),
+        ("open", if now.connections == 0 { UNKNOWN.into() } else { grouped(now.connections) }),
         ("stock", scene.stock_left()),
         ("lag", scene.drain_lag()),
         ("journal", scene.journal()),
@@ -87,7 +87,7 @@ mod tests {
         let sample = sample::empty();
         assert_eq!(
             line(&sample.scene()),
-            " 0:00  sent –  answered –  granted –  lost 0  p50 –  p90 –  p99 –  max –  open 0  stock –  \
+            " 0:00  sent –  answered –  granted –  lost 0  p50 –  p90 –  p99 –  max –  open –  stock –  \
              lag –  journal –  queue –  answers –"
         );
     }

@@ -7,7 +7,10 @@ use std::time::Duration;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-use crate::tally::{Counts, INTERVAL_DIGITS, Schedule, Times};
+use crate::{
+    engine::MeterReading,
+    tally::{Counts, INTERVAL_DIGITS, Schedule, Times},
+};
 
 /// A run up to one moment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -24,7 +27,7 @@ pub struct Reading {
     pub granted: u64,
     /// Replies lost after the request was sent.
     pub lost: u64,
-    /// Connections that are open now.
+    /// Connections that stand; 0 if that is not known.
     pub connections: u64,
     /// Answers by kind.
     pub counts: Counts,
@@ -65,6 +68,30 @@ impl Reading {
         })
     }
 
+    /// What an engine's meter shows at this moment of the run. A meter tells neither personas nor who was late for
+    /// want of a free connection.
+    #[must_use]
+    pub fn of(meter: MeterReading, elapsed: Duration, connections: u64) -> Self {
+        let schedule = Schedule {
+            scheduled: meter.scheduled,
+            late_generator: meter.late_generator,
+            dropped: meter.dropped,
+            ..Schedule::default()
+        };
+        Self {
+            elapsed,
+            schedule,
+            sent: meter.sent,
+            answers: meter.answers,
+            granted: meter.granted,
+            lost: meter.lost,
+            connections,
+            counts: meter.counts,
+            recent: meter.recent,
+            personas: Vec::new(),
+        }
+    }
+
     /// Adds another worker's reading of the same moment; personas are matched by name.
     ///
     /// # Errors
@@ -96,6 +123,37 @@ impl Reading {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_meter_becomes_a_reading_with_nothing_mixed_up() {
+        let mut empty = Reading::new().unwrap();
+        empty.counts.add(201, "", 4);
+        empty.recent.note(Duration::from_millis(1));
+        let meter = MeterReading {
+            scheduled: 1,
+            sent: 2,
+            answers: 3,
+            granted: 4,
+            lost: 5,
+            late_generator: 6,
+            dropped: 7,
+            counts: empty.counts.clone(),
+            recent: empty.recent.clone(),
+        };
+        let reading = Reading::of(meter, Duration::from_secs(8), 9);
+        let schedule = Schedule { scheduled: 1, late_generator: 6, late_connections: 0, dropped: 7 };
+        let expected = Reading {
+            elapsed: Duration::from_secs(8),
+            schedule,
+            sent: 2,
+            answers: 3,
+            granted: 4,
+            lost: 5,
+            connections: 9,
+            ..empty
+        };
+        assert_eq!(reading, expected);
+    }
 
     #[test]
     fn two_workers_add_up() {

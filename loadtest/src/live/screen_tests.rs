@@ -91,7 +91,7 @@ fn a_busy_run_on_a_framed_screen() {
 #[test]
 fn a_run_without_a_second_yet_on_a_framed_screen() {
     let expected = [
-        " release-10am → http://127.0.0.1:8080                                    0 open",
+        " release-10am → http://127.0.0.1:8080",
         " 0:00 of 1:00 ──────────────────────────────────────────────────────────────────",
         "╭ sent ────────────╮╭ answered ────────╮╭ granted ─────────╮╭ lost ────────────╮",
         "│ – /s             ││ – /s             ││ – /s             ││ – /s             │",
