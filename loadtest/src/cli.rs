@@ -20,6 +20,8 @@ pub struct Cli {
 /// What the harness can do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Rehearse a release by a scenario file
+    Run(crate::run::RunArgs),
     /// Send a rush of claims and report what came back
     Rush(RushArgs),
     /// Serve as a yardstick
@@ -199,7 +201,7 @@ fn connections(text: &str) -> Result<usize, String> {
     at_most(text, 1_000_000)
 }
 
-fn threads(text: &str) -> Result<usize, String> {
+pub(crate) fn threads(text: &str) -> Result<usize, String> {
     at_most(text, 1_024)
 }
 

@@ -16,6 +16,12 @@ pub fn used_by(pid: u32) -> Option<Duration> {
     ticks(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?, UTIME_AFTER_NAME)
 }
 
+/// The logical cores of this machine that this process may use.
+#[must_use]
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// The CPU time that this process has used so far.
 #[must_use]
 pub fn used_by_self() -> Duration {

@@ -40,6 +40,7 @@ pub mod record;
 pub mod report;
 pub mod report_html;
 pub mod results;
+pub mod run;
 pub mod rush;
 pub mod scenario;
 pub mod schedule;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use claimrush_loadtest::{
     bench,
     cli::{Cli, Command, PeerCommand},
-    peer, report_html, rush,
+    peer, report_html, run, rush,
 };
 use clap::Parser;
 
@@ -21,6 +21,7 @@ const INVALID_RUN: u8 = 3;
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
+        Command::Run(args) => return run::run(&args).map_or_else(|error| complain(&error), ExitCode::from),
         Command::Rush(args) => rush::run(&args),
         Command::Bench(args) => {
             return match bench::run(&args) {

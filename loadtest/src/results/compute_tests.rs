@@ -97,13 +97,13 @@ fn the_gravest_verdict_decides_the_exit_code() {
     let threshold = |ok| ThresholdResult { text: "a < 1".into(), measured: "1".into(), ok };
     results.set_thresholds(vec![threshold(true), threshold(false)]);
     assert_eq!(results.verdict.exit_code, 1);
-    results.set_audit(AuditResult { ok: false, checks: Vec::new() });
+    results.set_audit(AuditResult { ok: false, checks: Vec::new(), left_out: Vec::new() });
     assert_eq!(results.verdict.exit_code, 4);
     results.verdict.valid = false;
     results.set_thresholds(vec![threshold(true)]);
     assert_eq!(results.verdict.exit_code, 3);
     results.verdict.valid = true;
-    results.set_audit(AuditResult { ok: true, checks: Vec::new() });
+    results.set_audit(AuditResult { ok: true, checks: Vec::new(), left_out: Vec::new() });
     assert_eq!(results.verdict.exit_code, 0);
 }
 

@@ -1,0 +1,94 @@
+//! Who makes the load: the threads of this process, or workers on other machines.
+
+use std::{path::Path, time::Duration};
+
+use anyhow::Result;
+
+use super::args::RunArgs;
+use crate::{
+    claims_log::ClaimsLog,
+    cpu,
+    engine::{self, Job, MeterReading, Place},
+    results::WorkerResult,
+    tally::Tally,
+};
+
+/// Connected, and waiting for the start.
+pub(super) enum Prepared {
+    Here(engine::Prepared),
+}
+
+/// Under way.
+pub(super) enum Running {
+    Here(engine::Running),
+}
+
+/// What the crew counted, and what it cost.
+pub(super) struct Harvest {
+    pub(super) tally: Tally,
+    pub(super) workers: Vec<WorkerResult>,
+    /// CPU time of this process alone where the load is made here; of all workers otherwise.
+    pub(super) cpu: Duration,
+}
+
+/// Gives out the job and opens the connections; tells how many threads make the load.
+pub(super) fn prepare(args: &RunArgs, mut job: Job, claims_log: &Path) -> Result<(Prepared, usize)> {
+    let threads = args.threads.unwrap_or_else(cpu::cores);
+    (job.place, job.threads) = (Place { first: 0, of: threads }, threads);
+    let prepared = engine::prepare(job, Some(ClaimsLog::create(claims_log)?))?;
+    Ok((Prepared::Here(prepared), threads))
+}
+
+impl Prepared {
+    pub(super) fn open_connections(&self) -> u64 {
+        match self {
+            Self::Here(prepared) => prepared.open_connections(),
+        }
+    }
+
+    /// How long arrivals come.
+    pub(super) fn planned(&self) -> Duration {
+        match self {
+            Self::Here(prepared) => prepared.planned(),
+        }
+    }
+
+    pub(super) fn start(self) -> Result<Running> {
+        Ok(match self {
+            Self::Here(prepared) => Running::Here(prepared.start(std::time::Instant::now())),
+        })
+    }
+}
+
+impl Running {
+    /// What is known of the run at this moment; `None` before the first word of the workers.
+    pub(super) fn meter(&self) -> Option<MeterReading> {
+        match self {
+            Self::Here(running) => Some(running.meter()),
+        }
+    }
+
+    pub(super) fn is_finished(&self) -> bool {
+        match self {
+            Self::Here(running) => running.is_finished(),
+        }
+    }
+
+    /// Lets no new arrival go.
+    pub(super) fn stop(&self) {
+        match self {
+            Self::Here(running) => running.stop(),
+        }
+    }
+
+    /// Waits for the end. `own_cpu_before` is this process' CPU time at the start.
+    pub(super) fn join(self, own_cpu_before: Duration) -> Result<Harvest> {
+        match self {
+            Self::Here(running) => {
+                let tally = running.join()?;
+                let cpu = cpu::used_by_self().saturating_sub(own_cpu_before);
+                Ok(Harvest { tally, workers: Vec::new(), cpu })
+            }
+        }
+    }
+}
