@@ -53,6 +53,7 @@ use crate::{
     claims_log::ClaimsLog,
     client::{link::Way, target::Target},
     scenario::{Behaviour, Scenario, TicketMix},
+    schedule::Schedule,
     tally::{INTERVAL_DIGITS, Tally, Times, interval_for},
 };
 
@@ -118,19 +119,21 @@ pub fn prepare(job: Job, log: Option<ClaimsLog>) -> Result<Prepared> {
 /// As those of [`prepare`].
 pub fn prepare_in_manner(job: Job, log: Option<ClaimsLog>, manner: &Manner) -> Result<Prepared> {
     job.check()?;
-    let planned = job.planned();
+    let trace = job.trace.map(Arc::from);
+    let schedule = Schedule::new(&job.scenario.arrivals, job.scenario.seed, trace)?;
+    let planned = schedule.planned_length();
     let targets = targets(&job.scenario, manner)?;
     let address = targets.first().context("a scenario needs at least one drop")?.claim.address;
     let slow = job.scenario.connections.slow.clone();
     let way = Way { address, from: None, slow };
-    limits::make_room(&job)?;
+    limits::make_room(&job.scenario, job.place, job.threads)?;
 
     let ids: Vec<_> = job.scenario.drops.iter().map(|drop| drop.id.clone()).collect();
     let drops: Vec<_> = ids.iter().map(String::as_str).collect();
     let stock = Arc::new(Stock::new(job.supply, &drops, planned)?);
     check_bots(&job.scenario, &stock, &way)?;
 
-    let (scenario, trace) = (Arc::new(job.scenario), job.trace.map(Arc::from));
+    let scenario = Arc::new(job.scenario);
     let (ready, readies) = mpsc::channel();
     let (stop, stopped) = watch::channel(false);
     let mut workers = Vec::with_capacity(job.threads);
@@ -138,7 +141,7 @@ pub fn prepare_in_manner(job: Job, log: Option<ClaimsLog>, manner: &Manner) -> R
         let (meter, (go, wait_for_go)) = (Arc::new(Meter::default()), mpsc::channel());
         let post = Post {
             scenario: Arc::clone(&scenario),
-            trace: trace.clone(),
+            schedule: schedule.share(slot as u64, job.place.of as u64),
             stock: Arc::clone(&stock),
             // Uri and header values share reference counts: each thread has targets of its own.
             targets: targets.iter().map(DropTargets::unshared).collect::<Result<_>>()?,
@@ -150,7 +153,7 @@ pub fn prepare_in_manner(job: Job, log: Option<ClaimsLog>, manner: &Manner) -> R
             retry_unknown_for: manner.retry_unknown_for,
             pen: log.as_ref().map(|log| log.pen(ids.clone())),
             meter: Arc::clone(&meter),
-            ready: ready.clone(),
+            ready: Some(ready.clone()),
             go: wait_for_go,
             stop: stopped.clone(),
         };
@@ -159,7 +162,7 @@ pub fn prepare_in_manner(job: Job, log: Option<ClaimsLog>, manner: &Manner) -> R
     }
     drop(ready);
     let crew = Crew { workers, stop, log, planned, no_times: Times::new(INTERVAL_DIGITS)? };
-    // A thread that broke tells nothing; its error comes with the end.
+    // Every thread lets go of its sender, even one that breaks; its error comes with the end.
     Ok(Prepared { crew, open_connections: readies.iter().sum() })
 }
 
