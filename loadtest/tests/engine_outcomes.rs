@@ -155,3 +155,29 @@ fn a_run_that_is_stopped_ends_early_and_shows_itself_meanwhile() {
     assert!(start.elapsed() < Duration::from_secs(40));
     assert_eq!(tally.personas[0].granted, claims_log::read(file.path()).unwrap().len() as u64);
 }
+
+#[test]
+fn nobody_outstays_a_run_that_is_stopped() {
+    let claims = Claims::default();
+    let address = serve_asked(move |_| claims.next());
+    for text in [
+        // One who thinks for an hour, one who holds a connection for an hour, one who asks again in an hour.
+        "arrivals = { profile = \"closed\", duration = \"2h\" }\npersona = [{ kind = \"honest\", think = \"1h\" }]",
+        "arrivals = { profile = \"constant\", rate = 20, duration = \"2h\" }\n\
+         persona = [{ kind = \"slowloris\", every = \"1h\", hold = \"1h\" }]",
+        "arrivals = { profile = \"constant\", rate = 20, duration = \"2h\" }\n\
+         persona = [{ kind = \"refresher\", every = \"1h\" }]",
+    ] {
+        let text =
+            format!("drop = [{{ id = \"d\" }}]\nconnections = {{ count = 1, grace = \"100ms\" }}\n{text}");
+        let start = Instant::now();
+        let running = engine::prepare(job(scenario(address, &text), minted()), None).unwrap().start(start);
+        while running.meter().sent == 0 {
+            assert!(start.elapsed() < Duration::from_secs(30), "nobody came");
+            std::thread::yield_now();
+        }
+        running.stop();
+        let tally = running.join().unwrap();
+        assert!(start.elapsed() < Duration::from_secs(40) && tally.personas[0].requests > 0);
+    }
+}

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     engine::key_file::SigningKey,
-    scenario::{Arrivals, Scenario, Tickets},
+    scenario::{self, Arrivals, Scenario, Tickets},
     tickets,
 };
 
@@ -43,9 +43,12 @@ pub struct Place {
 }
 
 impl Job {
+    /// Whether it can be run. A job may come from another machine: nothing in it was checked here.
+    ///
     /// # Errors
-    /// The slots do not fit together.
+    /// The scenario breaks a limit, or the slots do not fit together.
     pub(crate) fn check(&self) -> Result<()> {
+        scenario::check(&self.scenario)?;
         let Place { first, of } = self.place;
         ensure!(self.threads > 0, "a job needs at least one thread");
         ensure!(of <= SLOTS_MAX, "a run has at most {SLOTS_MAX} threads over all its processes, not {of}");
@@ -54,8 +57,6 @@ impl Job {
             "threads {first} to {} do not lie within a run of {of}",
             first.saturating_add(self.threads).saturating_sub(1)
         );
-        ensure!(!self.scenario.drops.is_empty(), "a scenario needs at least one drop");
-        ensure!(!self.scenario.personas.is_empty(), "a scenario needs at least one persona");
         ensure!(
             self.trace.is_some() == matches!(self.scenario.arrivals, Arrivals::Trace { .. }),
             "a job has a trace if, and only if, its profile is `trace`"

@@ -19,9 +19,10 @@ use tokio::{
 use super::{
     caller::Caller,
     counting::Counting,
-    desk::{Desk, DropTargets, Plan},
+    desk::Desk,
     errand::Line,
     meter::{Meter, PUBLISH_EVERY},
+    plan::{DropTargets, Plan},
     stock::{Clerk, Stock},
     timer::Timer,
 };
