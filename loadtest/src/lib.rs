@@ -3,6 +3,7 @@
 //! The modules in the order in which a run meets them:
 //!
 //! - [`cli`]: what can be asked for
+//! - [`scenario`], [`schedule`]: what a rehearsal is, and the moments at which its people come
 //! - [`tickets`], [`arrivals`]: what is sent, and when
 //! - [`pacer`]: lets requests leave on schedule, whatever the service does
 //! - [`client`]: one connection, one exchange, one answer
@@ -11,6 +12,7 @@
 //! - [`progress`], [`report`]: what is told
 //! - [`results`], [`outputs`], [`compare`]: what a run has shown; its files and its page; two runs side by side
 //! - [`clock`]: the only reader of wall time
+//! - [`thresholds`]: what must hold afterwards
 //! - [`rush`]: wires the above into one run
 //! - [`peer`]: the servers that the service is measured against
 //! - [`mod@bench`]: starts contenders, measures them in turn, compares
@@ -34,6 +36,8 @@ pub mod report_html;
 pub mod results;
 pub mod rush;
 pub mod scenario;
+pub mod schedule;
 pub mod tally;
+pub mod thresholds;
 pub mod tickets;
 pub mod worker;

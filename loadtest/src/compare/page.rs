@@ -84,7 +84,7 @@ fn table(before: &Results, after: &Results) -> String {
                 old,
                 new,
                 Cell::Figure(row.change()),
-                Cell::Html(format!("<span class=\"{class}\">{}</span>", effect.word())),
+                Cell::Html(format!("<span class=\"kind {class}\">{}</span>", effect.word())),
             ]);
         }
     }
@@ -99,8 +99,8 @@ fn percentiles(
     encoded: fn(&TimesResult) -> &String,
 ) -> Result<Chart> {
     let mut chart = Chart { log: true, ..Chart::new(id, about, Unit::Ms, Axis::Nines) };
-    for (when, run, line) in [("before", before, Line::Dashed), ("after", after, Line::Solid)] {
-        let sorts = [("all", "after", &run.total.times), ("grants", "after-2", &run.total.granted_times)];
+    for (when, run, line, [first, second]) in dressed(before, after) {
+        let sorts = [("all", first, &run.total.times), ("grants", second, &run.total.granted_times)];
         for (sort, color, times) in sorts {
             if let Some(times) = times {
                 chart.tables.push(curve_table(format!("{sort}, {when}"), color, line, encoded(times))?);
@@ -114,26 +114,34 @@ fn rates(runs: [&Results; 2]) -> Chart {
     let about = "Answers and new claims a second over both runs";
     over_time(Chart::new("rates", about, Unit::PerSecond, Axis::Time), runs, |series| {
         let some = |column: &[f64]| column.iter().copied().map(Some).collect();
-        vec![
-            ("answered", "after", some(&series.answers_per_s)),
-            ("granted", "after-2", some(&series.granted_per_s)),
-        ]
+        vec![("answered", some(&series.answers_per_s)), ("granted", some(&series.granted_per_s))]
     })
 }
 
 fn p99(runs: [&Results; 2]) -> Chart {
     let about = "The 99 % response time over both runs, on a logarithmic scale";
     let chart = Chart { log: true, ..Chart::new("p99", about, Unit::Ms, Axis::Time) };
-    over_time(chart, runs, |series| vec![("p99", "after", series.p99_ms.clone())])
+    over_time(chart, runs, |series| vec![("p99", series.p99_ms.clone())])
 }
 
-/// A named and coloured column.
-type Named = (&'static str, &'static str, Vec<Option<f64>>);
+/// A named column.
+type Named = (&'static str, Vec<Option<f64>>);
+
+/// A run's name, its line, and the colours of its first and its second column.
+type Dressed<'a> = (&'static str, &'a Results, Line, [&'static str; 2]);
+
+/// What is before lies grey and dashed behind what is after.
+fn dressed<'a>(before: &'a Results, after: &'a Results) -> [Dressed<'a>; 2] {
+    [
+        ("before", before, Line::Dashed, ["before", "before-2"]),
+        ("after", after, Line::Solid, ["after", "after-2"]),
+    ]
+}
 
 /// Columns of both runs; each keeps its own moments, because intervals may differ in length.
 fn over_time(mut chart: Chart, [before, after]: [&Results; 2], columns: fn(&Series) -> Vec<Named>) -> Chart {
-    for (when, run, line) in [("before", before, Line::Dashed), ("after", after, Line::Solid)] {
-        let columns = columns(&run.series).into_iter().map(|(name, color, values)| Column {
+    for (when, run, line, colors) in dressed(before, after) {
+        let columns = columns(&run.series).into_iter().zip(colors).map(|((name, values), color)| Column {
             label: format!("{name}, {when}"),
             color,
             line,
