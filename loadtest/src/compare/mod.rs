@@ -1,1 +1,123 @@
-//! Two runs side by side.
+//! Two runs side by side: what became better, what became worse.
+//!
+//! Reads two results documents and nothing else. Percentiles are those of the documents; curves are drawn from
+//! their histograms, never from averages.
+
+mod page;
+mod rows;
+
+use std::{
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+pub use self::rows::{Effect, Group, Row, Unit, groups};
+use crate::results::{FORMAT, Results};
+
+/// The largest results document that is read, in bytes.
+const DOCUMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// What `compare` is told on the command line.
+#[derive(Debug, clap::Args)]
+pub struct CompareArgs {
+    /// The results.json of the run before
+    #[arg(value_name = "BEFORE")]
+    before: PathBuf,
+    /// The results.json of the run after
+    #[arg(value_name = "AFTER")]
+    after: PathBuf,
+    /// Draws both runs into this HTML page, too
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+/// Compares two runs, tells the terminal, and draws the page that was asked for.
+///
+/// # Errors
+/// A file cannot be read, is no results document or has another format, or the page cannot be written; the file is
+/// named.
+pub fn run(args: &CompareArgs) -> Result<()> {
+    let (before, after) = (read(&args.before)?, read(&args.after)?);
+    print!("{}", text(&before, &after));
+    if let Some(path) = &args.out {
+        let page = page::page(&before, &after)?;
+        fs::write(path, page).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Reads the results of a run.
+///
+/// # Errors
+/// The file cannot be read, is too large, or is no results document of this format.
+pub fn read(path: &Path) -> Result<Results> {
+    let name = path.display();
+    let bytes = fs::metadata(path).with_context(|| format!("cannot read {name}"))?.len();
+    ensure!(bytes <= DOCUMENT_BYTES_MAX, "{name} has {bytes} bytes; at most {DOCUMENT_BYTES_MAX} are read");
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
+    let document: Value = serde_json::from_str(&text).with_context(|| format!("{name} is no JSON"))?;
+    let format = document.get("format").and_then(Value::as_u64);
+    let format = format.with_context(|| format!("{name} holds no results: it has no `format`"))?;
+    ensure!(
+        format == u64::from(FORMAT),
+        "{name} has results of format {format}; this program reads format {FORMAT}"
+    );
+    serde_json::from_value(document).with_context(|| format!("{name} holds no results of format {FORMAT}"))
+}
+
+/// What stands between the two runs and a fair comparison.
+#[must_use]
+pub fn caveats(before: &Results, after: &Results) -> Vec<String> {
+    let mut caveats = Vec::new();
+    let (old, new) = (&before.scenario, &after.scenario);
+    if old.name != new.name {
+        caveats.push(format!("the runs rehearsed different scenarios: {} and {}", old.name, new.name));
+    } else if (&old.arrivals, &old.personas, old.seed) != (&new.arrivals, &new.personas, new.seed) {
+        caveats.push("the scenario has changed: other arrivals, personas or seed".into());
+    }
+    let machine = |results: &Results| {
+        let environment = &results.environment;
+        format!("{}, {} cores, {}", environment.processor, environment.cores, environment.system)
+    };
+    if machine(before) != machine(after) {
+        caveats.push(format!("the machines differ: {}; {}", machine(before), machine(after)));
+    }
+    for (name, results) in [("before", before), ("after", after)] {
+        if !results.verdict.valid {
+            let because = results.verdict.invalid_because.join("; ");
+            caveats.push(format!("the run {name} is invalid: {because}"));
+        }
+    }
+    caveats
+}
+
+/// The comparison for a terminal.
+#[must_use]
+pub fn text(before: &Results, after: &Results) -> String {
+    let mut out = String::new();
+    let [old, new] =
+        [before, after].map(|run| format!("{} {}", run.scenario.name, run.environment.started_at));
+    // Lines are written to memory, which cannot fail.
+    let _ = writeln!(out, "before: {old}\nafter:  {new}");
+    for caveat in caveats(before, after) {
+        let _ = writeln!(out, "warning: {caveat}");
+    }
+    for group in groups(before, after) {
+        let _ = writeln!(out, "\n{:<30}{:>12}{:>12}{:>10}", group.title, "before", "after", "change");
+        for row in &group.rows {
+            let [old, new] = [row.before, row.after].map(|value| row.unit.spell(value));
+            let line =
+                format!("  {:<28}{old:>12}{new:>12}{:>10}  {}", row.name, row.change(), row.effect().word());
+            let _ = writeln!(out, "{}", line.trim_end());
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

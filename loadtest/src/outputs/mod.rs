@@ -13,13 +13,14 @@ mod report;
 #[cfg(test)]
 pub(crate) mod sample;
 mod series;
-mod tables;
+pub(crate) mod tables;
 mod text;
 
 use std::{fs, path::Path};
 
 use anyhow::{Context, Result};
 
+pub(crate) use self::report::charts::curve_table;
 pub(crate) use self::{
     codes::{Palette, label},
     curves::{curve, nines},
@@ -30,7 +31,7 @@ use crate::{results::Results, tally::Tally};
 
 /// The results as JSON.
 pub const RESULTS_FILE: &str = "results.json";
-/// The verdict as JUnit XML.
+/// The verdict as `JUnit` XML.
 pub const JUNIT_FILE: &str = "junit.xml";
 /// The histograms as an HdrHistogram log.
 pub const HISTOGRAMS_FILE: &str = "times.hlog";

@@ -20,6 +20,8 @@ pub(crate) enum Cell {
     Mark(bool),
     /// HTML made by this crate.
     Html(String),
+    /// HTML made by this crate that deserves width.
+    Wide(String),
 }
 
 /// A table whose wide rows scroll within it.
@@ -90,7 +92,8 @@ impl Cell {
             Self::Code(text) => format!("<td><code>{}</code></td>", Escaped(text)),
             Self::Mark(true) => "<td class=\"mark good\"><span aria-label=\"held\">✓</span></td>".into(),
             Self::Mark(false) => "<td class=\"mark bad\"><span aria-label=\"broken\">✗</span></td>".into(),
-            Self::Html(html) => format!("<td class=\"wide\">{html}</td>"),
+            Self::Html(html) => format!("<td>{html}</td>"),
+            Self::Wide(html) => format!("<td class=\"wide\">{html}</td>"),
         }
     }
 }

@@ -73,7 +73,9 @@
     const axis = { stroke: color("soft"), font: "12px system-ui, sans-serif", grid: { stroke: color("grid"), width: 1 },
       ticks: { show: false } };
     const along = axes[chart.axis];
-    const nines = (u, a, min, max) => [0, HALF, 1, 2, 3, 4, 5, 6, 7, 8, 9].filter((x) => x >= min && x <= max);
+    const decades = (u, splits) => splits.map((y) => (Number.isInteger(+Math.log10(y).toFixed(9)) ? y : null));
+    const filter = chart.log ? decades : (u, splits) => splits;
+    const nines = (u, a, min, max) => [0, ...(place.clientWidth < 480 ? [] : [HALF]), 1, 2, 3, 4, 5, 6, 7, 8, 9].filter((x) => x >= min && x <= max);
     return {
       ...size(place),
       padding: [10, 14, 0, 0],
@@ -83,9 +85,9 @@
         y: chart.log ? { distr: 3 } : { range: (u, min, max) => uPlot.rangeNum(0, Math.max(max, 1), 0.1, true) },
       },
       axes: [
-        { ...axis, space: 60, values: (u, splits) => splits.map((x) => along.short(x)),
+        { ...axis, space: 60, size: 34, values: (u, splits) => splits.map((x) => along.short(x)),
           splits: chart.axis === "nines" ? nines : undefined },
-        { ...axis, size: 64, values: (u, splits) => splits.map((y) => (y == null ? "" : units[chart.unit].short(y))) },
+        { ...axis, size: 64, filter, grid: { ...axis.grid, filter }, values: (u, splits) => splits.map((y) => (y == null ? "" : units[chart.unit].short(y))) },
       ],
       series: [
         { label: along.title, value: (u, x) => (x == null ? "–" : along.long(x)) },
@@ -119,18 +121,22 @@
     const place = document.getElementById("chart-" + chart.id);
     place.replaceChildren();
     const columns = chart.tables.flatMap((table) => table.columns);
+    if (!columns.some((column) => column.values.some((value) => value != null))) {
+      place.textContent = "There is nothing to draw.";
+      return [];
+    }
     const joined = uPlot.join(chart.tables.map((table) => [table.x, ...table.columns.map((c) => c.values)]));
     const [x, ...raw] = joined;
     const values = chart.stacked ? piled(raw, () => true) : raw;
     const u = new uPlot(options(chart, place, columns, raw), [x, ...values], place);
     operable(place);
-    return { u, place };
+    return [{ u, place }];
   };
 
-  let drawn = charts.map(draw);
+  let drawn = charts.flatMap(draw);
   const again = () => {
     for (const { u } of drawn) u.destroy();
-    drawn = charts.map(draw);
+    drawn = charts.flatMap(draw);
   };
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", again);
   addEventListener("resize", () => {

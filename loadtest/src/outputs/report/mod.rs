@@ -3,7 +3,7 @@
 //! Everything on it comes from [`Results`]. What each part says stands here and in [`people`]; how a page is built
 //! is the affair of [`super::page`].
 
-mod charts;
+pub(crate) mod charts;
 mod people;
 
 use anyhow::Result;
@@ -24,8 +24,8 @@ use crate::results::{Cpu, Environment, Model, Results, TimesResult};
 pub fn report_page(results: &Results) -> Result<String> {
     let [rates, times, codes, percentiles] = charts::of(results)?;
     let mut body = header(results) + &verdict(results) + &key_figures(results);
-    body += &pair(&[rates.place("Rate"), times.place("Response time")]);
-    body += &pair(&[codes.place("Answers by code"), percentiles.place("Percentiles")]);
+    body += &pair(&[rates.place("Rate, per second"), times.place("Response time")]);
+    body += &pair(&[codes.place("Answers by code, per second"), percentiles.place("Percentiles")]);
     body += "<p class=\"hint\">Drag over a chart to zoom, double-click to go back; names in a legend hide lines.</p>\
              <noscript><p class=\"hint\">The charts need JavaScript; every figure stands in the tables too.</p></noscript>";
     body += &section("What each persona got", &people::table(results));

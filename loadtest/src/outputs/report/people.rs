@@ -51,7 +51,7 @@ fn cells(name: String, part: &Part) -> [Cell; 10] {
         Cell::Name(name),
         figure(part.arrivals),
         figure(part.granted),
-        Cell::Html(bar(&[(0.0, share, "granted")])),
+        Cell::Wide(bar(&[(0.0, share, "granted")])),
         Cell::Figure(percent(part.granted_percent)),
         figure(part.replayed),
         figure(part.refused()),
@@ -90,7 +90,10 @@ pub(super) fn codes(results: &Results) -> String {
         };
         let color = palette.color(&kind_name(kind.status, &kind.code));
         let name = label(kind.status, &kind.code);
-        let name = Cell::Html(format!("<span class=\"key c-{color}\"></span>{}", Escaped(&name)));
+        let name = Cell::Html(format!(
+            "<span class=\"kind\"><span class=\"key c-{color}\"></span>{}</span>",
+            Escaped(&name)
+        ));
         table.row([name].into_iter().chain(parts.iter().map(|(_, part)| Cell::Figure(of(part)))));
     }
     table.html()

@@ -1,0 +1,130 @@
+use std::time::Duration;
+
+use super::*;
+use crate::{
+    outputs::sample,
+    tally::{Tally, Times},
+};
+
+/// The sample, and the same run with every time doubled and a service that failed now and then.
+fn runs() -> (Results, Results) {
+    let (before, mut tally) = sample::sold_out();
+    for persona in &mut tally.personas {
+        persona.response = doubled(&persona.response);
+        persona.counts.add(503, "overloaded", 12);
+    }
+    (before, Results::new(&sample::scenario(), &tally, sample::circumstances()).unwrap())
+}
+
+fn doubled(times: &Times) -> Times {
+    let mut twice = Times::new(crate::tally::DIGITS).unwrap();
+    for bucket in times.histogram().iter_recorded() {
+        for _ in 0..bucket.count_at_value() {
+            twice.note(Duration::from_micros(bucket.value_iterated_to() * 2));
+        }
+    }
+    twice
+}
+
+fn find<'a>(groups: &'a [Group], title: &str, name: &str) -> &'a Row {
+    let group = groups.iter().find(|group| group.title == title).unwrap();
+    group.rows.iter().find(|row| row.name == name).unwrap()
+}
+
+#[test]
+fn slower_is_worse_and_faster_is_better() {
+    let (before, after) = runs();
+    let there = groups(&before, &after);
+    let p99 = find(&there, "All answers, response", "p99");
+    assert!((p99.change_percent().unwrap() - 100.0).abs() < 0.5, "{p99:?}");
+    assert_eq!(p99.effect(), Effect::Worse);
+    let back = groups(&after, &before);
+    assert_eq!(find(&back, "All answers, response", "p99").effect(), Effect::Better);
+    assert_eq!(find(&there, "All answers, service", "p99").effect(), Effect::Neither);
+    let errors = find(&there, "Answers by code", "503 overloaded");
+    assert_eq!((errors.before, errors.after, errors.effect()), (Some(0.0), Some(48.0), Effect::Worse));
+    assert_eq!(errors.change(), "new");
+    assert_eq!(find(&there, "Answers by code", "410 sold_out").effect(), Effect::Neither);
+    assert_eq!(find(&there, "Persona honest", "p99 response").effect(), Effect::Worse);
+}
+
+#[test]
+fn the_same_run_twice_is_neither_better_nor_worse() {
+    let (run, _) = sample::sold_out();
+    let text = text(&run, &run);
+    assert!(!text.contains("better") && !text.contains("worse") && !text.contains("warning"), "{text}");
+    assert!(text.contains("+0.0 %"), "{text}");
+}
+
+#[test]
+fn the_text_tells_both_values_and_the_mark() {
+    let (before, after) = runs();
+    let text = text(&before, &after);
+    let line = text.lines().find(|line| line.contains("503 overloaded")).unwrap();
+    let words: Vec<&str> = line.split_whitespace().collect();
+    assert_eq!(words, ["503", "overloaded", "0", "48", "new", "▼", "worse"]);
+}
+
+#[test]
+fn what_hinders_a_comparison_is_told() {
+    let (before, mut after) = runs();
+    assert_eq!(caveats(&before, &after), Vec::<String>::new());
+    after.scenario.seed += 1;
+    after.environment.cores = 2;
+    after.verdict.valid = false;
+    after.verdict.invalid_because = vec!["too late".into()];
+    let told = caveats(&before, &after);
+    assert_eq!(told.len(), 3, "{told:?}");
+    assert_eq!(told[2], "the run after is invalid: too late");
+}
+
+#[test]
+fn documents_of_another_kind_are_refused_by_name() {
+    let scratch = tempfile::tempdir().unwrap();
+    let refused = |content: &str| {
+        let path = scratch.path().join("old.json");
+        fs::write(&path, content).unwrap();
+        let error = format!("{:#}", read(&path).unwrap_err());
+        assert!(error.contains("old.json"), "{error}");
+        error
+    };
+    assert!(refused("{}").contains("holds no results: it has no `format`"));
+    assert!(refused("{\"format\": 7}").contains("format 7; this program reads format 1"));
+    assert!(refused("{\"format\": 1}").contains("missing field"));
+    assert!(refused("nothing").contains("is no JSON"));
+    assert!(format!("{:#}", read(&scratch.path().join("gone")).unwrap_err()).contains("gone"));
+}
+
+/// `KEEP_SAMPLE=folder` keeps the page, for those who want to look at it.
+#[test]
+fn files_become_a_page_of_both_runs() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (before, after) = runs();
+    let write = |name: &str, results: &Results| {
+        let path = scratch.path().join(name);
+        fs::write(&path, serde_json::to_string(results).unwrap()).unwrap();
+        path
+    };
+    let kept = std::env::var_os("KEEP_SAMPLE").map(PathBuf::from);
+    let out = kept.unwrap_or_else(|| scratch.path().to_owned()).join("compare.html");
+    let (before, after) = (write("a.json", &before), write("b.json", &after));
+    run(&CompareArgs { before, after, out: Some(out.clone()) }).unwrap();
+    let html = fs::read_to_string(out).unwrap();
+    let data = html.split_once("id=\"data\">").unwrap().1.split_once("</script>").unwrap().0;
+    let data: Value = serde_json::from_str(data).unwrap();
+    assert_eq!(data["charts"].as_array().unwrap().len(), 4);
+    let label = &data["charts"][0]["tables"][0]["columns"][0]["label"];
+    assert_eq!(label, "all, before");
+    assert!(html.contains("▼ worse"));
+    assert!(!html.contains("src=") && !html.contains("href="));
+}
+
+#[test]
+fn runs_without_an_answer_can_be_compared() {
+    let scenario = sample::scenario();
+    let tally = Tally::new([("honest", "honest")], Duration::from_secs(1)).unwrap();
+    let nothing = Results::new(&scenario, &tally, sample::circumstances()).unwrap();
+    let (some, _) = sample::sold_out();
+    assert!(page::page(&nothing, &some).is_ok());
+    assert!(text(&nothing, &some).contains("the run before is invalid"));
+}
