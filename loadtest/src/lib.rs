@@ -10,6 +10,7 @@
 //! - [`engine`]: runs a scenario's share and counts
 //! - [`record`], [`claims_log`], [`cpu`]: what is remembered
 //! - [`progress`], [`report`]: what is told
+//! - [`clock`], [`workers`]: one run from several machines
 //! - [`rush`]: wires the above into one run
 //! - [`peer`]: the servers that the service is measured against
 //! - [`mod@bench`]: starts contenders, measures them in turn, compares
@@ -20,6 +21,7 @@ pub mod caller;
 pub mod claims_log;
 pub mod cli;
 pub mod client;
+pub mod clock;
 pub mod cpu;
 pub mod engine;
 pub mod pacer;
@@ -34,3 +36,4 @@ pub mod scenario;
 pub mod tally;
 pub mod tickets;
 pub mod worker;
+pub mod workers;

@@ -6,3 +6,4 @@ mod outcomes;
 mod percentiles;
 mod script;
 mod usage;
+mod workers;

@@ -76,7 +76,10 @@ impl SigningKey {
         for key in &raw.key {
             key.check().with_context(|| format!("key {:?}", key.kid))?;
         }
-        ensure!(raw.key.iter().filter(|key| key.sign).count() <= 1, "sign = true stands at more than one key");
+        ensure!(
+            raw.key.iter().filter(|key| key.sign).count() <= 1,
+            "sign = true stands at more than one key"
+        );
         let signing = raw.key.iter().find(|key| key.sign).or(raw.key.first());
         let key = signing.context("has no [[key]]")?;
         Ok(Self { kid: key.kid.clone(), secret: URL_SAFE_NO_PAD.encode(key.secret()?) })

@@ -15,6 +15,7 @@ mod key_file;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use serde::{Deserialize, Serialize};
 
 pub use job::{Job, Place, Supply};
 
@@ -32,7 +33,7 @@ pub struct Prepared {
 pub struct Running {}
 
 /// What a run shows while it lasts.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MeterReading {
     /// Arrivals that were due so far.
     pub scheduled: u64,
@@ -52,6 +53,26 @@ pub struct MeterReading {
     pub counts: Counts,
     /// Answers of about the last second, from the intended start.
     pub recent: Times,
+}
+
+impl MeterReading {
+    /// Adds another process' reading.
+    ///
+    /// # Errors
+    /// The other tells times apart by more digits.
+    pub fn merge(&mut self, other: &Self) -> Result<()> {
+        self.scheduled += other.scheduled;
+        self.sent += other.sent;
+        self.answers += other.answers;
+        self.granted += other.granted;
+        self.lost += other.lost;
+        self.late_generator += other.late_generator;
+        self.dropped += other.dropped;
+        for (kind, answers) in other.counts.iter() {
+            self.counts.add(kind.status, &kind.code, answers);
+        }
+        self.recent.merge(&other.recent)
+    }
 }
 
 /// Starts the threads of a job and opens their connections. Claims that clients see go to `log`.
