@@ -25,6 +25,8 @@ pub enum Command {
     /// Serve as a yardstick
     #[command(subcommand)]
     Peer(PeerCommand),
+    /// Wait for a coordinator and do its share of a run
+    Worker(crate::workers::WorkerArgs),
     /// Make one page of a rush and its audit
     Report(crate::report_html::ReportArgs),
     /// Measure the service and its peers in turn, and compare

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use claimrush_loadtest::{
     bench,
     cli::{Cli, Command, PeerCommand},
-    peer, report_html, rush,
+    peer, report_html, rush, workers,
 };
 use clap::Parser;
 
@@ -29,6 +29,7 @@ fn main() -> ExitCode {
                 Err(error) => complain(&error),
             };
         }
+        Command::Worker(args) => workers::server::run(&args).map(|()| true),
         Command::Report(args) => report_html::run(&args).map(|()| true),
         Command::Peer(PeerCommand::Echo(args)) => peer::echo::run(&args).map(|()| true),
         Command::Peer(PeerCommand::Pooled { peer, redis, pool_size }) => {
