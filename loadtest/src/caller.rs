@@ -68,7 +68,7 @@ impl Desk {
             && matches!(reply.status, answer::CREATED | answer::OK)
         {
             match answer::claim(&reply.body) {
-                Some(claim) => self.note(pen.claim(&claim, reply.status, ticket.line)),
+                Some(claim) => self.note(pen.claim(&claim, 0, reply.status, ticket.line)),
                 None => record.mishaps.unreadable_claims += 1,
             }
         }

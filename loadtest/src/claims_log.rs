@@ -1,14 +1,16 @@
 //! The file of claims that clients saw, kept outside the service under test.
 //!
-//! One JSON line a claim; tickets whose outcome is unknown stand at the end, as unknown. A thread of its own
-//! writes; the threads of the run hand it whole buffers and wait when the disk is slower than they are.
+//! One JSON line a claim; claims whose outcome nobody knows have a line of their own that says so. A thread of its
+//! own writes, and syncs each second; the threads of the run hand it whole buffers and wait when the disk is slower
+//! than they are.
 
 use std::{
     fs::File,
     io::{BufWriter, Write},
     path::Path,
-    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     thread::JoinHandle,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, anyhow};
@@ -18,6 +20,10 @@ use crate::client::answer::ClaimBody;
 
 /// A buffer is handed over when it is this full, in bytes.
 const BUFFER_BYTES: usize = 32 * 1024;
+/// What an ordinary line needs at the most, in bytes.
+const LINE_BYTES: usize = 512;
+/// How long a line may wait for its fsync.
+const SYNC_EVERY: Duration = Duration::from_secs(1);
 /// Buffers waiting for the disk.
 const BUFFERS_MAX: usize = 256;
 
@@ -38,8 +44,11 @@ pub enum Line {
         /// The ticket's line in the ticket file, from 1.
         ticket_line: u64,
     },
-    /// A request whose reply was lost.
+    /// A claim whose outcome nobody knows.
     Unknown {
+        /// The drop that was asked for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        drop: Option<String>,
         /// The ticket's line in the ticket file, from 1.
         ticket_line: u64,
         /// Always `unknown`.
@@ -64,6 +73,14 @@ struct ClaimLine<'a> {
     ticket_line: u64,
 }
 
+#[derive(Serialize)]
+struct UnknownLine<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    drop: Option<&'a str>,
+    ticket_line: u64,
+    outcome: UnknownOutcome,
+}
+
 /// The file and the thread that writes it.
 #[derive(Debug)]
 pub struct ClaimsLog {
@@ -84,10 +101,10 @@ impl ClaimsLog {
         Ok(Self { buffers, writer })
     }
 
-    /// One thread's pen.
+    /// One thread's pen for claims of these drops.
     #[must_use]
-    pub fn pen(&self, drop: &str) -> Pen {
-        Pen { buffers: self.buffers.clone(), drop: drop.to_owned(), buffer: Vec::with_capacity(BUFFER_BYTES) }
+    pub fn pen(&self, drops: Vec<String>) -> Pen {
+        Pen { buffers: self.buffers.clone(), drops, buffer: Vec::with_capacity(BUFFER_BYTES) }
     }
 
     /// Adds the unknown outcomes, waits until all is on disk (fsync), and closes the file.
@@ -97,7 +114,7 @@ impl ClaimsLog {
     pub fn finish(self, unknown_lines: &[u64]) -> Result<()> {
         let mut tail = Vec::new();
         for &ticket_line in unknown_lines {
-            append(&mut tail, &Line::Unknown { ticket_line, outcome: UnknownOutcome::Unknown })?;
+            append(&mut tail, &UnknownLine { drop: None, ticket_line, outcome: UnknownOutcome::Unknown })?;
         }
         // A writer that has gone gives its own error below.
         let _gone = self.buffers.send(tail);
@@ -106,10 +123,25 @@ impl ClaimsLog {
     }
 }
 
+/// Writes what comes, and syncs it each second, until all pens and the log itself are gone.
 fn write(file: File, buffers: &Receiver<Vec<u8>>) -> Result<()> {
     let mut file = BufWriter::with_capacity(1 << 18, file);
-    for buffer in buffers {
-        file.write_all(&buffer)?;
+    let mut sync_at = None;
+    loop {
+        let wait = sync_at.map_or(SYNC_EVERY, |at: Instant| at.saturating_duration_since(Instant::now()));
+        match buffers.recv_timeout(wait) {
+            Ok(buffer) => {
+                file.write_all(&buffer)?;
+                sync_at.get_or_insert_with(|| Instant::now() + SYNC_EVERY);
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+        if sync_at.is_some_and(|at| Instant::now() >= at) {
+            file.flush()?;
+            file.get_ref().sync_data()?;
+            sync_at = None;
+        }
     }
     file.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
     Ok(())
@@ -125,23 +157,34 @@ fn append(buffer: &mut Vec<u8>, line: &impl Serialize) -> Result<()> {
 #[derive(Debug)]
 pub struct Pen {
     buffers: SyncSender<Vec<u8>>,
-    drop: String,
+    drops: Vec<String>,
     buffer: Vec<u8>,
 }
 
 impl Pen {
-    /// Notes a claim that a client saw.
+    /// Notes a claim that a client saw; `drop` is a place among the pen's drops.
     ///
     /// # Errors
     /// The claim cannot be written as JSON, or the writer has gone.
-    pub fn claim(&mut self, claim: &ClaimBody<'_>, status: u16, ticket_line: u64) -> Result<()> {
+    pub fn claim(&mut self, claim: &ClaimBody<'_>, drop: usize, status: u16, ticket_line: u64) -> Result<()> {
         let ClaimBody { claim_id, seq } = claim;
-        let line = ClaimLine { claim_id, drop: &self.drop, seq: *seq, status, ticket_line };
-        append(&mut self.buffer, &line)?;
-        if self.buffer.len() + 512 > BUFFER_BYTES {
-            self.flush()?;
-        }
-        Ok(())
+        let drop = self.drops.get(drop).map_or("", String::as_str);
+        append(&mut self.buffer, &ClaimLine { claim_id, drop, seq: *seq, status, ticket_line })?;
+        self.flush_if_full()
+    }
+
+    /// Notes a claim whose outcome nobody knows; `drop` is a place among the pen's drops.
+    ///
+    /// # Errors
+    /// The writer has gone.
+    pub fn unknown(&mut self, drop: usize, ticket_line: u64) -> Result<()> {
+        let drop = self.drops.get(drop).map(String::as_str);
+        append(&mut self.buffer, &UnknownLine { drop, ticket_line, outcome: UnknownOutcome::Unknown })?;
+        self.flush_if_full()
+    }
+
+    fn flush_if_full(&mut self) -> Result<()> {
+        if self.buffer.len() + LINE_BYTES > BUFFER_BYTES { self.flush() } else { Ok(()) }
     }
 
     /// Hands over what is buffered.
@@ -176,16 +219,17 @@ mod tests {
     fn what_is_written_is_read_again() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let log = ClaimsLog::create(file.path()).unwrap();
-        let mut pen = log.pen("d");
+        let mut pen = log.pen(vec!["d".into()]);
         let claim = ClaimBody { claim_id: "clm_\"1".into(), seq: 17 };
         for line in 1..=2_000 {
-            pen.claim(&claim, 201, line).unwrap();
+            pen.claim(&claim, 0, 201, line).unwrap();
         }
+        pen.unknown(0, 8).unwrap();
         pen.flush().unwrap();
         drop(pen);
         log.finish(&[9, 10]).unwrap();
         let lines = read(file.path()).unwrap();
-        assert_eq!(lines.len(), 2_002);
+        assert_eq!(lines.len(), 2_003);
         let first = Line::Claim {
             claim_id: "clm_\"1".into(),
             drop: "d".into(),
@@ -194,7 +238,9 @@ mod tests {
             ticket_line: 1,
         };
         assert_eq!(lines[0], first);
-        assert_eq!(lines[2_001], Line::Unknown { ticket_line: 10, outcome: UnknownOutcome::Unknown });
+        let outcome = UnknownOutcome::Unknown;
+        assert_eq!(lines[2_000], Line::Unknown { drop: Some("d".into()), ticket_line: 8, outcome });
+        assert_eq!(lines[2_002], Line::Unknown { drop: None, ticket_line: 10, outcome });
         let text = std::fs::read_to_string(file.path()).unwrap();
         assert!(text.ends_with("{\"ticket_line\":10,\"outcome\":\"unknown\"}\n"));
     }

@@ -3,6 +3,7 @@
 //! The modules in the order in which a run meets them:
 //!
 //! - [`cli`]: what can be asked for
+//! - [`scenario`], [`schedule`]: what a rehearsal is, and the moments at which its people come
 //! - [`tickets`], [`arrivals`]: what is sent, and when
 //! - [`pacer`]: lets requests leave on schedule, whatever the service does
 //! - [`client`]: one connection, one exchange, one answer
@@ -10,6 +11,7 @@
 //! - [`engine`]: runs a scenario's share and counts
 //! - [`record`], [`claims_log`], [`cpu`]: what is remembered
 //! - [`progress`], [`report`]: what is told
+//! - [`thresholds`]: what must hold afterwards
 //! - [`clock`], [`workers`]: one run from several machines
 //! - [`rush`]: wires the above into one run
 //! - [`peer`]: the servers that the service is measured against
@@ -33,7 +35,9 @@ pub mod report_html;
 pub mod results;
 pub mod rush;
 pub mod scenario;
+pub mod schedule;
 pub mod tally;
+pub mod thresholds;
 pub mod tickets;
 pub mod worker;
 pub mod workers;

@@ -107,7 +107,7 @@ impl Run {
             // Uri and header values share reference counts: each thread has a target of its own.
             let mut plan = plan.clone();
             plan.target = plan.target.unshared()?;
-            let pen = log.map(|log| log.pen(&args.drop));
+            let pen = log.map(|log| log.pen(vec![args.drop.clone()]));
             let post = Post { share, shares: threads, plan, book, pen, meter, line };
             let name = format!("rush-{share}");
             run.workers.push(thread::Builder::new().name(name).spawn(move || post.run())?);

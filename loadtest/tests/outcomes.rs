@@ -62,7 +62,7 @@ fn a_lost_reply_is_unknown() {
     let report = done.report();
     assert_eq!((report.granted, report.unknown, report.mishaps.lost_replies), (6, 2, 2));
     let lines = claims_log::read(&done.claims_log()).unwrap();
-    let unknown = |ticket_line| Line::Unknown { ticket_line, outcome: UnknownOutcome::Unknown };
+    let unknown = |ticket_line| Line::Unknown { drop: None, ticket_line, outcome: UnknownOutcome::Unknown };
     assert_eq!(lines[6..], [unknown(3), unknown(5)]);
 }
 

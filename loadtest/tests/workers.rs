@@ -64,11 +64,11 @@ fn two_workers_do_what_one_process_does_and_lose_no_count() {
     assert_eq!(fleet.threads(), 2);
     let prepared = fleet.prepare(job(service, 400.0, "1500ms"), Some(&fleet_log)).unwrap();
     assert_eq!(prepared.open_connections(), 8);
+    assert_eq!(prepared.planned(), Duration::from_millis(1_500));
     let running = prepared.start().unwrap();
     assert!(running.started_at() > Instant::now());
     until(|| running.is_finished());
     let meter = running.meter().unwrap();
-    assert_eq!(running.planned(), Some(Duration::from_millis(1_500)));
     let (tally, results) = running.join().unwrap();
 
     assert_eq!(tally.schedule.scheduled, 600);

@@ -13,6 +13,10 @@ pub const CREATED: u16 = 201;
 pub const OK: u16 = 200;
 /// The status of a service that has no room at the moment.
 pub const SERVICE_UNAVAILABLE: u16 = 503;
+/// The status of a service that wants less from this person or address.
+pub const TOO_MANY_REQUESTS: u16 = 429;
+/// The first status of a refusal.
+pub const REFUSALS: u16 = 400;
 
 /// The first status of a server error.
 pub const SERVER_ERRORS: u16 = 500;
@@ -33,6 +37,22 @@ pub struct ClaimBody<'body> {
 struct ProblemBody<'body> {
     #[serde(borrow)]
     code: Cow<'body, str>,
+}
+
+/// What a drop's public state says.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct StateBody<'body> {
+    /// `scheduled`, `open`, `paused`, `sold_out` or `closed`.
+    #[serde(borrow)]
+    pub state: Cow<'body, str>,
+    /// After how many milliseconds to ask again.
+    pub poll_after_ms: Option<u64>,
+}
+
+/// Reads a drop's state; `None` if the body is none.
+#[must_use]
+pub fn state(body: &[u8]) -> Option<StateBody<'_>> {
+    serde_json::from_slice(body).ok()
 }
 
 /// Reads a claim; `None` if the body is none.
@@ -57,6 +77,14 @@ mod tests {
         assert_eq!(claim(body), Some(ClaimBody { claim_id: "clm_1".into(), seq: 17 }));
         assert!(matches!(claim(body).unwrap().claim_id, Cow::Borrowed(_)));
         assert_eq!(claim(b"{}"), None);
+    }
+
+    #[test]
+    fn a_state_may_say_when_to_ask_again() {
+        let body = br#"{"drop":"d","state":"open","stock_left":3,"poll_after_ms":250}"#;
+        assert_eq!(state(body), Some(StateBody { state: "open".into(), poll_after_ms: Some(250) }));
+        assert_eq!(state(br#"{"state":"closed"}"#).unwrap().poll_after_ms, None);
+        assert_eq!(state(b"[]"), None);
     }
 
     #[test]

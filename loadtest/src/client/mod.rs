@@ -1,9 +1,11 @@
 //! The client side of one connection.
 //!
 //! - [`target`]: where requests go
+//! - [`link`]: the stream under a connection: from which address it comes, and how slow it is
 //! - [`wire`]: one HTTP/1.1 connection and the exchanges on it
 //! - [`answer`]: what a reply says, read as cheaply as possible
 
 pub mod answer;
+pub mod link;
 pub mod target;
 pub mod wire;

@@ -72,16 +72,39 @@ impl Target {
     /// # Errors
     /// The path template does not give a valid path.
     pub fn request(&self, ticket: &Ticket) -> Result<Request<NoBody>> {
+        self.request_of(ticket.line, Some(ticket.authorization.clone()))
+    }
+
+    /// A request of one person; `authorization` is the value of that header.
+    ///
+    /// # Errors
+    /// The path template does not give a valid path.
+    pub fn request_of(&self, line: u64, authorization: Option<HeaderValue>) -> Result<Request<NoBody>> {
         let mut request = Request::new(NoBody);
         request.method_mut().clone_from(&self.method);
         *request.uri_mut() = match &self.path {
             Path::Fixed(uri) => uri.clone(),
-            Path::PerLine { before, after } => format!("{before}{}{after}", ticket.line).try_into()?,
+            Path::PerLine { before, after } => format!("{before}{line}{after}").try_into()?,
         };
         let headers = request.headers_mut();
         headers.insert(header::HOST, self.host.clone());
-        headers.insert(header::AUTHORIZATION, ticket.authorization.clone());
+        if let Some(authorization) = authorization {
+            headers.insert(header::AUTHORIZATION, authorization);
+        }
         Ok(request)
+    }
+
+    /// The first lines of a request as they stand on the wire, for those who never finish one.
+    #[must_use]
+    pub fn head(&self, line: u64) -> Vec<u8> {
+        let path = match &self.path {
+            Path::Fixed(uri) => uri.to_string(),
+            Path::PerLine { before, after } => format!("{before}{line}{after}"),
+        };
+        let mut head = format!("{} {path} HTTP/1.1\r\nhost: ", self.method).into_bytes();
+        head.extend_from_slice(self.host.as_bytes());
+        head.extend_from_slice(b"\r\n");
+        head
     }
 }
 

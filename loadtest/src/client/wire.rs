@@ -9,7 +9,7 @@ use std::{
     net::SocketAddr,
     pin::{Pin, pin},
     task::{Context, Poll},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use bytes::{Bytes, BytesMut};
@@ -20,16 +20,12 @@ use hyper::{
     client::conn::http1,
 };
 use hyper_util::rt::TokioIo;
-use tokio::{
-    net::TcpStream,
-    time::{Sleep, sleep_until, timeout},
-};
+use tokio::time::{Sleep, sleep_until};
+
+use super::link::{Link, Way};
 
 /// The largest reply body that is read, in bytes.
 pub const REPLY_BYTES_MAX: usize = 64 * 1024;
-
-/// How long a connection may take to come about.
-const CONNECT_WAIT: Duration = Duration::from_secs(5);
 
 /// A request without a body.
 #[derive(Debug, Clone, Copy)]
@@ -75,7 +71,7 @@ pub enum Lost {
     Unknown,
 }
 
-type Connection = Pin<Box<http1::Connection<TokioIo<TcpStream>, NoBody>>>;
+type Connection = Pin<Box<http1::Connection<TokioIo<Link>, NoBody>>>;
 
 /// One open connection.
 pub struct Wire {
@@ -91,10 +87,16 @@ impl Wire {
     /// # Errors
     /// It was refused, or took longer than 5 s.
     pub async fn open(address: SocketAddr) -> anyhow::Result<Self> {
-        let stream = timeout(CONNECT_WAIT, TcpStream::connect(address)).await??;
-        stream.set_nodelay(true)?;
-        let (sender, connection) =
-            http1::Builder::new().writev(false).handshake(TokioIo::new(stream)).await?;
+        Self::open_by(&Way::to(address)).await
+    }
+
+    /// Opens a connection by this way.
+    ///
+    /// # Errors
+    /// It was refused, took longer than 5 s, or cannot come from the address that the way asks for.
+    pub async fn open_by(way: &Way) -> anyhow::Result<Self> {
+        let link = way.open().await?;
+        let (sender, connection) = http1::Builder::new().writev(false).handshake(TokioIo::new(link)).await?;
         let alarm = Box::pin(sleep_until(Instant::now().into()));
         Ok(Self { sender, connection: Some(Box::pin(connection)), alarm })
     }

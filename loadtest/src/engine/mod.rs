@@ -5,74 +5,103 @@
 //! does; thread slot s of S takes the arrivals with n mod S = s. Its persona, drop and person follow from the seed
 //! and n alone, so that a run is the same for any number of threads and processes.
 //!
-//! - [`job`], [`key_file`]: what is to be done
+//! In the order in which a run meets them:
+//!
+//! - [`job`], `key_file`: what is to be done, with what is needed from files
+//! - [`stock`]: tickets of all sorts
+//! - `limits`: whether the system has room for it
+//! - `thread`, `timer`: one thread slot and its part of the schedule
+//! - `desk`, `pacer`: what the connections of a thread share, and how arrivals find a free one
+//! - `caller`, `sessions`: connections that are kept, and personas with connections of their own
+//! - `errand`: one claim on its way; `bot`, `refresher`, `slowloris`: those who do more than claim
+//! - `counting`, [`meter`]: what is counted, and what of it is shown meanwhile
 //!
 //! Knows nothing of screens, files of results or verdicts.
 
+mod bot;
+mod caller;
+mod counting;
+mod desk;
+mod errand;
 pub mod job;
 mod key_file;
+mod limits;
+pub mod meter;
+mod pacer;
+mod refresher;
+mod sessions;
+mod slowloris;
+pub mod stock;
+mod thread;
+mod timer;
 
-use std::time::{Duration, Instant};
-
-use anyhow::Result;
-use serde::{Deserialize, Serialize};
-
-pub use job::{Job, Place, Supply};
-
-use crate::{
-    claims_log::ClaimsLog,
-    tally::{Counts, Tally, Times},
+use std::{
+    sync::{
+        Arc,
+        mpsc::{self, Sender},
+    },
+    thread::{Builder, JoinHandle},
+    time::{Duration, Instant},
 };
 
-/// A process' share, connected and waiting for its start.
+use anyhow::{Context, Result, anyhow, ensure};
+use hyper::Method;
+use tokio::sync::watch;
+
+use self::{desk::DropTargets, meter::Meter, stock::Stock, thread::Post};
+use crate::{
+    claims_log::ClaimsLog,
+    client::{link::Way, target::Target},
+    scenario::{Behaviour, Scenario, TicketMix},
+    tally::{INTERVAL_DIGITS, Tally, Times, interval_for},
+};
+
+pub use self::{
+    job::{Job, Place, Supply},
+    meter::MeterReading,
+};
+
+/// Stands for the drop's id in a path.
+const DROP: &str = "{drop}";
+
+/// What a scenario does not say.
+#[derive(Debug, Clone)]
+pub struct Manner {
+    /// The method of a claim.
+    pub method: Method,
+    /// For how long a claim with a lost reply is sent again at the most; until the grace ends if not given.
+    pub retry_unknown_for: Option<Duration>,
+}
+
+impl Default for Manner {
+    fn default() -> Self {
+        Self { method: Method::POST, retry_unknown_for: None }
+    }
+}
+
+/// A process' share, connected and waiting for its start. Given up, its threads end.
 pub struct Prepared {
+    crew: Crew,
     open_connections: u64,
 }
 
 /// A process' share under way.
-pub struct Running {}
+pub struct Running(Crew);
 
-/// What a run shows while it lasts.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct MeterReading {
-    /// Arrivals that were due so far.
-    pub scheduled: u64,
-    /// Requests sent so far.
-    pub sent: u64,
-    /// Answers so far.
-    pub answers: u64,
-    /// New claims (201) so far.
-    pub granted: u64,
-    /// Replies lost so far.
-    pub lost: u64,
-    /// Arrivals so far that the generator let go late; at most 250 ms old.
-    pub late_generator: u64,
-    /// Arrivals so far that never left; at most 250 ms old.
-    pub dropped: u64,
-    /// Answers so far by kind; at most 250 ms old.
-    pub counts: Counts,
-    /// Answers of about the last second, from the intended start.
-    pub recent: Times,
+/// The threads of a share, and what belongs to all of them.
+struct Crew {
+    workers: Vec<Worker>,
+    stop: watch::Sender<bool>,
+    log: Option<ClaimsLog>,
+    planned: Duration,
+    no_times: Times,
 }
 
-impl MeterReading {
-    /// Adds another process' reading.
-    ///
-    /// # Errors
-    /// The other tells times apart by more digits.
-    pub fn merge(&mut self, other: &Self) -> Result<()> {
-        self.scheduled += other.scheduled;
-        self.sent += other.sent;
-        self.answers += other.answers;
-        self.granted += other.granted;
-        self.lost += other.lost;
-        self.late_generator += other.late_generator;
-        self.dropped += other.dropped;
-        for (kind, answers) in other.counts.iter() {
-            self.counts.add(kind.status, &kind.code, answers);
-        }
-        self.recent.merge(&other.recent)
-    }
+/// One thread, seen from outside.
+struct Worker {
+    thread: JoinHandle<Result<Tally>>,
+    go: Sender<Instant>,
+    meter: Arc<Meter>,
 }
 
 /// Starts the threads of a job and opens their connections. Claims that clients see go to `log`.
@@ -80,23 +109,112 @@ impl MeterReading {
 /// # Errors
 /// The job contradicts itself, its service has no address, or the system has too few descriptors or ports for it.
 pub fn prepare(job: Job, log: Option<ClaimsLog>) -> Result<Prepared> {
+    prepare_in_manner(job, log, &Manner::default())
+}
+
+/// [`prepare`], where something is other than usual.
+///
+/// # Errors
+/// As those of [`prepare`].
+pub fn prepare_in_manner(job: Job, log: Option<ClaimsLog>, manner: &Manner) -> Result<Prepared> {
     job.check()?;
-    drop(log);
-    Ok(Prepared { open_connections: 0 })
+    let planned = job.planned();
+    let targets = targets(&job.scenario, manner)?;
+    let address = targets.first().context("a scenario needs at least one drop")?.claim.address;
+    let slow = job.scenario.connections.slow.clone();
+    let way = Way { address, from: None, slow };
+    limits::make_room(&job)?;
+
+    let ids: Vec<_> = job.scenario.drops.iter().map(|drop| drop.id.clone()).collect();
+    let drops: Vec<_> = ids.iter().map(String::as_str).collect();
+    let stock = Arc::new(Stock::new(job.supply, &drops, planned)?);
+    check_bots(&job.scenario, &stock, &way)?;
+
+    let (scenario, trace) = (Arc::new(job.scenario), job.trace.map(Arc::from));
+    let (ready, readies) = mpsc::channel();
+    let (stop, stopped) = watch::channel(false);
+    let mut workers = Vec::with_capacity(job.threads);
+    for slot in job.place.first..job.place.first + job.threads {
+        let (meter, (go, wait_for_go)) = (Arc::new(Meter::default()), mpsc::channel());
+        let post = Post {
+            scenario: Arc::clone(&scenario),
+            trace: trace.clone(),
+            stock: Arc::clone(&stock),
+            // Uri and header values share reference counts: each thread has targets of its own.
+            targets: targets.iter().map(DropTargets::unshared).collect::<Result<_>>()?,
+            way: way.clone(),
+            slot,
+            slots: job.place.of,
+            planned,
+            interval: interval_for(planned),
+            retry_unknown_for: manner.retry_unknown_for,
+            pen: log.as_ref().map(|log| log.pen(ids.clone())),
+            meter: Arc::clone(&meter),
+            ready: ready.clone(),
+            go: wait_for_go,
+            stop: stopped.clone(),
+        };
+        let thread = Builder::new().name(format!("load-{slot}")).spawn(move || post.run())?;
+        workers.push(Worker { thread, go, meter });
+    }
+    drop(ready);
+    let crew = Crew { workers, stop, log, planned, no_times: Times::new(INTERVAL_DIGITS)? };
+    // A thread that broke tells nothing; its error comes with the end.
+    Ok(Prepared { crew, open_connections: readies.iter().sum() })
+}
+
+fn targets(scenario: &Scenario, manner: &Manner) -> Result<Vec<DropTargets>> {
+    let service = &scenario.service;
+    let to = |method: &Method, path: &str, drop: &str| {
+        Target::new(&service.url, method.clone(), &path.replace(DROP, drop))
+    };
+    let of = |drop: &str| -> Result<_> {
+        let claim = to(&manner.method, &service.claim_path, drop)?;
+        Ok(DropTargets { claim, state: to(&Method::GET, &service.state_path, drop)? })
+    };
+    scenario.drops.iter().map(|drop| of(&drop.id).with_context(|| format!("drop {}", drop.id))).collect()
+}
+
+/// Whether all bots can have their tickets and addresses.
+fn check_bots(scenario: &Scenario, stock: &Stock, way: &Way) -> Result<()> {
+    for persona in &scenario.personas {
+        let Behaviour::Bot { addresses, tickets, .. } = &persona.behaviour else { continue };
+        let TicketMix { expired, foreign, .. } = tickets;
+        ensure!(
+            stock.makes_all_sorts() || (*expired == 0 && *foreign == 0),
+            "persona {}: only tickets minted here can be expired or foreign",
+            persona.title()
+        );
+        let other = addresses.iter().find(|address| address.is_ipv4() != way.address.is_ipv4());
+        if let Some(other) = other {
+            return Err(anyhow!("persona {}: nobody reaches {} from {other}", persona.title(), way.address));
+        }
+    }
+    Ok(())
 }
 
 impl Prepared {
-    /// Connections that stand. None means that nothing accepts connections there.
+    /// Connections that stand. None means that nothing accepts connections there. Where each request has a
+    /// connection of its own, each thread tried one.
     #[must_use]
     pub fn open_connections(&self) -> u64 {
         self.open_connections
     }
 
+    /// From the start to the last moment at which an arrival can be due.
+    #[must_use]
+    pub fn planned(&self) -> Duration {
+        self.crew.planned
+    }
+
     /// Lets the threads go at this instant.
     #[must_use]
     pub fn start(self, at: Instant) -> Running {
-        let _ = at;
-        Running {}
+        for worker in &self.crew.workers {
+            // A thread that has gone gives its own error when it is waited for.
+            let _gone = worker.go.send(at);
+        }
+        Running(self.crew)
     }
 }
 
@@ -104,29 +222,38 @@ impl Running {
     /// What has happened so far. Cheap enough to be asked for several times a second.
     #[must_use]
     pub fn meter(&self) -> MeterReading {
-        todo!()
-    }
-
-    /// From the start to the last moment at which an arrival can be due.
-    #[must_use]
-    pub fn planned(&self) -> Duration {
-        todo!()
+        MeterReading::of(self.0.workers.iter().map(|worker| &*worker.meter), &self.0.no_times)
     }
 
     /// Whether all threads have ended.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        todo!()
+        self.0.workers.iter().all(|worker| worker.thread.is_finished())
     }
 
     /// Lets no new arrival go; answers under way are waited for.
-    pub fn stop(&self) {}
+    pub fn stop(&self) {
+        // Threads that have ended need not be told.
+        let _ended = self.0.stop.send(true);
+    }
 
     /// Waits for the threads, adds up what they counted, and closes the claims log.
     ///
     /// # Errors
     /// A thread broke, or the claims log could not be written.
     pub fn join(self) -> Result<Tally> {
-        todo!()
+        let Crew { workers, log, .. } = self.0;
+        let mut whole: Option<Tally> = None;
+        for worker in workers {
+            let tally = worker.thread.join().map_err(|_| anyhow!("a generator thread broke"))??;
+            match &mut whole {
+                Some(whole) => whole.merge(&tally)?,
+                None => whole = Some(tally),
+            }
+        }
+        if let Some(log) = log {
+            log.finish(&[])?;
+        }
+        whole.context("a job needs at least one thread")
     }
 }

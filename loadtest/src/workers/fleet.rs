@@ -96,7 +96,8 @@ impl Fleet {
     /// others are let go.
     pub fn prepare(self, mut job: Job, claims_log: Option<&Path>) -> Result<PreparedFleet> {
         let log = claims_log.map(MergedLog::create).transpose()?.map(Arc::new);
-        let mut prepared = PreparedFleet { crew: Crew::new(self.runtime), links: Vec::new() };
+        let mut prepared =
+            PreparedFleet { crew: Crew::new(self.runtime), links: Vec::new(), planned: job.planned() };
         job.place = Place { first: 0, of: self.workers.iter().map(|worker| worker.threads).sum() };
         for worker in self.workers {
             job.threads = worker.threads;
@@ -224,6 +225,7 @@ pub struct PreparedFleet {
     crew: Crew,
     /// A second way to each worker, in the order of the crew, beside that of its follower.
     links: Vec<Link>,
+    planned: Duration,
 }
 
 impl PreparedFleet {
@@ -259,6 +261,12 @@ impl PreparedFleet {
     #[must_use]
     pub fn open_connections(&self) -> u64 {
         self.crew.sum(|progress| Some(progress.open_connections), |sum, one| *sum += one).unwrap_or(0)
+    }
+
+    /// From the start to the last moment at which an arrival can be due.
+    #[must_use]
+    pub fn planned(&self) -> Duration {
+        self.planned
     }
 
     /// Compares the clocks and lets all workers go at one instant, a second from now.
@@ -339,12 +347,6 @@ impl RunningFleet {
                 let _same = sum.merge(&one);
             },
         )
-    }
-
-    /// From the start to the last moment at which an arrival can be due; `None` before the first worker has told.
-    #[must_use]
-    pub fn planned(&self) -> Option<Duration> {
-        self.crew.sum(|progress| progress.planned, |longest, one| *longest = one.max(*longest))
     }
 
     /// Whether all workers have given their results or failed.

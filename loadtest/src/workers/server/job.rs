@@ -68,8 +68,8 @@ enum Phase {
 #[derive(Clone, Copy)]
 struct CpuMark(Duration);
 
-/// What a run showed last, and how long it was planned to be.
-type LastReading = Box<(MeterReading, Duration)>;
+/// What a run showed last.
+type LastReading = Box<MeterReading>;
 
 /// What the life of a job has to do next.
 enum Next {
@@ -186,19 +186,18 @@ impl ActiveJob {
     }
 
     pub(super) fn progress(&self) -> Progress {
-        let (state, last, error) = match &*lock(&self.phase) {
+        let (state, meter, error) = match &*lock(&self.phase) {
             Phase::Preparing => (State::Preparing, None, None),
             Phase::Ready(_) => (State::Ready, None, None),
-            Phase::Running(running, _) => (State::Running, Some((running.meter(), running.planned())), None),
+            Phase::Running(running, _) => (State::Running, Some(running.meter()), None),
             Phase::Ending(last) => (State::Running, Some((**last).clone()), None),
             Phase::Finished(last, _) => (State::Finished, Some((**last).clone()), None),
             Phase::Failed(why) => (State::Failed, None, Some(why.clone())),
         };
-        let (meter, planned) = last.unzip();
         let open_connections = *lock(&self.open_connections);
         // Read after the state, so that a finished job's number is its last.
         let claims_bytes = self.claims_bytes();
-        Progress { state, error, open_connections, planned, meter, claims_bytes }
+        Progress { state, error, open_connections, meter, claims_bytes }
     }
 
     fn claims_bytes(&self) -> u64 {
@@ -260,7 +259,7 @@ impl ActiveJob {
         }
         match std::mem::take(&mut *phase) {
             Phase::Running(running, mark) => {
-                *phase = Phase::Ending(Box::new((running.meter(), running.planned())));
+                *phase = Phase::Ending(Box::new(running.meter()));
                 Next::AddUp(running, mark)
             }
             other => {

@@ -1,0 +1,64 @@
+//! A farm of scripts: several claims of one person, one right after the other, with tickets of all sorts and
+//! without any back-off.
+
+use std::{net::IpAddr, rc::Rc, time::Instant};
+
+use hyper::header::HeaderValue;
+use tokio::time::sleep;
+
+use super::{
+    counting::Moments,
+    desk::{Claim, Desk},
+    errand::{Errand, Line, Rules},
+    pacer::Arrival,
+};
+use crate::{scenario::Behaviour, schedule::TicketSort};
+
+/// Sends all claims of one bot. The connection is open.
+pub(crate) async fn run(line: &mut Line, arrival: &Arrival) {
+    let desk = Rc::clone(&line.desk);
+    let Some(persona) = desk.persona(arrival.persona) else { return };
+    let Behaviour::Bot { requests, forwarded_for, .. } = &persona.behaviour else { return };
+    let mut intended = arrival.due;
+    let mut in_doubt = None;
+    for request in 0..*requests {
+        if request > 0 {
+            if !persona.think.is_zero() {
+                line.while_idle(sleep(persona.think)).await;
+            }
+            intended = Instant::now();
+            if intended >= desk.give_up_at.get() || !line.connect(desk.give_up_at.get()).await {
+                break;
+            }
+        }
+        let sort = desk.plan.choices.ticket_sort(arrival.n, request);
+        let good = matches!(sort, TicketSort::Valid);
+        let Some(claim) = claim(&desk, arrival, sort, in_turn(forwarded_for, arrival.n, request)) else {
+            break;
+        };
+        let at = Moments { intended, sent: Instant::now() };
+        let fate = Errand::new(line, &claim, Rules::patient(&desk, 0)).run_once(at).await;
+        if good && fate.decides() {
+            in_doubt = None;
+        } else if good && fate.may_have_arrived() {
+            in_doubt = Some(claim);
+        }
+    }
+    if let Some(claim) = in_doubt {
+        desk.unknown(&claim);
+    }
+}
+
+fn claim(desk: &Desk, arrival: &Arrival, sort: TicketSort, forwarded_for: Option<IpAddr>) -> Option<Claim> {
+    let mut claim = desk.note(desk.claim(arrival, sort))?;
+    if let Some(address) = forwarded_for {
+        claim.forwarded_for = desk.note(HeaderValue::from_str(&address.to_string()).map_err(Into::into));
+    }
+    Some(claim)
+}
+
+/// The address whose turn it is.
+pub(crate) fn in_turn(addresses: &[IpAddr], n: u64, request: u32) -> Option<IpAddr> {
+    let turn = n.wrapping_add(u64::from(request)).checked_rem(addresses.len() as u64)?;
+    addresses.get(usize::try_from(turn).ok()?).copied()
+}

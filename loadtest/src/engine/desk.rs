@@ -1,0 +1,301 @@
+//! What all connections of one thread share: the plan, the clock, what is counted, and who is let in.
+
+use std::{
+    borrow::Cow,
+    cell::{Cell, RefCell},
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result};
+use hyper::{
+    Request,
+    header::{self, HeaderName, HeaderValue},
+};
+
+use super::{
+    counting::{Counting, Moments},
+    pacer::{Arrival, Pacer},
+    sessions::{self, Sessions},
+    stock::Clerk,
+};
+use crate::{
+    claims_log::Pen,
+    client::{
+        answer,
+        link::Way,
+        target::Target,
+        wire::{NoBody, Reply},
+    },
+    scenario::{Arrivals, Behaviour, Persona, Reuse, Scenario},
+    schedule::{Choices, Due, TicketSort},
+};
+
+/// A send is late when it leaves more than this after its intended start.
+pub(crate) const LATE_AFTER: Duration = Duration::from_millis(10);
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// What one thread is to do.
+pub(crate) struct Plan {
+    pub(crate) scenario: Arc<Scenario>,
+    pub(crate) choices: Choices,
+    pub(crate) clerk: Clerk,
+    /// Where claims and questions go, by drop.
+    pub(crate) targets: Vec<DropTargets>,
+    pub(crate) way: Way,
+    /// This thread's slot, and how many there are.
+    pub(crate) slot: u64,
+    pub(crate) slots: u64,
+    /// The most connections of personas that have their own, within this thread.
+    pub(crate) sessions_max: usize,
+    /// For how long a claim with a lost reply is sent again at the most; until the grace ends if not given.
+    pub(crate) retry_unknown_for: Option<Duration>,
+}
+
+/// Where requests about one drop go.
+#[derive(Debug, Clone)]
+pub(crate) struct DropTargets {
+    pub(crate) claim: Target,
+    pub(crate) state: Target,
+}
+
+impl DropTargets {
+    /// Equal ones that share no reference counts with these.
+    pub(crate) fn unshared(&self) -> Result<Self> {
+        Ok(Self { claim: self.claim.unshared()?, state: self.state.unshared()? })
+    }
+}
+
+impl Plan {
+    /// Whether a persona's requests share the connections that stand.
+    pub(crate) fn is_pooled(&self, persona: &Persona) -> bool {
+        self.scenario.connections.reuse == Reuse::KeepAlive
+            && match &persona.behaviour {
+                Behaviour::Honest { .. } => true,
+                Behaviour::Bot { addresses, .. } => addresses.is_empty(),
+                _ => false,
+            }
+    }
+
+    /// Whether those who wait at the end of the schedule are still let in: a crowd has come as a whole, a rate
+    /// goes on for ever.
+    pub(crate) fn serves_the_rest(&self) -> bool {
+        matches!(self.scenario.arrivals, Arrivals::Spike { .. } | Arrivals::Trace { .. })
+    }
+}
+
+/// One claim of one person, ready to be sent as often as needed.
+pub(crate) struct Claim {
+    pub(crate) persona: usize,
+    pub(crate) person: u64,
+    pub(crate) drop: usize,
+    authorization: Option<HeaderValue>,
+    idempotency_key: Option<HeaderValue>,
+    /// The address that it pretends to come from.
+    pub(crate) forwarded_for: Option<HeaderValue>,
+}
+
+/// What the connections of one thread share.
+pub(crate) struct Desk {
+    pub(crate) plan: Plan,
+    pub(crate) start: Instant,
+    /// No new arrival after this.
+    pub(crate) until: Cell<Instant>,
+    /// Nothing is waited for after this.
+    pub(crate) give_up_at: Cell<Instant>,
+    pub(crate) pacer: Pacer,
+    pub(crate) sessions: Sessions,
+    pub(crate) counting: RefCell<Counting>,
+    pub(crate) pen: RefCell<Option<Pen>>,
+    /// The next arrival of the closed model.
+    pub(crate) next_closed: Cell<u64>,
+    /// The first error of the generator itself.
+    fault: RefCell<Option<anyhow::Error>>,
+}
+
+impl Desk {
+    pub(crate) fn new(
+        plan: Plan,
+        start: Instant,
+        planned: Duration,
+        counting: Counting,
+        pen: Option<Pen>,
+    ) -> Self {
+        let until = start + planned;
+        Self {
+            start,
+            until: Cell::new(until),
+            give_up_at: Cell::new(until + plan.scenario.connections.grace),
+            pacer: Pacer::default(),
+            sessions: Sessions::default(),
+            counting: RefCell::new(counting),
+            pen: RefCell::new(pen),
+            next_closed: Cell::new(plan.slot),
+            fault: RefCell::new(None),
+            plan,
+        }
+    }
+
+    /// Keeps the first error.
+    pub(crate) fn note<T>(&self, result: Result<T>) -> Option<T> {
+        result.map_err(|error| self.fault.borrow_mut().get_or_insert(error).to_string()).ok()
+    }
+
+    /// Counts something; an error of counting itself is kept.
+    pub(crate) fn count(&self, count: impl FnOnce(&mut Counting) -> Result<()>) {
+        let counted = count(&mut self.counting.borrow_mut());
+        self.note(counted);
+    }
+
+    /// The first error of the generator itself.
+    pub(crate) fn take_fault(&self) -> Option<anyhow::Error> {
+        self.fault.borrow_mut().take()
+    }
+
+    /// No arrival may leave after this.
+    pub(crate) fn last_call(&self) -> Instant {
+        if self.plan.serves_the_rest() { self.give_up_at.get() } else { self.until.get() }
+    }
+
+    /// Lets nobody in from now on.
+    pub(crate) fn stop(&self) {
+        let now = Instant::now();
+        self.until.set(self.until.get().min(now));
+        self.give_up_at.set(self.give_up_at.get().min(now + self.plan.scenario.connections.grace));
+        self.dismiss();
+    }
+
+    /// Sends away who still waits for a connection, and ends the schedule.
+    pub(crate) fn dismiss(&self) {
+        self.counting.borrow_mut().schedule().dropped += self.pacer.clear();
+        self.pacer.end();
+    }
+
+    pub(crate) fn persona(&self, persona: usize) -> Option<&Persona> {
+        self.plan.scenario.personas.get(persona)
+    }
+
+    /// Lets an arrival go; `None` when no ticket is left for it or for any later one.
+    pub(crate) fn release(self: &Rc<Self>, due: Due, now: Instant) -> Option<()> {
+        let person = self.plan.clerk.person(due.n)?;
+        let persona = self.plan.choices.persona(due.n);
+        let at = self.start + due.at;
+        let released_late = now.saturating_duration_since(at) > LATE_AFTER;
+        self.count(|counting| {
+            counting.arrived(persona, at)?;
+            counting.schedule().late_generator += u64::from(released_late);
+            Ok(())
+        });
+        let arrival = Arrival { n: due.n, person, persona, due: at, released_late };
+        let pooled = self.persona(persona).is_some_and(|persona| self.plan.is_pooled(persona));
+        let taken = if pooled { self.pacer.offer(arrival, now) } else { sessions::open(self, arrival) };
+        if !taken {
+            self.counting.borrow_mut().schedule().dropped += 1;
+        }
+        Some(())
+    }
+
+    /// The next arrival of the closed model; `None` at the end.
+    pub(crate) fn next_of_closed(&self) -> Option<Arrival> {
+        let Arrivals::Closed { people, .. } = self.plan.scenario.arrivals else { return None };
+        let n = self.next_closed.get();
+        let due = Instant::now();
+        if due >= self.until.get() || people.is_some_and(|people| n >= people) {
+            return None;
+        }
+        let person = self.plan.clerk.person(n)?;
+        let persona = self.plan.choices.persona(n);
+        self.next_closed.set(n + self.plan.slots);
+        self.count(|counting| counting.arrived(persona, due));
+        Some(Arrival { n, person, persona, due, released_late: false })
+    }
+
+    /// The claim that an arrival sends.
+    pub(crate) fn claim(&self, arrival: &Arrival, sort: TicketSort) -> Result<Claim> {
+        let drop = self.plan.choices.drop(arrival.n);
+        let person = arrival.person;
+        let idempotency_key = if self.plan.scenario.service.idempotency_key {
+            let id = self.plan.scenario.drops.get(drop).map_or("", |drop| &*drop.id);
+            Some(HeaderValue::from_str(&format!("{id}-{person}"))?)
+        } else {
+            None
+        };
+        let authorization = self.plan.clerk.authorization(person, drop, sort)?;
+        let persona = arrival.persona;
+        Ok(Claim { persona, person, drop, authorization, idempotency_key, forwarded_for: None })
+    }
+
+    /// The request that sends a claim.
+    pub(crate) fn request(&self, claim: &Claim) -> Result<Request<NoBody>> {
+        let target = &self.targets(claim.drop)?.claim;
+        let mut request = target.request_of(claim.person, claim.authorization.clone())?;
+        let headers = request.headers_mut();
+        if let Some(key) = &claim.idempotency_key {
+            headers.insert(IDEMPOTENCY_KEY, key.clone());
+        }
+        if let Some(address) = &claim.forwarded_for {
+            headers.insert(FORWARDED_FOR, address.clone());
+        }
+        self.close_after(&mut request);
+        Ok(request)
+    }
+
+    /// The request that asks for the state of an arrival's drop.
+    pub(crate) fn question(&self, arrival: &Arrival) -> Result<Request<NoBody>> {
+        let target = &self.targets(self.plan.choices.drop(arrival.n))?.state;
+        let mut request = target.request_of(arrival.person, None)?;
+        self.close_after(&mut request);
+        Ok(request)
+    }
+
+    fn targets(&self, drop: usize) -> Result<&DropTargets> {
+        self.plan.targets.get(drop).context("there is no such drop")
+    }
+
+    /// Where each request has its own connection the service closes first, so that a closed one does not keep one
+    /// of our ports.
+    fn close_after(&self, request: &mut Request<NoBody>) {
+        if self.plan.scenario.connections.reuse == Reuse::NewEach {
+            request.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+    }
+
+    /// Counts the answer to a claim and notes the claim that it shows.
+    pub(crate) fn answered(&self, claim: &Claim, reply: &Reply, at: Moments) {
+        let code =
+            if reply.status >= answer::REFUSALS { answer::problem_code(&reply.body) } else { Cow::default() };
+        self.count(|counting| counting.answered(claim.persona, reply.status, &code, at));
+        if let Some(pen) = self.pen.borrow_mut().as_mut()
+            && matches!(reply.status, answer::CREATED | answer::OK)
+        {
+            match answer::claim(&reply.body) {
+                Some(body) => {
+                    self.note(pen.claim(&body, claim.drop, reply.status, claim.person));
+                }
+                None => self.count(|counting| {
+                    counting.mishaps(claim.persona)?.unreadable_claims += 1;
+                    Ok(())
+                }),
+            }
+        }
+    }
+
+    /// Counts a claim that was meant but never sent.
+    pub(crate) fn unsent(&self, persona: usize) {
+        self.count(|counting| {
+            counting.mishaps(persona)?.unsent += 1;
+            Ok(())
+        });
+    }
+
+    /// Notes that nobody knows what became of a claim.
+    pub(crate) fn unknown(&self, claim: &Claim) {
+        self.count(|counting| counting.unknown(claim.persona));
+        let noted =
+            self.pen.borrow_mut().as_mut().map_or(Ok(()), |pen| pen.unknown(claim.drop, claim.person));
+        self.note(noted);
+    }
+}

@@ -1,0 +1,268 @@
+//! One claim on its way: connect, send, count, try again.
+//!
+//! Owns what a lost reply means: the claim may have been granted, so it is sent again with the same ticket until an
+//! answer says what became of it, and stays unknown if none does.
+
+use std::{
+    future::Future,
+    rc::Rc,
+    time::{Duration, Instant},
+};
+
+use hyper::Request;
+use tokio::time::sleep;
+
+use super::{
+    counting::Moments,
+    desk::{Claim, Desk},
+};
+use crate::{
+    client::{
+        answer,
+        link::Way,
+        wire::{Lost, NoBody, Reply, Wire},
+    },
+    scenario::Reuse,
+};
+
+/// Waits between attempts to connect or to send a claim again.
+const BACKOFF_MIN: Duration = Duration::from_millis(5);
+/// See [`BACKOFF_MIN`].
+const BACKOFF_MAX: Duration = Duration::from_millis(250);
+/// The longest wait that a `Retry-After` can ask for.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(5);
+
+/// A place for one connection, which may be lost and opened again.
+pub(crate) struct Line {
+    pub(crate) desk: Rc<Desk>,
+    pub(crate) way: Way,
+    pub(crate) wire: Option<Wire>,
+    /// For whom it is used at the moment.
+    pub(crate) persona: usize,
+    /// Whether it has carried anything: a later connection is a reconnect.
+    used: bool,
+}
+
+impl Line {
+    pub(crate) fn new(desk: &Rc<Desk>, way: Way, wire: Option<Wire>, persona: usize) -> Self {
+        Self { desk: Rc::clone(desk), way, wire, persona, used: false }
+    }
+
+    /// Waits for something else while the connection is kept alive.
+    pub(crate) async fn while_idle<F: Future>(&mut self, other: F) -> F::Output {
+        match &mut self.wire {
+            Some(wire) => wire.while_idle(other).await,
+            None => other.await,
+        }
+    }
+
+    /// Sees to it that there is an open connection; `false` when there is none before `give_up_at`.
+    pub(crate) async fn connect(&mut self, give_up_at: Instant) -> bool {
+        let new_each = self.desk.plan.scenario.connections.reuse == Reuse::NewEach;
+        if self.wire.as_ref().is_some_and(Wire::is_open) && !(new_each && self.used) {
+            return true;
+        }
+        self.wire = None;
+        let (desk, persona, again) = (Rc::clone(&self.desk), self.persona, self.used && !new_each);
+        let mut backoff = BACKOFF_MIN;
+        loop {
+            if Instant::now() >= give_up_at {
+                return false;
+            }
+            if let Ok(wire) = Wire::open_by(&self.way).await {
+                desk.count(|counting| {
+                    counting.mishaps(persona)?.reconnects += u64::from(again);
+                    Ok(())
+                });
+                self.wire = Some(wire);
+                return true;
+            }
+            desk.count(|counting| {
+                counting.mishaps(persona)?.connect_failures += 1;
+                Ok(())
+            });
+            sleep(backoff.min(give_up_at.saturating_duration_since(Instant::now()))).await;
+            backoff = (backoff * 2).min(BACKOFF_MAX);
+        }
+    }
+
+    /// Sends a request and reads its reply, until `give_up_at`. Counts the request, and not its answer or loss.
+    pub(crate) async fn exchange(
+        &mut self,
+        request: anyhow::Result<Request<NoBody>>,
+        sent: Instant,
+        give_up_at: Instant,
+    ) -> Result<Reply, Lost> {
+        self.used = true;
+        let (Some(wire), Some(request)) = (&mut self.wire, self.desk.note(request)) else {
+            return Err(Lost::Unsent);
+        };
+        let persona = self.persona;
+        self.desk.count(|counting| counting.sent(persona, sent));
+        let reply = wire.exchange(request, give_up_at.min(self.desk.give_up_at.get())).await;
+        if let Err(lost) = reply {
+            self.wire = None;
+            if lost == Lost::Unsent {
+                self.desk.count(|counting| counting.not_sent(persona, sent));
+            }
+        }
+        reply
+    }
+}
+
+/// When a claim is sent again.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rules {
+    /// How long one reply may take.
+    pub(crate) reply_wait: Duration,
+    /// How often a busy answer (503 or 429 with `Retry-After`) is obeyed.
+    pub(crate) busy_retries: u32,
+    /// How often a claim of which nobody knows what became is sent again.
+    pub(crate) lost_retries: u32,
+    /// The least wait before that.
+    pub(crate) pause: Duration,
+}
+
+impl Rules {
+    /// Those of a person who waits for what the service says.
+    pub(crate) fn patient(desk: &Desk, busy_retries: u32) -> Self {
+        let reply_wait = desk.plan.scenario.connections.reply_wait;
+        Self { reply_wait, busy_retries, lost_retries: u32::MAX, pause: Duration::ZERO }
+    }
+}
+
+/// How one attempt ended.
+pub(crate) enum Attempt {
+    Answered { status: u16, retry_after: Option<Duration>, outcome_unknown: bool },
+    Lost(Lost),
+}
+
+impl Attempt {
+    pub(crate) fn of(reply: &Reply) -> Self {
+        Self::Answered {
+            status: reply.status,
+            retry_after: reply.retry_after.map(|seconds| Duration::from_secs(seconds).min(RETRY_AFTER_MAX)),
+            outcome_unknown: reply.status == answer::SERVICE_UNAVAILABLE
+                && answer::problem_code(&reply.body) == answer::OUTCOME_UNKNOWN,
+        }
+    }
+
+    /// Whether the claim may have been granted without its client being told.
+    pub(crate) fn may_have_arrived(&self) -> bool {
+        matches!(self, Self::Answered { outcome_unknown: true, .. } | Self::Lost(Lost::Unknown))
+    }
+
+    /// Whether it says what became of a claim that was sent before: what answers before looking, or fails, does
+    /// not.
+    pub(crate) fn decides(&self) -> bool {
+        matches!(self, Self::Answered { status, .. }
+            if *status < answer::SERVER_ERRORS && *status != answer::TOO_MANY_REQUESTS)
+    }
+}
+
+/// A claim on its way.
+pub(crate) struct Errand<'run> {
+    pub(crate) line: &'run mut Line,
+    pub(crate) claim: &'run Claim,
+    pub(crate) rules: Rules,
+    /// An earlier attempt may have been granted.
+    may_have_arrived: bool,
+}
+
+impl<'run> Errand<'run> {
+    pub(crate) fn new(line: &'run mut Line, claim: &'run Claim, rules: Rules) -> Self {
+        Self { line, claim, rules, may_have_arrived: false }
+    }
+
+    /// Sends the claim until it has its answer, or its time is over. The connection is open.
+    pub(crate) async fn run(mut self, intended: Instant, first_sent: Instant) {
+        let desk = Rc::clone(&self.line.desk);
+        let mut sent = first_sent;
+        let mut backoff = BACKOFF_MIN;
+        let mut until = desk.give_up_at.get();
+        loop {
+            let attempt = self.attempt(Moments { intended, sent }).await;
+            if attempt.may_have_arrived() && !self.may_have_arrived {
+                self.may_have_arrived = true;
+                let retry_until = desk.plan.retry_unknown_for.map(|time| Instant::now() + time);
+                until = retry_until.map_or(until, |at| at.min(until));
+            }
+            if let Some(wait) = self.wait_before_retry(&attempt, backoff)
+                && Instant::now() + wait < until
+            {
+                self.line.while_idle(sleep(wait)).await;
+                backoff = (backoff * 2).min(BACKOFF_MAX);
+                if self.line.connect(until).await {
+                    desk.count(|counting| {
+                        counting.mishaps(self.claim.persona)?.retries += 1;
+                        Ok(())
+                    });
+                    sent = Instant::now();
+                    continue;
+                }
+            }
+            return self.settle(&attempt);
+        }
+    }
+
+    /// Sends the claim once, and never again.
+    pub(crate) async fn run_once(mut self, at: Moments) -> Attempt {
+        let attempt = self.attempt(at).await;
+        if matches!(attempt, Attempt::Lost(Lost::Unsent)) {
+            self.line.desk.unsent(self.claim.persona);
+        }
+        attempt
+    }
+
+    /// Sends the claim once.
+    async fn attempt(&mut self, at: Moments) -> Attempt {
+        let desk = Rc::clone(&self.line.desk);
+        let give_up_at = at.sent + self.rules.reply_wait;
+        match self.line.exchange(desk.request(self.claim), at.sent, give_up_at).await {
+            Ok(reply) => {
+                desk.answered(self.claim, &reply, at);
+                Attempt::of(&reply)
+            }
+            Err(lost) => {
+                if lost == Lost::Unknown {
+                    desk.count(|counting| counting.lost(self.claim.persona));
+                }
+                Attempt::Lost(lost)
+            }
+        }
+    }
+
+    /// How long to wait before the claim is sent again; `None` if this outcome stands.
+    fn wait_before_retry(&mut self, attempt: &Attempt, backoff: Duration) -> Option<Duration> {
+        let retry_after = match attempt {
+            Attempt::Answered { retry_after, .. } => *retry_after,
+            Attempt::Lost(Lost::Unsent) => return Some(backoff),
+            Attempt::Lost(Lost::Unknown) => None,
+        };
+        if self.may_have_arrived {
+            if attempt.decides() {
+                return None;
+            }
+            self.rules.lost_retries = self.rules.lost_retries.checked_sub(1)?;
+            return Some(retry_after.unwrap_or(backoff).max(self.rules.pause));
+        }
+        let busy = matches!(
+            attempt,
+            Attempt::Answered { status: answer::SERVICE_UNAVAILABLE | answer::TOO_MANY_REQUESTS, .. }
+        );
+        let wait = retry_after.filter(|_| busy)?;
+        self.rules.busy_retries = self.rules.busy_retries.checked_sub(1)?;
+        Some(wait)
+    }
+
+    fn settle(&self, attempt: &Attempt) {
+        let desk = &self.line.desk;
+        if self.may_have_arrived {
+            if !attempt.decides() {
+                desk.unknown(self.claim);
+            }
+        } else if matches!(attempt, Attempt::Lost(_)) {
+            desk.unsent(self.claim.persona);
+        }
+    }
+}

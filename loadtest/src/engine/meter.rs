@@ -1,0 +1,133 @@
+//! What others see of a thread while it runs.
+//!
+//! The thread only stores plain numbers on its way; counts by kind and recent times are handed over a few times a
+//! second.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+
+use crate::tally::{Counts, Schedule, Times};
+
+/// How often a thread hands over what is more than a number.
+pub(crate) const PUBLISH_EVERY: Duration = Duration::from_millis(250);
+/// Hand-overs that make up "about the last second".
+const WINDOWS: usize = 4;
+
+/// One thread's meter.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(crate) struct Meter {
+    pub(crate) scheduled: AtomicU64,
+    pub(crate) sent: AtomicU64,
+    pub(crate) answers: AtomicU64,
+    pub(crate) granted: AtomicU64,
+    pub(crate) lost: AtomicU64,
+    published: Mutex<Published>,
+}
+
+#[derive(Debug, Default)]
+struct Published {
+    schedule: Schedule,
+    counts: Counts,
+    windows: VecDeque<Times>,
+}
+
+impl Meter {
+    /// Hands over what was counted so far, and the times since the last hand-over.
+    pub(crate) fn publish(&self, schedule: Schedule, counts: Counts, window: Times) {
+        let mut published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
+        published.schedule = schedule;
+        published.counts = counts;
+        if published.windows.len() == WINDOWS {
+            published.windows.pop_front();
+        }
+        published.windows.push_back(window);
+    }
+}
+
+/// What a run shows while it lasts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MeterReading {
+    /// Arrivals that were due so far.
+    pub scheduled: u64,
+    /// Requests sent so far.
+    pub sent: u64,
+    /// Answers so far.
+    pub answers: u64,
+    /// New claims (201) so far.
+    pub granted: u64,
+    /// Replies lost so far.
+    pub lost: u64,
+    /// Arrivals so far that the generator let go late; at most 250 ms old.
+    pub late_generator: u64,
+    /// Arrivals so far that never left; at most 250 ms old.
+    pub dropped: u64,
+    /// Answers so far by kind; at most 250 ms old.
+    pub counts: Counts,
+    /// Answers of about the last second, from the intended start.
+    pub recent: Times,
+}
+
+impl MeterReading {
+    /// The sum of all meters; `empty` has the histogram without any time.
+    pub(crate) fn of<'a>(meters: impl Iterator<Item = &'a Meter>, empty: &Times) -> Self {
+        let mut reading = Self {
+            scheduled: 0,
+            sent: 0,
+            answers: 0,
+            granted: 0,
+            lost: 0,
+            late_generator: 0,
+            dropped: 0,
+            counts: Counts::default(),
+            recent: empty.clone(),
+        };
+        for meter in meters {
+            reading.add(meter);
+        }
+        reading
+    }
+
+    /// Adds another process' reading.
+    ///
+    /// # Errors
+    /// The other tells times apart by more digits.
+    pub fn merge(&mut self, other: &Self) -> Result<()> {
+        self.scheduled += other.scheduled;
+        self.sent += other.sent;
+        self.answers += other.answers;
+        self.granted += other.granted;
+        self.lost += other.lost;
+        self.late_generator += other.late_generator;
+        self.dropped += other.dropped;
+        for (kind, answers) in other.counts.iter() {
+            self.counts.add(kind.status, &kind.code, answers);
+        }
+        self.recent.merge(&other.recent)
+    }
+
+    fn add(&mut self, meter: &Meter) {
+        self.scheduled += meter.scheduled.load(Ordering::Relaxed);
+        self.sent += meter.sent.load(Ordering::Relaxed);
+        self.answers += meter.answers.load(Ordering::Relaxed);
+        self.granted += meter.granted.load(Ordering::Relaxed);
+        self.lost += meter.lost.load(Ordering::Relaxed);
+        let published = meter.published.lock().unwrap_or_else(PoisonError::into_inner);
+        self.late_generator += published.schedule.late_generator;
+        self.dropped += published.schedule.dropped;
+        for (kind, answers) in published.counts.iter() {
+            self.counts.add(kind.status, &kind.code, answers);
+        }
+        // All windows have the same bounds, so that adding them cannot fail.
+        let _added: Result<()> = published.windows.iter().try_for_each(|window| self.recent.merge(window));
+    }
+}

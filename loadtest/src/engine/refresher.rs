@@ -1,0 +1,102 @@
+//! Those who poll a drop's state until it is open, and then claim.
+
+use std::{
+    rc::Rc,
+    time::{Duration, Instant},
+};
+
+use tokio::time::sleep;
+
+use super::{
+    counting::Moments,
+    desk::Desk,
+    errand::{Errand, Line, Rules},
+    pacer::Arrival,
+};
+use crate::{
+    client::{
+        answer,
+        wire::{Lost, Reply},
+    },
+    scenario::Behaviour,
+    schedule::TicketSort,
+};
+
+/// The word under which answers to polls are counted, so that nobody takes them for claims.
+const POLL: &str = "state";
+
+/// What a poll tells its person to do.
+enum Advice {
+    Claim,
+    Leave,
+    AskAgain(Option<Duration>),
+}
+
+/// One person's polls and claim. The connection is open.
+pub(crate) async fn run(line: &mut Line, arrival: &Arrival) {
+    let desk = Rc::clone(&line.desk);
+    let Some(persona) = desk.persona(arrival.persona) else { return };
+    let Behaviour::Refresher { obeys, every, polls_max } = &persona.behaviour else { return };
+    let mut intended = arrival.due;
+    for _ in 0..*polls_max {
+        let wait = match poll(line, &desk, arrival, intended).await {
+            Advice::Claim => return claim(line, &desk, arrival, persona.think).await,
+            Advice::Leave => break,
+            Advice::AskAgain(told) => told.filter(|_| *obeys).unwrap_or(*every),
+        };
+        if Instant::now() + wait >= desk.give_up_at.get() {
+            break;
+        }
+        line.while_idle(sleep(wait)).await;
+        intended = Instant::now();
+        if !line.connect(desk.give_up_at.get()).await {
+            break;
+        }
+    }
+    desk.unsent(arrival.persona);
+}
+
+async fn poll(line: &mut Line, desk: &Desk, arrival: &Arrival, intended: Instant) -> Advice {
+    let at = Moments { intended, sent: Instant::now() };
+    let give_up_at = at.sent + desk.plan.scenario.connections.reply_wait;
+    match line.exchange(desk.question(arrival), at.sent, give_up_at).await {
+        Ok(reply) => {
+            let code = match reply.status {
+                answer::OK => POLL.into(),
+                _ => answer::problem_code(&reply.body),
+            };
+            desk.count(|counting| counting.answered(arrival.persona, reply.status, &code, at));
+            advice(&reply)
+        }
+        Err(lost) => {
+            if lost == Lost::Unknown {
+                desk.count(|counting| counting.lost(arrival.persona));
+            }
+            Advice::AskAgain(None)
+        }
+    }
+}
+
+fn advice(reply: &Reply) -> Advice {
+    let Some(state) = answer::state(&reply.body).filter(|_| reply.status == answer::OK) else {
+        return Advice::AskAgain(reply.retry_after.map(Duration::from_secs));
+    };
+    match &*state.state {
+        "open" => Advice::Claim,
+        "sold_out" | "closed" => Advice::Leave,
+        _ => Advice::AskAgain(state.poll_after_ms.map(Duration::from_millis)),
+    }
+}
+
+async fn claim(line: &mut Line, desk: &Desk, arrival: &Arrival, think: Duration) {
+    if !think.is_zero() {
+        line.while_idle(sleep(think)).await;
+    }
+    let intended = Instant::now();
+    let connected = line.connect(desk.give_up_at.get()).await;
+    let Some(claim) = desk.note(desk.claim(arrival, TicketSort::Valid)) else { return };
+    if !connected {
+        return desk.unsent(arrival.persona);
+    }
+    Errand::new(line, &claim, Rules::patient(desk, 0)).run(intended, Instant::now()).await;
+}

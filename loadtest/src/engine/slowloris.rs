@@ -1,0 +1,81 @@
+//! Those who send a header byte by byte, to keep a connection busy.
+//!
+//! Speaks to the socket itself: no HTTP library sends half a header.
+
+use std::time::{Duration, Instant};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::timeout_at,
+};
+
+use super::{counting::Moments, desk::Desk, pacer::Arrival};
+use crate::client::link::Link;
+
+/// The header that never ends.
+const ENDLESS: &[u8] = b"x-slow: ";
+/// Where the status stands in the first line of a reply, `HTTP/1.1 408 …`.
+const STATUS: std::ops::Range<usize> = 9..12;
+
+/// How it ended.
+enum End {
+    /// The service answered.
+    Answered(u16),
+    /// The service closed.
+    ClosedOn,
+    /// Nobody stopped it.
+    HeldOut,
+}
+
+/// Holds one connection as long as it may.
+pub(crate) async fn run(desk: &Desk, arrival: &Arrival, every: Duration, hold: Duration) {
+    let persona = arrival.persona;
+    let Ok(mut link) = desk.plan.way.open().await else {
+        return desk.count(|counting| {
+            let mishaps = counting.mishaps(persona)?;
+            mishaps.connect_failures += 1;
+            mishaps.unsent += 1;
+            Ok(())
+        });
+    };
+    let sent = Instant::now();
+    desk.count(|counting| counting.sent(persona, sent));
+    let end = drip(&mut link, desk, arrival, every, (sent + hold).min(desk.give_up_at.get())).await;
+    desk.count(|counting| match end {
+        End::Answered(status) => {
+            counting.answered(persona, status, "", Moments { intended: arrival.due, sent })
+        }
+        End::ClosedOn => {
+            counting.mishaps(persona)?.closed_on += 1;
+            Ok(())
+        }
+        End::HeldOut => {
+            counting.mishaps(persona)?.unsent += 1;
+            Ok(())
+        }
+    });
+}
+
+async fn drip(link: &mut Link, desk: &Desk, arrival: &Arrival, every: Duration, until: Instant) -> End {
+    let drop = desk.plan.choices.drop(arrival.n);
+    let head =
+        desk.plan.targets.get(drop).map(|targets| targets.claim.head(arrival.person)).unwrap_or_default();
+    for byte in head.iter().chain(ENDLESS).chain(std::iter::repeat(&b'a')) {
+        if link.write_all(&[*byte]).await.is_err() || link.flush().await.is_err() {
+            return End::ClosedOn;
+        }
+        let next_at = Instant::now() + every;
+        let mut reply = [0_u8; 512];
+        match timeout_at(next_at.min(until).into(), link.read(&mut reply)).await {
+            Err(_nothing_came) if next_at >= until => return End::HeldOut,
+            Err(_nothing_came) => {}
+            Ok(Ok(read)) if read > 0 => {
+                let status =
+                    reply.get(STATUS).and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
+                return status.map_or(End::ClosedOn, End::Answered);
+            }
+            Ok(_) => return End::ClosedOn,
+        }
+    }
+    End::HeldOut
+}
