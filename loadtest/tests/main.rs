@@ -2,6 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod engine_connections;
+mod engine_outcomes;
+mod engine_personas;
+mod engine_run;
+mod engine_times;
 mod outcomes;
 mod percentiles;
 mod script;

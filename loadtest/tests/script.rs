@@ -35,8 +35,37 @@ impl Act {
     }
 }
 
+/// A request as the script sees it.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked {
+    /// Its first line.
+    pub(crate) line: String,
+    /// Its headers, one a line, names in small letters.
+    pub(crate) headers: Vec<String>,
+    /// Where it comes from.
+    pub(crate) peer: SocketAddr,
+}
+
+impl Asked {
+    /// A header's value; empty without one.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        let value = |line: &'_ String| line.strip_prefix(name)?.strip_prefix(": ").map(str::len);
+        self.headers.iter().find_map(|line| Some(&line[line.len() - value(line)?..])).unwrap_or_default()
+    }
+
+    /// Its ticket; empty without one.
+    pub(crate) fn ticket(&self) -> &str {
+        self.header("authorization").strip_prefix("Bearer ").unwrap_or_default()
+    }
+}
+
 /// Serves until the test's process ends; the script sees the ticket.
 pub(crate) fn serve(script: impl Fn(&str) -> Act + Send + Sync + 'static) -> SocketAddr {
+    serve_asked(move |asked| script(asked.ticket()))
+}
+
+/// Serves until the test's process ends; the script sees the whole request.
+pub(crate) fn serve_asked(script: impl Fn(&Asked) -> Act + Send + Sync + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let script = Arc::new(script);
@@ -49,23 +78,23 @@ pub(crate) fn serve(script: impl Fn(&str) -> Act + Send + Sync + 'static) -> Soc
     address
 }
 
-fn serve_connection(mut stream: TcpStream, script: &impl Fn(&str) -> Act) {
+fn serve_connection(mut stream: TcpStream, script: &impl Fn(&Asked) -> Act) {
     stream.set_nodelay(true).unwrap();
+    let Ok(peer) = stream.peer_addr() else { return };
     let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
     loop {
-        let mut ticket = String::new();
+        let Some(Ok(line)) = lines.next() else { return };
+        let mut asked = Asked { line, headers: Vec::new(), peer };
         loop {
             let Some(Ok(line)) = lines.next() else { return };
-            if let Some(found) = line.strip_prefix("authorization: Bearer ") {
-                found.clone_into(&mut ticket);
-            }
             if line.is_empty() {
                 break;
             }
+            asked.headers.push(line);
         }
-        let (act, last) = match script(&ticket) {
+        let (act, last) = match script(&asked) {
             Act::Once(act) => (*act, true),
-            act => (act, false),
+            act => (act, asked.header("connection") == "close"),
         };
         match act {
             Act::Close | Act::Once(_) => return,

@@ -4,7 +4,6 @@
 use std::{net::IpAddr, rc::Rc, time::Instant};
 
 use hyper::header::HeaderValue;
-use tokio::time::sleep;
 
 use super::{
     counting::Moments,
@@ -24,10 +23,10 @@ pub(crate) async fn run(line: &mut Line, arrival: &Arrival) {
     for request in 0..*requests {
         if request > 0 {
             if !persona.think.is_zero() {
-                line.while_idle(sleep(persona.think)).await;
+                line.pause_until(Instant::now() + persona.think).await;
             }
             intended = Instant::now();
-            if intended >= desk.give_up_at.get() || !line.connect(desk.give_up_at.get()).await {
+            if desk.is_over() || !line.connect(desk.give_up_at.get()).await {
                 break;
             }
         }

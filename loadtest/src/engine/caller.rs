@@ -68,7 +68,7 @@ impl Caller {
                 return;
             }
             if !persona.think.is_zero() {
-                self.line.while_idle(sleep_until(next_at.into())).await;
+                self.line.pause_until(next_at).await;
             }
         }
     }

@@ -4,7 +4,6 @@ use std::{
     borrow::Cow,
     cell::{Cell, RefCell},
     rc::Rc,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -14,22 +13,22 @@ use hyper::{
     header::{self, HeaderName, HeaderValue},
 };
 
+use tokio::{sync::Notify, time::sleep_until};
+
 use super::{
     counting::{Counting, Moments},
     pacer::{Arrival, Pacer},
+    plan::{DropTargets, Plan},
     sessions::{self, Sessions},
-    stock::Clerk,
 };
 use crate::{
     claims_log::Pen,
     client::{
         answer,
-        link::Way,
-        target::Target,
         wire::{NoBody, Reply},
     },
-    scenario::{Arrivals, Behaviour, Persona, Reuse, Scenario},
-    schedule::{Choices, Due, TicketSort},
+    scenario::{Arrivals, Persona, Reuse},
+    schedule::{Due, TicketSort},
 };
 
 /// A send is late when it leaves more than this after its intended start.
@@ -37,55 +36,6 @@ pub(crate) const LATE_AFTER: Duration = Duration::from_millis(10);
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-
-/// What one thread is to do.
-pub(crate) struct Plan {
-    pub(crate) scenario: Arc<Scenario>,
-    pub(crate) choices: Choices,
-    pub(crate) clerk: Clerk,
-    /// Where claims and questions go, by drop.
-    pub(crate) targets: Vec<DropTargets>,
-    pub(crate) way: Way,
-    /// This thread's slot, and how many there are.
-    pub(crate) slot: u64,
-    pub(crate) slots: u64,
-    /// The most connections of personas that have their own, within this thread.
-    pub(crate) sessions_max: usize,
-    /// For how long a claim with a lost reply is sent again at the most; until the grace ends if not given.
-    pub(crate) retry_unknown_for: Option<Duration>,
-}
-
-/// Where requests about one drop go.
-#[derive(Debug, Clone)]
-pub(crate) struct DropTargets {
-    pub(crate) claim: Target,
-    pub(crate) state: Target,
-}
-
-impl DropTargets {
-    /// Equal ones that share no reference counts with these.
-    pub(crate) fn unshared(&self) -> Result<Self> {
-        Ok(Self { claim: self.claim.unshared()?, state: self.state.unshared()? })
-    }
-}
-
-impl Plan {
-    /// Whether a persona's requests share the connections that stand.
-    pub(crate) fn is_pooled(&self, persona: &Persona) -> bool {
-        self.scenario.connections.reuse == Reuse::KeepAlive
-            && match &persona.behaviour {
-                Behaviour::Honest { .. } => true,
-                Behaviour::Bot { addresses, .. } => addresses.is_empty(),
-                _ => false,
-            }
-    }
-
-    /// Whether those who wait at the end of the schedule are still let in: a crowd has come as a whole, a rate
-    /// goes on for ever.
-    pub(crate) fn serves_the_rest(&self) -> bool {
-        matches!(self.scenario.arrivals, Arrivals::Spike { .. } | Arrivals::Trace { .. })
-    }
-}
 
 /// One claim of one person, ready to be sent as often as needed.
 pub(crate) struct Claim {
@@ -112,6 +62,8 @@ pub(crate) struct Desk {
     pub(crate) pen: RefCell<Option<Pen>>,
     /// The next arrival of the closed model.
     pub(crate) next_closed: Cell<u64>,
+    /// Told when the run is to end before its time.
+    stopped: Notify,
     /// The first error of the generator itself.
     fault: RefCell<Option<anyhow::Error>>,
 }
@@ -134,6 +86,7 @@ impl Desk {
             counting: RefCell::new(counting),
             pen: RefCell::new(pen),
             next_closed: Cell::new(plan.slot),
+            stopped: Notify::new(),
             fault: RefCell::new(None),
             plan,
         }
@@ -166,6 +119,24 @@ impl Desk {
         self.until.set(self.until.get().min(now));
         self.give_up_at.set(self.give_up_at.get().min(now + self.plan.scenario.connections.grace));
         self.dismiss();
+        self.stopped.notify_waiters();
+    }
+
+    /// Sleeps until then, or until nothing is waited for any more, which may come sooner than it seemed.
+    pub(crate) async fn sleep_until(&self, at: Instant) {
+        loop {
+            let wake_at = at.min(self.give_up_at.get());
+            tokio::select! {
+                biased;
+                () = self.stopped.notified() => {}
+                () = sleep_until(wake_at.into()) => return,
+            }
+        }
+    }
+
+    /// Whether nothing is waited for any more.
+    pub(crate) fn is_over(&self) -> bool {
+        Instant::now() >= self.give_up_at.get()
     }
 
     /// Sends away who still waits for a connection, and ends the schedule.

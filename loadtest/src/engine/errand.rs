@@ -56,6 +56,12 @@ impl Line {
         }
     }
 
+    /// Sleeps while the connection is kept alive; see [`Desk::sleep_until`].
+    pub(crate) async fn pause_until(&mut self, at: Instant) {
+        let desk = Rc::clone(&self.desk);
+        self.while_idle(desk.sleep_until(at)).await;
+    }
+
     /// Sees to it that there is an open connection; `false` when there is none before `give_up_at`.
     pub(crate) async fn connect(&mut self, give_up_at: Instant) -> bool {
         let new_each = self.desk.plan.scenario.connections.reuse == Reuse::NewEach;
@@ -190,9 +196,9 @@ impl<'run> Errand<'run> {
             if let Some(wait) = self.wait_before_retry(&attempt, backoff)
                 && Instant::now() + wait < until
             {
-                self.line.while_idle(sleep(wait)).await;
+                self.line.pause_until(Instant::now() + wait).await;
                 backoff = (backoff * 2).min(BACKOFF_MAX);
-                if self.line.connect(until).await {
+                if !desk.is_over() && self.line.connect(until.min(desk.give_up_at.get())).await {
                     desk.count(|counting| {
                         counting.mishaps(self.claim.persona)?.retries += 1;
                         Ok(())

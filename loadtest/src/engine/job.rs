@@ -2,22 +2,19 @@
 //!
 //! A job travels as JSON to workers on other machines, which have none of those files.
 
-use std::{fmt, time::Duration};
+use std::fmt;
 
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     engine::key_file::SigningKey,
-    scenario::{Arrivals, Scenario, Tickets},
+    scenario::{self, Arrivals, Scenario, Tickets},
     tickets,
 };
 
 /// The most thread slots of one run, over all its processes.
 pub const SLOTS_MAX: usize = 4_096;
-
-/// The longest run.
-const RUN_MAX: Duration = Duration::from_secs(30 * 86_400);
 
 /// One process' share of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,28 +43,12 @@ pub struct Place {
 }
 
 impl Job {
-    /// From the start to the last moment at which an arrival can be due.
-    #[must_use]
-    pub fn planned(&self) -> Duration {
-        match &self.scenario.arrivals {
-            Arrivals::Spike { release_after, latest, .. } => *release_after + *latest,
-            Arrivals::Constant { duration, .. }
-            | Arrivals::Ramp { duration, .. }
-            | Arrivals::Soak { duration, .. }
-            | Arrivals::Closed { duration, .. } => *duration,
-            Arrivals::Stairs { rates, step, .. } => {
-                u32::try_from(rates.len()).map_or(Duration::MAX, |steps| step.saturating_mul(steps))
-            }
-            Arrivals::Trace { .. } => {
-                let last = self.trace.as_ref().and_then(|trace| trace.last());
-                Duration::from_nanos(last.copied().unwrap_or_default())
-            }
-        }
-    }
-
+    /// Whether it can be run. A job may come from another machine: nothing in it was checked here.
+    ///
     /// # Errors
-    /// The slots do not fit together.
+    /// The scenario breaks a limit, or the slots do not fit together.
     pub(crate) fn check(&self) -> Result<()> {
+        scenario::check(&self.scenario)?;
         let Place { first, of } = self.place;
         ensure!(self.threads > 0, "a job needs at least one thread");
         ensure!(of <= SLOTS_MAX, "a run has at most {SLOTS_MAX} threads over all its processes, not {of}");
@@ -76,13 +57,10 @@ impl Job {
             "threads {first} to {} do not lie within a run of {of}",
             first.saturating_add(self.threads).saturating_sub(1)
         );
-        ensure!(!self.scenario.drops.is_empty(), "a scenario needs at least one drop");
-        ensure!(!self.scenario.personas.is_empty(), "a scenario needs at least one persona");
         ensure!(
             self.trace.is_some() == matches!(self.scenario.arrivals, Arrivals::Trace { .. }),
             "a job has a trace if, and only if, its profile is `trace`"
         );
-        ensure!(self.planned() <= RUN_MAX, "a run lasts at most {} days", RUN_MAX.as_secs() / 86_400);
         Ok(())
     }
 }

@@ -5,8 +5,8 @@ use std::fs;
 use anyhow::{Result, bail};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::job::Job;
-use crate::scenario::{Behaviour, Reuse};
+use super::job::Place;
+use crate::scenario::{Behaviour, Reuse, Scenario};
 
 /// Descriptors that a process needs beside its connections: standard streams, logs, the libraries' own.
 const MARGIN: u64 = 64;
@@ -24,24 +24,24 @@ struct Need {
 }
 
 impl Need {
-    fn of(job: &Job) -> Self {
-        let connections = &job.scenario.connections;
+    fn of(scenario: &Scenario, place: Place, threads: usize) -> Self {
+        let connections = &scenario.connections;
         let part = |number: usize| {
-            let slots = job.place.of.max(1);
-            (number.div_ceil(slots).max(1) * job.threads) as u64
+            let slots = place.of.max(1);
+            (number.div_ceil(slots).max(1) * threads) as u64
         };
         let kept = match connections.reuse {
             Reuse::KeepAlive => part(connections.count),
-            Reuse::NewEach => job.threads as u64,
+            Reuse::NewEach => threads as u64,
         };
         let own = |behaviour: &Behaviour| match behaviour {
             Behaviour::Honest { .. } => connections.reuse == Reuse::NewEach,
             Behaviour::Bot { addresses, .. } => !addresses.is_empty() || connections.reuse == Reuse::NewEach,
             _ => true,
         };
-        let anyone = job.scenario.personas.iter().any(|persona| own(&persona.behaviour));
+        let anyone = scenario.personas.iter().any(|persona| own(&persona.behaviour));
         let sessions = if anyone { part(connections.sessions_max) } else { 0 };
-        let descriptors = kept + sessions + job.threads as u64 * PER_THREAD + MARGIN;
+        let descriptors = kept + sessions + threads as u64 * PER_THREAD + MARGIN;
         Self { descriptors, from_one_address: kept + sessions }
     }
 }
@@ -50,8 +50,8 @@ impl Need {
 ///
 /// # Errors
 /// That is not far enough, or there are fewer ports than connections.
-pub(crate) fn make_room(job: &Job) -> Result<()> {
-    let need = Need::of(job);
+pub(crate) fn make_room(scenario: &Scenario, place: Place, threads: usize) -> Result<()> {
+    let need = Need::of(scenario, place, threads);
     let limit = getrlimit(Resource::Nofile);
     // None stands for no limit.
     let soft = limit.current.unwrap_or(u64::MAX);

@@ -11,7 +11,7 @@
 //! - [`stock`]: tickets of all sorts
 //! - `limits`: whether the system has room for it
 //! - `thread`, `timer`: one thread slot and its part of the schedule
-//! - `desk`, `pacer`: what the connections of a thread share, and how arrivals find a free one
+//! - `plan`, `desk`, `pacer`: what the connections of a thread share, and how arrivals find a free one
 //! - `caller`, `sessions`: connections that are kept, and personas with connections of their own
 //! - `errand`: one claim on its way; `bot`, `refresher`, `slowloris`: those who do more than claim
 //! - `counting`, [`meter`]: what is counted, and what of it is shown meanwhile
@@ -28,6 +28,7 @@ mod key_file;
 mod limits;
 pub mod meter;
 mod pacer;
+mod plan;
 mod refresher;
 mod sessions;
 mod slowloris;
@@ -48,11 +49,12 @@ use anyhow::{Context, Result, anyhow, ensure};
 use hyper::Method;
 use tokio::sync::watch;
 
-use self::{desk::DropTargets, meter::Meter, stock::Stock, thread::Post};
+use self::{meter::Meter, plan::DropTargets, stock::Stock, thread::Post};
 use crate::{
     claims_log::ClaimsLog,
-    client::{link::Way, target::Target},
+    client::link::Way,
     scenario::{Behaviour, Scenario, TicketMix},
+    schedule::Schedule,
     tally::{INTERVAL_DIGITS, Tally, Times, interval_for},
 };
 
@@ -60,9 +62,6 @@ pub use self::{
     job::{Job, Place, Supply},
     meter::MeterReading,
 };
-
-/// Stands for the drop's id in a path.
-const DROP: &str = "{drop}";
 
 /// What a scenario does not say.
 #[derive(Debug, Clone)]
@@ -118,19 +117,21 @@ pub fn prepare(job: Job, log: Option<ClaimsLog>) -> Result<Prepared> {
 /// As those of [`prepare`].
 pub fn prepare_in_manner(job: Job, log: Option<ClaimsLog>, manner: &Manner) -> Result<Prepared> {
     job.check()?;
-    let planned = job.planned();
-    let targets = targets(&job.scenario, manner)?;
+    let trace = job.trace.map(Arc::from);
+    let schedule = Schedule::new(&job.scenario.arrivals, job.scenario.seed, trace)?;
+    let planned = schedule.planned_length();
+    let targets = DropTargets::of_all(&job.scenario, &manner.method)?;
     let address = targets.first().context("a scenario needs at least one drop")?.claim.address;
     let slow = job.scenario.connections.slow.clone();
     let way = Way { address, from: None, slow };
-    limits::make_room(&job)?;
+    limits::make_room(&job.scenario, job.place, job.threads)?;
 
     let ids: Vec<_> = job.scenario.drops.iter().map(|drop| drop.id.clone()).collect();
     let drops: Vec<_> = ids.iter().map(String::as_str).collect();
     let stock = Arc::new(Stock::new(job.supply, &drops, planned)?);
     check_bots(&job.scenario, &stock, &way)?;
 
-    let (scenario, trace) = (Arc::new(job.scenario), job.trace.map(Arc::from));
+    let scenario = Arc::new(job.scenario);
     let (ready, readies) = mpsc::channel();
     let (stop, stopped) = watch::channel(false);
     let mut workers = Vec::with_capacity(job.threads);
@@ -138,7 +139,7 @@ pub fn prepare_in_manner(job: Job, log: Option<ClaimsLog>, manner: &Manner) -> R
         let (meter, (go, wait_for_go)) = (Arc::new(Meter::default()), mpsc::channel());
         let post = Post {
             scenario: Arc::clone(&scenario),
-            trace: trace.clone(),
+            schedule: schedule.share(slot as u64, job.place.of as u64),
             stock: Arc::clone(&stock),
             // Uri and header values share reference counts: each thread has targets of its own.
             targets: targets.iter().map(DropTargets::unshared).collect::<Result<_>>()?,
@@ -150,7 +151,7 @@ pub fn prepare_in_manner(job: Job, log: Option<ClaimsLog>, manner: &Manner) -> R
             retry_unknown_for: manner.retry_unknown_for,
             pen: log.as_ref().map(|log| log.pen(ids.clone())),
             meter: Arc::clone(&meter),
-            ready: ready.clone(),
+            ready: Some(ready.clone()),
             go: wait_for_go,
             stop: stopped.clone(),
         };
@@ -159,20 +160,8 @@ pub fn prepare_in_manner(job: Job, log: Option<ClaimsLog>, manner: &Manner) -> R
     }
     drop(ready);
     let crew = Crew { workers, stop, log, planned, no_times: Times::new(INTERVAL_DIGITS)? };
-    // A thread that broke tells nothing; its error comes with the end.
+    // Every thread lets go of its sender, even one that breaks; its error comes with the end.
     Ok(Prepared { crew, open_connections: readies.iter().sum() })
-}
-
-fn targets(scenario: &Scenario, manner: &Manner) -> Result<Vec<DropTargets>> {
-    let service = &scenario.service;
-    let to = |method: &Method, path: &str, drop: &str| {
-        Target::new(&service.url, method.clone(), &path.replace(DROP, drop))
-    };
-    let of = |drop: &str| -> Result<_> {
-        let claim = to(&manner.method, &service.claim_path, drop)?;
-        Ok(DropTargets { claim, state: to(&Method::GET, &service.state_path, drop)? })
-    };
-    scenario.drops.iter().map(|drop| of(&drop.id).with_context(|| format!("drop {}", drop.id))).collect()
 }
 
 /// Whether all bots can have their tickets and addresses.

@@ -5,8 +5,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::time::sleep;
-
 use super::{
     counting::Moments,
     desk::Desk,
@@ -47,9 +45,9 @@ pub(crate) async fn run(line: &mut Line, arrival: &Arrival) {
         if Instant::now() + wait >= desk.give_up_at.get() {
             break;
         }
-        line.while_idle(sleep(wait)).await;
+        line.pause_until(Instant::now() + wait).await;
         intended = Instant::now();
-        if !line.connect(desk.give_up_at.get()).await {
+        if desk.is_over() || !line.connect(desk.give_up_at.get()).await {
             break;
         }
     }
@@ -90,10 +88,10 @@ fn advice(reply: &Reply) -> Advice {
 
 async fn claim(line: &mut Line, desk: &Desk, arrival: &Arrival, think: Duration) {
     if !think.is_zero() {
-        line.while_idle(sleep(think)).await;
+        line.pause_until(Instant::now() + think).await;
     }
     let intended = Instant::now();
-    let connected = line.connect(desk.give_up_at.get()).await;
+    let connected = !desk.is_over() && line.connect(desk.give_up_at.get()).await;
     let Some(claim) = desk.note(desk.claim(arrival, TicketSort::Valid)) else { return };
     if !connected {
         return desk.unsent(arrival.persona);

@@ -4,10 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    time::timeout_at,
-};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{counting::Moments, desk::Desk, pacer::Arrival};
 use crate::client::link::Link;
@@ -40,7 +37,7 @@ pub(crate) async fn run(desk: &Desk, arrival: &Arrival, every: Duration, hold: D
     };
     let sent = Instant::now();
     desk.count(|counting| counting.sent(persona, sent));
-    let end = drip(&mut link, desk, arrival, every, (sent + hold).min(desk.give_up_at.get())).await;
+    let end = drip(&mut link, desk, arrival, every, sent + hold).await;
     desk.count(|counting| match end {
         End::Answered(status) => {
             counting.answered(persona, status, "", Moments { intended: arrival.due, sent })
@@ -66,15 +63,19 @@ async fn drip(link: &mut Link, desk: &Desk, arrival: &Arrival, every: Duration, 
         }
         let next_at = Instant::now() + every;
         let mut reply = [0_u8; 512];
-        match timeout_at(next_at.min(until).into(), link.read(&mut reply)).await {
-            Err(_nothing_came) if next_at >= until => return End::HeldOut,
-            Err(_nothing_came) => {}
-            Ok(Ok(read)) if read > 0 => {
+        let came = tokio::select! {
+            read = link.read(&mut reply) => Some(read),
+            () = desk.sleep_until(next_at.min(until)) => None,
+        };
+        match came {
+            None if next_at >= until || desk.is_over() => return End::HeldOut,
+            None => {}
+            Some(Ok(read)) if read > 0 => {
                 let status =
                     reply.get(STATUS).and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
                 return status.map_or(End::ClosedOn, End::Answered);
             }
-            Ok(_) => return End::ClosedOn,
+            Some(_) => return End::ClosedOn,
         }
     }
     End::HeldOut

@@ -19,9 +19,10 @@ use tokio::{
 use super::{
     caller::Caller,
     counting::Counting,
-    desk::{Desk, DropTargets, Plan},
+    desk::Desk,
     errand::Line,
     meter::{Meter, PUBLISH_EVERY},
+    plan::{DropTargets, Plan},
     stock::{Clerk, Stock},
     timer::Timer,
 };
@@ -47,7 +48,8 @@ const TICK_MIN: Duration = Duration::from_micros(100);
 /// What one thread needs.
 pub(crate) struct Post {
     pub(crate) scenario: Arc<Scenario>,
-    pub(crate) trace: Option<Arc<[u64]>>,
+    /// This thread's share.
+    pub(crate) schedule: Schedule,
     pub(crate) stock: Arc<Stock>,
     pub(crate) targets: Vec<DropTargets>,
     pub(crate) way: Way,
@@ -58,8 +60,8 @@ pub(crate) struct Post {
     pub(crate) retry_unknown_for: Option<Duration>,
     pub(crate) pen: Option<Pen>,
     pub(crate) meter: Arc<Meter>,
-    /// Told how many connections stand.
-    pub(crate) ready: mpsc::Sender<u64>,
+    /// Told how many connections stand, and let go then.
+    pub(crate) ready: Option<mpsc::Sender<u64>>,
     /// Tells the start; gone when there will be none.
     pub(crate) go: mpsc::Receiver<Instant>,
     /// Tells that nobody is let in any more.
@@ -71,7 +73,7 @@ impl Post {
     ///
     /// # Errors
     /// The runtime or its timer cannot be made, or the claims log cannot be written.
-    pub(crate) fn run(self) -> Result<Tally> {
+    pub(crate) fn run(mut self) -> Result<Tally> {
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
             .build_local(runtime::LocalOptions::default())
@@ -83,8 +85,10 @@ impl Post {
         };
         let wires = runtime.block_on(connect_all(&self.way, connections));
         let open = wires.iter().flatten().count() as u64;
-        // Nobody waits any more: then there is no start either.
-        let _told = self.ready.send(open);
+        if let Some(ready) = self.ready.take() {
+            // Where nobody waits any more, there is no start either.
+            let _told = ready.send(open);
+        }
         match self.go.recv() {
             Ok(start) => runtime.block_on(self.work(wires, start)),
             Err(_no_start) => {
@@ -96,8 +100,6 @@ impl Post {
 
     async fn work(self, wires: Vec<Option<Wire>>, start: Instant) -> Result<Tally> {
         let scenario = Arc::clone(&self.scenario);
-        let schedule = Schedule::new(&scenario.arrivals, scenario.seed, self.trace)?;
-        let schedule = schedule.share(self.slot as u64, self.slots as u64);
         let counting = Counting::new(&scenario, self.interval, start, self.meter)?;
         let plan = Plan {
             choices: Choices::new(&scenario),
@@ -118,7 +120,7 @@ impl Post {
         tokio::select! {
             biased;
             () = told(&mut stop) => desk.stop(),
-            kept = keep_schedule(&desk, schedule) => kept?,
+            kept = keep_schedule(&desk, self.schedule) => kept?,
         }
         let stopping = tokio::task::spawn_local({
             let desk = Rc::clone(&desk);
