@@ -210,15 +210,21 @@ fn a_stop_reaches_every_worker() {
 fn a_worker_that_cannot_do_its_share_is_named_and_gives_no_secret_away() {
     let workers = [Process::start(1), Process::start(1)];
     let addresses = workers.each_ref().map(|worker| worker.address.clone());
-    let mut bad = job(generous(), 100.0, "1s");
-    if let engine::Supply::Key { secret, .. } = &mut bad.supply {
+    let named = |error: &anyhow::Error| {
+        let error = format!("{error:#}");
+        assert!(addresses.iter().any(|address| error.starts_with(&format!("worker {address}: "))), "{error}");
+        assert!(!error.contains(SECRET), "{error}");
+        assert!(Fleet::connect(&addresses, &token()).is_ok(), "all were let go");
+    };
+    let mut unreachable = job(generous(), 100.0, "1s");
+    unreachable.scenario.service.url = "https://127.0.0.1:1".into();
+    named(&Fleet::connect(&addresses, &token()).unwrap().prepare(unreachable, None).err().unwrap());
+
+    let mut unsigned = job(generous(), 100.0, "1s");
+    if let engine::Supply::Key { secret, .. } = &mut unsigned.supply {
         secret.push('!');
     }
-    let error = Fleet::connect(&addresses, &token()).unwrap().prepare(bad, None).err().unwrap();
-    let error = format!("{error:#}");
-    assert!(addresses.iter().any(|address| error.starts_with(&format!("worker {address}: "))), "{error}");
-    assert!(!error.contains(SECRET), "{error}");
-    assert!(Fleet::connect(&addresses, &token()).is_ok(), "all were let go");
+    named(&Fleet::connect(&addresses, &token()).unwrap().prepare(unsigned, None).err().unwrap());
 }
 
 #[test]

@@ -96,8 +96,7 @@ impl Fleet {
     /// others are let go.
     pub fn prepare(self, mut job: Job, claims_log: Option<&Path>) -> Result<PreparedFleet> {
         let log = claims_log.map(MergedLog::create).transpose()?.map(Arc::new);
-        let mut prepared =
-            PreparedFleet { crew: Crew::new(self.runtime), links: Vec::new(), planned: job.planned() };
+        let mut prepared = PreparedFleet { crew: Crew::new(self.runtime), links: Vec::new() };
         job.place = Place { first: 0, of: self.workers.iter().map(|worker| worker.threads).sum() };
         for worker in self.workers {
             job.threads = worker.threads;
@@ -175,38 +174,38 @@ impl Crew {
                     });
                 })
                 .ok()
+                .flatten()
         });
         self.members.push(Member { address, threads, job, seen, follower });
     }
 
     fn wait_until_ready(&mut self) -> Result<()> {
-        let Self { runtime, members, .. } = self;
-        for member in members {
-            let ready = |seen: &Option<Progress>| {
+        let mut all_ready = true;
+        for member in &mut self.members {
+            let prepared = |seen: &Option<Progress>| {
                 seen.as_ref().is_some_and(|progress| progress.state != State::Preparing)
             };
-            // A follower that ended has left its reason.
-            let _ended = runtime.block_on(member.seen.wait_for(ready)).is_err();
+            let seen = self.runtime.block_on(member.seen.wait_for(prepared));
+            let state = seen.ok().and_then(|seen| seen.as_ref().map(|progress| progress.state));
+            all_ready &= state == Some(State::Ready);
         }
-        self.check()
+        if all_ready { self.check() } else { Err(self.dissolve(anyhow!("a worker is not ready"))) }
     }
 
     /// # Errors
     /// Something went wrong; all workers are let go then.
     fn check(&mut self) -> Result<()> {
-        match self.failure.get().cloned() {
-            Some(failure) => Err(self.dissolve(anyhow!(failure))),
-            None => Ok(()),
-        }
+        if self.failure.get().is_none() { Ok(()) } else { Err(self.dissolve(anyhow!("a worker failed"))) }
     }
 
-    /// Lets all workers go because of this error.
+    /// Lets all workers go because of this error, or because of that which came first.
     fn dissolve(&mut self, because: anyhow::Error) -> anyhow::Error {
         self.wish.send_replace(Wish::Leave);
         for member in self.members.drain(..) {
-            let _told = self.runtime.block_on(member.follower);
+            // Its reason stands below.
+            let _ended = self.runtime.block_on(member.follower);
         }
-        because
+        self.failure.get().map_or(because, |first| anyhow!(first.clone()))
     }
 
     fn sum<T>(&self, of: impl Fn(&Progress) -> Option<T>, add: impl Fn(&mut T, T)) -> Option<T> {
@@ -225,7 +224,6 @@ pub struct PreparedFleet {
     crew: Crew,
     /// A second way to each worker, in the order of the crew, beside that of its follower.
     links: Vec<Link>,
-    planned: Duration,
 }
 
 impl PreparedFleet {
@@ -266,7 +264,9 @@ impl PreparedFleet {
     /// From the start to the last moment at which an arrival can be due.
     #[must_use]
     pub fn planned(&self) -> Duration {
-        self.planned
+        self.crew
+            .sum(|progress| Some(progress.planned), |most, one| *most = one.max(*most))
+            .unwrap_or_default()
     }
 
     /// Compares the clocks and lets all workers go at one instant, a second from now.

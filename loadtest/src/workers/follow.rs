@@ -60,11 +60,11 @@ impl Follower {
         Self { link, job, log, claims_from: 0, seen, wish, answered: Instant::now() }
     }
 
-    /// Stays with the worker until it has given its result, then lets it go.
+    /// Stays with the worker until it has given its result, then lets it go; `None` when it was to give the job up.
     ///
     /// # Errors
-    /// The worker failed, is gone, or was told to give the job up.
-    pub(super) async fn follow(mut self) -> Result<Outcome> {
+    /// The worker failed or is gone.
+    pub(super) async fn follow(mut self) -> Result<Option<Outcome>> {
         let mut rounds = interval(PROGRESS_EVERY);
         rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         for round in 0_u64.. {
@@ -72,7 +72,7 @@ impl Follower {
             let progress = self.progress().await?;
             let wish = *self.wish.borrow();
             match (progress.state, wish) {
-                (State::Finished, _) => return self.finish(progress.claims_bytes).await,
+                (State::Finished, _) => return self.finish(progress.claims_bytes).await.map(Some),
                 (State::Failed, _) => {
                     self.fetch_claims().await?;
                     self.leave().await;
@@ -80,7 +80,7 @@ impl Follower {
                 }
                 (_, Wish::Leave) => {
                     self.leave().await;
-                    bail!("was told to give its job up");
+                    return Ok(None);
                 }
                 (State::Running, Wish::Stop) => self.stop().await?,
                 _ => (),

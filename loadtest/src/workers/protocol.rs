@@ -117,6 +117,8 @@ pub(super) struct Progress {
     pub(super) error: Option<String>,
     /// Connections that stood when it was ready.
     pub(super) open_connections: u64,
+    /// From the start to the last moment at which an arrival can be due; zero before it was ready.
+    pub(super) planned: Duration,
     /// Its counts; none before it is running.
     pub(super) meter: Option<MeterReading>,
     /// Bytes of claims that it has written; all there will be once it is finished.

@@ -48,7 +48,8 @@ pub(super) struct ActiveJob {
     abandoned: AtomicBool,
     /// Whether the worker is free again.
     over: watch::Sender<bool>,
-    open_connections: Mutex<u64>,
+    /// Connections that stood when it was ready, and how long it is planned to be.
+    readiness: Mutex<(u64, Duration)>,
     claims: Option<File>,
 }
 
@@ -133,7 +134,7 @@ impl ActiveJob {
             let_go_after,
             abandoned: AtomicBool::new(false),
             over: watch::Sender::new(false),
-            open_connections: Mutex::new(0),
+            readiness: Mutex::default(),
             claims,
         });
         Ok((Arc::clone(&active), Life { active, job, log }))
@@ -194,10 +195,10 @@ impl ActiveJob {
             Phase::Finished(last, _) => (State::Finished, Some((**last).clone()), None),
             Phase::Failed(why) => (State::Failed, None, Some(why.clone())),
         };
-        let open_connections = *lock(&self.open_connections);
+        let (open_connections, planned) = *lock(&self.readiness);
         // Read after the state, so that a finished job's number is its last.
         let claims_bytes = self.claims_bytes();
-        Progress { state, error, open_connections, meter, claims_bytes }
+        Progress { state, error, open_connections, planned, meter, claims_bytes }
     }
 
     fn claims_bytes(&self) -> u64 {
@@ -277,7 +278,7 @@ impl Life {
         let prepared = spawn_blocking(move || engine::prepare(job, log)).await;
         active.set(match flat(prepared) {
             Ok(prepared) => {
-                *lock(&active.open_connections) = prepared.open_connections();
+                *lock(&active.readiness) = (prepared.open_connections(), prepared.planned());
                 Phase::Ready(prepared)
             }
             Err(error) => Phase::Failed(format!("{error:#}")),
