@@ -25,7 +25,9 @@ pub enum Command {
     /// Serve as a yardstick
     #[command(subcommand)]
     Peer(PeerCommand),
-    /// Wait for a coordinator and do its share of a run
+    /// Wait for a coordinator and do a share of its runs
+    ///
+    /// The link is plain HTTP and carries the key that signs tickets: listen only where nobody else listens in.
     Worker(crate::workers::WorkerArgs),
     /// Make one page of a rush and its audit
     Report(crate::report_html::ReportArgs),

@@ -7,25 +7,25 @@
 use std::{
     collections::HashSet,
     path::Path,
-    sync::{Arc, OnceLock},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use tokio::{
     runtime::{self, Runtime},
-    sync::watch,
-    task::{JoinHandle, JoinSet},
+    task::JoinSet,
 };
 
 use super::{
     client::{Call, Link, body},
     clock::{AnchoredClock, Offset, ROUND_TRIPS, Sample},
-    follow::{Follower, Wish},
+    crew::Crew,
+    follow::Wish,
     merged_log::MergedLog,
     protocol::{
-        About, ClockReading, JOB_BYTES_MAX, Order, Outcome, Progress, REPLY_BYTES_MAX, START_AFTER, StartAt,
-        State, TRANSFER_WAIT, Taken, VERSION,
+        About, ClockReading, JOB_BYTES_MAX, Order, Outcome, REPLY_BYTES_MAX, START_AFTER, StartAt,
+        TRANSFER_WAIT, Taken, VERSION,
     },
     token::Token,
 };
@@ -120,101 +120,6 @@ async fn greet(link: &mut Link) -> Result<About> {
     ensure!(about.free, "is busy with another job");
     ensure!(about.threads > 0, "offers no threads");
     Ok(about)
-}
-
-/// The workers at work, and what is wanted of them.
-struct Crew {
-    runtime: Runtime,
-    members: Vec<Member>,
-    wish: Arc<watch::Sender<Wish>>,
-    /// The first thing that went wrong.
-    failure: Arc<OnceLock<String>>,
-}
-
-/// One worker at work.
-struct Member {
-    address: String,
-    threads: usize,
-    /// The path of its job.
-    job: String,
-    seen: watch::Receiver<Option<Progress>>,
-    follower: JoinHandle<Option<Outcome>>,
-}
-
-impl Crew {
-    fn new(runtime: Runtime) -> Self {
-        let wish = Arc::new(watch::Sender::new(Wish::GoOn));
-        Self { runtime, members: Vec::new(), wish, failure: Arc::default() }
-    }
-
-    /// Follows a worker from now on.
-    fn follow(
-        &mut self,
-        address: String,
-        threads: usize,
-        job: String,
-        link: Link,
-        log: Option<Arc<MergedLog>>,
-    ) {
-        let (seen_by_follower, seen) = watch::channel(None);
-        let follower = Follower::new(link, job.clone(), log, seen_by_follower, self.wish.subscribe());
-        let (wish, failure) = (Arc::clone(&self.wish), Arc::clone(&self.failure));
-        let name = address.clone();
-        let follower = self.runtime.spawn(async move {
-            let outcome = follower.follow().await.with_context(|| format!("worker {name}"));
-            outcome
-                .map_err(|error| {
-                    let _first = failure.set(format!("{error:#}"));
-                    wish.send_if_modified(|wish| {
-                        let others_go_on = *wish == Wish::GoOn;
-                        if others_go_on {
-                            *wish = Wish::Stop;
-                        }
-                        others_go_on
-                    });
-                })
-                .ok()
-                .flatten()
-        });
-        self.members.push(Member { address, threads, job, seen, follower });
-    }
-
-    fn wait_until_ready(&mut self) -> Result<()> {
-        let mut all_ready = true;
-        for member in &mut self.members {
-            let prepared = |seen: &Option<Progress>| {
-                seen.as_ref().is_some_and(|progress| progress.state != State::Preparing)
-            };
-            let seen = self.runtime.block_on(member.seen.wait_for(prepared));
-            let state = seen.ok().and_then(|seen| seen.as_ref().map(|progress| progress.state));
-            all_ready &= state == Some(State::Ready);
-        }
-        if all_ready { self.check() } else { Err(self.dissolve(anyhow!("a worker is not ready"))) }
-    }
-
-    /// # Errors
-    /// Something went wrong; all workers are let go then.
-    fn check(&mut self) -> Result<()> {
-        if self.failure.get().is_none() { Ok(()) } else { Err(self.dissolve(anyhow!("a worker failed"))) }
-    }
-
-    /// Lets all workers go because of this error, or because of that which came first.
-    fn dissolve(&mut self, because: anyhow::Error) -> anyhow::Error {
-        self.wish.send_replace(Wish::Leave);
-        for member in self.members.drain(..) {
-            // Its reason stands below.
-            let _ended = self.runtime.block_on(member.follower);
-        }
-        self.failure.get().map_or(because, |first| anyhow!(first.clone()))
-    }
-
-    fn sum<T>(&self, of: impl Fn(&Progress) -> Option<T>, add: impl Fn(&mut T, T)) -> Option<T> {
-        let each = self.members.iter().filter_map(|member| member.seen.borrow().as_ref().and_then(&of));
-        each.reduce(|mut sum, one| {
-            add(&mut sum, one);
-            sum
-        })
-    }
 }
 
 /// Workers whose connections stand, waiting for their start.

@@ -13,9 +13,9 @@
 //!
 //! - [`token`]: the shared secret that every call carries
 //! - [`clock`]: clocks that do not jump, and the offset between two of them
-//! - [`protocol`]: the words of the calls and their bounds
+//! - `protocol`: the words of the calls and their bounds
 //! - [`server`]: the worker's side
-//! - [`client`], [`follow`], [`merged_log`], [`fleet`]: the coordinator's side
+//! - `client`, `follow`, `merged_log`, `crew`, `fleet`: the coordinator's side
 //!
 //! A run counts only if every worker did its whole share: one that cannot be reached, is busy, has another version
 //! or dies makes the run fail with an error that names it. A worker that has not heard from its coordinator for ten
@@ -29,6 +29,7 @@
 
 mod client;
 pub mod clock;
+mod crew;
 mod fleet;
 mod follow;
 mod merged_log;

@@ -1,7 +1,7 @@
 //! The worker's side: waits for jobs and does one at a time.
 //!
-//! - [`desk`]: answers calls
-//! - [`job`]: a job's life, from its order to its result
+//! - `desk`: answers calls
+//! - `job`: a job's life, from its order to its result
 //!
 //! Owns the listening socket and the bounds on its connections. The calls are answered on a thread of their own,
 //! beside the generator's.
