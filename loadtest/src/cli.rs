@@ -22,11 +22,22 @@ pub struct Cli {
 pub enum Command {
     /// Rehearse a release by a scenario file
     Run(crate::run::RunArgs),
+    /// Put the results of two runs side by side
+    Compare(crate::compare::CompareArgs),
+    /// Print the JSON schema of a document
+    Schema {
+        /// Which
+        of: Document,
+    },
     /// Send a rush of claims and report what came back
     Rush(RushArgs),
     /// Serve as a yardstick
     #[command(subcommand)]
     Peer(PeerCommand),
+    /// Wait for a coordinator and do a share of its runs
+    ///
+    /// The link is plain HTTP and carries the key that signs tickets: listen only where nobody else listens in.
+    Worker(crate::workers::WorkerArgs),
     /// Make one page of a rush and its audit
     Report(crate::report_html::ReportArgs),
     /// Measure the service and its peers in turn, and compare
@@ -110,6 +121,15 @@ impl RushArgs {
     pub fn connections(&self) -> usize {
         self.connections.unwrap_or(OPEN_CONNECTIONS)
     }
+}
+
+/// A document with a published schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Document {
+    /// What `run` reads
+    Scenario,
+    /// What `run` writes as results.json
+    Results,
 }
 
 /// A yardstick server.

@@ -15,6 +15,7 @@
 //! - [`thresholds`]: what must hold afterwards
 //! - [`results`], [`outputs`], [`compare`]: what a run has shown; its files and its page; two runs side by side
 //! - [`clock`]: the only reader of wall time
+//! - [`clock`], [`workers`]: one run from several machines
 //! - [`rush`]: wires the above into one run
 //! - [`audit`]: asks after the load for every claim that was seen
 //! - [`peer`]: the servers that the service is measured against
@@ -48,3 +49,4 @@ pub mod tally;
 pub mod thresholds;
 pub mod tickets;
 pub mod worker;
+pub mod workers;

@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use claimrush_loadtest::{
     bench,
-    cli::{Cli, Command, PeerCommand},
-    peer, report_html, run, rush,
+    cli::{Cli, Command, Document, PeerCommand},
+    compare, peer, report_html, results, run, rush, scenario, workers,
 };
 use clap::Parser;
 
@@ -30,6 +30,9 @@ fn main() -> ExitCode {
                 Err(error) => complain(&error),
             };
         }
+        Command::Worker(args) => workers::server::run(&args).map(|()| true),
+        Command::Compare(args) => compare::run(&args).map(|()| true),
+        Command::Schema { of } => schema(of).map(|()| true),
         Command::Report(args) => report_html::run(&args).map(|()| true),
         Command::Peer(PeerCommand::Echo(args)) => peer::echo::run(&args).map(|()| true),
         Command::Peer(PeerCommand::Pooled { peer, redis, pool_size }) => {
@@ -41,6 +44,16 @@ fn main() -> ExitCode {
         Ok(false) => ExitCode::from(INVALID_RUN),
         Err(error) => complain(&error),
     }
+}
+
+/// Prints a JSON schema.
+fn schema(of: Document) -> anyhow::Result<()> {
+    let schema = match of {
+        Document::Scenario => scenario::schema::scenario_schema(),
+        Document::Results => results::schema::schema(),
+    };
+    println!("{}", serde_json::to_string_pretty(&schema)?);
+    Ok(())
 }
 
 fn complain(error: &anyhow::Error) -> ExitCode {

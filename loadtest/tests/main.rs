@@ -2,13 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod live;
 mod engine_connections;
 mod engine_outcomes;
 mod engine_personas;
 mod engine_run;
 mod engine_times;
+mod live;
 mod outcomes;
 mod percentiles;
 mod script;
 mod usage;
+mod workers;

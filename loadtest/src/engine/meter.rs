@@ -13,6 +13,7 @@ use std::{
 };
 
 use anyhow::Result;
+use serde::{Deserialize, Serialize};
 
 use crate::tally::{Counts, Schedule, Times};
 
@@ -54,7 +55,7 @@ impl Meter {
 }
 
 /// What a run shows while it lasts.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MeterReading {
     /// Arrivals that were due so far.
     pub scheduled: u64,
@@ -94,6 +95,24 @@ impl MeterReading {
             reading.add(meter);
         }
         reading
+    }
+
+    /// Adds another process' reading.
+    ///
+    /// # Errors
+    /// The other tells times apart by more digits.
+    pub fn merge(&mut self, other: &Self) -> Result<()> {
+        self.scheduled += other.scheduled;
+        self.sent += other.sent;
+        self.answers += other.answers;
+        self.granted += other.granted;
+        self.lost += other.lost;
+        self.late_generator += other.late_generator;
+        self.dropped += other.dropped;
+        for (kind, answers) in other.counts.iter() {
+            self.counts.add(kind.status, &kind.code, answers);
+        }
+        self.recent.merge(&other.recent)
     }
 
     fn add(&mut self, meter: &Meter) {

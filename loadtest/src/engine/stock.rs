@@ -3,11 +3,7 @@
 //! Owns what a good, forged, expired, foreign or missing ticket looks like. Signing takes under a microsecond: the
 //! key is prepared once and everything but the person is written once.
 
-use std::{
-    fmt::Write,
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{fmt::Write, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -19,7 +15,7 @@ use jsonwebtoken::{
 };
 
 use super::job::Supply;
-use crate::schedule::TicketSort;
+use crate::{clock, schedule::TicketSort};
 
 const SCHEME: &str = "Bearer ";
 /// Tickets are good from this long before the run: other machines' clocks may be behind.
@@ -138,12 +134,6 @@ impl Clerk {
     }
 }
 
-/// The time since 1970.
-#[expect(clippy::disallowed_methods, reason = "the service's clock is not the harness' to take")]
-fn now() -> Result<Duration> {
-    SystemTime::now().duration_since(UNIX_EPOCH).context("the clock stands before 1970")
-}
-
 /// The ticket with a signature that no key made.
 fn forged(ticket: &str) -> String {
     let signed = ticket.rsplit_once('.').map_or(ticket, |(signed, _)| signed);
@@ -175,7 +165,7 @@ impl Words {
     ) -> Result<Self> {
         let header = Header { kid: Some(kid.to_owned()), ..Header::new(Algorithm::HS256) };
         let header = URL_SAFE_NO_PAD.encode(serde_json::to_string(&header)?);
-        let now = now()?;
+        let now = clock::unix_now();
         let run_id = rand::random::<u64>();
         let rest = |drop: &str, from: Duration, to: Duration| {
             let (drop, from, to) = (serde_json::to_string(drop)?, from.as_secs(), to.as_secs());

@@ -2,7 +2,7 @@
 //!
 //! Reads `/proc` and `/etc/os-release`; where they are missing it says what the compiler knows.
 
-use std::{fs, num::NonZero, thread};
+use std::{fs, num::NonZero, thread, time::UNIX_EPOCH};
 
 use super::Environment;
 use crate::clock;
@@ -13,7 +13,7 @@ impl Environment {
     pub fn of_this_machine() -> Self {
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            started_at: humantime::format_rfc3339_millis(clock::now()).to_string(),
+            started_at: humantime::format_rfc3339_millis(UNIX_EPOCH + clock::unix_now()).to_string(),
             system: system(),
             processor: processor(&read("/proc/cpuinfo")),
             cores: thread::available_parallelism().map_or(1, NonZero::get),

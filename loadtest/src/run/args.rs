@@ -7,7 +7,6 @@ use clap::Args;
 use crate::scenario::Scenario;
 
 /// A rehearsal by a scenario file.
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[derive(Debug, Args)]
 pub struct RunArgs {
     /// The scenario, as TOML

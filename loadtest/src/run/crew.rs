@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use super::args::RunArgs;
 use crate::{
@@ -11,16 +11,19 @@ use crate::{
     engine::{self, Job, MeterReading, Place},
     results::WorkerResult,
     tally::Tally,
+    workers::{Fleet, PreparedFleet, RunningFleet, Token},
 };
 
 /// Connected, and waiting for the start.
 pub(super) enum Prepared {
     Here(engine::Prepared),
+    Fleet(PreparedFleet),
 }
 
 /// Under way.
 pub(super) enum Running {
     Here(engine::Running),
+    Fleet(RunningFleet),
 }
 
 /// What the crew counted, and what it cost.
@@ -33,16 +36,23 @@ pub(super) struct Harvest {
 
 /// Gives out the job and opens the connections; tells how many threads make the load.
 pub(super) fn prepare(args: &RunArgs, mut job: Job, claims_log: &Path) -> Result<(Prepared, usize)> {
-    let threads = args.threads.unwrap_or_else(cpu::cores);
-    (job.place, job.threads) = (Place { first: 0, of: threads }, threads);
-    let prepared = engine::prepare(job, Some(ClaimsLog::create(claims_log)?))?;
-    Ok((Prepared::Here(prepared), threads))
+    if args.workers.is_empty() {
+        let threads = args.threads.unwrap_or_else(cpu::cores);
+        (job.place, job.threads) = (Place { first: 0, of: threads }, threads);
+        let prepared = engine::prepare(job, Some(ClaimsLog::create(claims_log)?))?;
+        return Ok((Prepared::Here(prepared), threads));
+    }
+    let path = args.token_file.as_deref().context("--workers needs --token-file")?;
+    let fleet = Fleet::connect(&args.workers, &Token::load(path)?)?;
+    let threads = fleet.threads();
+    Ok((Prepared::Fleet(fleet.prepare(job, Some(claims_log))?), threads))
 }
 
 impl Prepared {
     pub(super) fn open_connections(&self) -> u64 {
         match self {
             Self::Here(prepared) => prepared.open_connections(),
+            Self::Fleet(prepared) => prepared.open_connections(),
         }
     }
 
@@ -50,12 +60,14 @@ impl Prepared {
     pub(super) fn planned(&self) -> Duration {
         match self {
             Self::Here(prepared) => prepared.planned(),
+            Self::Fleet(prepared) => prepared.planned(),
         }
     }
 
     pub(super) fn start(self) -> Result<Running> {
         Ok(match self {
             Self::Here(prepared) => Running::Here(prepared.start(std::time::Instant::now())),
+            Self::Fleet(prepared) => Running::Fleet(prepared.start()?),
         })
     }
 }
@@ -65,12 +77,14 @@ impl Running {
     pub(super) fn meter(&self) -> Option<MeterReading> {
         match self {
             Self::Here(running) => Some(running.meter()),
+            Self::Fleet(running) => running.meter(),
         }
     }
 
     pub(super) fn is_finished(&self) -> bool {
         match self {
             Self::Here(running) => running.is_finished(),
+            Self::Fleet(running) => running.is_finished(),
         }
     }
 
@@ -78,6 +92,7 @@ impl Running {
     pub(super) fn stop(&self) {
         match self {
             Self::Here(running) => running.stop(),
+            Self::Fleet(running) => running.stop(),
         }
     }
 
@@ -88,6 +103,11 @@ impl Running {
                 let tally = running.join()?;
                 let cpu = cpu::used_by_self().saturating_sub(own_cpu_before);
                 Ok(Harvest { tally, workers: Vec::new(), cpu })
+            }
+            Self::Fleet(running) => {
+                let (tally, workers) = running.join()?;
+                let cpu = workers.iter().map(|worker| Duration::from_secs_f64(worker.cpu.cpu_s)).sum();
+                Ok(Harvest { tally, workers, cpu })
             }
         }
     }
