@@ -1,8 +1,8 @@
 //! Clocks that do not jump, and the offset between two of them.
 //!
 //! Wall clocks of two machines differ, and either may be set while a run lasts. So wall time is read once a job on
-//! each side ([`AnchoredClock`]) and goes on with the monotonic clock; the two are compared by round trips
-//! ([`Offset`]) only to name one start moment. After the start nothing depends on wall time.
+//! each side (`AnchoredClock`) and goes on with the monotonic clock; the two are compared by round trips
+//! (`Offset`) only to name one start moment. After the start nothing depends on wall time.
 
 use std::time::{Duration, Instant};
 
