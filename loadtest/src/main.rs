@@ -50,7 +50,7 @@ fn main() -> ExitCode {
 fn schema(of: Document) -> anyhow::Result<()> {
     let schema = match of {
         Document::Scenario => scenario::schema::scenario_schema(),
-        Document::Results => results::schema::schema(),
+        Document::Results => results::schema::schema().to_value(),
     };
     println!("{}", serde_json::to_string_pretty(&schema)?);
     Ok(())
