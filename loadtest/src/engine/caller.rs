@@ -61,14 +61,14 @@ impl Caller {
             if desk.plan.is_pooled(persona) {
                 self.serve(desk, &arrival, arrival.due).await;
             } else {
-                sessions::run(desk, &arrival).await;
+                Box::pin(sessions::run(desk, &arrival)).await;
             }
             let next_at = Instant::now() + persona.think;
             if next_at >= desk.until.get() {
                 return;
             }
             if !persona.think.is_zero() {
-                self.line.pause_until(next_at).await;
+                Box::pin(self.line.pause_until(next_at)).await;
             }
         }
     }
@@ -76,7 +76,7 @@ impl Caller {
     async fn serve(&mut self, desk: &Rc<Desk>, arrival: &Arrival, now: Instant) {
         let Some(persona) = desk.persona(arrival.persona) else { return };
         match &persona.behaviour {
-            Behaviour::Bot { .. } => bot::run(&mut self.line, arrival).await,
+            Behaviour::Bot { .. } => Box::pin(bot::run(&mut self.line, arrival)).await,
             Behaviour::Honest { retries } => {
                 let Some(claim) = desk.note(desk.claim(arrival, TicketSort::Valid)) else { return };
                 let rules = Rules::patient(desk, *retries);

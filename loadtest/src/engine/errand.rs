@@ -68,8 +68,14 @@ impl Line {
         if self.wire.as_ref().is_some_and(Wire::is_open) && !(new_each && self.used) {
             return true;
         }
+        // On the heap, so that the way of each request does not carry the room for it.
+        Box::pin(self.open(give_up_at, self.used && !new_each)).await
+    }
+
+    /// Opens a connection, again or for the first time.
+    async fn open(&mut self, give_up_at: Instant, again: bool) -> bool {
         self.wire = None;
-        let (desk, persona, again) = (Rc::clone(&self.desk), self.persona, self.used && !new_each);
+        let (desk, persona) = (Rc::clone(&self.desk), self.persona);
         let mut backoff = BACKOFF_MIN;
         loop {
             if Instant::now() >= give_up_at {
@@ -194,21 +200,30 @@ impl<'run> Errand<'run> {
                 until = retry_until.map_or(until, |at| at.min(until));
             }
             if let Some(wait) = self.wait_before_retry(&attempt, backoff)
-                && Instant::now() + wait < until
+                && Box::pin(self.wait(wait, until)).await
             {
-                self.line.pause_until(Instant::now() + wait).await;
                 backoff = (backoff * 2).min(BACKOFF_MAX);
-                if !desk.is_over() && self.line.connect(until.min(desk.give_up_at.get())).await {
-                    desk.count(|counting| {
-                        counting.mishaps(self.claim.persona)?.retries += 1;
-                        Ok(())
-                    });
-                    sent = Instant::now();
-                    continue;
-                }
+                sent = Instant::now();
+                continue;
             }
             return self.settle(&attempt);
         }
+    }
+
+    /// Waits before the claim is sent again; `false` when there is no time for that.
+    async fn wait(&mut self, wait: Duration, until: Instant) -> bool {
+        let desk = Rc::clone(&self.line.desk);
+        let again_at = Instant::now() + wait;
+        if again_at >= until {
+            return false;
+        }
+        self.line.pause_until(again_at).await;
+        let again = !desk.is_over() && self.line.connect(until.min(desk.give_up_at.get())).await;
+        desk.count(|counting| {
+            counting.mishaps(self.claim.persona)?.retries += u64::from(again);
+            Ok(())
+        });
+        again
     }
 
     /// Sends the claim once, and never again.
