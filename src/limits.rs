@@ -73,6 +73,9 @@ pub const BATCH_DROPS_MAX: usize = 64;
 pub const INFLIGHT_BATCHES_DEFAULT: usize = 2;
 /// Claims waiting on one core before the gate answers `overloaded`.
 pub const QUEUE_CLAIMS_DEFAULT: usize = 8_192;
+/// Claims that may wait on one core in an overload even where a batch carries fewer: people do not come evenly, and
+/// a queue shorter than this would refuse some of them at half of the load that it can serve.
+pub const OVERLOAD_CLAIMS_MIN: usize = 8;
 /// How long a claim may wait before it is refused unsent.
 pub const QUEUE_WAIT_DEFAULT: Duration = Duration::from_millis(1_000);
 

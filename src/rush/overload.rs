@@ -8,6 +8,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::limits;
+
 /// How long a queue must refuse before it is in overload, and refuse nobody before it no longer is: longer than an
 /// fsync or a snapshot's fork stalls Redis.
 pub(super) const OVERLOAD_AFTER: Duration = Duration::from_millis(100);
@@ -17,8 +19,8 @@ pub(super) const OVERLOAD_AFTER: Duration = Duration::from_millis(100);
 pub(super) struct Overload {
     /// Claims that may wait otherwise.
     queue_max: usize,
-    /// Claims that one batch carries: as many may wait in an overload.
-    batch_max: usize,
+    /// Claims that may wait in an overload.
+    waiting_max: usize,
     overloaded: bool,
     /// Since when batches have said otherwise than `overloaded` does.
     otherwise_since: Option<Instant>,
@@ -27,7 +29,8 @@ pub(super) struct Overload {
 impl Overload {
     /// Not overloaded.
     pub(super) fn new(queue_max: usize, batch_max: usize) -> Self {
-        Self { queue_max, batch_max, overloaded: false, otherwise_since: None }
+        let waiting_max = batch_max.max(limits::OVERLOAD_CLAIMS_MIN).min(queue_max);
+        Self { queue_max, waiting_max, overloaded: false, otherwise_since: None }
     }
 
     /// How many claims may wait from `now` on. `refused`: some were refused since the last batch was taken.
@@ -41,7 +44,7 @@ impl Overload {
                 self.otherwise_since = None;
             }
         }
-        if self.overloaded { self.batch_max.min(self.queue_max) } else { self.queue_max }
+        if self.overloaded { self.waiting_max } else { self.queue_max }
     }
 }
 
@@ -75,10 +78,13 @@ mod tests {
     }
 
     #[test]
-    fn a_small_queue_stays_small() {
-        let mut overload = Overload::new(5, 1_000);
-        let now = Instant::now();
-        assert_eq!(overload.after_batch(true, now), 5);
-        assert_eq!(overload.after_batch(true, now + OVERLOAD_AFTER), 5);
+    fn a_small_queue_stays_small_and_a_small_batch_leaves_room() {
+        for (queue_max, batch_max, cut) in [(5, 1_000, 5), (8_000, 1, limits::OVERLOAD_CLAIMS_MIN), (5, 1, 5)]
+        {
+            let mut overload = Overload::new(queue_max, batch_max);
+            let now = Instant::now();
+            assert_eq!(overload.after_batch(true, now), queue_max);
+            assert_eq!(overload.after_batch(true, now + OVERLOAD_AFTER), cut);
+        }
     }
 }

@@ -174,7 +174,12 @@ fn thresholds(results: &Results) -> String {
 fn audit(results: &Results) -> String {
     let mut out = String::new();
     for check in results.audit.iter().flat_map(|audit| &audit.checks) {
-        line!(out, "{} {:<16} {}: {}", mark(check.ok), check.id, check.promise, check.detail);
+        line!(out, "{} {:<22} {}", mark(check.ok), check.id, check.promise);
+        let found = if check.detail.is_empty() { &check.compared } else { &check.detail };
+        line!(out, "  {:<22} {found}", "");
+    }
+    for what in results.audit.iter().flat_map(|audit| &audit.left_out) {
+        line!(out, "- {:<22} {what}", "not checked");
     }
     out
 }
