@@ -3,15 +3,18 @@
 //! Owns the raw numbers of a run as they travel between threads, workers and files. Histograms are added, never
 //! their percentiles averaged; as JSON they are HdrHistogram V2 (deflated, base64), so that nothing is lost.
 
-use std::{collections::BTreeMap, io::Cursor, time::Duration};
+mod counts;
+mod times;
+
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use base64::{Engine, engine::general_purpose::STANDARD};
-use hdrhistogram::{
-    Histogram,
-    serialization::{Deserializer as HistogramReader, Serializer as _, V2DeflateSerializer},
+use serde::{Deserialize, Serialize};
+
+pub use self::{
+    counts::{Count, Counts, Kind},
+    times::Times,
 };
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, ser::Error as _};
 
 /// The longest time told apart, in microseconds; longer ones are counted as this one.
 pub const MICROS_MAX: u64 = 600_000_000;
@@ -23,135 +26,6 @@ pub const INTERVAL_DIGITS: u8 = 2;
 pub const KINDS_MAX: usize = 256;
 /// Intervals of one run at the most.
 pub const INTERVALS_MAX: usize = 3_600;
-
-/// Times in microseconds.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Times(Histogram<u64>);
-
-impl Times {
-    /// None yet, told apart to so many significant digits.
-    ///
-    /// # Errors
-    /// Never for the digits of this module.
-    pub fn new(digits: u8) -> Result<Self> {
-        Ok(Self(Histogram::new_with_bounds(1, MICROS_MAX, digits)?))
-    }
-
-    /// Notes one time.
-    pub fn note(&mut self, time: Duration) {
-        self.0.saturating_record(u64::try_from(time.as_micros()).unwrap_or(u64::MAX).max(1));
-    }
-
-    /// Adds others.
-    ///
-    /// # Errors
-    /// They were told apart by more digits.
-    pub fn merge(&mut self, other: &Self) -> Result<()> {
-        Ok(self.0.add(&other.0)?)
-    }
-
-    /// The histogram itself.
-    #[must_use]
-    pub fn histogram(&self) -> &Histogram<u64> {
-        &self.0
-    }
-
-    /// HdrHistogram V2, deflated, in base64: the payload of a line of an `.hlog` file.
-    ///
-    /// # Errors
-    /// The histogram cannot be encoded.
-    pub fn to_base64(&self) -> Result<String> {
-        let mut bytes = Vec::new();
-        V2DeflateSerializer::new().serialize(&self.0, &mut bytes)?;
-        Ok(STANDARD.encode(bytes))
-    }
-
-    /// Reads what [`Times::to_base64`] wrote.
-    ///
-    /// # Errors
-    /// It is something else.
-    pub fn from_base64(text: &str) -> Result<Self> {
-        let bytes = STANDARD.decode(text)?;
-        Ok(Self(HistogramReader::new().deserialize(&mut Cursor::new(bytes))?))
-    }
-}
-
-impl Serialize for Times {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.to_base64().map_err(S::Error::custom)?)
-    }
-}
-
-impl<'de> Deserialize<'de> for Times {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        Self::from_base64(&text).map_err(D::Error::custom)
-    }
-}
-
-/// A kind of answer.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Kind {
-    /// HTTP status.
-    pub status: u16,
-    /// The problem's `code`; empty for a success.
-    pub code: Box<str>,
-}
-
-/// Answers of one kind.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Count {
-    /// HTTP status.
-    pub status: u16,
-    /// The problem's `code`; empty for a success.
-    pub code: String,
-    /// How many.
-    pub answers: u64,
-}
-
-/// Answers by kind.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Counts(BTreeMap<Kind, u64>);
-
-impl Counts {
-    /// Adds answers of one kind.
-    pub fn add(&mut self, status: u16, code: &str, answers: u64) {
-        let kind = Kind { status, code: code.into() };
-        if let Some(known) = self.0.get_mut(&kind) {
-            *known += answers;
-        } else if self.0.len() < KINDS_MAX || code == "other" {
-            self.0.insert(kind, answers);
-        } else {
-            self.add(status, "other", answers);
-        }
-    }
-
-    /// Every kind with its answers, in order of status and code.
-    pub fn iter(&self) -> impl Iterator<Item = (&Kind, u64)> {
-        self.0.iter().map(|(kind, answers)| (kind, *answers))
-    }
-}
-
-impl Serialize for Counts {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let one = |(kind, answers): (&Kind, u64)| Count {
-            status: kind.status,
-            code: kind.code.to_string(),
-            answers,
-        };
-        serializer.collect_seq(self.iter().map(one))
-    }
-}
-
-impl<'de> Deserialize<'de> for Counts {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut counts = Self::default();
-        for count in Vec::<Count>::deserialize(deserializer)? {
-            counts.add(count.status, &count.code, count.answers);
-        }
-        Ok(counts)
-    }
-}
 
 /// Plain counters; the names are those of the results.
 macro_rules! counters {
