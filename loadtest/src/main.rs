@@ -48,11 +48,11 @@ fn main() -> ExitCode {
 
 /// Prints a JSON schema.
 fn schema(of: Document) -> anyhow::Result<()> {
-    let schema = match of {
-        Document::Scenario => scenario::schema::scenario_schema(),
-        Document::Results => results::schema::schema().to_value(),
+    let text = match of {
+        Document::Scenario => serde_json::to_string_pretty(&scenario::schema::scenario_schema())?,
+        Document::Results => serde_json::to_string_pretty(&results::schema::schema())?,
     };
-    println!("{}", serde_json::to_string_pretty(&schema)?);
+    println!("{text}");
     Ok(())
 }
 

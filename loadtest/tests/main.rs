@@ -10,6 +10,7 @@ mod engine_times;
 mod live;
 mod outcomes;
 mod percentiles;
+mod run;
 mod script;
 mod usage;
 mod workers;

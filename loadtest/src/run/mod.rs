@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 pub use self::args::RunArgs;
 use self::crew::{Harvest, Prepared};
@@ -33,6 +33,8 @@ use crate::{
     thresholds,
 };
 
+/// The exit code of a run that says nothing about the service.
+const INVALID_RUN: u8 = 3;
 /// How often the view is told.
 const TELL_EVERY: Duration = Duration::from_millis(250);
 /// How often the end of the run is looked for.
@@ -58,7 +60,13 @@ pub fn run(args: &RunArgs) -> Result<u8> {
     let supply = job.supply.clone();
     let baseline = baseline(args, &scenario)?;
     let (prepared, threads) = crew::prepare(args, job, &claims_log)?;
-    let (harvest, around) = watch(args, &scenario, prepared, threads)?;
+    if prepared.open_connections() == 0 {
+        return Ok(invalid(&format!("nothing accepts connections at {}", scenario.service.url)));
+    }
+    let (harvest, around) = match watch(args, &scenario, prepared, threads)? {
+        Ok(watched) => watched,
+        Err(why) => return Ok(invalid(&why)),
+    };
 
     let mut results = Results::new(&scenario, &harvest.tally, around)?;
     results.set_thresholds(thresholds::evaluate(&scenario.thresholds, &results));
@@ -71,6 +79,12 @@ pub fn run(args: &RunArgs) -> Result<u8> {
     print!("{}", outputs::text(&results));
     println!("results      {}", folder.display());
     Ok(results.verdict.exit_code)
+}
+
+/// Says why there are no results.
+fn invalid(why: &str) -> u8 {
+    eprintln!("INVALID RUN: {why}");
+    INVALID_RUN
 }
 
 fn tell(args: &RunArgs, line: &str) {
@@ -89,13 +103,13 @@ fn job(args: &RunArgs, scenario: &Scenario) -> Result<Job> {
     Ok(Job { scenario: scenario.clone(), supply, trace, place, threads: args.threads.unwrap_or(1) })
 }
 
-/// Lets the crew go and shows the run until its end.
+/// Lets the crew go and shows the run until its end. The inner error is a run that was not carried through.
 fn watch(
     args: &RunArgs,
     scenario: &Scenario,
     prepared: Prepared,
     threads: usize,
-) -> Result<(Harvest, Circumstances)> {
+) -> Result<Result<(Harvest, Circumstances), String>> {
     let connections = prepared.open_connections();
     let environment = Environment::of_this_machine();
     let mut view = View::start(Options {
@@ -119,7 +133,7 @@ fn watch(
                 running.stop();
                 stopping = true;
             }
-            Stop::Now => bail!("stopped before the end; there are no results"),
+            Stop::Now => return Ok(Err("stopped before its end".to_owned())),
         }
         if Instant::now() >= tell_at {
             if let Some(meter) = running.meter() {
@@ -131,7 +145,10 @@ fn watch(
     }
     view.finish();
     let window = began.elapsed();
-    let harvest = running.join(own_before)?;
+    let harvest = match running.join(own_before) {
+        Ok(harvest) => harvest,
+        Err(error) => return Ok(Err(format!("{error:#}"))),
+    };
     let around = Circumstances {
         environment,
         threads,
@@ -141,7 +158,7 @@ fn watch(
         window,
         workers: harvest.workers.clone(),
     };
-    Ok((harvest, around))
+    Ok(Ok((harvest, around)))
 }
 
 fn access(args: &RunArgs) -> Option<ServiceAccess> {

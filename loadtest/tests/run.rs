@@ -1,0 +1,181 @@
+//! `run`, from a scenario file to its files and its exit code.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    sync::atomic::{AtomicU64, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+use crate::script::{Act, serve};
+
+/// A folder with a scenario of two hundred people a second and their tickets.
+struct Rehearsal {
+    folder: tempfile::TempDir,
+    service: SocketAddr,
+}
+
+impl Rehearsal {
+    fn new(service: SocketAddr) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let tickets = folder.path().join("tickets");
+        fs::write(&tickets, (1..=2_000).fold(String::new(), |text, n| text + &format!("t{n}\n"))).unwrap();
+        let scenario = format!(
+            r#"
+            name = "trial"
+            thresholds = ["granted > 0", "p99 < 5s", "code.overloaded == 0"]
+            [service]
+            url = "http://{service}"
+            [[drop]]
+            id = "d"
+            [arrivals]
+            profile = "constant"
+            rate = 200
+            duration = "2s"
+            spacing = "even"
+            [connections]
+            count = 8
+            [tickets]
+            source = "file"
+            path = "{}"
+            "#,
+            tickets.display()
+        );
+        fs::write(folder.path().join("trial.toml"), scenario).unwrap();
+        Self { folder, service }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn command(&self, more: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_claimrush-loadtest"));
+        command.arg("run").arg(self.path("trial.toml")).arg("--quiet").args(more);
+        command.arg("--out").arg(self.path("out"));
+        command
+    }
+
+    fn run(&self, more: &[&str]) -> Output {
+        self.command(more).output().unwrap()
+    }
+
+    fn results(&self) -> Value {
+        serde_json::from_str(&fs::read_to_string(self.path("out/results.json")).unwrap()).unwrap()
+    }
+}
+
+/// A service that grants everything.
+fn generous() -> SocketAddr {
+    let granted = AtomicU64::new(0);
+    serve(move |ticket| Act::claim(ticket, granted.fetch_add(1, Ordering::Relaxed) + 1))
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn lines_of(path: &Path) -> usize {
+    fs::read_to_string(path).unwrap().lines().count()
+}
+
+#[test]
+fn a_run_leaves_its_files_and_ends_with_zero() {
+    let rehearsal = Rehearsal::new(generous());
+    let output = rehearsal.run(&[]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(told.contains("400 granted") && told.contains("Everything held (exit code 0)"), "{told}");
+    let results = rehearsal.results();
+    assert_eq!(results["total"]["granted"], 400);
+    assert_eq!(results["schedule"]["scheduled"], 400);
+    assert_eq!(results["scenario"]["service"]["url"], format!("http://{}", rehearsal.service));
+    assert_eq!(lines_of(&rehearsal.path("out/claims.jsonl")), 400);
+    for name in ["report.html", "junit.xml", "times.hlog", "series.csv"] {
+        assert!(fs::metadata(rehearsal.path("out").join(name)).unwrap().len() > 100, "{name}");
+    }
+}
+
+#[test]
+fn a_missed_threshold_ends_with_one_and_stands_in_the_junit_file() {
+    let rehearsal = Rehearsal::new(generous());
+    let output = rehearsal.run(&["--set", "thresholds=[\"granted == 7\"]", "--set", "arrivals.duration=1s"]);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    let junit = fs::read_to_string(rehearsal.path("out/junit.xml")).unwrap();
+    assert!(junit.contains("granted == 7") && junit.contains("<failure"), "{junit}");
+}
+
+#[test]
+fn a_bad_scenario_is_a_usage_error_in_one_line_that_names_the_key() {
+    let rehearsal = Rehearsal::new(generous());
+    for (set, named) in [
+        ("arrivals.rate=-1", "arrivals.rate"),
+        ("arrivals.colour=red", "colour"),
+        ("thresholds=[\"p98 < 5ms\"]", "p98"),
+        ("drop.0.id=", "drop.0.id"),
+    ] {
+        let output = rehearsal.run(&["--set", set]);
+        let said = said(&output);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(named) && said.trim().lines().count() == 1, "{said}");
+    }
+}
+
+#[test]
+fn a_run_at_nothing_is_invalid() {
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let output = Rehearsal::new(closed).run(&[]);
+    assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+    assert!(said(&output).contains("INVALID RUN: nothing accepts connections"), "{}", said(&output));
+}
+
+#[test]
+fn a_generator_that_was_stopped_for_a_while_marks_its_run_invalid() {
+    let rehearsal = Rehearsal::new(generous());
+    let mut child = rehearsal
+        .command(&["--set", "arrivals.duration=4s"])
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let log = rehearsal.path("out/claims.jsonl");
+    let patience = Instant::now() + Duration::from_secs(20);
+    // Claims reach the log only once people have come.
+    while fs::metadata(&log).map_or(0, |file| file.len()) == 0 {
+        assert!(Instant::now() < patience, "nobody came");
+        thread::sleep(Duration::from_millis(10));
+    }
+    let signal = |name: &str| {
+        assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
+    };
+    signal("-STOP");
+    thread::sleep(Duration::from_millis(400));
+    signal("-CONT");
+    let code = child.wait().unwrap().code();
+    let results = rehearsal.results();
+    assert_eq!(code, Some(3), "{}", results["schedule"]);
+    assert!(results["schedule"]["late_generator"].as_u64().unwrap() > 10, "{}", results["schedule"]);
+    let why = results["verdict"]["invalid_because"].to_string();
+    assert!(why.contains("generator"), "{why}");
+}
+
+#[test]
+fn two_runs_can_be_compared_and_the_schemas_printed() {
+    let rehearsal = Rehearsal::new(generous());
+    assert_eq!(rehearsal.run(&["--set", "arrivals.duration=1s"]).status.code(), Some(0));
+    let (results, page) = (rehearsal.path("out/results.json"), rehearsal.path("compare.html"));
+    let harness = || Command::new(env!("CARGO_BIN_EXE_claimrush-loadtest"));
+    let compared =
+        harness().arg("compare").args([&results, &results]).arg("--out").arg(&page).output().unwrap();
+    assert_eq!(compared.status.code(), Some(0), "{}", said(&compared));
+    assert!(fs::read_to_string(page).unwrap().contains("</html>"));
+    for document in ["scenario", "results"] {
+        let printed = harness().args(["schema", document]).output().unwrap().stdout;
+        let published = format!("{}/schema/{document}.schema.json", env!("CARGO_MANIFEST_DIR"));
+        assert_eq!(String::from_utf8_lossy(&printed), fs::read_to_string(published).unwrap(), "{document}");
+    }
+}
