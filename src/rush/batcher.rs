@@ -130,9 +130,13 @@ impl Batcher {
         let mut arrived = Vec::with_capacity(self.settings.batch_max);
         let mut overload = Overload::new(self.settings.queue_max, self.settings.batch_max);
         while let Ok(permit) = Arc::clone(&self.inflight).acquire_owned().await {
-            if !self.queue.take(&mut arrived, self.settings.batch_max).await {
+            if !self.queue.ready().await {
                 break;
             }
+            // One look at the sockets before a call leaves: whoever has knocked by now comes along. No timer, and
+            // nothing to wait for when nobody has.
+            tokio::task::yield_now().await;
+            self.queue.take(&mut arrived, self.settings.batch_max);
             self.queue_claims.set(self.queue.len() as f64);
             self.queue.set_max(overload.after_batch(self.queue.refused_any(), Instant::now()));
             let batch = self.batch_of(&mut arrived);

@@ -85,25 +85,26 @@ impl<T> Sender<T> {
 }
 
 impl<T> Receiver<T> {
-    /// Waits until something is there and moves up to `max` items to `into`, oldest first; false when nothing
-    /// is there and nothing can come any more.
-    pub(super) async fn take(&mut self, into: &mut Vec<T>, max: usize) -> bool {
+    /// Waits until something is there; false when nothing is there and nothing can come any more.
+    pub(super) async fn ready(&mut self) -> bool {
         loop {
             // Asked before the look: a last sender that goes after it leaves a permit behind.
             let ended = self.open.strong_count() == 0;
-            {
-                let mut waiting = self.shared.waiting();
-                if !waiting.is_empty() {
-                    let count = waiting.len().min(max);
-                    into.extend(waiting.drain(..count));
-                    return true;
-                }
+            if self.len() > 0 {
+                return true;
             }
             if ended {
                 return false;
             }
             self.shared.arrived.notified().await;
         }
+    }
+
+    /// Moves up to `max` items that are there to `into`, oldest first.
+    pub(super) fn take(&mut self, into: &mut Vec<T>, max: usize) {
+        let mut waiting = self.shared.waiting();
+        let count = waiting.len().min(max);
+        into.extend(waiting.drain(..count));
     }
 
     /// Sets how many may wait from now on; those that wait already stay.
@@ -134,12 +135,14 @@ mod tests {
         }
         assert_eq!(near.push(4), Err(4));
         let mut taken = Vec::new();
-        assert!(far.take(&mut taken, 2).await);
+        assert!(far.ready().await);
+        far.take(&mut taken, 2);
         assert_eq!((taken.as_slice(), far.len()), (&[1, 2][..], 1));
         drop(near);
-        assert!(far.take(&mut taken, 2).await, "what waits is taken after the last sender has gone");
+        assert!(far.ready().await, "what waits is there after the last sender has gone");
+        far.take(&mut taken, 2);
         assert_eq!(taken, [1, 2, 3]);
-        assert!(!far.take(&mut taken, 2).await);
+        assert!(!far.ready().await);
     }
 
     #[tokio::test]
@@ -151,7 +154,7 @@ mod tests {
         assert_eq!(near.push(3), Err(3));
         assert_eq!((far.refused_any(), far.refused_any()), (true, false));
         let mut taken = Vec::new();
-        assert!(far.take(&mut taken, 3).await);
+        far.take(&mut taken, 3);
         assert_eq!(taken, [1, 2]);
     }
 
@@ -160,8 +163,9 @@ mod tests {
         let (near, mut far) = bounded::<u8>(1);
         let waiter = tokio::spawn(async move {
             let mut taken = Vec::new();
-            let first = far.take(&mut taken, 1).await;
-            (first, far.take(&mut taken, 1).await, taken)
+            let first = far.ready().await;
+            far.take(&mut taken, 1);
+            (first, far.ready().await, taken)
         });
         tokio::task::yield_now().await;
         assert_eq!(near.push(7), Ok(()));
