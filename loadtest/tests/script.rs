@@ -3,14 +3,14 @@
 use std::{
     io::{BufRead, BufReader, Write},
     net::{SocketAddr, TcpListener, TcpStream},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Output},
     sync::Arc,
     thread,
     time::{Duration, Instant},
 };
 
-use claimrush_loadtest::report::Report;
+use claimrush_loadtest::results::Results;
 use tempfile::TempDir;
 
 /// What the server does with a request.
@@ -127,7 +127,7 @@ impl Rush {
         let mut command = Command::new(env!("CARGO_BIN_EXE_claimrush-loadtest"));
         command.args(["rush", "--quiet", "--drop", "d", "--target", &format!("http://{address}")]);
         command.arg("--tickets").arg(folder.path().join("tickets"));
-        command.arg("--json").arg(folder.path().join("report.json"));
+        command.arg("--json").arg(folder.path().join("results.json"));
         command.arg("--claims-log").arg(folder.path().join("claims.log"));
         Self { folder, command }
     }
@@ -164,10 +164,14 @@ pub(crate) struct Done {
 }
 
 impl Done {
-    /// Its JSON report.
-    pub(crate) fn report(&self) -> Report {
-        let json = std::fs::read_to_string(self.folder.path().join("report.json")).unwrap();
-        serde_json::from_str(&json).unwrap()
+    /// Its results.
+    pub(crate) fn results(&self) -> Results {
+        Results::read(&self.folder.path().join("results.json")).unwrap()
+    }
+
+    /// The folder of all that it wrote.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Its claims log.

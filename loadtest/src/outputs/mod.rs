@@ -26,7 +26,13 @@ pub(crate) use self::{
     curves::{curve, nines},
     figures::{bytes, count, percent, rate, time},
 };
-pub use self::{hlog::histogram_log, junit::junit, report::report_page, series::series_csv, text::text};
+pub use self::{
+    hlog::histogram_log,
+    junit::junit,
+    report::{Moment, Story, report_page, story_page},
+    series::series_csv,
+    text::text,
+};
 use crate::{results::Results, tally::Tally};
 
 /// The results as JSON.
