@@ -93,7 +93,8 @@ impl Lines {
 
     fn ticket(&self, person: u64) -> Option<&str> {
         let at = usize::try_from(person.checked_sub(self.skip + 1)?).ok()?;
-        Some(self.text.get(*self.starts.get(at)?..)?.lines().next()?.trim_end())
+        let end = self.starts.get(at + 1).copied().unwrap_or(self.text.len());
+        Some(self.text.get(*self.starts.get(at)?..end)?.trim_end())
     }
 }
 
