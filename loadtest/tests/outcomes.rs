@@ -1,7 +1,7 @@
 //! What becomes of each ticket.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::BTreeSet,
     sync::{
         Arc, Condvar, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -11,7 +11,7 @@ use std::{
 
 use claimrush_loadtest::claims_log::{self, Line, UnknownOutcome};
 
-use crate::script::{Act, Done, Rush, serve, serve_asked};
+use crate::script::{Act, Done, Rush, Seen, serve, serve_asked};
 
 /// Longer than anything that is waited for takes, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -19,19 +19,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 fn count(done: &Done, status: u16, code: &str) -> u64 {
     let counts = done.results().total.counts;
     counts.iter().find(|count| count.status == status && count.code == code).map_or(0, |count| count.answers)
-}
-
-/// How often each ticket was seen, this time included.
-#[derive(Default)]
-struct Seen(Mutex<HashMap<String, u64>>);
-
-impl Seen {
-    fn times(&self, ticket: &str) -> u64 {
-        let mut seen = self.0.lock().unwrap();
-        let times = seen.entry(ticket.to_owned()).or_default();
-        *times += 1;
-        *times
-    }
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! A server whose every answer is scripted, and the harness run against it.
 
 use std::{
+    collections::HashMap,
     io::{BufRead, BufReader, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Command, Output},
-    sync::Arc,
+    sync::{Arc, Mutex},
     thread,
     time::{Duration, Instant},
 };
@@ -187,6 +188,20 @@ impl Done {
     /// What it complained about.
     pub(crate) fn complaint(&self) -> String {
         String::from_utf8_lossy(&self.output.stderr).into_owned()
+    }
+}
+
+/// How often each ticket was seen.
+#[derive(Default)]
+pub(crate) struct Seen(Mutex<HashMap<String, u64>>);
+
+impl Seen {
+    /// So many times, this time included.
+    pub(crate) fn times(&self, ticket: &str) -> u64 {
+        let mut seen = self.0.lock().unwrap();
+        let times = seen.entry(ticket.to_owned()).or_default();
+        *times += 1;
+        *times
     }
 }
 

@@ -24,7 +24,7 @@ pub(crate) use self::report::charts::curve_table;
 pub(crate) use self::{
     codes::{Palette, label},
     curves::{curve, nines},
-    figures::{bytes, count, percent, rate, time},
+    figures::{bytes, count, grouped, percent, rate, time},
 };
 pub use self::{
     hlog::histogram_log,

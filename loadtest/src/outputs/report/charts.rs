@@ -41,8 +41,9 @@ fn release(results: &Results) -> Option<Mark> {
     }
 }
 
-fn column(label: &str, color: &'static str, line: Line, values: &[f64]) -> Column {
-    Column { label: label.into(), color, line, values: values.iter().copied().map(Some).collect() }
+/// A column of values of which each may be missing.
+fn column<V: Copy + Into<Option<f64>>>(label: &str, color: &'static str, line: Line, values: &[V]) -> Column {
+    Column { label: label.into(), color, line, values: values.iter().copied().map(Into::into).collect() }
 }
 
 fn rates(results: &Results) -> Chart {
@@ -63,12 +64,6 @@ fn times(results: &Results) -> Chart {
     let series = &results.series;
     let about = "Response times over the run on a logarithmic scale: median, 99 % and the longest";
     let mut chart = Chart { log: true, ..Chart::new("times", about, Unit::Ms, Axis::Time) };
-    let column = |label: &str, color, line, values: &[Option<f64>]| Column {
-        label: label.into(),
-        color,
-        line,
-        values: values.to_vec(),
-    };
     // The later is drawn above the earlier: a 99 % that equals the longest stays visible on its dashes.
     let columns = vec![
         column("p50", "p50", Line::Solid, &series.p50_ms),
