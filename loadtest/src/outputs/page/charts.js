@@ -33,7 +33,7 @@
   const marks = (chart) => (u) => {
     const { ctx, bbox } = u;
     ctx.save();
-    for (const mark of chart.marks) {
+    for (const [n, mark] of chart.marks.entries()) {
       const x = Math.round(u.valToPos(mark.at, "x", true));
       if (x < bbox.left || x > bbox.left + bbox.width) continue;
       ctx.strokeStyle = color("cursor");
@@ -47,7 +47,7 @@
       const gap = 5 * devicePixelRatio;
       const fits = x - gap - ctx.measureText(mark.label).width > bbox.left;
       ctx.textAlign = fits ? "right" : "left";
-      ctx.fillText(mark.label, fits ? x - gap : x + gap, bbox.top + 12 * devicePixelRatio);
+      ctx.fillText(mark.label, fits ? x - gap : x + gap, bbox.top + (12 + 13 * (n % 4)) * devicePixelRatio);
     }
     ctx.restore();
   };
