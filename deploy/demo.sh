@@ -162,7 +162,7 @@ heading "4  The rush, with a kill -9 in the middle"
 claims_log=$out/claims.log
 "$loadtest_bin" rush --target "http://$listen" --drop "$drop" --tickets "$out/people.tickets" \
   --connections "$connections" --duration 60 --retry-unknown --retry-busy --quiet \
-  --claims-log "$claims_log" --json "$out/rush.json" >"$out/rush.txt" 2>"$out/rush.log" &
+  --claims-log "$claims_log" --json "$out/rush.json" --name rush >"$out/rush.txt" 2>"$out/rush.log" &
 rush_pid=$!
 while [ "$(lines_of "$claims_log")" -lt "$kill_after" ]; do
   if ! alive "$rush_pid"; then fail "the rush ended before the kill: $(cat "$out/rush.txt" "$out/rush.log")"; fi
@@ -175,6 +175,7 @@ wait "$service_pid" 2>/dev/null || true
 killed=$(now_ms)
 row "killed" "process $service_pid, when some $(thousands "$seen") people held a voucher"
 start_service "$listen" "$admin_listen"
+back=$(now_ms)
 row "back" "after $(since "$killed"), on the same data and addresses"
 rush_status=0
 wait "$rush_pid" || rush_status=$?
@@ -199,7 +200,7 @@ row "exported" "$out/ledger.csv"
 
 heading "6  Sold out"
 "$loadtest_bin" rush --target "http://$listen" --drop "$drop" --tickets "$out/latecomers.tickets" \
-  --connections "$connections" --duration 30 --quiet --json "$out/sold-out.json" >"$out/sold-out.txt" 2>"$out/sold-out.log" ||
+  --connections "$connections" --duration 30 --quiet --json "$out/sold-out.json" --name latecomers >"$out/sold-out.txt" 2>"$out/sold-out.log" ||
   fail "the latecomers' rush failed: $(tail -n 1 "$out/sold-out.txt" "$out/sold-out.log")"
 indented "$out/sold-out.txt"
 
@@ -210,8 +211,8 @@ indented "$out/audit.txt"
 "$service_bin" audit --data "$data" --claims-log "$claims_log" --json >"$out/audit.json" 2>>"$out/service.log" ||
   audit_status=$?
 
-"$loadtest_bin" report --rush "$out/rush.json" --sold-out "$out/sold-out.json" --audit "$out/audit.json" \
-  --title "A rush on $drop" --out "$out/report.html" >>"$out/service.log" 2>&1 || fail "the report could not be written"
+"$loadtest_bin" report "$out/rush.json" "$out/sold-out.json" --audit "$out/audit.json" \
+  --mark "$killed=kill -9" --mark "$back=back" --title "A rush on $drop" --out "$out/report.html" >>"$out/service.log" 2>&1 || fail "the report could not be written"
 
 if [ "$audit_status" -ne 0 ]; then fail "the audit found a broken promise (exit $audit_status)"; fi
 

@@ -107,17 +107,11 @@ impl ClaimsLog {
         Pen { buffers: self.buffers.clone(), drops, buffer: Vec::with_capacity(BUFFER_BYTES) }
     }
 
-    /// Adds the unknown outcomes, waits until all is on disk (fsync), and closes the file.
+    /// Waits until all is on disk (fsync), and closes the file. All pens must be gone.
     ///
     /// # Errors
     /// Something could not be written.
-    pub fn finish(self, unknown_lines: &[u64]) -> Result<()> {
-        let mut tail = Vec::new();
-        for &ticket_line in unknown_lines {
-            append(&mut tail, &UnknownLine { drop: None, ticket_line, outcome: UnknownOutcome::Unknown })?;
-        }
-        // A writer that has gone gives its own error below.
-        let _gone = self.buffers.send(tail);
+    pub fn finish(self) -> Result<()> {
         drop(self.buffers);
         self.writer.join().map_err(|_| anyhow!("the claims log's writer broke"))?.context("claims log")
     }
@@ -227,9 +221,9 @@ mod tests {
         pen.unknown(0, 8).unwrap();
         pen.flush().unwrap();
         drop(pen);
-        log.finish(&[9, 10]).unwrap();
+        log.finish().unwrap();
         let lines = read(file.path()).unwrap();
-        assert_eq!(lines.len(), 2_003);
+        assert_eq!(lines.len(), 2_001);
         let first = Line::Claim {
             claim_id: "clm_\"1".into(),
             drop: "d".into(),
@@ -240,8 +234,7 @@ mod tests {
         assert_eq!(lines[0], first);
         let outcome = UnknownOutcome::Unknown;
         assert_eq!(lines[2_000], Line::Unknown { drop: Some("d".into()), ticket_line: 8, outcome });
-        assert_eq!(lines[2_002], Line::Unknown { drop: None, ticket_line: 10, outcome });
         let text = std::fs::read_to_string(file.path()).unwrap();
-        assert!(text.ends_with("{\"ticket_line\":10,\"outcome\":\"unknown\"}\n"));
+        assert!(text.ends_with("{\"drop\":\"d\",\"ticket_line\":8,\"outcome\":\"unknown\"}\n"), "{text}");
     }
 }

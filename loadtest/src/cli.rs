@@ -2,11 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::{ArgGroup, Args, Parser, Subcommand};
-use hyper::Method;
-
-/// Connections of an open model when none are given.
-const OPEN_CONNECTIONS: usize = 1_000;
+use clap::{Args, Parser, Subcommand};
 
 /// The load-test harness of claimrush.
 #[derive(Debug, Parser)]
@@ -30,7 +26,7 @@ pub enum Command {
         of: Document,
     },
     /// Send a rush of claims and report what came back
-    Rush(RushArgs),
+    Rush(crate::rush::RushArgs),
     /// Serve as a yardstick
     #[command(subcommand)]
     Peer(PeerCommand),
@@ -38,89 +34,10 @@ pub enum Command {
     ///
     /// The link is plain HTTP and carries the key that signs tickets: listen only where nobody else listens in.
     Worker(crate::workers::WorkerArgs),
-    /// Make one page of a rush and its audit
-    Report(crate::report_html::ReportArgs),
+    /// Make one page of several runs and an audit
+    Report(crate::report::ReportArgs),
     /// Measure the service and its peers in turn, and compare
     Bench(BenchArgs),
-}
-
-/// A rush.
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
-#[derive(Debug, Args)]
-#[command(group = ArgGroup::new("load").required(true).multiple(true).args(["rate", "connections"]))]
-pub struct RushArgs {
-    /// The service, as http://host:port
-    #[arg(long)]
-    pub target: String,
-    /// The drop to claim from
-    #[arg(long)]
-    pub drop: String,
-    /// Tickets, one a line
-    #[arg(long, value_name = "FILE")]
-    pub tickets: PathBuf,
-    /// Open model: this many requests leave each second, whatever the service does
-    #[arg(long, value_name = "PER_SECOND", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
-    pub rate: Option<u64>,
-    /// Connections; without --rate a closed model: each sends its next request after its answer
-    #[arg(long, value_name = "N", value_parser = connections)]
-    connections: Option<usize>,
-    /// Seconds during which requests leave
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
-    pub duration: Duration,
-    /// End after this many requests
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub requests: Option<u64>,
-    /// Leave the first tickets alone
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub skip: u64,
-    /// Start again with the first ticket after the last
-    #[arg(long)]
-    pub repeat: bool,
-    /// The path to post to instead of the drop's; {line} is the ticket's line
-    #[arg(long)]
-    pub path: Option<String>,
-    /// The method of the requests
-    #[arg(long, default_value = "POST")]
-    pub method: Method,
-    /// Send a ticket again when its reply was lost
-    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set,
-          num_args = 0..=1, default_missing_value = "true")]
-    pub retry_unknown: bool,
-    /// Seconds for which a ticket with a lost reply is sent again
-    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
-    pub retry_for: Duration,
-    /// Send a ticket again after a 503 with Retry-After
-    #[arg(long)]
-    pub retry_busy: bool,
-    /// Seconds after which a reply counts as lost
-    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
-    pub reply_wait: Duration,
-    /// Seconds after the end during which answers are still waited for
-    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
-    pub grace: Duration,
-    /// Generator threads; as many as cores if not given
-    #[arg(long, value_name = "N", value_parser = threads)]
-    pub threads: Option<usize>,
-    /// Report the CPU time of these processes too
-    #[arg(long, value_name = "PID", value_delimiter = ',')]
-    pub cpu_of: Vec<u32>,
-    /// Write every claim that was seen, one JSON line each
-    #[arg(long, value_name = "FILE")]
-    pub claims_log: Option<PathBuf>,
-    /// Write the report as JSON
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
-    /// No progress
-    #[arg(long)]
-    pub quiet: bool,
-}
-
-impl RushArgs {
-    /// Connections over all threads.
-    #[must_use]
-    pub fn connections(&self) -> usize {
-        self.connections.unwrap_or(OPEN_CONNECTIONS)
-    }
 }
 
 /// A document with a published schema.
@@ -128,7 +45,7 @@ impl RushArgs {
 pub enum Document {
     /// What `run` reads
     Scenario,
-    /// What `run` writes as results.json
+    /// What `run` and `rush` write as results
     Results,
 }
 
@@ -208,7 +125,7 @@ impl BenchArgs {
 }
 
 /// A positive number of seconds, fractions allowed, up to a day.
-fn seconds(text: &str) -> Result<Duration, String> {
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
     if seconds > 0.0 && seconds <= 86_400.0 {
         Ok(Duration::from_secs_f64(seconds))
@@ -217,15 +134,13 @@ fn seconds(text: &str) -> Result<Duration, String> {
     }
 }
 
-fn connections(text: &str) -> Result<usize, String> {
-    at_most(text, 1_000_000)
-}
-
+/// A number of threads.
 pub(crate) fn threads(text: &str) -> Result<usize, String> {
     at_most(text, 1_024)
 }
 
-fn at_most(text: &str, most: usize) -> Result<usize, String> {
+/// A number from one to `most`.
+pub(crate) fn at_most(text: &str, most: usize) -> Result<usize, String> {
     match text.parse() {
         Ok(number) if (1..=most).contains(&number) => Ok(number),
         _ => Err(format!("must be a number from 1 to {most}")),

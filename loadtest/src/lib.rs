@@ -4,27 +4,22 @@
 //!
 //! - [`cli`]: what can be asked for
 //! - [`scenario`], [`schedule`]: what a rehearsal is, and the moments at which its people come
-//! - [`tickets`], [`arrivals`]: what is sent, and when
-//! - [`pacer`]: lets requests leave on schedule, whatever the service does
-//! - [`client`]: one connection, one exchange, one answer
-//! - [`caller`], [`worker`]: a connection's life during a run; one thread of connections
+//! - [`run`], [`rush`]: a rehearsal from a file, or from the command line
+//! - [`tickets`]: what a ticket file holds
 //! - [`engine`]: runs a scenario's share and counts
-//! - [`record`], [`claims_log`], [`cpu`]: what is remembered
+//! - [`client`]: one connection, one exchange, one answer
+//! - [`tally`], [`claims_log`], [`cpu`]: what is remembered
 //! - [`live`]: what is seen of a run while it lasts
-//! - [`progress`], [`report`]: what is told
-//! - [`thresholds`]: what must hold afterwards
-//! - [`results`], [`outputs`], [`compare`]: what a run has shown; its files and its page; two runs side by side
-//! - [`clock`]: the only reader of wall time
-//! - [`clock`], [`workers`]: one run from several machines
-//! - [`rush`]: wires the above into one run
+//! - [`clock`], [`workers`]: the only reader of wall time; one run from several machines
 //! - [`audit`]: asks after the load for every claim that was seen
+//! - [`thresholds`]: what must hold afterwards
+//! - [`results`], [`outputs`]: what a run has shown; its files and its page
+//! - [`report`], [`compare`]: one page of several runs and an audit; two runs side by side
 //! - [`peer`]: the servers that the service is measured against
 //! - [`mod@bench`]: starts contenders, measures them in turn, compares
 
-pub mod arrivals;
 pub mod audit;
 pub mod bench;
-pub mod caller;
 pub mod claims_log;
 pub mod cli;
 pub mod client;
@@ -34,12 +29,8 @@ pub mod cpu;
 pub mod engine;
 pub mod live;
 pub mod outputs;
-pub mod pacer;
 pub mod peer;
-pub mod progress;
-pub mod record;
 pub mod report;
-pub mod report_html;
 pub mod results;
 pub mod run;
 pub mod rush;
@@ -48,5 +39,4 @@ pub mod schedule;
 pub mod tally;
 pub mod thresholds;
 pub mod tickets;
-pub mod worker;
 pub mod workers;

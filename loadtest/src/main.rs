@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use claimrush_loadtest::{
     bench,
     cli::{Cli, Command, Document, PeerCommand},
-    compare, peer, report_html, results, run, rush, scenario, workers,
+    compare, peer, report, results, run, rush, scenario, workers,
 };
 use clap::Parser;
 
@@ -16,13 +16,11 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 const TARGET_MISSED: u8 = 1;
 /// Bad arguments or inputs; clap uses the same.
 const USAGE: u8 = 2;
-/// The run says nothing about the service.
-const INVALID_RUN: u8 = 3;
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run(args) => return run::run(&args).map_or_else(|error| complain(&error), ExitCode::from),
-        Command::Rush(args) => rush::run(&args),
+        Command::Rush(args) => return rush::run(&args).map_or_else(|error| complain(&error), ExitCode::from),
         Command::Bench(args) => {
             return match bench::run(&args) {
                 Ok(true) => ExitCode::SUCCESS,
@@ -30,18 +28,17 @@ fn main() -> ExitCode {
                 Err(error) => complain(&error),
             };
         }
-        Command::Worker(args) => workers::server::run(&args).map(|()| true),
-        Command::Compare(args) => compare::run(&args).map(|()| true),
-        Command::Schema { of } => schema(of).map(|()| true),
-        Command::Report(args) => report_html::run(&args).map(|()| true),
-        Command::Peer(PeerCommand::Echo(args)) => peer::echo::run(&args).map(|()| true),
+        Command::Worker(args) => workers::server::run(&args),
+        Command::Compare(args) => compare::run(&args),
+        Command::Schema { of } => schema(of),
+        Command::Report(args) => report::run(&args),
+        Command::Peer(PeerCommand::Echo(args)) => peer::echo::run(&args),
         Command::Peer(PeerCommand::Pooled { peer, redis, pool_size }) => {
-            peer::pooled::run(&peer, &redis, pool_size).map(|()| true)
+            peer::pooled::run(&peer, &redis, pool_size)
         }
     };
     match outcome {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(INVALID_RUN),
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => complain(&error),
     }
 }

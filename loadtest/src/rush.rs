@@ -1,164 +1,196 @@
-//! Wires one run together: tickets, threads, progress, report.
+//! A rush: a scenario from the command line, for those who have tickets and a number in mind.
+//!
+//! Owns what each flag means in the words of a scenario. Everything else is as for a scenario file.
 
-use std::{
-    fs,
-    sync::{
-        Arc, Barrier, OnceLock,
-        atomic::{AtomicU64, Ordering},
-    },
-    thread::{self, JoinHandle},
-    time::{Duration, Instant},
-};
+use std::{fs, path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result, anyhow};
+use clap::{ArgGroup, Args};
 
 use crate::{
-    claims_log::ClaimsLog,
-    cli::RushArgs,
-    client::target::Target,
-    cpu::{self, CpuWatch},
-    progress::Progress,
-    record::Record,
-    report::{Circumstances, Report},
-    tickets::{TicketBook, TicketUse},
-    worker::{Meter, Plan, Post, StartLine},
+    cli::{seconds, threads},
+    engine::Supply,
+    live::Mode,
+    outputs,
+    run::{
+        self,
+        course::{Course, Makers},
+    },
+    scenario::{
+        self, Arrivals, Behaviour, CONNECTIONS_MAX, Connections, DropShare, Method, Persona, Refusal,
+        Scenario, Service, Spacing, TRIES_MAX, Tickets,
+    },
 };
 
-/// How often progress is told.
-const TELL_EVERY: Duration = Duration::from_secs(1);
-/// How often the end of the threads is looked for.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// Connections of an open model when none are given.
+const OPEN_CONNECTIONS: usize = 1_000;
 
-/// Runs a rush and tells its result; returns whether the run was valid.
+/// The flags that say what a key of a scenario says.
+const FLAGS: [(&str, &str); 11] = [
+    ("name", "--name"),
+    ("service.url", "--target"),
+    ("service.claim_path", "--path"),
+    ("drop.0.id", "--drop"),
+    ("arrivals.rate", "--rate"),
+    ("arrivals.duration", "--duration"),
+    ("connections.count", "--connections"),
+    ("connections.reply_wait", "--reply-wait"),
+    ("connections.grace", "--grace"),
+    ("connections.retry_unknown_for", "--retry-for"),
+    ("tickets.path", "--tickets"),
+];
+
+/// A rush.
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("load").required(true).multiple(true).args(["rate", "connections"]))]
+pub struct RushArgs {
+    /// The service, as http://host:port
+    #[arg(long)]
+    pub target: String,
+    /// The drop to claim from
+    #[arg(long)]
+    pub drop: String,
+    /// Tickets, one a line
+    #[arg(long, value_name = "FILE")]
+    pub tickets: PathBuf,
+    /// Open model: this many requests leave each second, whatever the service does
+    #[arg(long, value_name = "PER_SECOND", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub rate: Option<u32>,
+    /// Connections; without --rate a closed model: each sends its next request after its answer
+    #[arg(long, value_name = "N", value_parser = connections)]
+    pub connections: Option<usize>,
+    /// Seconds during which requests leave
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub duration: Duration,
+    /// What the run is called in its results
+    #[arg(long, default_value = "rush")]
+    pub name: String,
+    /// End after this many tickets
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub requests: Option<u64>,
+    /// Leave the first tickets alone
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub skip: u64,
+    /// Start again with the first ticket after the last
+    #[arg(long)]
+    pub repeat: bool,
+    /// The path to send to instead of the drop's; {line} is the ticket's line
+    #[arg(long)]
+    pub path: Option<String>,
+    /// The method of the requests
+    #[arg(long, value_enum, default_value_t)]
+    pub method: Method,
+    /// Send a ticket again when its reply was lost
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set,
+          num_args = 0..=1, default_missing_value = "true")]
+    pub retry_unknown: bool,
+    /// Seconds for which a ticket with a lost reply is sent again
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
+    pub retry_for: Duration,
+    /// Send a ticket again after a 503 or 429 with Retry-After
+    #[arg(long)]
+    pub retry_busy: bool,
+    /// Seconds after which a reply counts as lost
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    pub reply_wait: Duration,
+    /// Seconds after the end during which answers are still waited for
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
+    pub grace: Duration,
+    /// Generator threads; as many as cores if not given
+    #[arg(long, value_name = "N", value_parser = threads)]
+    pub threads: Option<usize>,
+    /// Report the CPU time of these processes too
+    #[arg(long, value_name = "PID", value_delimiter = ',')]
+    pub cpu_of: Vec<u32>,
+    /// Write every claim that was seen, one JSON line each
+    #[arg(long, value_name = "FILE")]
+    pub claims_log: Option<PathBuf>,
+    /// Write the results as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Write all files that `run` writes: results, page, histograms, series
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Nothing while it runs
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+/// Runs a rush, tells its results, and gives the exit code of its verdict.
 ///
 /// # Errors
-/// The tickets cannot be read, an output cannot be written, or the generator itself failed.
-pub fn run(args: &RushArgs) -> Result<bool> {
-    let plan = plan(args)?;
-    let usage = TicketUse { skip: args.skip, requests_max: args.requests, repeat: args.repeat };
-    let book = Arc::new(TicketBook::read(&args.tickets, usage)?);
-    let threads = args.threads.unwrap_or_else(cores).min(plan.connections).max(1);
-    let log = args.claims_log.as_deref().map(ClaimsLog::create).transpose()?;
-
-    let address = plan.target.address;
-    let run = Run::start(args, &plan, &book, threads, log.as_ref())?;
-    let Some((record, around)) = run.finish(args, threads)? else {
-        eprintln!("INVALID RUN: nothing accepts connections at {address}");
-        return Ok(false);
+/// The tickets cannot be read, the generator itself failed, or an output cannot be written.
+pub fn run(args: &RushArgs) -> Result<u8> {
+    let scenario = scenario(args)?;
+    let course = Course {
+        scenario: &scenario,
+        makers: Makers::Here(args.threads),
+        claims_log: args.claims_log.as_deref(),
+        cpu_of: &args.cpu_of,
+        mode: Mode::choose(args.quiet, true),
     };
-
-    if let Some(log) = log {
-        log.finish(&record.unknown_lines)?;
-    }
-    let report = Report::new(&record, &around);
-    print!("{}", report.text()?);
+    let (results, tally) = match course.run(Supply::read(&scenario.tickets)?)? {
+        Ok(outcome) => outcome,
+        Err(why) => return Ok(run::invalid(&why)),
+    };
+    print!("{}", outputs::text(&results));
     if let Some(path) = &args.json {
-        let json = serde_json::to_string_pretty(&report)?;
-        fs::write(path, json + "\n").with_context(|| format!("{}", path.display()))?;
+        let json = serde_json::to_string_pretty(&results)? + "\n";
+        fs::write(path, json).with_context(|| format!("cannot write {}", path.display()))?;
     }
-    Ok(report.valid)
+    if let Some(folder) = &args.out {
+        outputs::write_all(folder, &results, &tally)?;
+    }
+    Ok(results.verdict.exit_code)
 }
 
-fn plan(args: &RushArgs) -> Result<Plan> {
-    let path = args.path.clone().unwrap_or_else(|| format!("/v1/drops/{}/claims", args.drop));
-    let retry_unknown_for = if args.retry_unknown { args.retry_for } else { Duration::ZERO };
-    Ok(Plan {
-        target: Target::new(&args.target, args.method.clone(), &path)?,
-        connections: args.connections(),
-        per_second: args.rate,
-        duration: args.duration,
-        grace: args.grace,
-        reply_wait: args.reply_wait,
-        retry_unknown_for,
-        retry_busy: args.retry_busy,
-    })
+/// The scenario that the flags describe, checked like one from a file.
+fn scenario(args: &RushArgs) -> Result<Scenario> {
+    let duration = args.duration;
+    let arrivals = match args.rate {
+        Some(rate) => Arrivals::Constant { rate: rate.into(), duration, spacing: Spacing::Even },
+        None => Arrivals::Closed { duration, people: None },
+    };
+    let retries = if args.retry_busy { TRIES_MAX } else { 0 };
+    let scenario = Scenario {
+        name: args.name.clone(),
+        about: format!("Tickets of one file for the drop {}, one after the other.", args.drop),
+        seed: 1,
+        service: Service {
+            url: args.target.clone(),
+            method: args.method,
+            claim_path: args.path.clone().unwrap_or_else(|| Service::default().claim_path),
+            ..Service::default()
+        },
+        drops: vec![DropShare { id: args.drop.clone(), weight: 1 }],
+        arrivals,
+        connections: Connections {
+            count: args.connections.unwrap_or(OPEN_CONNECTIONS),
+            reply_wait: args.reply_wait,
+            grace: args.grace,
+            retry_unknown_for: Some(if args.retry_unknown { args.retry_for } else { Duration::ZERO }),
+            ..Connections::default()
+        },
+        tickets: Tickets::File {
+            path: args.tickets.clone(),
+            skip: args.skip,
+            uses: args.requests,
+            repeat: args.repeat,
+        },
+        personas: vec![Persona { behaviour: Behaviour::Honest { retries }, ..Persona::honest() }],
+        thresholds: Vec::new(),
+    };
+    scenario::check(&scenario).map_err(|refusal| in_flags(&refusal))?;
+    Ok(scenario)
 }
 
-fn cores() -> usize {
-    thread::available_parallelism().map_or(1, usize::from)
+/// A refusal in the words of the command line.
+fn in_flags(refusal: &Refusal) -> anyhow::Error {
+    let flag = FLAGS.iter().find(|(key, _)| *key == refusal.key).map(|(_, flag)| *flag);
+    anyhow!("{}: {}", flag.unwrap_or(&refusal.key), refusal.what)
 }
 
-/// A run under way.
-struct Run {
-    line: Arc<StartLine>,
-    meters: Vec<Arc<Meter>>,
-    workers: Vec<JoinHandle<Result<Record>>>,
-}
-
-impl Run {
-    fn start(
-        args: &RushArgs,
-        plan: &Plan,
-        book: &Arc<TicketBook>,
-        threads: usize,
-        log: Option<&ClaimsLog>,
-    ) -> Result<Self> {
-        let line = Arc::new(StartLine {
-            connected: Barrier::new(threads + 1),
-            go: Barrier::new(threads + 1),
-            at: OnceLock::new(),
-            open: AtomicU64::new(0),
-        });
-        let mut run = Self { line: Arc::clone(&line), meters: Vec::new(), workers: Vec::new() };
-        for share in 0..threads {
-            let meter = Arc::new(Meter::default());
-            run.meters.push(Arc::clone(&meter));
-            let (book, line) = (Arc::clone(book), Arc::clone(&line));
-            // Uri and header values share reference counts: each thread has a target of its own.
-            let mut plan = plan.clone();
-            plan.target = plan.target.unshared()?;
-            let pen = log.map(|log| log.pen(vec![args.drop.clone()]));
-            let post = Post { share, shares: threads, plan, book, pen, meter, line };
-            let name = format!("rush-{share}");
-            run.workers.push(thread::Builder::new().name(name).spawn(move || post.run())?);
-        }
-        Ok(run)
-    }
-
-    /// Lets the threads go and waits for them; `None` if nothing could be connected to.
-    fn finish(self, args: &RushArgs, threads: usize) -> Result<Option<(Record, Circumstances)>> {
-        self.line.connected.wait();
-        let open = self.line.open.load(Ordering::Relaxed);
-        let watch = CpuWatch::start(&args.cpu_of);
-        let own_before = cpu::used_by_self();
-        let start = Instant::now();
-        if open > 0 && watch.is_ok() {
-            // Not set: the threads end at once.
-            let _first = self.line.at.set(start);
-        }
-        self.line.go.wait();
-        let record = self.watch(args, start)?;
-        let watch = watch?;
-        if open == 0 {
-            return Ok(None);
-        }
-        let around = Circumstances {
-            rate_asked: args.rate,
-            connections: args.connections(),
-            threads,
-            generator: cpu::used_by_self().saturating_sub(own_before),
-            watched: watch.since(),
-            window: start.elapsed(),
-        };
-        Ok(Some((record, around)))
-    }
-
-    fn watch(self, args: &RushArgs, start: Instant) -> Result<Record> {
-        let mut progress = Progress::start(self.meters, args.duration, start, args.quiet);
-        let mut tell_at = start + TELL_EVERY;
-        while !self.workers.iter().all(JoinHandle::is_finished) {
-            thread::sleep(LOOK_EVERY);
-            if Instant::now() >= tell_at {
-                progress.tick();
-                tell_at += TELL_EVERY;
-            }
-        }
-        progress.finish();
-        let mut whole = Record::new()?;
-        for worker in self.workers {
-            whole.merge(&worker.join().map_err(|_| anyhow!("a generator thread broke"))??)?;
-        }
-        whole.unknown_lines.sort_unstable();
-        Ok(whole)
-    }
+fn connections(text: &str) -> Result<usize, String> {
+    crate::cli::at_most(text, CONNECTIONS_MAX)
 }

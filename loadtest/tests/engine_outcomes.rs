@@ -1,7 +1,7 @@
 //! What becomes of each claim, and of the log of claims.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::BTreeSet,
     sync::Mutex,
     time::{Duration, Instant},
 };
@@ -13,25 +13,12 @@ use claimrush_loadtest::{
 
 use crate::{
     engine_run::{Claims, answers, job, minted, numbered, run, run_with_log, scenario},
-    script::{Act, serve_asked},
+    script::{Act, Seen, serve_asked},
 };
 
 /// Arrivals fast enough for a test, and connections for them.
 const QUICK: &str = "drop = [{ id = \"d\" }]\nconnections = { count = 4, grace = \"1s\" }\n\
                      arrivals = { profile = \"closed\", duration = \"10s\" }\n";
-
-/// How often each ticket was seen, this time included.
-#[derive(Default)]
-struct Seen(Mutex<HashMap<String, u64>>);
-
-impl Seen {
-    fn times(&self, ticket: &str) -> u64 {
-        let mut seen = self.0.lock().unwrap();
-        let times = seen.entry(ticket.to_owned()).or_default();
-        *times += 1;
-        *times
-    }
-}
 
 fn refusal(status: u16, code: &str, retry_after: Option<u64>) -> Act {
     Act::Reply { after: Duration::ZERO, status, body: format!(r#"{{"code":"{code}"}}"#), retry_after }

@@ -36,7 +36,7 @@ pub(crate) fn minted() -> Supply {
 /// Tickets `t1`, `t2` and so on.
 pub(crate) fn numbered(tickets: u64) -> Supply {
     let lines: Vec<_> = (1..=tickets).map(|n| format!("t{n}\n")).collect();
-    Supply::Lines { text: lines.concat(), repeat: false }
+    Supply::Lines { text: lines.concat(), skip: 0, uses: None, repeat: false }
 }
 
 /// The whole of a run.

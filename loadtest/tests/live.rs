@@ -41,12 +41,13 @@ fn reading(seconds: u64) -> Reading {
     reading
 }
 
-/// Tells the view the same until it is asked for this.
+/// Tells the view the same until it is asked for this. The next wish may have come on the heels of the first.
 fn tell_until(view: &mut View, wanted: Stop) {
     let give_up_at = Instant::now() + PATIENCE;
     loop {
         view.tell(&reading(1));
-        if view.asked_to_stop() == wanted {
+        let asked = view.asked_to_stop();
+        if asked == wanted || asked == Stop::Now {
             return;
         }
         assert!(Instant::now() < give_up_at, "nobody asked for {wanted:?}");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use claimrush_loadtest::report::Model;
+use claimrush_loadtest::results::{Model, Percentiles, Results};
 
 use crate::script::{Act, Rush, SinceFirst, serve};
 
@@ -17,6 +17,12 @@ fn stalling(pause: Duration) -> impl Fn(&str) -> Act {
     }
 }
 
+/// The response times of all answers, and their service times.
+fn times(results: &Results) -> (Percentiles, Percentiles) {
+    let times = results.total.times.as_ref().unwrap();
+    (times.response, times.service)
+}
+
 fn assert_near(what: &str, measured_ms: f64, expected_ms: f64) {
     assert!((measured_ms - expected_ms).abs() < 80.0, "{what}: {measured_ms} ms instead of {expected_ms} ms");
 }
@@ -24,14 +30,14 @@ fn assert_near(what: &str, measured_ms: f64, expected_ms: f64) {
 #[test]
 fn an_open_model_counts_the_whole_stall() {
     let address = serve(stalling(Duration::ZERO));
-    let report = Rush::new(address, 600)
+    let results = Rush::new(address, 600)
         .with("--rate 200 --connections 300 --duration 3")
         .run_on_busy_machine()
-        .report();
-    assert_eq!(report.model, Model::Open);
-    assert_eq!((report.answers, report.schedule.unwrap().scheduled), (600, 600));
+        .results();
+    assert_eq!(results.model, Model::Open);
+    assert_eq!((results.total.answers, results.schedule.unwrap().scheduled), (600, 600));
     // 200 of 600 arrivals fall into the stall, 5 ms apart: the k-th smallest of their waits is 5k ms.
-    let response = report.all.response;
+    let (response, _) = times(&results);
     assert_near("p50", response.p50_ms, 0.0);
     assert_near("p90", response.p90_ms, (540.0 - 400.0) * 5.0);
     assert_near("p99", response.p99_ms, (594.0 - 400.0) * 5.0);
@@ -42,11 +48,12 @@ fn an_open_model_counts_the_whole_stall() {
 fn too_few_connections_do_not_hide_the_stall() {
     let address = serve(stalling(Duration::ZERO));
     let done = Rush::new(address, 600).with("--rate 200 --connections 2 --duration 3").run_on_busy_machine();
-    let report = done.report();
+    let results = done.results();
+    let (response, service) = times(&results);
     // Two wait in the service, the others before it: the response time counts both, the service time does not.
-    assert_near("p90 response", report.all.response.p90_ms, 700.0);
-    assert_near("p90 service", report.all.service.p90_ms, 0.0);
-    assert!(report.schedule.unwrap().late_connections >= 150);
+    assert_near("p90 response", response.p90_ms, 700.0);
+    assert_near("p90 service", service.p90_ms, 0.0);
+    assert!(results.schedule.unwrap().late_connections >= 150);
     assert!(done.text().contains("left late because all connections waited"));
 }
 
@@ -54,12 +61,13 @@ fn too_few_connections_do_not_hide_the_stall() {
 fn a_closed_model_omits_the_stall_and_says_what_it_is() {
     let address = serve(stalling(Duration::from_millis(5)));
     let done = Rush::new(address, 100).with("--connections 4 --duration 3 --repeat").run(0);
-    let report = done.report();
-    assert_eq!(report.model, Model::Closed);
-    assert!(report.schedule.is_none());
+    let results = done.results();
+    let (response, _) = times(&results);
+    assert_eq!(results.model, Model::Closed);
+    assert!(results.schedule.is_none());
     // Four answers of hundreds met the stall.
-    assert_near("p99", report.all.response.p99_ms, 10.0);
-    assert_near("max", report.all.response.max_ms, 1_000.0);
+    assert_near("p99", response.p99_ms, 10.0);
+    assert_near("max", response.max_ms, 1_000.0);
     assert!(done.text().contains("closed model"));
 }
 
@@ -72,9 +80,9 @@ fn a_rate_that_was_not_delivered_is_invalid() {
         retry_after: None,
     };
     let done = Rush::new(serve(slow), 1_000).with("--rate 500 --connections 1 --duration 1").run(3);
-    let report = done.report();
-    assert!(!report.valid);
-    let schedule = report.schedule.unwrap();
+    let results = done.results();
+    assert!(!results.verdict.valid);
+    let schedule = results.schedule.unwrap();
     assert!(schedule.dropped > 400, "{schedule:?}");
     assert!(done.text().contains("INVALID RUN"));
 }

@@ -1,16 +1,17 @@
 //! A server whose every answer is scripted, and the harness run against it.
 
 use std::{
+    collections::HashMap,
     io::{BufRead, BufReader, Write},
     net::{SocketAddr, TcpListener, TcpStream},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Output},
-    sync::Arc,
+    sync::{Arc, Mutex},
     thread,
     time::{Duration, Instant},
 };
 
-use claimrush_loadtest::report::Report;
+use claimrush_loadtest::results::Results;
 use tempfile::TempDir;
 
 /// What the server does with a request.
@@ -127,7 +128,7 @@ impl Rush {
         let mut command = Command::new(env!("CARGO_BIN_EXE_claimrush-loadtest"));
         command.args(["rush", "--quiet", "--drop", "d", "--target", &format!("http://{address}")]);
         command.arg("--tickets").arg(folder.path().join("tickets"));
-        command.arg("--json").arg(folder.path().join("report.json"));
+        command.arg("--json").arg(folder.path().join("results.json"));
         command.arg("--claims-log").arg(folder.path().join("claims.log"));
         Self { folder, command }
     }
@@ -164,10 +165,14 @@ pub(crate) struct Done {
 }
 
 impl Done {
-    /// Its JSON report.
-    pub(crate) fn report(&self) -> Report {
-        let json = std::fs::read_to_string(self.folder.path().join("report.json")).unwrap();
-        serde_json::from_str(&json).unwrap()
+    /// Its results.
+    pub(crate) fn results(&self) -> Results {
+        Results::read(&self.folder.path().join("results.json")).unwrap()
+    }
+
+    /// The folder of all that it wrote.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Its claims log.
@@ -183,6 +188,20 @@ impl Done {
     /// What it complained about.
     pub(crate) fn complaint(&self) -> String {
         String::from_utf8_lossy(&self.output.stderr).into_owned()
+    }
+}
+
+/// How often each ticket was seen.
+#[derive(Default)]
+pub(crate) struct Seen(Mutex<HashMap<String, u64>>);
+
+impl Seen {
+    /// So many times, this time included.
+    pub(crate) fn times(&self, ticket: &str) -> u64 {
+        let mut seen = self.0.lock().unwrap();
+        let times = seen.entry(ticket.to_owned()).or_default();
+        *times += 1;
+        *times
     }
 }
 

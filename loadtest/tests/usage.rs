@@ -2,6 +2,8 @@
 
 use std::{fs, net::TcpListener, process::Command};
 
+use claimrush_loadtest::results::Results;
+
 use crate::script::{Act, Rush, serve};
 
 fn harness(arguments: &[&str]) -> (Option<i32>, String) {
@@ -45,8 +47,16 @@ fn bad_arguments_are_refused() {
         (target.to_vec(), "--rate"),
         ([&target[..], &["--connections", "0"]].concat(), "1000000"),
         ([&target[..], &["--rate", "0"]].concat(), "--rate"),
-        (vec!["--target", "https://127.0.0.1", "--rate", "1"], "only http://"),
-        (vec!["--target", "http://127.0.0.1/x", "--rate", "1"], "only scheme"),
+        (
+            vec!["--target", "https://127.0.0.1", "--rate", "1"],
+            "--target: \"https://127.0.0.1\" is no address",
+        ),
+        (
+            vec!["--target", "http://127.0.0.1/x", "--rate", "1"],
+            "allowed is http://host:port, without a path",
+        ),
+        ([&target[..], &["--rate", "1", "--path", "x"]].concat(), "--path: \"x\" is no path"),
+        ([&target[..], &["--rate", "1", "--method", "FETCH"]].concat(), "GET, POST, PUT, PATCH, DELETE"),
     ] {
         let (code, said) = rush_with_tickets("none", &more);
         assert_eq!(code, Some(2), "{more:?}: {said}");
@@ -66,6 +76,47 @@ fn nothing_listening_is_an_invalid_run() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let done = Rush::new(free, 1).with("--connections 1 --duration 1").run(3);
     assert!(done.complaint().contains("nothing accepts connections"));
+}
+
+#[test]
+fn a_rush_leaves_the_files_of_a_run_where_they_are_asked_for() {
+    let address = serve(|ticket| Act::claim(ticket, 1));
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let arguments = format!("--connections 2 --duration 10 --name trial --out {}", out.display());
+    let done = Rush::new(address, 20).with(&arguments).run(0);
+    let results = done.results();
+    assert_eq!((results.scenario.name.as_str(), results.total.granted), ("trial", 20));
+    assert_eq!(Results::read(&out.join("results.json")).unwrap(), results);
+    for name in ["report.html", "junit.xml", "times.hlog", "series.csv"] {
+        assert!(fs::metadata(out.join(name)).unwrap().len() > 100, "{name}");
+    }
+    let told = done.text();
+    assert!(told.contains("trial: closed model") && told.contains("2 connections"), "{told}");
+
+    let (page, json) = (folder.path().join("page.html"), done.folder().join("results.json"));
+    let [page_text, json] = [&page, &json].map(|path| path.to_str().unwrap());
+    let (code, said) =
+        harness(&["report", json, json, "--mark", "1=kill", "--title", "Two", "--out", page_text]);
+    assert_eq!(code, Some(0), "{said}");
+    let written = fs::read_to_string(&page).unwrap();
+    assert!(written.contains("<h1>Two</h1>") && written.contains("Then: trial"));
+    let (code, said) = harness(&["report", json, "--mark", "kill", "--out", page_text]);
+    assert!(code == Some(2) && said.contains("a moment and a label are needed"), "{said}");
+}
+
+#[test]
+fn a_rush_tells_how_it_goes_a_line_a_second() {
+    let address = serve(|ticket| Act::claim(ticket, 1));
+    let folder = tempfile::tempdir().unwrap();
+    let tickets = folder.path().join("tickets");
+    fs::write(&tickets, "t\n".repeat(1_000)).unwrap();
+    let target = format!("http://{address}");
+    let rush = ["rush", "--target", &target, "--drop", "d", "--tickets", tickets.to_str().unwrap()];
+    let (_, said) = harness(&[&rush[..], &["--rate", "100", "--duration", "2.5"]].concat());
+    let seconds =
+        said.lines().filter(|line| line.contains("sent 1") && line.contains("/s  answered")).count();
+    assert!((1..=3).contains(&seconds), "{said}");
 }
 
 #[test]

@@ -10,10 +10,7 @@ use std::{
 };
 
 use anyhow::{Result, anyhow};
-use hyper::{
-    Method, Request,
-    header::{AUTHORIZATION, HeaderValue},
-};
+use hyper::{Method, Request};
 use serde::Deserialize;
 use tokio::{
     sync::mpsc::{self, Sender},
@@ -22,13 +19,10 @@ use tokio::{
 };
 
 use super::{AuditPlan, PersonTickets};
-use crate::{
-    client::{
-        answer::{self, OK, SERVICE_UNAVAILABLE},
-        target::Target,
-        wire::{NoBody, Reply, Wire},
-    },
-    tickets::Ticket,
+use crate::client::{
+    answer::{self, OK, SERVICE_UNAVAILABLE},
+    target::Target,
+    wire::{NoBody, Reply, Wire},
 };
 
 const NOT_FOUND: u16 = 404;
@@ -134,8 +128,7 @@ impl Desk {
         let mut states = Vec::with_capacity(self.drops.len());
         let mut wire = None;
         for drop in &self.drops {
-            let mut request = drop.state.request(&nobody())?;
-            request.headers_mut().remove(AUTHORIZATION);
+            let request = drop.state.request(0, None)?;
             let reply = self.reply(&mut wire, &drop.state, &request).await;
             let reply =
                 reply.map_err(|why| anyhow!("the service does not say how {} stands: {why}", drop.id))?;
@@ -192,7 +185,7 @@ impl Desk {
         let request = self
             .tickets
             .authorization(question.person, &drop.id)
-            .and_then(|authorization| drop.mine.request(&Ticket { line: question.person, authorization }))
+            .and_then(|authorization| drop.mine.request(question.person, Some(authorization)))
             .map_err(|error| format!("no ticket: {error:#}"))?;
         let reply = self.reply(wire, &drop.mine, &request).await?;
         match reply.status {
@@ -260,10 +253,6 @@ impl Desk {
 
 /// Questions that are not asked yet. Taken out for the moment in which one is taken from them.
 type Questions = Rc<Cell<std::vec::IntoIter<Question>>>;
-
-fn nobody() -> Ticket {
-    Ticket { line: 0, authorization: HeaderValue::from_static("") }
-}
 
 /// A reply in a few words.
 fn named(reply: &Reply) -> String {

@@ -30,7 +30,7 @@ use tokio::runtime::Runtime;
 
 use self::{findings::Findings, ledger::LedgerAudit, lookup::Desk, outside::Outside, seen::Seen};
 pub use self::{
-    service::{AuditBaseline, ServiceAccess},
+    service::{AuditBaseline, ServiceAccess, ServiceAudit},
     tickets::PersonTickets,
 };
 use crate::results::{AuditCheck, AuditResult};

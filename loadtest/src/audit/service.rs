@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 use tokio::{process::Command, time::timeout_at};
 
-use crate::results::AuditCheck;
+use crate::results::{AuditCheck, AuditResult};
 
 /// Of what a command complains, so many characters are passed on.
 const COMPLAINT_CHARS_MAX: usize = 300;
@@ -41,10 +41,17 @@ pub(super) struct Row {
     pub(super) person: Box<str>,
 }
 
-#[derive(Deserialize)]
-struct Report {
+/// What `claimrush audit --json` says.
+#[derive(Debug, Deserialize)]
+pub struct ServiceAudit {
     ok: bool,
     checks: Vec<AuditCheck>,
+}
+
+impl From<ServiceAudit> for AuditResult {
+    fn from(ServiceAudit { ok, checks }: ServiceAudit) -> Self {
+        Self { ok, checks, left_out: Vec::new() }
+    }
 }
 
 impl ServiceAccess {
@@ -85,7 +92,7 @@ impl ServiceAccess {
         let arguments = ["audit", "--json", "--claims-log"].map(OsStr::new);
         let arguments: Vec<_> = arguments.into_iter().chain([claims_log.as_os_str()]).collect();
         let output = self.run(&arguments, until).await?;
-        let Ok(Report { ok, mut checks }) = serde_json::from_slice(&output.stdout) else {
+        let Ok(ServiceAudit { ok, mut checks }) = serde_json::from_slice(&output.stdout) else {
             bail!("{}", complaint(&output));
         };
         let agrees = ok == output.status.success() && ok == checks.iter().all(|check| check.ok);

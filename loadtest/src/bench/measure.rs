@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     cpu::{self, CpuWatch},
-    report::Report,
+    results::Results,
 };
 
 /// How long a contender is warmed up.
@@ -110,21 +110,22 @@ impl<'a> Load<'a> {
         }
         let turns = self.contender.connections().len() as u64;
         let tickets = (self.workshop.ticket_count - self.workshop.ticket_count / WARM_UP_SHARE) / turns;
-        let report = self.rush(connections, self.workshop.args.duration(), tickets)?;
-        let cpu_us = report.cpu_of.iter().filter_map(|process| Some(process.cpu?.us_per_answer)).sum();
+        let results = self.rush(connections, self.workshop.args.duration(), tickets)?;
+        let cpu_us = results.cpu_of.iter().filter_map(|process| Some(process.cpu?.us_per_answer)).sum();
+        let times = results.total.times.context("nothing was answered")?;
         Ok(Sample {
             contender: self.contender,
             round,
             connections,
-            per_s: report.answers_per_s,
+            per_s: results.total.answers_per_s,
             cpu_us,
-            generator_cpu_us: report.generator_cpu.us_per_answer,
-            p99_ms: report.all.service.p99_ms,
-            warnings: report.warnings,
+            generator_cpu_us: results.generator_cpu.us_per_answer,
+            p99_ms: times.service.p99_ms,
+            warnings: results.verdict.warnings,
         })
     }
 
-    fn rush(&mut self, connections: usize, duration: Duration, tickets: u64) -> Result<Report> {
+    fn rush(&mut self, connections: usize, duration: Duration, tickets: u64) -> Result<Results> {
         let json = self.workshop.path("rush.json");
         let before = self.stage.redis.as_ref().map(super::setup::RedisServer::granted).transpose()?;
         let mut command = Command::new(env::current_exe()?);
@@ -148,25 +149,26 @@ impl<'a> Load<'a> {
         let status = Started::start("rush", &mut command, &log)?.wait()?;
         self.ended_at = Instant::now();
         ensure!(status.success(), "the rush failed ({status}): {}", fs::read_to_string(&log)?.trim());
-        let report: Report = serde_json::from_str(&fs::read_to_string(&json)?)?;
+        let results = Results::read(&json)?;
         self.used += tickets;
-        self.granted += report.granted;
-        (self.last_granted, self.last_elapsed_s) = (report.granted, report.elapsed_s);
-        self.check(&report, before)?;
-        Ok(report)
+        self.granted += results.total.granted;
+        (self.last_granted, self.last_elapsed_s) = (results.total.granted, results.elapsed_s);
+        self.check(&results, before)?;
+        Ok(results)
     }
 
     /// A contender that answers something else than claims is fast for the wrong reason.
-    fn check(&self, report: &Report, granted_before: Option<u64>) -> Result<()> {
-        let wrong = report.counts.iter().find(|count| !FINE.contains(&count.status));
+    fn check(&self, results: &Results, granted_before: Option<u64>) -> Result<()> {
+        let answers = results.total.answers;
+        let wrong = results.total.counts.iter().find(|count| !FINE.contains(&count.status));
         if let Some(wrong) = wrong
-            && wrong.answers * 1_000 > report.answers
+            && wrong.answers * 1_000 > answers
         {
-            bail!("{} of {} answers were {} {}", wrong.answers, report.answers, wrong.status, wrong.code);
+            bail!("{} of {answers} answers were {} {}", wrong.answers, wrong.status, wrong.code);
         }
         if let (Some(redis), Some(before)) = (&self.stage.redis, granted_before) {
             let granted = redis.granted()? - before;
-            ensure!(granted >= report.answers, "{} answers, but only {granted} claims", report.answers);
+            ensure!(granted >= answers, "{answers} answers, but only {granted} claims");
         }
         Ok(())
     }

@@ -6,9 +6,8 @@ use anyhow::{Context, Result, bail};
 use hyper::{Method, Request, Uri, header, header::HeaderValue};
 
 use super::wire::NoBody;
-use crate::tickets::Ticket;
 
-/// Stands for the ticket's line in a path template.
+/// Stands for the person's number, which is the ticket's line in a ticket file, in a path template.
 const LINE: &str = "{line}";
 
 /// The service under load.
@@ -28,7 +27,7 @@ enum Path {
 }
 
 impl Target {
-    /// Resolves `url` (`http://host[:port]`); `path` may hold `{line}` for the ticket's line.
+    /// Resolves `url` (`http://host[:port]`); `path` may hold `{line}` for the person's number.
     ///
     /// # Errors
     /// The URL is not plain HTTP, has a path, or does not resolve.
@@ -67,19 +66,11 @@ impl Target {
         Ok(Self { address: self.address, method: self.method.clone(), host, path })
     }
 
-    /// The request that spends this ticket.
-    ///
-    /// # Errors
-    /// The path template does not give a valid path.
-    pub fn request(&self, ticket: &Ticket) -> Result<Request<NoBody>> {
-        self.request_of(ticket.line, Some(ticket.authorization.clone()))
-    }
-
     /// A request of one person; `authorization` is the value of that header.
     ///
     /// # Errors
     /// The path template does not give a valid path.
-    pub fn request_of(&self, line: u64, authorization: Option<HeaderValue>) -> Result<Request<NoBody>> {
+    pub fn request(&self, line: u64, authorization: Option<HeaderValue>) -> Result<Request<NoBody>> {
         let mut request = Request::new(NoBody);
         request.method_mut().clone_from(&self.method);
         *request.uri_mut() = match &self.path {
@@ -115,10 +106,11 @@ mod tests {
     #[test]
     fn a_path_may_name_the_line() {
         let target = Target::new("http://127.0.0.1:8080", Method::POST, "/a/{line}/b").unwrap();
-        let ticket = Ticket { line: 7, authorization: HeaderValue::from_static("Bearer t") };
-        let request = target.request(&ticket).unwrap();
+        let request = target.request(7, Some(HeaderValue::from_static("Bearer t"))).unwrap();
         assert_eq!(request.uri(), "/a/7/b");
         assert_eq!(request.headers()["host"], "127.0.0.1:8080");
+        assert_eq!(request.headers()["authorization"], "Bearer t");
+        assert!(!target.request(7, None).unwrap().headers().contains_key("authorization"));
     }
 
     #[test]

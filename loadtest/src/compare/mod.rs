@@ -6,20 +6,12 @@
 mod page;
 mod rows;
 
-use std::{
-    fmt::Write as _,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fmt::Write as _, fs, path::PathBuf};
 
-use anyhow::{Context, Result, ensure};
-use serde_json::Value;
+use anyhow::{Context, Result};
 
 pub use self::rows::{Effect, Group, Row, Unit, groups};
-use crate::results::{FORMAT, Results};
-
-/// The largest results document that is read, in bytes.
-const DOCUMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+use crate::results::Results;
 
 /// What `compare` is told on the command line.
 #[derive(Debug, clap::Args)]
@@ -41,32 +33,13 @@ pub struct CompareArgs {
 /// A file cannot be read, is no results document or has another format, or the page cannot be written; the file is
 /// named.
 pub fn run(args: &CompareArgs) -> Result<()> {
-    let (before, after) = (read(&args.before)?, read(&args.after)?);
+    let (before, after) = (Results::read(&args.before)?, Results::read(&args.after)?);
     print!("{}", text(&before, &after));
     if let Some(path) = &args.out {
         let page = page::page(&before, &after)?;
         fs::write(path, page).with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())
-}
-
-/// Reads the results of a run.
-///
-/// # Errors
-/// The file cannot be read, is too large, or is no results document of this format.
-pub fn read(path: &Path) -> Result<Results> {
-    let name = path.display();
-    let bytes = fs::metadata(path).with_context(|| format!("cannot read {name}"))?.len();
-    ensure!(bytes <= DOCUMENT_BYTES_MAX, "{name} has {bytes} bytes; at most {DOCUMENT_BYTES_MAX} are read");
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
-    let document: Value = serde_json::from_str(&text).with_context(|| format!("{name} is no JSON"))?;
-    let format = document.get("format").and_then(Value::as_u64);
-    let format = format.with_context(|| format!("{name} holds no results: it has no `format`"))?;
-    ensure!(
-        format == u64::from(FORMAT),
-        "{name} has results of format {format}; this program reads format {FORMAT}"
-    );
-    serde_json::from_value(document).with_context(|| format!("{name} holds no results of format {FORMAT}"))
 }
 
 /// What stands between the two runs and a fair comparison.

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::*;
 use crate::{
     outputs::sample,
@@ -76,23 +78,6 @@ fn what_hinders_a_comparison_is_told() {
     let told = caveats(&before, &after);
     assert_eq!(told.len(), 3, "{told:?}");
     assert_eq!(told[2], "the run after is invalid: too late");
-}
-
-#[test]
-fn documents_of_another_kind_are_refused_by_name() {
-    let scratch = tempfile::tempdir().unwrap();
-    let refused = |content: &str| {
-        let path = scratch.path().join("old.json");
-        fs::write(&path, content).unwrap();
-        let error = format!("{:#}", read(&path).unwrap_err());
-        assert!(error.contains("old.json"), "{error}");
-        error
-    };
-    assert!(refused("{}").contains("holds no results: it has no `format`"));
-    assert!(refused("{\"format\": 7}").contains("format 7; this program reads format 1"));
-    assert!(refused("{\"format\": 1}").contains("missing field"));
-    assert!(refused("nothing").contains("is no JSON"));
-    assert!(format!("{:#}", read(&scratch.path().join("gone")).unwrap_err()).contains("gone"));
 }
 
 /// `KEEP_SAMPLE=folder` keeps the page, for those who want to look at it.

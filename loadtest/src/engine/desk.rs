@@ -60,8 +60,6 @@ pub(crate) struct Desk {
     pub(crate) sessions: Sessions,
     pub(crate) counting: RefCell<Counting>,
     pub(crate) pen: RefCell<Option<Pen>>,
-    /// The next arrival of the closed model.
-    pub(crate) next_closed: Cell<u64>,
     /// Told when the run is to end before its time.
     stopped: Notify,
     /// The first error of the generator itself.
@@ -85,7 +83,6 @@ impl Desk {
             sessions: Sessions::default(),
             counting: RefCell::new(counting),
             pen: RefCell::new(pen),
-            next_closed: Cell::new(plan.slot),
             stopped: Notify::new(),
             fault: RefCell::new(None),
             plan,
@@ -172,14 +169,16 @@ impl Desk {
     /// The next arrival of the closed model; `None` at the end.
     pub(crate) fn next_of_closed(&self) -> Option<Arrival> {
         let Arrivals::Closed { people, .. } = self.plan.scenario.arrivals else { return None };
-        let n = self.next_closed.get();
         let due = Instant::now();
-        if due >= self.until.get() || people.is_some_and(|people| n >= people) {
+        if due >= self.until.get() {
+            return None;
+        }
+        let n = self.plan.turns.next();
+        if people.is_some_and(|people| n >= people) {
             return None;
         }
         let person = self.plan.clerk.person(n)?;
         let persona = self.plan.choices.persona(n);
-        self.next_closed.set(n + self.plan.slots);
         self.count(|counting| counting.arrived(persona, due));
         Some(Arrival { n, person, persona, due, released_late: false })
     }
@@ -202,7 +201,7 @@ impl Desk {
     /// The request that sends a claim.
     pub(crate) fn request(&self, claim: &Claim) -> Result<Request<NoBody>> {
         let target = &self.targets(claim.drop)?.claim;
-        let mut request = target.request_of(claim.person, claim.authorization.clone())?;
+        let mut request = target.request(claim.person, claim.authorization.clone())?;
         let headers = request.headers_mut();
         if let Some(key) = &claim.idempotency_key {
             headers.insert(IDEMPOTENCY_KEY, key.clone());
@@ -217,7 +216,7 @@ impl Desk {
     /// The request that asks for the state of an arrival's drop.
     pub(crate) fn question(&self, arrival: &Arrival) -> Result<Request<NoBody>> {
         let target = &self.targets(self.plan.choices.drop(arrival.n))?.state;
-        let mut request = target.request_of(arrival.person, None)?;
+        let mut request = target.request(arrival.person, None)?;
         self.close_after(&mut request);
         Ok(request)
     }

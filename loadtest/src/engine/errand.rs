@@ -196,7 +196,8 @@ impl<'run> Errand<'run> {
             let attempt = self.attempt(Moments { intended, sent }).await;
             if attempt.may_have_arrived() && !self.may_have_arrived {
                 self.may_have_arrived = true;
-                let retry_until = desk.plan.retry_unknown_for.map(|time| Instant::now() + time);
+                let retry_until =
+                    desk.plan.scenario.connections.retry_unknown_for.map(|time| Instant::now() + time);
                 until = retry_until.map_or(until, |at| at.min(until));
             }
             if let Some(wait) = self.wait_before_retry(&attempt, backoff)

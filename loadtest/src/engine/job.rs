@@ -82,8 +82,12 @@ pub enum Supply {
     },
     /// Tickets that exist already.
     Lines {
-        /// One a line, in order; person 1 has the first.
+        /// One a line, in order.
         text: String,
+        /// Lines of the file that stand before them: person `skip + 1` has the first.
+        skip: u64,
+        /// The most tickets that are used, repeated ones included.
+        uses: Option<u64>,
         /// Start again with the first after the last.
         repeat: bool,
     },
@@ -96,8 +100,9 @@ impl Supply {
     /// The key file or ticket file cannot be read, or has something wrong in it that the error names.
     pub fn read(from: &Tickets) -> Result<Self> {
         match from {
-            Tickets::File { path, repeat } => {
-                Ok(Self::Lines { text: tickets::read_lines(path)?, repeat: *repeat })
+            Tickets::File { path, skip, uses, repeat } => {
+                let text = tickets::read_lines(path, *skip, *uses)?;
+                Ok(Self::Lines { text, skip: *skip, uses: *uses, repeat: *repeat })
             }
             Tickets::Mint { key_file, persons, prefix } => {
                 let SigningKey { kid, secret } = SigningKey::load(key_file)?;
@@ -117,9 +122,11 @@ impl fmt::Debug for Supply {
                 .field("prefix", prefix)
                 .field("persons", persons)
                 .finish_non_exhaustive(),
-            Self::Lines { text, repeat } => f
+            Self::Lines { text, skip, uses, repeat } => f
                 .debug_struct("Lines")
                 .field("bytes", &text.len())
+                .field("skip", skip)
+                .field("uses", uses)
                 .field("repeat", repeat)
                 .finish_non_exhaustive(),
         }

@@ -2,15 +2,16 @@
 //!
 //! [`prepare`] starts the threads and opens the connections; [`Prepared::start`] lets them go at a common instant;
 //! [`Running::join`] gives the [`Tally`]. Arrival n of the run is due when the schedule says, whatever the service
-//! does; thread slot s of S takes the arrivals with n mod S = s. Its persona, drop and person follow from the seed
-//! and n alone, so that a run is the same for any number of threads and processes.
+//! does; thread slot s of S takes the arrivals with n mod S = s, in the closed model whoever is free takes the next.
+//! Its persona, drop and person follow from the seed and n alone, so that a run is the same for any number of threads
+//! and processes.
 //!
 //! In the order in which a run meets them:
 //!
 //! - [`job`], `key_file`: what is to be done, with what is needed from files
 //! - [`stock`]: tickets of all sorts
 //! - `limits`: whether the system has room for it
-//! - `thread`, `timer`: one thread slot and its part of the schedule
+//! - `thread`, `timer`, `turns`: one thread slot and its part of the schedule
 //! - `plan`, `desk`, `pacer`: what the connections of a thread share, and how arrivals find a free one
 //! - `caller`, `sessions`: connections that are kept, and personas with connections of their own
 //! - `errand`: one claim on its way; `bot`, `refresher`, `slowloris`: those who do more than claim
@@ -35,6 +36,7 @@ mod slowloris;
 pub mod stock;
 mod thread;
 mod timer;
+mod turns;
 
 use std::{
     sync::{
@@ -46,10 +48,9 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, ensure};
-use hyper::Method;
 use tokio::sync::watch;
 
-use self::{meter::Meter, plan::DropTargets, stock::Stock, thread::Post};
+use self::{meter::Meter, plan::DropTargets, stock::Stock, thread::Post, turns::Turns};
 use crate::{
     claims_log::ClaimsLog,
     client::link::Way,
@@ -62,21 +63,6 @@ pub use self::{
     job::{Job, Place, Supply},
     meter::MeterReading,
 };
-
-/// What a scenario does not say.
-#[derive(Debug, Clone)]
-pub struct Manner {
-    /// The method of a claim.
-    pub method: Method,
-    /// For how long a claim with a lost reply is sent again at the most; until the grace ends if not given.
-    pub retry_unknown_for: Option<Duration>,
-}
-
-impl Default for Manner {
-    fn default() -> Self {
-        Self { method: Method::POST, retry_unknown_for: None }
-    }
-}
 
 /// A process' share, connected and waiting for its start. Given up, its threads end.
 pub struct Prepared {
@@ -108,19 +94,11 @@ struct Worker {
 /// # Errors
 /// The job contradicts itself, its service has no address, or the system has too few descriptors or ports for it.
 pub fn prepare(job: Job, log: Option<ClaimsLog>) -> Result<Prepared> {
-    prepare_in_manner(job, log, &Manner::default())
-}
-
-/// [`prepare`], where something is other than usual.
-///
-/// # Errors
-/// As those of [`prepare`].
-pub fn prepare_in_manner(job: Job, log: Option<ClaimsLog>, manner: &Manner) -> Result<Prepared> {
     job.check()?;
     let trace = job.trace.map(Arc::from);
     let schedule = Schedule::new(&job.scenario.arrivals, job.scenario.seed, trace)?;
     let planned = schedule.planned_length();
-    let targets = DropTargets::of_all(&job.scenario, &manner.method)?;
+    let targets = DropTargets::of_all(&job.scenario)?;
     let address = targets.first().context("a scenario needs at least one drop")?.claim.address;
     let slow = job.scenario.connections.slow.clone();
     let way = Way { address, from: None, slow };
@@ -132,6 +110,7 @@ pub fn prepare_in_manner(job: Job, log: Option<ClaimsLog>, manner: &Manner) -> R
     check_bots(&job.scenario, &stock, &way)?;
 
     let scenario = Arc::new(job.scenario);
+    let turns = Arc::new(Turns::new(job.place, job.threads));
     let (ready, readies) = mpsc::channel();
     let (stop, stopped) = watch::channel(false);
     let mut workers = Vec::with_capacity(job.threads);
@@ -148,7 +127,7 @@ pub fn prepare_in_manner(job: Job, log: Option<ClaimsLog>, manner: &Manner) -> R
             slots: job.place.of,
             planned,
             interval: interval_for(planned),
-            retry_unknown_for: manner.retry_unknown_for,
+            turns: Arc::clone(&turns),
             pen: log.as_ref().map(|log| log.pen(ids.clone())),
             meter: Arc::clone(&meter),
             ready: Some(ready.clone()),
@@ -241,7 +220,7 @@ impl Running {
             }
         }
         if let Some(log) = log {
-            log.finish(&[])?;
+            log.finish()?;
         }
         whole.context("a job needs at least one thread")
     }

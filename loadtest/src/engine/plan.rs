@@ -1,11 +1,11 @@
 //! What one thread is to do, and what follows from its scenario.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use hyper::Method;
 
-use super::stock::Clerk;
+use super::{stock::Clerk, turns::Turns};
 use crate::{
     client::{link::Way, target::Target},
     scenario::{Arrivals, Behaviour, Persona, Reuse, Scenario},
@@ -28,8 +28,8 @@ pub(crate) struct Plan {
     pub(crate) slots: u64,
     /// The most connections of personas that have their own, within this thread.
     pub(crate) sessions_max: usize,
-    /// For how long a claim with a lost reply is sent again at the most; until the grace ends if not given.
-    pub(crate) retry_unknown_for: Option<Duration>,
+    /// The numbers of the closed model's arrivals.
+    pub(crate) turns: Arc<Turns>,
 }
 
 /// Where requests about one drop go.
@@ -41,14 +41,15 @@ pub(crate) struct DropTargets {
 
 impl DropTargets {
     /// Those of all drops, in the order of the scenario.
-    pub(crate) fn of_all(scenario: &Scenario, claim: &Method) -> Result<Vec<Self>> {
+    pub(crate) fn of_all(scenario: &Scenario) -> Result<Vec<Self>> {
         let service = &scenario.service;
+        let claim = Method::from(service.method);
         let to = |method: &Method, path: &str, drop: &str| {
             Target::new(&service.url, method.clone(), &path.replace(DROP, drop))
         };
         let of = |drop: &str| -> Result<_> {
             let state = to(&Method::GET, &service.state_path, drop)?;
-            Ok(Self { claim: to(claim, &service.claim_path, drop)?, state })
+            Ok(Self { claim: to(&claim, &service.claim_path, drop)?, state })
         };
         scenario.drops.iter().map(|drop| of(&drop.id).with_context(|| format!("drop {}", drop.id))).collect()
     }

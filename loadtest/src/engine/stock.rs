@@ -36,7 +36,7 @@ pub struct Stock(Kind);
 
 enum Kind {
     Key(Words),
-    Lines { text: String, starts: Vec<usize>, repeat: bool },
+    Lines(Lines),
 }
 
 impl Stock {
@@ -51,10 +51,10 @@ impl Stock {
                 let key = EncodingKey::from_secret(&secret);
                 Kind::Key(Words::new(&kid, key, &prefix, persons, drops, run)?)
             }
-            Supply::Lines { text, repeat } => {
+            Supply::Lines { text, skip, uses, repeat } => {
                 let starts = line_starts(&text);
                 ensure!(!starts.is_empty(), "there is no ticket");
-                Kind::Lines { text, starts, repeat }
+                Kind::Lines(Lines { text, starts, skip, uses, repeat })
             }
         }))
     }
@@ -64,10 +64,7 @@ impl Stock {
     pub fn person(&self, n: u64) -> Option<u64> {
         match &self.0 {
             Kind::Key(words) => Some(words.persons.map_or(n, |persons| n % persons.max(1)) + 1),
-            Kind::Lines { starts, repeat, .. } => {
-                let lines = starts.len() as u64;
-                (*repeat || n < lines).then(|| n % lines + 1)
-            }
+            Kind::Lines(lines) => lines.person(n),
         }
     }
 
@@ -75,6 +72,29 @@ impl Stock {
     #[must_use]
     pub fn makes_all_sorts(&self) -> bool {
         matches!(self.0, Kind::Key(_))
+    }
+}
+
+/// Tickets that exist already.
+struct Lines {
+    text: String,
+    starts: Vec<usize>,
+    skip: u64,
+    uses: Option<u64>,
+    repeat: bool,
+}
+
+impl Lines {
+    fn person(&self, n: u64) -> Option<u64> {
+        let lines = self.starts.len() as u64;
+        let is_left = (self.repeat || n < lines) && self.uses.is_none_or(|uses| n < uses);
+        is_left.then(|| self.skip + n % lines + 1)
+    }
+
+    fn ticket(&self, person: u64) -> Option<&str> {
+        let at = usize::try_from(person.checked_sub(self.skip + 1)?).ok()?;
+        let end = self.starts.get(at + 1).copied().unwrap_or(self.text.len());
+        Some(self.text.get(*self.starts.get(at)?..end)?.trim_end())
     }
 }
 
@@ -97,7 +117,7 @@ impl Clerk {
     pub fn new(stock: Arc<Stock>) -> Result<Self> {
         let signer = match &stock.0 {
             Kind::Key(words) => Some((DEFAULT_PROVIDER.signer_factory)(&Algorithm::HS256, &words.key)?),
-            Kind::Lines { .. } => None,
+            Kind::Lines(_) => None,
         };
         Ok(Self { stock, signer })
     }
@@ -118,10 +138,8 @@ impl Clerk {
         }
         let text = match (&self.stock.0, &self.signer) {
             (Kind::Key(words), Some(signer)) => words.ticket(&**signer, person, drop, sort)?,
-            (Kind::Lines { text, starts, .. }, _) => {
-                let at = usize::try_from(person.saturating_sub(1))?;
-                let line = starts.get(at).and_then(|&start| text.get(start..)?.lines().next());
-                let ticket = line.with_context(|| format!("there is no ticket {person}"))?.trim_end();
+            (Kind::Lines(lines), _) => {
+                let ticket = lines.ticket(person).with_context(|| format!("there is no ticket {person}"))?;
                 match sort {
                     TicketSort::Forged => forged(ticket),
                     TicketSort::Valid => [SCHEME, ticket].concat(),
@@ -277,10 +295,18 @@ mod tests {
 
     #[test]
     fn lines_are_handed_out_by_their_number() {
-        let lines = |repeat| clerk(Supply::Lines { text: "a\nb\r\nh.p.s".into(), repeat });
-        let once = lines(false);
+        let lines =
+            |skip, uses, repeat| clerk(Supply::Lines { text: "a\nb\r\nh.p.s".into(), skip, uses, repeat });
+        let once = lines(0, None, false);
         assert_eq!([0, 2, 3].map(|n| once.person(n)), [Some(1), Some(3), None]);
-        assert_eq!(lines(true).person(4), Some(2));
+        assert_eq!(lines(0, None, true).person(4), Some(2));
+        let second_half = lines(3, Some(5), true);
+        assert_eq!(
+            [0, 2, 3, 4, 5].map(|n| second_half.person(n)),
+            [4, 6, 4, 5, 0].map(|n| (n > 0).then_some(n))
+        );
+        assert_eq!(second_half.authorization(5, 0, TicketSort::Valid).unwrap().unwrap(), "Bearer b");
+        assert!(second_half.authorization(3, 0, TicketSort::Valid).is_err());
         let ticket = |person, sort| once.authorization(person, 0, sort);
         assert_eq!(ticket(2, TicketSort::Valid).unwrap().unwrap(), "Bearer b");
         let forged = ticket(3, TicketSort::Forged).unwrap().unwrap();

@@ -25,6 +25,7 @@ use super::{
     plan::{DropTargets, Plan},
     stock::{Clerk, Stock},
     timer::Timer,
+    turns::Turns,
 };
 use crate::{
     claims_log::Pen,
@@ -57,7 +58,7 @@ pub(crate) struct Post {
     pub(crate) slots: usize,
     pub(crate) planned: Duration,
     pub(crate) interval: Duration,
-    pub(crate) retry_unknown_for: Option<Duration>,
+    pub(crate) turns: Arc<Turns>,
     pub(crate) pen: Option<Pen>,
     pub(crate) meter: Arc<Meter>,
     /// Told how many connections stand, and let go then.
@@ -109,7 +110,7 @@ impl Post {
             slot: self.slot as u64,
             slots: self.slots as u64,
             sessions_max: part_of(scenario.connections.sessions_max, self.slot, self.slots),
-            retry_unknown_for: self.retry_unknown_for,
+            turns: self.turns,
             scenario,
         };
         let desk = Rc::new(Desk::new(plan, start, self.planned, counting, self.pen));

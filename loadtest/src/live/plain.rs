@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use super::{
     scene::Scene,
-    words::{UNKNOWN, grouped, kind, rate, share, stopwatch, time},
+    words::{UNKNOWN, grouped, kind, per_second, share, stopwatch, time_if_any},
 };
 
 /// Kinds of answers in one line; the most frequent ones.
@@ -17,18 +17,15 @@ pub(crate) fn line(scene: &Scene<'_>) -> String {
     let now = scene.feed.now();
     let last = scene.feed.last();
     let times = last.and_then(|second| second.times);
-    let per_s =
-        |value: Option<f64>| value.map_or_else(|| UNKNOWN.into(), |value| format!("{}/s", rate(value)));
-    let quantile = |value: Option<u64>| value.map_or_else(|| UNKNOWN.into(), time);
     let facts = [
-        ("sent", per_s(last.map(|second| second.sent_per_s))),
-        ("answered", per_s(last.map(|second| second.answers_per_s))),
-        ("granted", per_s(last.map(|second| second.granted_per_s))),
+        ("sent", per_second(last.map(|second| second.sent_per_s))),
+        ("answered", per_second(last.map(|second| second.answers_per_s))),
+        ("granted", per_second(last.map(|second| second.granted_per_s))),
         ("lost", grouped(now.lost)),
-        ("p50", quantile(times.map(|times| times.p50_us))),
-        ("p90", quantile(times.map(|times| times.p90_us))),
-        ("p99", quantile(times.map(|times| times.p99_us))),
-        ("max", quantile(times.map(|times| times.max_us))),
+        ("p50", time_if_any(times.map(|times| times.p50_us))),
+        ("p90", time_if_any(times.map(|times| times.p90_us))),
+        ("p99", time_if_any(times.map(|times| times.p99_us))),
+        ("max", time_if_any(times.map(|times| times.max_us))),
         ("open", if now.connections == 0 { UNKNOWN.into() } else { grouped(now.connections) }),
         ("stock", scene.stock_left()),
         ("lag", scene.drain_lag()),

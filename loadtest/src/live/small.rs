@@ -10,7 +10,7 @@ use super::{
     palette::{FAINT, Palette, STRONG},
     panels,
     scene::Scene,
-    words::{UNKNOWN, grouped, rate, time},
+    words::{grouped, per_second, time_if_any},
 };
 
 /// Draws as many facts as there are rows.
@@ -18,26 +18,23 @@ pub(crate) fn draw(scene: &Scene<'_>, palette: Palette, frame: &mut Frame<'_>, a
     let now = scene.feed.now();
     let last = scene.feed.last();
     let times = last.and_then(|second| second.times);
-    let per_s =
-        |value: Option<f64>| value.map_or_else(|| UNKNOWN.into(), |value| format!("{}/s", rate(value)));
-    let quantile = |value: Option<u64>| value.map_or_else(|| UNKNOWN.into(), time);
     let fact = |name: &'static str, value: String| {
         Line::from(vec![Span::styled(format!("{name:<9}"), FAINT), Span::styled(value, STRONG)])
     };
     let mut lines = vec![
         Line::styled(scene.title, STRONG),
         Line::raw(scene.clock()),
-        fact("answered", per_s(last.map(|second| second.answers_per_s))),
+        fact("answered", per_second(last.map(|second| second.answers_per_s))),
         fact(
             "granted",
-            format!("{} · {}", per_s(last.map(|second| second.granted_per_s)), grouped(now.granted)),
+            format!("{} · {}", per_second(last.map(|second| second.granted_per_s)), grouped(now.granted)),
         ),
-        fact("p99", quantile(times.map(|times| times.p99_us))),
+        fact("p99", time_if_any(times.map(|times| times.p99_us))),
     ];
     lines.extend(panels::warnings(scene, palette, 1));
     lines.extend([
-        fact("sent", per_s(last.map(|second| second.sent_per_s))),
-        fact("p50", quantile(times.map(|times| times.p50_us))),
+        fact("sent", per_second(last.map(|second| second.sent_per_s))),
+        fact("p50", time_if_any(times.map(|times| times.p50_us))),
         fact("stock", scene.stock()),
         fact("drain lag", format!(" {}", scene.drain_lag())),
     ]);

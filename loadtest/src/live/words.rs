@@ -1,37 +1,37 @@
-//! Numbers as people read them.
+//! Numbers as people read them while a run lasts.
+//!
+//! Owns what differs from the files of results: what is not known yet is a dash, and rates may be small.
 
 use std::time::Duration;
+
+use crate::outputs;
+pub(crate) use crate::{outputs::count as grouped, results::kind_name as kind};
 
 /// Stands for what is not known.
 pub(crate) const UNKNOWN: &str = "–";
 
-/// `1,234,567`.
-pub(crate) fn grouped(number: u64) -> String {
-    group(&number.to_string())
-}
-
 /// A rate a second: whole from ten on.
 pub(crate) fn rate(per_s: f64) -> String {
-    if per_s == 0.0 || per_s >= 9.95 { group(&format!("{per_s:.0}")) } else { format!("{per_s:.1}") }
+    if per_s == 0.0 || per_s >= 9.95 {
+        outputs::grouped(&format!("{per_s:.0}"))
+    } else {
+        format!("{per_s:.1}")
+    }
+}
+
+/// A rate with its unit, as in `12,000/s`; [`UNKNOWN`] without one.
+pub(crate) fn per_second(per_s: Option<f64>) -> String {
+    per_s.map_or_else(|| UNKNOWN.into(), |per_s| format!("{}/s", rate(per_s)))
 }
 
 /// Microseconds to three significant digits: `850 µs`, `1.23 ms`, `12.3 s`.
 pub(crate) fn time(us: u64) -> String {
-    if us < 1_000 {
-        return format!("{us} µs");
-    }
-    let ms = us as f64 / 1_000.0;
-    if ms < 999.5 { format!("{} ms", three_digits(ms)) } else { format!("{} s", three_digits(ms / 1_000.0)) }
+    if us < 1_000 { format!("{us} µs") } else { outputs::time(us as f64 / 1_000.0) }
 }
 
-fn three_digits(value: f64) -> String {
-    // Compared with what is rounded up: 9.996 is 10.0, not 10.00.
-    let decimals = match value {
-        ..9.995 => 2,
-        ..99.95 => 1,
-        _ => 0,
-    };
-    format!("{value:.decimals$}")
+/// The same; [`UNKNOWN`] without any.
+pub(crate) fn time_if_any(us: Option<u64>) -> String {
+    us.map_or_else(|| UNKNOWN.into(), time)
 }
 
 /// A share of a whole: `42.1 %`; [`UNKNOWN`] of nothing.
@@ -44,22 +44,6 @@ pub(crate) fn stopwatch(time: Duration) -> String {
     let seconds = time.as_secs();
     let (hours, minutes, seconds) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
     if hours == 0 { format!("{minutes}:{seconds:02}") } else { format!("{hours}:{minutes:02}:{seconds:02}") }
-}
-
-/// How answers of one kind are called: `201`, `410 sold_out`.
-pub(crate) fn kind(status: u16, code: &str) -> String {
-    if code.is_empty() { status.to_string() } else { format!("{status} {code}") }
-}
-
-fn group(digits: &str) -> String {
-    let mut grouped = String::with_capacity(digits.len() * 4 / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
 }
 
 #[cfg(test)]

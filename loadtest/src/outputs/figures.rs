@@ -38,7 +38,8 @@ pub(crate) fn bytes(bytes: u64) -> String {
     format!("{:.1} GiB", bytes as f64 / GIB)
 }
 
-fn grouped(digits: &str) -> String {
+/// Digits, with a sign or without, with a comma every three of them.
+pub(crate) fn grouped(digits: &str) -> String {
     let mut grouped = String::with_capacity(digits.len() * 4 / 3 + 1);
     for (place, digit) in digits.chars().enumerate() {
         if place > 0 && (digits.len() - place).is_multiple_of(3) && !grouped.ends_with('-') {

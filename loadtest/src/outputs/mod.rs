@@ -24,9 +24,15 @@ pub(crate) use self::report::charts::curve_table;
 pub(crate) use self::{
     codes::{Palette, label},
     curves::{curve, nines},
-    figures::{bytes, count, percent, rate, time},
+    figures::{bytes, count, grouped, percent, rate, time},
 };
-pub use self::{hlog::histogram_log, junit::junit, report::report_page, series::series_csv, text::text};
+pub use self::{
+    hlog::histogram_log,
+    junit::junit,
+    report::{Moment, Story, report_page, story_page},
+    series::series_csv,
+    text::text,
+};
 use crate::{results::Results, tally::Tally};
 
 /// The results as JSON.

@@ -39,8 +39,10 @@ fn head(results: &Results) -> String {
         Model::Open => "open model: requests leave on schedule",
         Model::Closed => "closed model: each connection waits for its answer",
     };
-    let threads = results.environment.threads;
-    line!(out, "{}: {model}; {threads} threads, seed {}", results.scenario.name, results.scenario.seed);
+    let (scenario, threads) = (&results.scenario, results.environment.threads);
+    let connections = scenario.connections.count;
+    line!(out, "{}: {model}", scenario.name);
+    line!(out, "{connections} connections, {threads} threads, seed {}", scenario.seed);
     let total = &results.total;
     line!(
         out,

@@ -7,12 +7,14 @@
 mod compute;
 mod environment;
 mod judge;
+mod read;
 pub mod schema;
 
 use std::collections::BTreeMap;
 
 pub use compute::Circumstances;
 pub(crate) use compute::{kind_name, ms};
+pub(crate) use read::document;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

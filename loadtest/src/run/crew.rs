@@ -1,10 +1,10 @@
 //! Who makes the load: the threads of this process, or workers on other machines.
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
-use super::args::RunArgs;
+use super::course::{Course, Makers};
 use crate::{
     claims_log::ClaimsLog,
     cpu,
@@ -35,17 +35,20 @@ pub(super) struct Harvest {
 }
 
 /// Gives out the job and opens the connections; tells how many threads make the load.
-pub(super) fn prepare(args: &RunArgs, mut job: Job, claims_log: &Path) -> Result<(Prepared, usize)> {
-    if args.workers.is_empty() {
-        let threads = args.threads.unwrap_or_else(cpu::cores);
-        (job.place, job.threads) = (Place { first: 0, of: threads }, threads);
-        let prepared = engine::prepare(job, Some(ClaimsLog::create(claims_log)?))?;
-        return Ok((Prepared::Here(prepared), threads));
+pub(super) fn prepare(course: &Course<'_>, mut job: Job) -> Result<(Prepared, usize)> {
+    match &course.makers {
+        Makers::Here(threads) => {
+            let threads = threads.unwrap_or_else(cpu::cores).min(job.scenario.connections.count);
+            (job.place, job.threads) = (Place { first: 0, of: threads }, threads);
+            let log = course.claims_log.map(ClaimsLog::create).transpose()?;
+            Ok((Prepared::Here(engine::prepare(job, log)?), threads))
+        }
+        Makers::Fleet { addresses, token_file } => {
+            let fleet = Fleet::connect(addresses, &Token::load(token_file)?)?;
+            let threads = fleet.threads();
+            Ok((Prepared::Fleet(fleet.prepare(job, course.claims_log)?), threads))
+        }
     }
-    let path = args.token_file.as_deref().context("--workers needs --token-file")?;
-    let fleet = Fleet::connect(&args.workers, &Token::load(path)?)?;
-    let threads = fleet.threads();
-    Ok((Prepared::Fleet(fleet.prepare(job, Some(claims_log))?), threads))
 }
 
 impl Prepared {

@@ -1,44 +1,38 @@
 //! One rehearsal from its scenario to its verdict.
 //!
-//! Owns the order: read and check everything, connect, let go, show, count, judge, audit, write. What each step
-//! does is elsewhere.
+//! Owns the order: read and check everything, load, judge, audit, write. What each step does is elsewhere; the load
+//! itself is [`course`]'s.
 
 mod args;
+pub(crate) mod course;
 mod crew;
 
 use std::{
     fs,
     path::{Path, PathBuf},
     sync::Arc,
-    thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result};
 
 pub use self::args::RunArgs;
-use self::crew::{Harvest, Prepared};
+use self::course::{Course, Makers};
 use crate::{
     audit::{self, AuditBaseline, AuditPlan, LookupLimits, PersonTickets, ServiceAccess},
-    cpu::{self, CpuWatch},
     engine::{
-        Job, Place, Supply,
+        Supply,
         stock::{Clerk, Stock},
     },
-    live::{Mode, Options, Reading, Stop, View},
+    live::Mode,
     outputs,
-    results::{Circumstances, Environment, Results},
-    scenario::{self, Arrivals, Scenario},
-    schedule::{self, TicketSort},
+    scenario::{self, Scenario},
+    schedule::TicketSort,
     thresholds,
 };
 
 /// The exit code of a run that says nothing about the service.
 const INVALID_RUN: u8 = 3;
-/// How often the view is told.
-const TELL_EVERY: Duration = Duration::from_millis(250);
-/// How often the end of the run is looked for.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// How long the audit after the load may take.
 const AUDIT_WAIT: Duration = Duration::from_secs(600);
 /// How long the ledger may be read before the load.
@@ -56,33 +50,43 @@ pub fn run(args: &RunArgs) -> Result<u8> {
     fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
     let claims_log = args.claims_log.clone().unwrap_or_else(|| folder.join("claims.jsonl"));
 
-    let job = job(args, &scenario)?;
-    let supply = job.supply.clone();
+    let supply = Supply::read(&scenario.tickets)?;
     let baseline = baseline(args, &scenario)?;
-    let (prepared, threads) = crew::prepare(args, job, &claims_log)?;
-    if prepared.open_connections() == 0 {
-        return Ok(invalid(&format!("nothing accepts connections at {}", scenario.service.url)));
-    }
-    let (harvest, around) = match watch(args, &scenario, prepared, threads)? {
-        Ok(watched) => watched,
+    let course = Course {
+        scenario: &scenario,
+        makers: makers(args)?,
+        claims_log: Some(&claims_log),
+        cpu_of: &args.cpu_of,
+        mode: Mode::choose(args.quiet, args.plain),
+    };
+    let for_audit = args.audit.then(|| supply.clone());
+    let (mut results, tally) = match course.run(supply)? {
+        Ok(outcome) => outcome,
         Err(why) => return Ok(invalid(&why)),
     };
 
-    let mut results = Results::new(&scenario, &harvest.tally, around)?;
     results.set_thresholds(thresholds::evaluate(&scenario.thresholds, &results));
-    if args.audit {
-        let tickets = tickets(&scenario, supply, harvest.tally.last_answer)?;
+    if let Some(supply) = for_audit {
+        let tickets = tickets(&scenario, supply, tally.last_answer)?;
         let plan = plan(args, &scenario, &claims_log, tickets, baseline);
         results.set_audit(audit::run(&plan, &|line| tell(args, line))?);
     }
-    outputs::write_all(&folder, &results, &harvest.tally)?;
+    outputs::write_all(&folder, &results, &tally)?;
     print!("{}", outputs::text(&results));
     println!("results      {}", folder.display());
     Ok(results.verdict.exit_code)
 }
 
-/// Says why there are no results.
-fn invalid(why: &str) -> u8 {
+fn makers(args: &RunArgs) -> Result<Makers<'_>> {
+    if args.workers.is_empty() {
+        return Ok(Makers::Here(args.threads));
+    }
+    let token_file = args.token_file.as_deref().context("--workers needs --token-file")?;
+    Ok(Makers::Fleet { addresses: &args.workers, token_file })
+}
+
+/// Says why there are no results, and gives the exit code of that.
+pub(crate) fn invalid(why: &str) -> u8 {
     eprintln!("INVALID RUN: {why}");
     INVALID_RUN
 }
@@ -91,74 +95,6 @@ fn tell(args: &RunArgs, line: &str) {
     if !args.quiet {
         eprintln!("audit: {line}");
     }
-}
-
-fn job(args: &RunArgs, scenario: &Scenario) -> Result<Job> {
-    let trace = match &scenario.arrivals {
-        Arrivals::Trace { file, .. } => Some(schedule::read_trace(file)?),
-        _ => None,
-    };
-    let supply = Supply::read(&scenario.tickets)?;
-    let place = Place { first: 0, of: 1 };
-    Ok(Job { scenario: scenario.clone(), supply, trace, place, threads: args.threads.unwrap_or(1) })
-}
-
-/// Lets the crew go and shows the run until its end. The inner error is a run that was not carried through.
-fn watch(
-    args: &RunArgs,
-    scenario: &Scenario,
-    prepared: Prepared,
-    threads: usize,
-) -> Result<Result<(Harvest, Circumstances), String>> {
-    let connections = prepared.open_connections();
-    let environment = Environment::of_this_machine();
-    let mut view = View::start(Options {
-        mode: Mode::choose(args.quiet, args.plain),
-        title: scenario.name.clone(),
-        target: scenario.service.url.clone(),
-        planned: prepared.planned(),
-        scrape: Some(scenario.into()),
-    })?;
-    let processes = CpuWatch::start(&args.cpu_of)?;
-    let own_before = cpu::used_by_self();
-    let began = Instant::now();
-    let running = prepared.start()?;
-    let mut tell_at = began;
-    let mut stopping = false;
-    while !running.is_finished() {
-        match view.asked_to_stop() {
-            Stop::No => {}
-            Stop::Gently if stopping => {}
-            Stop::Gently => {
-                running.stop();
-                stopping = true;
-            }
-            Stop::Now => return Ok(Err("stopped before its end".to_owned())),
-        }
-        if Instant::now() >= tell_at {
-            if let Some(meter) = running.meter() {
-                view.tell(&Reading::of(meter, began.elapsed(), connections));
-            }
-            tell_at += TELL_EVERY;
-        }
-        thread::sleep(LOOK_EVERY);
-    }
-    view.finish();
-    let window = began.elapsed();
-    let harvest = match running.join(own_before) {
-        Ok(harvest) => harvest,
-        Err(error) => return Ok(Err(format!("{error:#}"))),
-    };
-    let around = Circumstances {
-        environment,
-        threads,
-        connections,
-        generator: harvest.cpu,
-        watched: processes.since(),
-        window,
-        workers: harvest.workers.clone(),
-    };
-    Ok(Ok((harvest, around)))
 }
 
 fn access(args: &RunArgs) -> Option<ServiceAccess> {

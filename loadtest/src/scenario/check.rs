@@ -26,7 +26,7 @@ const PREFIX_BYTES_MAX: usize = 100;
 /// The most drops, personas, thresholds and addresses.
 const LIST_MAX: usize = 1_000;
 /// The most tries, polls or requests of one person.
-const TRIES_MAX: u32 = 10_000;
+pub const TRIES_MAX: u32 = 10_000;
 /// The widest spread of reaction times that still means something.
 const SIGMA_MAX: f64 = 5.0;
 /// The fastest and, turned over, the slowest play of a trace.
@@ -145,13 +145,13 @@ fn service(service: &Service) -> Check {
         ("service.state_path", &service.state_path),
     ];
     for (key, path) in paths {
-        let filled = path.replace("{drop}", "x");
+        let filled = path.replace("{drop}", "x").replace("{line}", "1");
         let fits = path.len() <= TEXT_BYTES_MAX && filled.starts_with('/') && filled.parse::<Uri>().is_ok();
         if !fits {
             return refuse(
                 key,
                 format!(
-                    "{path:?} is no path: allowed is /… of up to {TEXT_BYTES_MAX} bytes, with {{drop}} for the drop's id"
+                    "{path:?} is no path: allowed is /… of up to {TEXT_BYTES_MAX} bytes, with {{drop}} for the drop's id and {{line}} for the person's number"
                 ),
             );
         }
@@ -266,6 +266,7 @@ fn connections(connections: &Connections) -> Check {
     count("connections.sessions_max", connections.sessions_max, 1..=CONNECTIONS_MAX)?;
     length("connections.reply_wait", connections.reply_wait)?;
     wait("connections.grace", connections.grace)?;
+    wait("connections.retry_unknown_for", connections.retry_unknown_for.unwrap_or_default())?;
     if let Some(slow) = &connections.slow {
         wait("connections.slow.round_trip", slow.round_trip)?;
         count("connections.slow.bytes_per_second", slow.bytes_per_second, 1..=u64::MAX)?;
@@ -275,7 +276,10 @@ fn connections(connections: &Connections) -> Check {
 
 fn tickets(scenario: &Scenario) -> Check {
     match &scenario.tickets {
-        Tickets::File { path, .. } => {
+        Tickets::File { path, uses, .. } => {
+            if let Some(uses) = uses {
+                count("tickets.uses", *uses, 1..=u64::MAX)?;
+            }
             if path.as_os_str().is_empty() {
                 return refuse("tickets.path", "it is empty: a file with one ticket a line is needed");
             }

@@ -27,6 +27,11 @@ pub struct Connections {
     #[serde(with = "humantime_serde")]
     #[schemars(with = "DurationText")]
     pub grace: Duration,
+    /// How long a claim of which nobody knows what became is sent again: until the grace is over if not given, not at
+    /// all if zero.
+    #[serde(with = "humantime_serde::option")]
+    #[schemars(with = "Option<DurationText>")]
+    pub retry_unknown_for: Option<Duration>,
 }
 
 impl Default for Connections {
@@ -38,6 +43,7 @@ impl Default for Connections {
             slow: None,
             reply_wait: Duration::from_secs(10),
             grace: Duration::from_secs(5),
+            retry_unknown_for: None,
         }
     }
 }

@@ -1,9 +1,9 @@
 //! Files that are read, changed and refused.
 
-use std::fs;
+use std::{fs, time::Duration};
 
 use super::*;
-use crate::scenario::{Behaviour, Persona, Tickets};
+use crate::scenario::{Behaviour, Method, Persona, Tickets};
 
 const GOOD: &str = r#"name = "good"
 seed = 9
@@ -104,8 +104,31 @@ fn overrides_change_single_keys() {
 }
 
 #[test]
+fn another_kind_of_request_and_a_part_of_a_ticket_file_can_be_asked_for() {
+    let tickets = r#"tickets={ source = "file", path = "t", skip = 10, uses = 5, repeat = true }"#;
+    let changes = [
+        "service.method=GET",
+        "service.claim_path=/EVALSHA/ab/1/{drop}/person-{line}",
+        "connections.retry_unknown_for=0s",
+        tickets,
+    ];
+    let scenario = load_text(GOOD, &changes).unwrap();
+    assert_eq!(scenario.service.method, Method::Get);
+    assert_eq!(scenario.connections.retry_unknown_for, Some(Duration::ZERO));
+    assert_eq!(scenario.tickets, Tickets::File { path: "t".into(), skip: 10, uses: Some(5), repeat: true });
+    let plain = load_text(GOOD, &[]).unwrap();
+    assert_eq!((plain.service.method, plain.connections.retry_unknown_for), (Method::Post, None));
+}
+
+#[test]
 fn bad_overrides_are_named() {
     for (change, expected) in [
+        ("service.method=FETCH", "service.method: unknown variant `FETCH`, expected one of `GET`, `POST`"),
+        (
+            "connections.retry_unknown_for=25h",
+            "connections.retry_unknown_for: 1day 1h is not allowed: up to 24h",
+        ),
+        (r#"tickets={ source = "file", path = "t", uses = 0 }"#, "tickets.uses: 0 is not allowed: from 1 to"),
         ("seed", "--set seed: key=value is needed"),
         ("=1", "--set =1: the key needs"),
         ("drop.2.id=x", "--set drop.2.id=x: 2 is no place in a list of 1: 0 to 1 are"),

@@ -4,7 +4,7 @@
 //! `loadtest/schema/` and made from these types.
 //!
 //! - [`file`](mod@file): reads a file, with changes from the command line, and says what is wrong with it
-//! - `arrivals`, `connections`, `persona`: the tables of a file, used by their names here
+//! - `arrivals`, `connections`, `persona`, `service`: the tables of a file, used by their names here
 //! - [`schema`]: the same words for editors and other programs
 
 mod arrivals;
@@ -13,6 +13,7 @@ mod connections;
 pub mod file;
 mod persona;
 pub mod schema;
+mod service;
 
 use std::path::PathBuf;
 
@@ -21,10 +22,14 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     arrivals::{Arrivals, Spacing},
-    check::{CONNECTIONS_MAX, LENGTH_MAX, PEOPLE_MAX, RATE_MAX, Refusal, STEPS_MAX, TEXT_BYTES_MAX, check},
+    check::{
+        CONNECTIONS_MAX, LENGTH_MAX, PEOPLE_MAX, RATE_MAX, Refusal, STEPS_MAX, TEXT_BYTES_MAX, TRIES_MAX,
+        check,
+    },
     connections::{Connections, Reuse, SlowNetwork},
     file::load,
     persona::{Behaviour, Persona, TicketMix},
+    service::{Method, Service},
 };
 
 /// One rehearsal of a release.
@@ -60,37 +65,6 @@ pub struct Scenario {
     pub thresholds: Vec<String>,
 }
 
-/// The service under load.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Service {
-    /// Its public address, as `http://host:port`.
-    pub url: String,
-    /// Its admin address, for the live view's stock and drain lag and for the audit.
-    pub admin_url: Option<String>,
-    /// The path of a claim; `{drop}` stands for the drop's id.
-    pub claim_path: String,
-    /// The path of a person's own claims.
-    pub mine_path: String,
-    /// The path of a drop's public state.
-    pub state_path: String,
-    /// Sends an `Idempotency-Key` with every claim: one for each person and drop.
-    pub idempotency_key: bool,
-}
-
-impl Default for Service {
-    fn default() -> Self {
-        Self {
-            url: "http://127.0.0.1:8080".into(),
-            admin_url: None,
-            claim_path: "/v1/drops/{drop}/claims".into(),
-            mine_path: "/v1/drops/{drop}/claims/mine".into(),
-            state_path: "/v1/drops/{drop}".into(),
-            idempotency_key: false,
-        }
-    }
-}
-
 /// A drop and its share of the arrivals.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -106,10 +80,16 @@ pub struct DropShare {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "source", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Tickets {
-    /// A file with one ticket a line, used in order; person 1 has the first. All tickets are for the first drop.
+    /// A file with one ticket a line, used in order; person 1 has the first line. All tickets are for the first drop.
     File {
         /// The file, relative to the working folder.
         path: PathBuf,
+        /// Lines at the start of the file that are left alone.
+        #[serde(default)]
+        skip: u64,
+        /// The most tickets that are used, repeated ones included; all if not given.
+        #[serde(default)]
+        uses: Option<u64>,
         /// Start again with the first after the last.
         #[serde(default)]
         repeat: bool,

@@ -83,6 +83,7 @@ fn broken_scenarios_are_refused() {
         ("forged = 2", "faked = 2"),
         ("name = \"people\"", "nome = \"people\""),
         ("source = \"mint\"", "source = \"print\""),
+        ("[arrivals]", "[service]\nmethod = \"FETCH\"\n[arrivals]"),
     ] {
         assert!(text.contains(old), "{old}");
         assert!(!validator.is_valid(&as_json(&text.replacen(old, new, 1))), "{new} passes");

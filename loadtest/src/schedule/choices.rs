@@ -148,7 +148,7 @@ mod tests {
             drops: vec![drop("a", 6), drop("b", 0), drop("c", 3), drop("d", 1)],
             arrivals: Arrivals::Closed { duration: std::time::Duration::from_secs(1), people: None },
             connections: Connections::default(),
-            tickets: Tickets::File { path: "tickets".into(), repeat: false },
+            tickets: Tickets::File { path: "tickets".into(), skip: 0, uses: None, repeat: false },
             personas: vec![
                 Persona { weight: 3, ..Persona::honest() },
                 Persona { weight: 1, behaviour: bot, ..Persona::honest() },

@@ -283,8 +283,8 @@ impl Tally {
 #[must_use]
 pub fn interval_for(run: Duration) -> Duration {
     match run.as_secs() {
-        0..=29 => Duration::from_millis(100),
-        30..=119 => Duration::from_millis(500),
+        0..=60 => Duration::from_millis(100),
+        61..=119 => Duration::from_millis(500),
         120..=899 => Duration::from_secs(1),
         seconds => Duration::from_secs((seconds / 600).max(2)),
     }

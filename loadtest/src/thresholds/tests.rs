@@ -59,7 +59,7 @@ fn results() -> Results {
             drops: vec![DropShare { id: "d".into(), weight: 1 }],
             arrivals: Arrivals::Closed { duration: std::time::Duration::from_secs(1), people: None },
             connections: Connections::default(),
-            tickets: Tickets::File { path: "tickets".into(), repeat: false },
+            tickets: Tickets::File { path: "tickets".into(), skip: 0, uses: None, repeat: false },
             personas: vec![Persona::honest()],
             thresholds: Vec::new(),
         },

@@ -33,7 +33,7 @@
   const marks = (chart) => (u) => {
     const { ctx, bbox } = u;
     ctx.save();
-    for (const mark of chart.marks) {
+    for (const [n, mark] of chart.marks.entries()) {
       const x = Math.round(u.valToPos(mark.at, "x", true));
       if (x < bbox.left || x > bbox.left + bbox.width) continue;
       ctx.strokeStyle = color("cursor");
@@ -44,8 +44,10 @@
       ctx.moveTo(x, bbox.top);
       ctx.lineTo(x, bbox.top + bbox.height);
       ctx.stroke();
-      ctx.textAlign = "right";
-      ctx.fillText(mark.label, x - 5 * devicePixelRatio, bbox.top + 12 * devicePixelRatio);
+      const gap = 5 * devicePixelRatio;
+      const fits = x - gap - ctx.measureText(mark.label).width > bbox.left;
+      ctx.textAlign = fits ? "right" : "left";
+      ctx.fillText(mark.label, fits ? x - gap : x + gap, bbox.top + (12 + 13 * (n % 4)) * devicePixelRatio);
     }
     ctx.restore();
   };
@@ -79,7 +81,7 @@
     return {
       ...size(place),
       padding: [10, 14, 0, 0],
-      cursor: { sync: chart.axis === "time" ? { key: "run" } : undefined, points: { size: 7 }, y: false },
+      cursor: { sync: chart.axis === "time" ? { key: "run-" + chart.run } : undefined, points: { size: 7 }, y: false },
       scales: {
         x: { time: false },
         y: chart.log ? { distr: 3 } : { range: (u, min, max) => uPlot.rangeNum(0, Math.max(max, 1), 0.1, true) },

@@ -30,7 +30,9 @@ pub(crate) struct Page {
 #[derive(Serialize)]
 pub(crate) struct Chart {
     /// Where it is drawn: the end of an element's id.
-    pub(crate) id: &'static str,
+    pub(crate) id: String,
+    /// Charts over time with the same number share their cursor: they show the same run.
+    pub(crate) run: usize,
     /// What it shows, for those who cannot see it.
     pub(crate) about: &'static str,
     /// What its values are.
@@ -107,14 +109,21 @@ pub(crate) struct Mark {
     /// Seconds from the start.
     pub(crate) at: f64,
     /// What it is.
-    pub(crate) label: &'static str,
+    pub(crate) label: String,
 }
 
 impl Chart {
     /// A plain chart without columns.
-    pub(crate) fn new(id: &'static str, about: &'static str, unit: Unit, axis: Axis) -> Self {
+    pub(crate) fn new(id: &str, about: &'static str, unit: Unit, axis: Axis) -> Self {
         let (log, stacked) = (false, false);
-        Self { id, about, unit, axis, log, stacked, tables: Vec::new(), marks: Vec::new() }
+        let (id, run) = (id.to_owned(), 1);
+        Self { id, run, about, unit, axis, log, stacked, tables: Vec::new(), marks: Vec::new() }
+    }
+
+    /// Makes it the chart of another run on the same page; the first has number 1.
+    pub(crate) fn number(&mut self, run: usize) {
+        self.id = format!("{}-{run}", self.id);
+        self.run = run;
     }
 
     /// The place in the body where it is drawn, under a heading.

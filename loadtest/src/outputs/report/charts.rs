@@ -2,9 +2,12 @@
 
 use anyhow::Result;
 
-use super::super::{
-    Palette, curve, label, nines,
-    page::{Axis, Chart, Column, Line, Mark, Table, Unit},
+use super::{
+    super::{
+        Palette, curve, label, nines,
+        page::{Axis, Chart, Column, Line, Mark, Table, Unit},
+    },
+    Moment,
 };
 use crate::{
     results::{Results, kind_name},
@@ -14,31 +17,33 @@ use crate::{
 /// So many kinds of answers have a line of their own; rarer ones stand in the tables alone.
 const KINDS_SHOWN: usize = 10;
 
-/// Rates, response times and codes over time, and the percentiles.
+/// Rates, response times and codes over time with these moments marked, and the percentiles.
 ///
 /// # Errors
 /// The results hold a histogram that is none.
-pub(super) fn of(results: &Results) -> Result<[Chart; 4]> {
+pub(super) fn of(results: &Results, moments: &[Moment]) -> Result<[Chart; 4]> {
     let mut over_time = [rates(results), times(results), codes(results)];
     for chart in &mut over_time {
-        chart.marks = release(results);
+        let marked = moments.iter().map(|moment| Mark { at: moment.at_s, label: moment.label.clone() });
+        chart.marks = release(results).into_iter().chain(marked).collect();
     }
     let [rates, times, codes] = over_time;
     Ok([rates, times, codes, percentiles(results)?])
 }
 
 /// The release instant of a spike.
-fn release(results: &Results) -> Vec<Mark> {
+fn release(results: &Results) -> Option<Mark> {
     match results.scenario.arrivals {
         Arrivals::Spike { release_after, .. } => {
-            vec![Mark { at: release_after.as_secs_f64(), label: "release" }]
+            Some(Mark { at: release_after.as_secs_f64(), label: "release".into() })
         }
-        _ => Vec::new(),
+        _ => None,
     }
 }
 
-fn column(label: &str, color: &'static str, line: Line, values: &[f64]) -> Column {
-    Column { label: label.into(), color, line, values: values.iter().copied().map(Some).collect() }
+/// A column of values of which each may be missing.
+fn column<V: Copy + Into<Option<f64>>>(label: &str, color: &'static str, line: Line, values: &[V]) -> Column {
+    Column { label: label.into(), color, line, values: values.iter().copied().map(Into::into).collect() }
 }
 
 fn rates(results: &Results) -> Chart {
@@ -59,12 +64,6 @@ fn times(results: &Results) -> Chart {
     let series = &results.series;
     let about = "Response times over the run on a logarithmic scale: median, 99 % and the longest";
     let mut chart = Chart { log: true, ..Chart::new("times", about, Unit::Ms, Axis::Time) };
-    let column = |label: &str, color, line, values: &[Option<f64>]| Column {
-        label: label.into(),
-        color,
-        line,
-        values: values.to_vec(),
-    };
     // The later is drawn above the earlier: a 99 % that equals the longest stays visible on its dashes.
     let columns = vec![
         column("p50", "p50", Line::Solid, &series.p50_ms),

@@ -1,9 +1,11 @@
 //! The page of one run: what happened, how fast, who got what, and whether it held.
 //!
-//! Everything on it comes from [`Results`]. What each part says stands here and in [`people`]; how a page is built
+//! Everything on it comes from [`Results`]. What each part says stands here, in [`people`] and in
+//! [`later`]; how a page is built
 //! is the affair of [`super::page`].
 
 pub(crate) mod charts;
+mod later;
 mod people;
 
 use anyhow::Result;
@@ -17,20 +19,55 @@ use super::{
 };
 use crate::results::{Cpu, Environment, Model, Results, TimesResult};
 
+/// What a page tells: one run at length, what happened meanwhile, and what came after it.
+#[derive(Debug)]
+pub struct Story<'a> {
+    /// The page's title.
+    pub title: &'a str,
+    /// The run.
+    pub run: &'a Results,
+    /// What happened during the run, apart from it.
+    pub moments: Vec<Moment>,
+    /// Later runs, in their order.
+    pub later: &'a [Results],
+}
+
+/// Something that happened during a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Moment {
+    /// Seconds from the start of the run.
+    pub at_s: f64,
+    /// What it was, in a word or two.
+    pub label: String,
+}
+
+/// A part of a page with the charts that are drawn into it.
+struct Piece {
+    html: String,
+    charts: Vec<Chart>,
+}
+
 /// The page of a run: one HTML file that needs nothing else.
 ///
 /// # Errors
 /// The results hold a histogram that is none, or their scenario cannot be written as TOML.
 pub fn report_page(results: &Results) -> Result<String> {
-    let [rates, times, codes, percentiles] = charts::of(results)?;
-    let mut body = header(results) + &verdict(results) + &key_figures(results);
-    body += &pair(&[rates.place("Rate, per second"), times.place("Response time")]);
-    body += &pair(&[codes.place("Answers by code, per second"), percentiles.place("Percentiles")]);
-    body += "<p class=\"hint\">Drag over a chart to zoom, double-click to go back; names in a legend hide lines.</p>\
-             <noscript><p class=\"hint\">The charts need JavaScript; every figure stands in the tables too.</p></noscript>";
-    body += &section("What each persona got", &people::table(results));
-    body += &section("Codes by persona", &people::codes(results));
-    body += &pair(&[thresholds(results), section("Times", &all_times(results))]);
+    story_page(&Story { title: &results.scenario.name, run: results, moments: Vec::new(), later: &[] })
+}
+
+/// The page of a story: one HTML file that needs nothing else.
+///
+/// # Errors
+/// As those of [`report_page`].
+pub fn story_page(story: &Story<'_>) -> Result<String> {
+    let results = story.run;
+    let Piece { html, mut charts } = opening(story)?;
+    let mut body = html;
+    for (number, run) in (2..).zip(story.later) {
+        let chapter = later::chapter(run, number)?;
+        body += &chapter.html;
+        charts.extend(chapter.charts);
+    }
     body += &audit(results);
     body +=
         &pair(&[section("How it was sent", &sending(results)), section("Environment", &machine(results))]);
@@ -41,12 +78,26 @@ pub fn report_page(results: &Results) -> Result<String> {
         "{body}</main><footer>claimrush-loadtest {version}, results format {}</footer>",
         results.format
     );
-    let charts: Vec<Chart> = vec![rates, times, codes, percentiles];
-    Page { title: format!("{}: {}", results.scenario.name, results.verdict.headline()), body, charts }.html()
+    Page { title: format!("{}: {}", story.title, results.verdict.headline()), body, charts }.html()
 }
 
-fn header(results: &Results) -> String {
-    let scenario = &results.scenario;
+/// All that the page says of its run but how it was made.
+fn opening(story: &Story<'_>) -> Result<Piece> {
+    let results = story.run;
+    let [rates, times, codes, percentiles] = charts::of(results, &story.moments)?;
+    let mut html = header(story) + &verdict(results) + &key_figures(results);
+    html += &pair(&[rates.place("Rate, per second"), times.place("Response time")]);
+    html += &pair(&[codes.place("Answers by code, per second"), percentiles.place("Percentiles")]);
+    html += "<p class=\"hint\">Drag over a chart to zoom, double-click to go back; names in a legend hide lines.</p>\
+             <noscript><p class=\"hint\">The charts need JavaScript; every figure stands in the tables too.</p></noscript>";
+    html += &section("What each persona got", &people::table(results));
+    html += &section("Codes by persona", &people::codes(results));
+    html += &pair(&[thresholds(results), section("Times", &all_times(results))]);
+    Ok(Piece { html, charts: vec![rates, times, codes, percentiles] })
+}
+
+fn header(story: &Story<'_>) -> String {
+    let results = story.run;
     let model = match results.model {
         Model::Open => "open model",
         Model::Closed => "closed model",
@@ -54,8 +105,8 @@ fn header(results: &Results) -> String {
     format!(
         "<header><p class=\"brand\"><b>claimrush</b> load test</p><h1>{}</h1><p class=\"about\">{}</p>\
          <p class=\"facts\">{} · {model} · {:.1} s</p></header><main>",
-        Escaped(&scenario.name),
-        Escaped(&scenario.about),
+        Escaped(story.title),
+        Escaped(&results.scenario.about),
         Escaped(&results.environment.started_at),
         results.elapsed_s
     )
@@ -155,7 +206,9 @@ fn audit(results: &Results) -> String {
             Cell::Text(check.detail.clone()),
         ]);
     }
-    section("The audit after the load", &table.html())
+    let left_out = list(audit.left_out.iter().map(String::as_str));
+    let left_out = if left_out.is_empty() { left_out } else { format!("<h3>Not checked</h3>{left_out}") };
+    section("The audit after the load", &(table.html() + &left_out))
 }
 
 fn cpu(cpu: &Cpu) -> String {
