@@ -49,7 +49,12 @@ use anyhow::{Context, Result, anyhow, ensure};
 use hyper::Method;
 use tokio::sync::watch;
 
-use self::{meter::Meter, plan::DropTargets, stock::Stock, thread::Post};
+use self::{
+    meter::Meter,
+    plan::DropTargets,
+    stock::Stock,
+    thread::{Post, Wish},
+};
 use crate::{
     claims_log::ClaimsLog,
     client::link::Way,
@@ -60,7 +65,7 @@ use crate::{
 
 pub use self::{
     job::{Job, Place, Supply},
-    meter::MeterReading,
+    meter::{MeterReading, PersonaReading},
 };
 
 /// What a scenario does not say.
@@ -90,7 +95,7 @@ pub struct Running(Crew);
 /// The threads of a share, and what belongs to all of them.
 struct Crew {
     workers: Vec<Worker>,
-    stop: watch::Sender<bool>,
+    wish: watch::Sender<Wish>,
     log: Option<ClaimsLog>,
     planned: Duration,
     no_times: Times,
@@ -133,7 +138,7 @@ pub fn prepare_in_manner(job: Job, log: Option<ClaimsLog>, manner: &Manner) -> R
 
     let scenario = Arc::new(job.scenario);
     let (ready, readies) = mpsc::channel();
-    let (stop, stopped) = watch::channel(false);
+    let (wish, wished) = watch::channel(Wish::GoOn);
     let mut workers = Vec::with_capacity(job.threads);
     for slot in job.place.first..job.place.first + job.threads {
         let (meter, (go, wait_for_go)) = (Arc::new(Meter::default()), mpsc::channel());
@@ -153,13 +158,13 @@ pub fn prepare_in_manner(job: Job, log: Option<ClaimsLog>, manner: &Manner) -> R
             meter: Arc::clone(&meter),
             ready: Some(ready.clone()),
             go: wait_for_go,
-            stop: stopped.clone(),
+            wish: wished.clone(),
         };
         let thread = Builder::new().name(format!("load-{slot}")).spawn(move || post.run())?;
         workers.push(Worker { thread, go, meter });
     }
     drop(ready);
-    let crew = Crew { workers, stop, log, planned, no_times: Times::new(INTERVAL_DIGITS)? };
+    let crew = Crew { workers, wish, log, planned, no_times: Times::new(INTERVAL_DIGITS)? };
     // Every thread lets go of its sender, even one that breaks; its error comes with the end.
     Ok(Prepared { crew, open_connections: readies.iter().sum() })
 }
@@ -223,7 +228,12 @@ impl Running {
     /// Lets no new arrival go; answers under way are waited for.
     pub fn stop(&self) {
         // Threads that have ended need not be told.
-        let _ended = self.0.stop.send(true);
+        let _ended = self.0.wish.send(Wish::Stop);
+    }
+
+    /// Ends the threads at once. Claims under way stay unknown, and are noted as such.
+    pub fn halt(&self) {
+        let _ended = self.0.wish.send(Wish::Halt);
     }
 
     /// Waits for the threads, adds up what they counted, and closes the claims log.

@@ -17,7 +17,7 @@ use std::{
 use anyhow::{Context, Result};
 
 pub use self::args::RunArgs;
-use self::crew::{Harvest, Prepared};
+use self::crew::{Harvest, Prepared, Running};
 use crate::{
     audit::{self, AuditBaseline, AuditPlan, LookupLimits, PersonTickets, ServiceAccess},
     cpu::{self, CpuWatch},
@@ -37,6 +37,11 @@ use crate::{
 const INVALID_RUN: u8 = 3;
 /// How often the view is told.
 const TELL_EVERY: Duration = Duration::from_millis(250);
+/// What somebody without a screen is told after the first signal.
+const STOPPING: &str = "stopping: nobody is let in any more, and the answers under way are waited for; a second signal \
+     (Ctrl-C) ends the run at once, and it counts as invalid";
+/// The same after the second.
+const HALTING: &str = "ending at once: what became of the requests under way is not known";
 /// How often the end of the run is looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// How long the audit after the load may take.
@@ -68,9 +73,12 @@ pub fn run(args: &RunArgs) -> Result<u8> {
         Err(why) => return Ok(invalid(&why)),
     };
 
+    let halted = around.halted;
     let mut results = Results::new(&scenario, &harvest.tally, around)?;
     results.set_thresholds(thresholds::evaluate(&scenario.thresholds, &results));
-    if args.audit {
+    if args.audit && halted {
+        tell(args, "left out: the run was ended at once");
+    } else if args.audit {
         let tickets = tickets(&scenario, supply, harvest.tally.last_answer)?;
         let plan = plan(args, &scenario, &claims_log, tickets, baseline);
         results.set_audit(audit::run(&plan, &|line| tell(args, line))?);
@@ -124,16 +132,12 @@ fn watch(
     let began = Instant::now();
     let running = prepared.start()?;
     let mut tell_at = began;
-    let mut stopping = false;
+    let mut asked = Stop::No;
     while !running.is_finished() {
-        match view.asked_to_stop() {
-            Stop::No => {}
-            Stop::Gently if stopping => {}
-            Stop::Gently => {
-                running.stop();
-                stopping = true;
-            }
-            Stop::Now => return Ok(Err("stopped before its end".to_owned())),
+        let asks = view.asked_to_stop();
+        if asks != asked {
+            asked = asks;
+            heed(asked, &running, &view);
         }
         if Instant::now() >= tell_at {
             if let Some(meter) = running.meter() {
@@ -157,8 +161,24 @@ fn watch(
         watched: processes.since(),
         window,
         workers: harvest.workers.clone(),
+        halted: asked == Stop::Now,
     };
     Ok(Ok((harvest, around)))
+}
+
+/// Does what somebody at the terminal asks for.
+fn heed(asked: Stop, running: &Running, view: &View) {
+    match asked {
+        Stop::No => {}
+        Stop::Gently => {
+            view.say(STOPPING);
+            running.stop();
+        }
+        Stop::Now => {
+            view.say(HALTING);
+            running.halt();
+        }
+    }
 }
 
 fn access(args: &RunArgs) -> Option<ServiceAccess> {
