@@ -35,7 +35,7 @@ fn service(word: Word) -> SocketAddr {
         }
         let mut mine = claims.get(&ticket).cloned().into_iter().collect::<Vec<_>>();
         match (word, &*ticket) {
-            (Word::Forged, "t7") => mine[0]["claim_id"] = "clm_of-somebody-else".into(),
+            (Word::Forged, "t7") => mine = vec![json!({ "claim_id": "clm_of-somebody-else", "seq": 7 })],
             (Word::Lost, "t7") => mine.clear(),
             _ => {}
         }
