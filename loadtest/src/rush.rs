@@ -14,7 +14,7 @@ use crate::{
     outputs,
     run::{
         self,
-        course::{Course, Makers},
+        course::{Course, Makers, Ran},
     },
     scenario::{
         self, Arrivals, Behaviour, CONNECTIONS_MAX, Connections, DropShare, Method, Persona, Refusal,
@@ -130,7 +130,7 @@ pub fn run(args: &RushArgs) -> Result<u8> {
         cpu_of: &args.cpu_of,
         mode: Mode::choose(args.quiet, true),
     };
-    let (results, tally) = match course.run(Supply::read(&scenario.tickets)?)? {
+    let Ran { results, tally, .. } = match course.run(Supply::read(&scenario.tickets)?)? {
         Ok(outcome) => outcome,
         Err(why) => return Ok(run::invalid(&why)),
     };

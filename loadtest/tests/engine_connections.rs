@@ -1,7 +1,7 @@
 //! What carries requests: kept or new connections, slow ones, too many, or none.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     net::TcpListener,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -35,6 +35,39 @@ fn a_new_connection_each_is_really_new() {
         let tally = run(job(scenario(address, &text), minted()));
         assert_eq!((tally.personas[0].granted, tally.personas[0].mishaps.reconnects), (30, 0));
         assert_eq!(peers.lock().unwrap().len(), 30);
+    }
+}
+
+#[test]
+fn a_person_can_have_a_connection_of_their_own_and_keep_it() {
+    for (kind, mine) in [("honest", 1), ("double_clicker", 2)] {
+        let asked_by = Arc::new(Mutex::new(BTreeMap::new()));
+        let (noted, claims) = (Arc::clone(&asked_by), Claims::default());
+        let address = serve_asked(move |asked| {
+            let mut noted = noted.lock().unwrap();
+            let peers: &mut Vec<_> = noted.entry(asked.ticket().to_owned()).or_default();
+            peers.push(asked.peer);
+            if kind == "honest" && peers.len() == 1 {
+                let body = r#"{"code":"overloaded"}"#.into();
+                return Act::Reply { after: Duration::ZERO, status: 503, body, retry_after: Some(0) };
+            }
+            claims.next()
+        });
+        let text = format!(
+            "drop = [{{ id = \"d\" }}]\nconnections = {{ reuse = \"per_person\" }}\npersona = [{{ kind = \"{kind}\" }}]\n\
+             arrivals = {{ profile = \"constant\", rate = 100, duration = \"200ms\", spacing = \"even\" }}"
+        );
+        let tally = run(job(scenario(address, &text), minted()));
+        assert_eq!((tally.personas[0].arrivals, tally.personas[0].mishaps.reconnects), (20, 0));
+        let asked_by = asked_by.lock().unwrap();
+        assert_eq!(asked_by.len(), 20);
+        let mut all = BTreeSet::new();
+        for peers in asked_by.values() {
+            assert_eq!(peers.len(), 2, "{kind}");
+            let own: BTreeSet<_> = peers.iter().collect();
+            assert_eq!(own.len(), mine, "{kind}");
+            assert!(own.into_iter().all(|peer| all.insert(*peer)), "nobody shares");
+        }
     }
 }
 

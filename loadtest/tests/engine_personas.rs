@@ -100,6 +100,25 @@ fn a_refresher_leaves_when_all_is_sold_or_polls_are_used_up() {
 }
 
 #[test]
+fn a_refresher_can_wait_for_more_when_all_is_sold() {
+    let (polls, claims) = (Mutex::new(BTreeMap::new()), Claims::default());
+    let address = serve_asked(move |asked| {
+        if asked.line.starts_with("POST") {
+            return claims.next();
+        }
+        let mut polls = polls.lock().unwrap();
+        let poll: &mut u32 = polls.entry(asked.peer).or_default();
+        *poll += 1;
+        let state = if *poll > 2 { "open" } else { "sold_out" };
+        Act::reply(200, format!(r#"{{"state":"{state}","poll_after_ms":50}}"#))
+    });
+    let waiting = "kind = \"refresher\", every = \"1ms\", polls_max = 5, waits_for_more = true";
+    let tally = run(job(scenario(address, &twenty(waiting)), minted()));
+    let persona = &tally.personas[0];
+    assert_eq!((persona.requests, persona.granted, persona.mishaps.unsent), (80, 20, 0));
+}
+
+#[test]
 fn an_impatient_person_hangs_up_and_claims_again() {
     let (notes, claims) = (Notes::default(), Claims::default());
     let seen = Mutex::new(BTreeSet::new());

@@ -15,13 +15,13 @@ use serde_json::Value;
 use crate::script::{Act, serve};
 
 /// A folder with a scenario of two hundred people a second and their tickets.
-struct Rehearsal {
+pub(crate) struct Rehearsal {
     folder: tempfile::TempDir,
     service: SocketAddr,
 }
 
 impl Rehearsal {
-    fn new(service: SocketAddr) -> Self {
+    pub(crate) fn new(service: SocketAddr) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let tickets = folder.path().join("tickets");
         fs::write(&tickets, (1..=2_000).fold(String::new(), |text, n| text + &format!("t{n}\n"))).unwrap();
@@ -50,37 +50,37 @@ impl Rehearsal {
         Self { folder, service }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn command(&self, more: &[&str]) -> Command {
+    pub(crate) fn command(&self, more: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_claimrush-loadtest"));
         command.arg("run").arg(self.path("trial.toml")).arg("--quiet").args(more);
         command.arg("--out").arg(self.path("out"));
         command
     }
 
-    fn run(&self, more: &[&str]) -> Output {
+    pub(crate) fn run(&self, more: &[&str]) -> Output {
         self.command(more).output().unwrap()
     }
 
-    fn results(&self) -> Value {
+    pub(crate) fn results(&self) -> Value {
         serde_json::from_str(&fs::read_to_string(self.path("out/results.json")).unwrap()).unwrap()
     }
 }
 
 /// A service that grants everything.
-fn generous() -> SocketAddr {
+pub(crate) fn generous() -> SocketAddr {
     let granted = AtomicU64::new(0);
     serve(move |ticket| Act::claim(ticket, granted.fetch_add(1, Ordering::Relaxed) + 1))
 }
 
-fn said(output: &Output) -> String {
+pub(crate) fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-fn lines_of(path: &Path) -> usize {
+pub(crate) fn lines_of(path: &Path) -> usize {
     fs::read_to_string(path).unwrap().lines().count()
 }
 

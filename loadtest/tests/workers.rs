@@ -1,6 +1,6 @@
 //! Several workers driven by one coordinator.
 
-mod crew;
+pub(crate) mod crew;
 
 use std::{
     sync::{
@@ -93,6 +93,11 @@ fn two_workers_do_what_one_process_does_and_lose_no_count() {
     let by_interval: u64 = tally.intervals.iter().map(|interval| interval.response.histogram().len()).sum();
     assert_eq!(by_interval, answers(&tally));
     assert_eq!((meter.scheduled, meter.answers), (600, answers(&tally)));
+    assert_eq!(meter.personas.len(), tally.personas.len());
+    for (shown, counted) in meter.personas.iter().zip(&tally.personas) {
+        assert_eq!((&shown.name, shown.arrivals), (&counted.name, counted.arrivals));
+        assert_eq!((shown.answers, shown.granted), (counted.response.histogram().len(), counted.granted));
+    }
 
     let ours = claimed(&fleet_log);
     assert_eq!(ours, claimed(&one_log));

@@ -8,7 +8,7 @@ use hyper::header::HeaderValue;
 use super::{
     counting::Moments,
     desk::{Claim, Desk},
-    errand::{Errand, Line, Rules},
+    errand::{Doubt, Errand, Line, Rules},
     pacer::Arrival,
 };
 use crate::{scenario::Behaviour, schedule::TicketSort};
@@ -19,7 +19,7 @@ pub(crate) async fn run(line: &mut Line, arrival: &Arrival) {
     let Some(persona) = desk.persona(arrival.persona) else { return };
     let Behaviour::Bot { requests, forwarded_for, .. } = &persona.behaviour else { return };
     let mut intended = arrival.due;
-    let mut in_doubt = None;
+    let mut in_doubt = InDoubt { desk: &desk, claim: None };
     for request in 0..*requests {
         if request > 0 {
             if !persona.think.is_zero() {
@@ -36,15 +36,31 @@ pub(crate) async fn run(line: &mut Line, arrival: &Arrival) {
             break;
         };
         let at = Moments { intended, sent: Instant::now() };
+        // A bad ticket gets nothing, whatever becomes of it.
+        let mut doubt = Doubt::of(&desk, &claim);
+        doubt.remains = good && in_doubt.claim.is_none();
         let fate = Errand::new(line, &claim, Rules::patient(&desk, 0)).run_once(at).await;
+        doubt.remains = false;
+        drop(doubt);
         if good && fate.decides() {
-            in_doubt = None;
+            in_doubt.claim = None;
         } else if good && fate.may_have_arrived() {
-            in_doubt = Some(claim);
+            in_doubt.claim = Some(claim);
         }
     }
-    if let Some(claim) = in_doubt {
-        desk.unknown(&claim);
+}
+
+/// The claim of a bot of which nobody knows what became of it, noted as unknown when the bot goes.
+struct InDoubt<'run> {
+    desk: &'run Desk,
+    claim: Option<Claim>,
+}
+
+impl Drop for InDoubt<'_> {
+    fn drop(&mut self) {
+        if let Some(claim) = &self.claim {
+            self.desk.unknown(claim);
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use super::meter::Meter;
+use super::meter::{Meter, PersonaReading};
 use crate::{
     client::answer,
     scenario::Scenario,
@@ -181,7 +181,9 @@ impl Counting {
         for of_persona in &self.by_persona {
             add(&mut counts, &self.kinds, of_persona);
         }
-        self.meter.publish(self.tally.schedule, counts, window);
+        let personas = self.tally.personas.iter().zip(&self.by_persona);
+        let personas = personas.map(|(tally, answers)| PersonaReading::of(tally, answers.iter().sum()));
+        self.meter.publish(self.tally.schedule, counts, personas.collect(), window);
         Ok(())
     }
 

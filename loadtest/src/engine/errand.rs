@@ -172,6 +172,29 @@ impl Attempt {
     }
 }
 
+/// A claim of which nobody knows what became of it. As long as that remains so it is noted as unknown when it is
+/// given up, also when a run that is ended at once gives it up.
+pub(crate) struct Doubt<'run> {
+    desk: &'run Desk,
+    claim: &'run Claim,
+    pub(crate) remains: bool,
+}
+
+impl<'run> Doubt<'run> {
+    /// Of a claim that is about to be sent.
+    pub(crate) fn of(desk: &'run Desk, claim: &'run Claim) -> Self {
+        Self { desk, claim, remains: true }
+    }
+}
+
+impl Drop for Doubt<'_> {
+    fn drop(&mut self) {
+        if self.remains {
+            self.desk.unknown(self.claim);
+        }
+    }
+}
+
 /// A claim on its way.
 pub(crate) struct Errand<'run> {
     pub(crate) line: &'run mut Line,
@@ -192,7 +215,9 @@ impl<'run> Errand<'run> {
         let mut sent = first_sent;
         let mut backoff = BACKOFF_MIN;
         let mut until = desk.give_up_at.get();
+        let mut doubt = Doubt::of(&desk, self.claim);
         loop {
+            doubt.remains = true;
             let attempt = self.attempt(Moments { intended, sent }).await;
             if attempt.may_have_arrived() && !self.may_have_arrived {
                 self.may_have_arrived = true;
@@ -200,6 +225,7 @@ impl<'run> Errand<'run> {
                     desk.plan.scenario.connections.retry_unknown_for.map(|time| Instant::now() + time);
                 until = retry_until.map_or(until, |at| at.min(until));
             }
+            doubt.remains = self.may_have_arrived && !attempt.decides();
             if let Some(wait) = self.wait_before_retry(&attempt, backoff)
                 && Box::pin(self.wait(wait, until)).await
             {
@@ -207,7 +233,10 @@ impl<'run> Errand<'run> {
                 sent = Instant::now();
                 continue;
             }
-            return self.settle(&attempt);
+            if !self.may_have_arrived && matches!(attempt, Attempt::Lost(_)) {
+                desk.unsent(self.claim.persona);
+            }
+            return;
         }
     }
 
@@ -275,16 +304,5 @@ impl<'run> Errand<'run> {
         let wait = retry_after.filter(|_| busy)?;
         self.rules.busy_retries = self.rules.busy_retries.checked_sub(1)?;
         Some(wait)
-    }
-
-    fn settle(&self, attempt: &Attempt) {
-        let desk = &self.line.desk;
-        if self.may_have_arrived {
-            if !attempt.decides() {
-                desk.unknown(self.claim);
-            }
-        } else if matches!(attempt, Attempt::Lost(_)) {
-            desk.unsent(self.claim.persona);
-        }
     }
 }

@@ -32,11 +32,13 @@ impl Need {
         };
         let kept = match connections.reuse {
             Reuse::KeepAlive => part(connections.count),
-            Reuse::NewEach => threads as u64,
+            Reuse::PerPerson | Reuse::NewEach => threads as u64,
         };
         let own = |behaviour: &Behaviour| match behaviour {
-            Behaviour::Honest { .. } => connections.reuse == Reuse::NewEach,
-            Behaviour::Bot { addresses, .. } => !addresses.is_empty() || connections.reuse == Reuse::NewEach,
+            Behaviour::Honest { .. } => connections.reuse != Reuse::KeepAlive,
+            Behaviour::Bot { addresses, .. } => {
+                !addresses.is_empty() || connections.reuse != Reuse::KeepAlive
+            }
             _ => true,
         };
         let anyone = scenario.personas.iter().any(|persona| own(&persona.behaviour));

@@ -15,7 +15,7 @@ use std::{
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-use crate::tally::{Counts, Schedule, Times};
+use crate::tally::{Counts, PersonaTally, Schedule, Times};
 
 /// How often a thread hands over what is more than a number.
 pub(crate) const PUBLISH_EVERY: Duration = Duration::from_millis(250);
@@ -38,15 +38,57 @@ pub(crate) struct Meter {
 struct Published {
     schedule: Schedule,
     counts: Counts,
+    personas: Vec<PersonaReading>,
     windows: VecDeque<Times>,
+}
+
+/// What one persona has done and got so far.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PersonaReading {
+    /// Its title.
+    pub name: String,
+    /// Persons that came.
+    pub arrivals: u64,
+    /// Answers.
+    pub answers: u64,
+    /// New claims (201).
+    pub granted: u64,
+}
+
+impl PersonaReading {
+    /// Of what was counted, and its answers.
+    pub(crate) fn of(tally: &PersonaTally, answers: u64) -> Self {
+        Self { name: tally.name.clone(), arrivals: tally.arrivals, answers, granted: tally.granted }
+    }
+
+    /// Adds what others counted; personas are matched by their names.
+    pub fn merge_all(mine: &mut Vec<Self>, others: &[Self]) {
+        for other in others {
+            match mine.iter_mut().find(|one| one.name == other.name) {
+                Some(one) => {
+                    one.arrivals += other.arrivals;
+                    one.answers += other.answers;
+                    one.granted += other.granted;
+                }
+                None => mine.push(other.clone()),
+            }
+        }
+    }
 }
 
 impl Meter {
     /// Hands over what was counted so far, and the times since the last hand-over.
-    pub(crate) fn publish(&self, schedule: Schedule, counts: Counts, window: Times) {
+    pub(crate) fn publish(
+        &self,
+        schedule: Schedule,
+        counts: Counts,
+        personas: Vec<PersonaReading>,
+        window: Times,
+    ) {
         let mut published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
         published.schedule = schedule;
         published.counts = counts;
+        published.personas = personas;
         if published.windows.len() == WINDOWS {
             published.windows.pop_front();
         }
@@ -73,6 +115,8 @@ pub struct MeterReading {
     pub dropped: u64,
     /// Answers so far by kind; at most 250 ms old.
     pub counts: Counts,
+    /// Each persona, in the order of the scenario; at most 250 ms old, and empty before that.
+    pub personas: Vec<PersonaReading>,
     /// Answers of about the last second, from the intended start.
     pub recent: Times,
 }
@@ -89,6 +133,7 @@ impl MeterReading {
             late_generator: 0,
             dropped: 0,
             counts: Counts::default(),
+            personas: Vec::new(),
             recent: empty.clone(),
         };
         for meter in meters {
@@ -112,6 +157,7 @@ impl MeterReading {
         for (kind, answers) in other.counts.iter() {
             self.counts.add(kind.status, &kind.code, answers);
         }
+        PersonaReading::merge_all(&mut self.personas, &other.personas);
         self.recent.merge(&other.recent)
     }
 
@@ -127,6 +173,7 @@ impl MeterReading {
         for (kind, answers) in published.counts.iter() {
             self.counts.add(kind.status, &kind.code, answers);
         }
+        PersonaReading::merge_all(&mut self.personas, &published.personas);
         // All windows have the same bounds, so that adding them cannot fail.
         let _added: Result<()> = published.windows.iter().try_for_each(|window| self.recent.merge(window));
     }

@@ -50,7 +50,13 @@ use std::{
 use anyhow::{Context, Result, anyhow, ensure};
 use tokio::sync::watch;
 
-use self::{meter::Meter, plan::DropTargets, stock::Stock, thread::Post, turns::Turns};
+use self::{
+    meter::Meter,
+    plan::DropTargets,
+    stock::Stock,
+    thread::{Post, Wish},
+    turns::Turns,
+};
 use crate::{
     claims_log::ClaimsLog,
     client::link::Way,
@@ -61,7 +67,7 @@ use crate::{
 
 pub use self::{
     job::{Job, Place, Supply},
-    meter::MeterReading,
+    meter::{MeterReading, PersonaReading},
 };
 
 /// A process' share, connected and waiting for its start. Given up, its threads end.
@@ -76,7 +82,7 @@ pub struct Running(Crew);
 /// The threads of a share, and what belongs to all of them.
 struct Crew {
     workers: Vec<Worker>,
-    stop: watch::Sender<bool>,
+    wish: watch::Sender<Wish>,
     log: Option<ClaimsLog>,
     planned: Duration,
     no_times: Times,
@@ -112,7 +118,7 @@ pub fn prepare(job: Job, log: Option<ClaimsLog>) -> Result<Prepared> {
     let scenario = Arc::new(job.scenario);
     let turns = Arc::new(Turns::new(job.place, job.threads));
     let (ready, readies) = mpsc::channel();
-    let (stop, stopped) = watch::channel(false);
+    let (wish, wished) = watch::channel(Wish::GoOn);
     let mut workers = Vec::with_capacity(job.threads);
     for slot in job.place.first..job.place.first + job.threads {
         let (meter, (go, wait_for_go)) = (Arc::new(Meter::default()), mpsc::channel());
@@ -132,13 +138,13 @@ pub fn prepare(job: Job, log: Option<ClaimsLog>) -> Result<Prepared> {
             meter: Arc::clone(&meter),
             ready: Some(ready.clone()),
             go: wait_for_go,
-            stop: stopped.clone(),
+            wish: wished.clone(),
         };
         let thread = Builder::new().name(format!("load-{slot}")).spawn(move || post.run())?;
         workers.push(Worker { thread, go, meter });
     }
     drop(ready);
-    let crew = Crew { workers, stop, log, planned, no_times: Times::new(INTERVAL_DIGITS)? };
+    let crew = Crew { workers, wish, log, planned, no_times: Times::new(INTERVAL_DIGITS)? };
     // Every thread lets go of its sender, even one that breaks; its error comes with the end.
     Ok(Prepared { crew, open_connections: readies.iter().sum() })
 }
@@ -202,7 +208,12 @@ impl Running {
     /// Lets no new arrival go; answers under way are waited for.
     pub fn stop(&self) {
         // Threads that have ended need not be told.
-        let _ended = self.0.stop.send(true);
+        let _ended = self.0.wish.send(Wish::Stop);
+    }
+
+    /// Ends the threads at once. Claims under way stay unknown, and are noted as such.
+    pub fn halt(&self) {
+        let _ended = self.0.wish.send(Wish::Halt);
     }
 
     /// Waits for the threads, adds up what they counted, and closes the claims log.

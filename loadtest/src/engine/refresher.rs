@@ -26,7 +26,11 @@ const POLL: &str = "state";
 /// What a poll tells its person to do.
 enum Advice {
     Claim,
-    Leave,
+    /// It is over.
+    Closed,
+    /// Nothing is left at the moment; whoever waits for more asks again after this.
+    Gone(Option<Duration>),
+    /// Asks again after this, if it is told.
     AskAgain(Option<Duration>),
 }
 
@@ -34,13 +38,14 @@ enum Advice {
 pub(crate) async fn run(line: &mut Line, arrival: &Arrival) {
     let desk = Rc::clone(&line.desk);
     let Some(persona) = desk.persona(arrival.persona) else { return };
-    let Behaviour::Refresher { obeys, every, polls_max } = &persona.behaviour else { return };
+    let Behaviour::Refresher { obeys, every, polls_max, waits_for_more } = &persona.behaviour else { return };
     let mut intended = arrival.due;
     for _ in 0..*polls_max {
         let wait = match poll(line, &desk, arrival, intended).await {
             Advice::Claim => return claim(line, &desk, arrival, persona.think).await,
-            Advice::Leave => break,
-            Advice::AskAgain(told) => told.filter(|_| *obeys).unwrap_or(*every),
+            Advice::Closed => break,
+            Advice::Gone(_) if !waits_for_more => break,
+            Advice::Gone(told) | Advice::AskAgain(told) => told.filter(|_| *obeys).unwrap_or(*every),
         };
         if Instant::now() + wait >= desk.give_up_at.get() {
             break;
@@ -79,10 +84,12 @@ fn advice(reply: &Reply) -> Advice {
     let Some(state) = answer::state(&reply.body).filter(|_| reply.status == answer::OK) else {
         return Advice::AskAgain(reply.retry_after.map(Duration::from_secs));
     };
+    let poll_after = state.poll_after_ms.map(Duration::from_millis);
     match &*state.state {
         "open" => Advice::Claim,
-        "sold_out" | "closed" => Advice::Leave,
-        _ => Advice::AskAgain(state.poll_after_ms.map(Duration::from_millis)),
+        "sold_out" => Advice::Gone(poll_after),
+        "closed" => Advice::Closed,
+        _ => Advice::AskAgain(poll_after),
     }
 }
 

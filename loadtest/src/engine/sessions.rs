@@ -1,14 +1,18 @@
 //! Personas with connections of their own, each in a task of its own.
 
-use std::{cell::Cell, rc::Rc, time::Instant};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    time::Instant,
+};
 
-use tokio::{sync::Notify, time::Duration};
+use tokio::{sync::Notify, task::JoinSet, time::Duration};
 
 use super::{
     bot,
     counting::Moments,
     desk::Desk,
-    errand::{Attempt, Errand, Line, Rules},
+    errand::{Attempt, Doubt, Errand, Line, Rules},
     pacer::Arrival,
     refresher, slowloris,
 };
@@ -23,6 +27,7 @@ use crate::{
 pub(crate) struct Sessions {
     /// The connections that they may have open.
     connections: Cell<usize>,
+    tasks: RefCell<JoinSet<()>>,
     none_left: Notify,
 }
 
@@ -32,6 +37,11 @@ impl Sessions {
         while self.connections.get() > 0 {
             self.none_left.notified().await;
         }
+    }
+
+    /// Ends them all; [`Sessions::all_over`] tells when they have gone.
+    pub(crate) fn abort_all(&self) {
+        self.tasks.borrow_mut().abort_all();
     }
 }
 
@@ -61,7 +71,10 @@ pub(crate) fn open(desk: &Rc<Desk>, arrival: Arrival) -> bool {
     }
     desk.sessions.connections.set(open);
     let right = Right { desk: Rc::clone(desk), connections };
-    tokio::task::spawn_local(async move { run(&right.desk, &arrival).await });
+    let mut tasks = desk.sessions.tasks.borrow_mut();
+    // Those that are over need no place any more.
+    while tasks.try_join_next().is_some() {}
+    tasks.spawn_local(async move { run(&right.desk, &arrival).await });
     true
 }
 
@@ -128,16 +141,18 @@ async fn abandon(desk: &Rc<Desk>, arrival: &Arrival, stay: Duration) {
     let Some(claim) = desk.note(desk.claim(arrival, TicketSort::Valid)) else { return };
     let Some(mut line) = connected(desk, arrival, desk.plan.way.clone()).await else { return };
     let at = Moments { intended: arrival.due, sent: Instant::now() };
+    let mut doubt = Doubt::of(desk, &claim);
     // On a slow network the claim itself has to leave first.
     let hang_up_at = at.sent + stay.max(desk.plan.way.one_way() * 2);
     match line.exchange(desk.request(&claim), at.sent, hang_up_at).await {
         Ok(reply) => {
             desk.answered(&claim, &reply, at);
-            if Attempt::of(&reply).may_have_arrived() {
-                desk.unknown(&claim);
-            }
+            doubt.remains = Attempt::of(&reply).may_have_arrived();
         }
-        Err(Lost::Unknown) => desk.unknown(&claim),
-        Err(Lost::Unsent) => desk.unsent(arrival.persona),
+        Err(Lost::Unknown) => {}
+        Err(Lost::Unsent) => {
+            doubt.remains = false;
+            desk.unsent(arrival.persona);
+        }
     }
 }

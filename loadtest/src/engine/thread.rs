@@ -65,8 +65,19 @@ pub(crate) struct Post {
     pub(crate) ready: Option<mpsc::Sender<u64>>,
     /// Tells the start; gone when there will be none.
     pub(crate) go: mpsc::Receiver<Instant>,
-    /// Tells that nobody is let in any more.
-    pub(crate) stop: watch::Receiver<bool>,
+    /// What is wanted of the thread.
+    pub(crate) wish: watch::Receiver<Wish>,
+}
+
+/// What is wanted of a thread; a later wish includes those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Wish {
+    /// Do the job.
+    GoOn,
+    /// Let nobody in any more.
+    Stop,
+    /// Wait for nothing any more either.
+    Halt,
 }
 
 impl Post {
@@ -82,7 +93,7 @@ impl Post {
         let connections = match self.scenario.connections.reuse {
             Reuse::KeepAlive => part_of(self.scenario.connections.count, self.slot, self.slots),
             // One that only shows whether anybody is there.
-            Reuse::NewEach => 1,
+            Reuse::PerPerson | Reuse::NewEach => 1,
         };
         let wires = runtime.block_on(connect_all(&self.way, connections));
         let open = wires.iter().flatten().count() as u64;
@@ -115,23 +126,32 @@ impl Post {
         };
         let desk = Rc::new(Desk::new(plan, start, self.planned, counting, self.pen));
         let mut callers = call(&desk, wires);
-        let mut stop = self.stop;
+        let mut wish = self.wish;
         let telling = tokio::task::spawn_local(tell_regularly(Rc::clone(&desk)));
         let closing = tokio::task::spawn_local(close_in_time(Rc::clone(&desk)));
         tokio::select! {
             biased;
-            () = told(&mut stop) => desk.stop(),
+            () = told(&mut wish, Wish::Stop) => desk.stop(),
             kept = keep_schedule(&desk, self.schedule) => kept?,
         }
         let stopping = tokio::task::spawn_local({
-            let desk = Rc::clone(&desk);
+            let (desk, mut wish) = (Rc::clone(&desk), wish.clone());
             async move {
-                told(&mut stop).await;
+                told(&mut wish, Wish::Stop).await;
                 desk.stop();
             }
         });
-        while callers.join_next().await.is_some() {}
-        desk.sessions.all_over().await;
+        tokio::select! {
+            biased;
+            () = told(&mut wish, Wish::Halt) => {
+                desk.stop();
+                callers.abort_all();
+                desk.sessions.abort_all();
+            }
+            () = all_over(&mut callers, &desk) => {}
+        }
+        // Those that were ended note what they leave unknown.
+        all_over(&mut callers, &desk).await;
         for task in [telling, closing, stopping] {
             task.abort();
         }
@@ -151,11 +171,11 @@ fn call(desk: &Rc<Desk>, wires: Vec<Option<Wire>>) -> JoinSet<()> {
     let mut wires = wires.into_iter();
     let number = match (&scenario.connections.reuse, &scenario.arrivals) {
         (Reuse::KeepAlive, _) => wires.len(),
-        (Reuse::NewEach, Arrivals::Closed { .. }) => {
+        (Reuse::PerPerson | Reuse::NewEach, Arrivals::Closed { .. }) => {
             let [slot, slots] = [desk.plan.slot, desk.plan.slots].map(|it| usize::try_from(it).unwrap_or(1));
             part_of(scenario.connections.count, slot, slots)
         }
-        (Reuse::NewEach, _) => 0,
+        (Reuse::PerPerson | Reuse::NewEach, _) => 0,
     };
     for _ in 0..number {
         let wire = wires.next().flatten();
@@ -200,9 +220,15 @@ async fn close_in_time(desk: Rc<Desk>) {
     desk.dismiss();
 }
 
-/// Waits until the run is told to stop; for ever when nobody can tell it any more.
-async fn told(stop: &mut watch::Receiver<bool>) {
-    if stop.wait_for(|stop| *stop).await.is_err() {
+/// Waits for the last one on a connection.
+async fn all_over(callers: &mut JoinSet<()>, desk: &Desk) {
+    while callers.join_next().await.is_some() {}
+    desk.sessions.all_over().await;
+}
+
+/// Waits for a wish or a graver one; for ever when nobody can tell it any more.
+async fn told(wish: &mut watch::Receiver<Wish>, least: Wish) {
+    if wish.wait_for(|wish| *wish >= least).await.is_err() {
         std::future::pending::<()>().await;
     }
 }

@@ -37,7 +37,7 @@ mod terminal;
 mod words;
 
 pub use feed::Feed;
-pub use reading::{PersonaReading, Reading};
+pub use reading::Reading;
 pub use scrape::{Scrape, ScrapeTargets};
 
 use interrupts::Watch;
@@ -169,6 +169,14 @@ impl View {
             0 => Stop::No,
             1 => Stop::Gently,
             _ => Stop::Now,
+        }
+    }
+
+    /// Says something to those who have no screen that says it.
+    pub fn say(&self, line: &str) {
+        if !matches!(self.face, Face::Screen(_)) {
+            // Nobody reads any more: that is no reason to end a run.
+            let _unread = writeln!(io::stderr(), "{line}");
         }
     }
 

@@ -8,7 +8,7 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    engine::MeterReading,
+    engine::{MeterReading, PersonaReading},
     tally::{Counts, INTERVAL_DIGITS, Schedule, Times},
 };
 
@@ -37,17 +37,6 @@ pub struct Reading {
     pub personas: Vec<PersonaReading>,
 }
 
-/// One persona's share of a [`Reading`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PersonaReading {
-    /// Its title.
-    pub name: String,
-    /// Persons that came.
-    pub arrivals: u64,
-    /// New claims (201).
-    pub granted: u64,
-}
-
 impl Reading {
     /// The moment of the start.
     ///
@@ -68,8 +57,8 @@ impl Reading {
         })
     }
 
-    /// What an engine's meter shows at this moment of the run. A meter tells neither personas nor who was late for
-    /// want of a free connection.
+    /// What an engine's meter shows at this moment of the run. A meter does not tell who was late for want of a free
+    /// connection.
     #[must_use]
     pub fn of(meter: MeterReading, elapsed: Duration, connections: u64) -> Self {
         let schedule = Schedule {
@@ -88,7 +77,7 @@ impl Reading {
             connections,
             counts: meter.counts,
             recent: meter.recent,
-            personas: Vec::new(),
+            personas: meter.personas,
         }
     }
 
@@ -108,14 +97,7 @@ impl Reading {
         for (kind, answers) in other.counts.iter() {
             self.counts.add(kind.status, &kind.code, answers);
         }
-        for theirs in &other.personas {
-            if let Some(mine) = self.personas.iter_mut().find(|mine| mine.name == theirs.name) {
-                mine.arrivals += theirs.arrivals;
-                mine.granted += theirs.granted;
-            } else {
-                self.personas.push(theirs.clone());
-            }
-        }
+        PersonaReading::merge_all(&mut self.personas, &other.personas);
         Ok(())
     }
 }
@@ -138,9 +120,10 @@ mod tests {
             late_generator: 6,
             dropped: 7,
             counts: empty.counts.clone(),
+            personas: vec![PersonaReading { name: "bea".into(), arrivals: 1, answers: 3, granted: 4 }],
             recent: empty.recent.clone(),
         };
-        let reading = Reading::of(meter, Duration::from_secs(8), 9);
+        let reading = Reading::of(meter.clone(), Duration::from_secs(8), 9);
         let schedule = Schedule { scheduled: 1, late_generator: 6, late_connections: 0, dropped: 7 };
         let expected = Reading {
             elapsed: Duration::from_secs(8),
@@ -150,6 +133,7 @@ mod tests {
             granted: 4,
             lost: 5,
             connections: 9,
+            personas: meter.personas.clone(),
             ..empty
         };
         assert_eq!(reading, expected);
@@ -157,7 +141,8 @@ mod tests {
 
     #[test]
     fn two_workers_add_up() {
-        let persona = |name: &str, arrivals| PersonaReading { name: name.into(), arrivals, granted: 1 };
+        let persona =
+            |name: &str, arrivals| PersonaReading { name: name.into(), arrivals, answers: 1, granted: 1 };
         let mut one = Reading::new().unwrap();
         one.elapsed = Duration::from_secs(3);
         (one.sent, one.answers, one.connections) = (5, 4, 10);
@@ -180,8 +165,8 @@ mod tests {
         assert_eq!(
             one.personas,
             [
-                PersonaReading { name: "people".into(), arrivals: 10, granted: 2 },
-                PersonaReading { name: "farm".into(), arrivals: 7, granted: 1 },
+                PersonaReading { name: "people".into(), arrivals: 10, answers: 2, granted: 2 },
+                PersonaReading { name: "farm".into(), arrivals: 7, answers: 1, granted: 1 },
             ]
         );
     }

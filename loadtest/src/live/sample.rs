@@ -5,10 +5,11 @@ use std::time::Duration;
 use super::{
     Stop,
     feed::Feed,
-    reading::{PersonaReading, Reading},
+    reading::Reading,
     scene::Scene,
     scrape::{DropState, ServiceState},
 };
+use crate::engine::PersonaReading;
 
 /// A run of a minute, and what is needed to look at it.
 pub(crate) struct Sample {
@@ -87,6 +88,9 @@ fn fill(reading: &mut Reading) {
     reading.counts.add(201, "", 3_750);
     reading.counts.add(410, "sold_out", 13_500);
     reading.counts.add(503, "overloaded", 750);
-    let persona = |name: &str, arrivals, granted| PersonaReading { name: name.into(), arrivals, granted };
-    reading.personas = vec![persona("honest", 15_000, 3_750), persona("bot farm", 3_000, 0)];
+    let persona = |name: &str, arrivals, answers, granted| {
+        let name = name.into();
+        PersonaReading { name, arrivals, answers, granted }
+    };
+    reading.personas = vec![persona("honest", 15_000, 14_000, 3_750), persona("bot farm", 3_000, 4_000, 0)];
 }

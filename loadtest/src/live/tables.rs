@@ -72,26 +72,38 @@ pub(crate) fn personas_rows(scene: &Scene<'_>) -> u16 {
     }
 }
 
-/// What each persona got.
+/// What each persona got; shares, and then answers, where there is room for them.
 pub(crate) fn personas(scene: &Scene<'_>, palette: Palette, frame: &mut Frame<'_>, area: Rect) {
     let personas = &scene.feed.now().personas;
     let came_columns = count_columns(personas.iter().map(|persona| persona.arrivals));
+    let answers_columns = count_columns(personas.iter().map(|persona| persona.answers)).max("answered".len());
     let granted_columns = count_columns(personas.iter().map(|persona| persona.granted));
     let room = usize::from(area.width).saturating_sub(came_columns + granted_columns + 3);
     let longest = longest(personas.iter().map(|persona| persona.name.as_str()));
     let with_share = room >= longest + SHARE_COLUMNS;
+    let with_answers = room > longest + SHARE_COLUMNS + answers_columns;
+    let answers = |text: &str| {
+        if with_answers { format!("{text:>answers_columns$} ") } else { String::new() }
+    };
     let name_columns = longest.min(room);
     let share_heading = if with_share { format!("{:>SHARE_COLUMNS$}", "share") } else { String::new() };
     let heading = format!(
-        " {:name_columns$} {:>came_columns$} {:>granted_columns$}{share_heading}",
-        "", "came", "granted"
+        " {:name_columns$} {:>came_columns$} {}{:>granted_columns$}{share_heading}",
+        "",
+        "came",
+        answers("answered"),
+        "granted"
     );
     let mut lines = vec![Line::styled(heading, FAINT)];
     lines.extend(personas.iter().map(|persona| {
         let name = fit(&persona.name, name_columns);
         let share = if with_share { share(persona.granted, persona.arrivals) } else { String::new() };
         Line::from(vec![
-            Span::raw(format!(" {name:<name_columns$} {:>came_columns$} ", grouped(persona.arrivals))),
+            Span::raw(format!(
+                " {name:<name_columns$} {:>came_columns$} {}",
+                grouped(persona.arrivals),
+                answers(&grouped(persona.answers))
+            )),
             Span::styled(
                 format!("{:>granted_columns$}", grouped(persona.granted)),
                 STRONG.patch(palette.good()),

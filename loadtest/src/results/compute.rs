@@ -16,6 +16,9 @@ use crate::{
     tally::{Counts, Interval, PersonaTally, Tally, Times},
 };
 
+/// A rest of the run shorter than this share of an interval is no interval of its own.
+const REST_MIN: f64 = 0.5;
+
 /// What the results cannot know from the tally.
 #[derive(Debug, Clone)]
 pub struct Circumstances {
@@ -33,6 +36,8 @@ pub struct Circumstances {
     pub window: Duration,
     /// The workers, where there are several; empty for a run of one machine.
     pub workers: Vec<WorkerResult>,
+    /// Whether somebody ended it at once, with requests under way.
+    pub halted: bool,
 }
 
 impl Results {
@@ -56,6 +61,7 @@ impl Results {
         let cpu = |used| Cpu::new(used, total.answers, around.window);
         let process = |&(pid, used): &(u32, Option<Duration>)| ProcessCpu { pid, cpu: used.map(cpu) };
         let (threads, workers) = (around.threads, around.workers);
+        let (connections, halted) = (around.connections, around.halted);
         let mut results = Self {
             format: FORMAT,
             scenario: scenario.clone(),
@@ -66,13 +72,13 @@ impl Results {
             cpu_of: around.watched.iter().map(process).collect(),
             total,
             personas,
-            series: Series::new(tally),
+            series: Series::new(tally)?,
             schedule: (model == Model::Open).then_some(tally.schedule),
             thresholds: Vec::new(),
             audit: None,
             verdict: Verdict::default(),
         };
-        results.verdict = Verdict::of(&results, around.connections);
+        results.verdict = Verdict::of(&results, connections, halted);
         Ok(results)
     }
 
@@ -182,20 +188,28 @@ impl Cpu {
 }
 
 impl Series {
-    fn new(tally: &Tally) -> Self {
+    fn new(tally: &Tally) -> Result<Self> {
         let interval_s = tally.interval.as_secs_f64().max(1e-3);
-        let column =
-            |of: fn(&Interval) -> u64| tally.intervals.iter().map(|i| of(i) as f64 / interval_s).collect();
+        let (intervals, last_interval_s) = whole_intervals(tally, interval_s)?;
+        let lengths = lengths(intervals.len(), interval_s, last_interval_s);
+        let column = |of: fn(&Interval) -> u64| {
+            intervals
+                .iter()
+                .zip(&lengths)
+                .map(|(interval, length_s)| of(interval) as f64 / length_s)
+                .collect()
+        };
         let times = |of: fn(&Histogram<u64>) -> u64| {
             let one = |interval: &Interval| {
                 let times = interval.response.histogram();
                 (!times.is_empty()).then(|| ms(of(times)))
             };
-            tally.intervals.iter().map(one).collect()
+            intervals.iter().map(one).collect()
         };
-        Self {
+        Ok(Self {
             interval_s,
-            at_s: (0..tally.intervals.len()).map(|n| n as f64 * interval_s).collect(),
+            last_interval_s,
+            at_s: (0..intervals.len()).map(|n| n as f64 * interval_s).collect(),
             scheduled_per_s: column(|interval| interval.scheduled),
             sent_per_s: column(|interval| interval.sent),
             answers_per_s: column(|interval| interval.answers),
@@ -204,21 +218,47 @@ impl Series {
             p50_ms: times(|times| times.value_at_quantile(0.5)),
             p99_ms: times(|times| times.value_at_quantile(0.99)),
             max_ms: times(Histogram::max),
-            codes_per_s: codes(&tally.intervals, interval_s),
-        }
+            codes_per_s: codes(&intervals, &lengths),
+        })
     }
 }
 
+/// The intervals, and the length of the last one in seconds: it ends with the last answer. A rest of less than half
+/// an interval is too short for a rate and counts with the interval before it.
+fn whole_intervals(tally: &Tally, interval_s: f64) -> Result<(Vec<Interval>, f64)> {
+    let mut intervals = tally.intervals.clone();
+    let before = intervals.len().saturating_sub(1) as f64 * interval_s;
+    let rest = tally.last_answer.as_secs_f64() - before;
+    // Something may have been sent after the last answer.
+    let length = if rest > 0.0 { rest.min(interval_s) } else { interval_s };
+    if length >= interval_s * REST_MIN || intervals.len() < 2 {
+        return Ok((intervals, length));
+    }
+    if let (Some(rest), Some(last)) = (intervals.pop(), intervals.last_mut()) {
+        last.merge(&rest)?;
+    }
+    Ok((intervals, interval_s + length))
+}
+
+/// The length of each interval in seconds.
+fn lengths(intervals: usize, interval_s: f64, last_interval_s: f64) -> Vec<f64> {
+    let mut lengths = vec![interval_s; intervals];
+    if let Some(last) = lengths.last_mut() {
+        *last = last_interval_s;
+    }
+    lengths
+}
+
 /// Answers a second by kind, as columns of equal length.
-fn codes(intervals: &[Interval], interval_s: f64) -> BTreeMap<String, Vec<f64>> {
+fn codes(intervals: &[Interval], lengths: &[f64]) -> BTreeMap<String, Vec<f64>> {
     let mut columns: BTreeMap<String, Vec<f64>> = BTreeMap::new();
-    for (n, interval) in intervals.iter().enumerate() {
+    for (n, (interval, length_s)) in intervals.iter().zip(lengths).enumerate() {
         for (kind, answers) in interval.counts.iter() {
             let column = columns
                 .entry(kind_name(kind.status, &kind.code))
                 .or_insert_with(|| vec![0.0; intervals.len()]);
             if let Some(cell) = column.get_mut(n) {
-                *cell += answers as f64 / interval_s;
+                *cell += answers as f64 / length_s;
             }
         }
     }

@@ -30,12 +30,79 @@ fn the_total_is_the_sum_of_the_personas_and_their_merged_times() {
 fn rates_of_the_series_add_up_to_the_counts() {
     let results = judged(|_, _| {});
     let series = &results.series;
-    let sum = |column: &[f64]| (column.iter().sum::<f64>() * series.interval_s).round();
+    let sum = |column: &[f64]| {
+        let (last, others) = column.split_last().unwrap();
+        (others.iter().sum::<f64>() * series.interval_s + last * series.last_interval_s).round()
+    };
     assert!((sum(&series.answers_per_s) - results.total.answers as f64).abs() < 0.5);
     assert!((sum(&series.granted_per_s) - 4_000.0).abs() < 0.5);
     let sold_out = results.total.counts.iter().find(|count| count.code == "sold_out").unwrap();
     assert!((sum(&series.codes_per_s["410 sold_out"]) - sold_out.answers as f64).abs() < 0.5);
     assert!((series.at_s[10] - 10.0 * series.interval_s).abs() < 1e-9);
+}
+
+/// The series of a run with a hundred answers in each of three whole seconds, and a rest.
+fn with_rest(rest_ms: u64, answers: u64) -> Series {
+    let mut tally = Tally::new([], Duration::from_secs(1)).unwrap();
+    for (second, answers) in [100, 100, 100, answers].into_iter().enumerate() {
+        if answers > 0 {
+            let interval = tally.interval_at(Duration::from_secs(second as u64)).unwrap();
+            interval.answers = answers;
+            interval.counts.add(410, "sold_out", answers);
+            (0..answers).for_each(|_| interval.response.note(Duration::from_millis(1)));
+        }
+    }
+    tally.last_answer = Duration::from_millis(3_000 + rest_ms);
+    Series::new(&tally).unwrap()
+}
+
+#[test]
+fn the_last_interval_is_as_long_as_the_run_was() {
+    let about = |rest_ms, answers| {
+        let series = with_rest(rest_ms, answers);
+        assert_eq!(series.codes_per_s["410 sold_out"], series.answers_per_s);
+        let rates =
+            series.answers_per_s.iter().map(|rate| format!("{rate:.0}")).collect::<Vec<_>>().join(" ");
+        format!("{rates}, the last in {:.3} s", series.last_interval_s)
+    };
+    assert_eq!(about(600, 60), "100 100 100 100, the last in 0.600 s");
+    assert_eq!(about(1_000, 100), "100 100 100 100, the last in 1.000 s");
+    // Too short for a rate of its own: twenty answers in a fifth of a second count with the second before.
+    assert_eq!(about(200, 20), "100 100 100, the last in 1.200 s");
+    assert_eq!(about(1, 2), "100 100 102, the last in 1.001 s");
+    assert_eq!(about(0, 0), "100 100 100, the last in 1.000 s");
+}
+
+#[test]
+fn a_run_that_was_ended_at_once_is_invalid() {
+    let verdict = judged(|_, around| around.halted = true).verdict;
+    assert_eq!((verdict.valid, verdict.exit_code), (false, 3));
+    assert!(verdict.invalid_because[0].starts_with("it was ended at once"), "{verdict:?}");
+}
+
+#[test]
+fn a_clock_that_is_far_off_or_hardly_known_is_warned_of() {
+    let warned = |offset_us, error_us| {
+        let verdict = judged(|_, around| {
+            around.workers[1].clock_offset_us = offset_us;
+            around.workers[1].clock_error_us = error_us;
+        })
+        .verdict;
+        assert!(verdict.valid && verdict.exit_code == 0);
+        verdict.warnings
+    };
+    assert_eq!(warned(30_000_000, 10_000), Vec::<String>::new());
+    let unsure = warned(0, 12_345);
+    assert!(
+        unsure.len() == 1 && unsure[0].contains("worker 10.0.0.2:7000 is known to 12.3 ms only"),
+        "{unsure:?}"
+    );
+    let behind = warned(-90_000_000, 90);
+    assert!(
+        behind.len() == 1 && behind[0].contains("10.0.0.2:7000 is 90.0 s behind this machine's"),
+        "{behind:?}"
+    );
+    assert!(warned(31_000_000, 90)[0].contains("31.0 s ahead of"));
 }
 
 #[test]

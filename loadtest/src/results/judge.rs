@@ -10,6 +10,11 @@ const UNPUNCTUAL_ONE_IN: u64 = 100;
 const UNPUNCTUAL_MIN: u64 = 10;
 /// A generator that used this much of its cores may be the limit itself.
 const SATURATED_CPU: f64 = 0.95;
+/// A start that is uncertain by more than this is warned of: from here on a request counts as late.
+const CLOCK_ERROR_US_MAX: u64 = 10_000;
+/// A clock that differs by more than this is warned of: a worker signs tickets by its own clock, and they become valid
+/// a minute before that, so half of it leaves room for the service's own clock.
+const CLOCK_OFFSET_US_MAX: u64 = 30_000_000;
 
 const EXIT_THRESHOLD: u8 = 1;
 const EXIT_INVALID: u8 = 3;
@@ -17,7 +22,7 @@ const EXIT_AUDIT: u8 = 4;
 
 impl Verdict {
     /// Judges a run whose thresholds and audit are not known yet.
-    pub(super) fn of(results: &Results, connections: u64) -> Self {
+    pub(super) fn of(results: &Results, connections: u64, halted: bool) -> Self {
         let mut verdict = Self { thresholds_ok: true, audit_ok: true, ..Self::default() };
         if results.total.answers == 0 {
             verdict.invalid_because.push("no request was answered".into());
@@ -29,6 +34,12 @@ impl Verdict {
                     .into(),
             );
         }
+        if halted {
+            verdict
+                .invalid_because
+                .push("it was ended at once, and what became of the requests under way is not known".into());
+        }
+        verdict.judge_clocks(results);
         verdict.judge_schedule(results, connections);
         verdict.judge_generator(results);
         if results.cpu_of.iter().any(|process| process.cpu.is_none()) {
@@ -57,6 +68,28 @@ impl Verdict {
                 "{} requests left late because all connections waited; response times count the wait",
                 schedule.late_connections
             ));
+        }
+    }
+
+    /// Whether all workers started together, and whose tickets may not be good.
+    fn judge_clocks(&mut self, results: &Results) {
+        for worker in &results.environment.workers {
+            let (address, error_us) = (&worker.address, worker.clock_error_us);
+            if error_us > CLOCK_ERROR_US_MAX {
+                self.warnings.push(format!(
+                    "the clock of worker {address} is known to {:.1} ms only: it may have started so much before or \
+                     after the others, and what happened at the same time in different workers may not have",
+                    error_us as f64 / 1e3
+                ));
+            }
+            if worker.clock_offset_us.unsigned_abs() > CLOCK_OFFSET_US_MAX {
+                let way = if worker.clock_offset_us > 0 { "ahead of" } else { "behind" };
+                self.warnings.push(format!(
+                    "the clock of worker {address} is {:.1} s {way} this machine's: the common start allows for \
+                     that, the validity of tickets that it signs does not",
+                    worker.clock_offset_us.unsigned_abs() as f64 / 1e6
+                ));
+            }
         }
     }
 

@@ -204,6 +204,9 @@ pub struct Percentiles {
 pub struct Series {
     /// The length of an interval in seconds.
     pub interval_s: f64,
+    /// The length of the last one, which ends with the last answer: between half and one and a half of the others'
+    /// (a run within one interval has just its own length).
+    pub last_interval_s: f64,
     /// The start of each interval in seconds from the start of the run.
     pub at_s: Vec<f64>,
     /// Arrivals due a second.

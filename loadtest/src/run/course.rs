@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::Result;
 
-use super::crew::{self, Harvest, Prepared};
+use super::crew::{self, Harvest, Prepared, Running};
 use crate::{
     cpu::{self, CpuWatch},
     engine::{Job, Place, Supply},
@@ -24,6 +24,11 @@ use crate::{
 
 /// How often the view is told.
 const TELL_EVERY: Duration = Duration::from_millis(250);
+/// What somebody without a screen is told after the first signal.
+const STOPPING: &str = "stopping: nobody is let in any more, and the answers under way are waited for; a second signal \
+     (Ctrl-C) ends the run at once, and it counts as invalid";
+/// The same after the second.
+const HALTING: &str = "ending at once: what became of the requests under way is not known";
 /// How often the end of the run is looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
@@ -49,8 +54,18 @@ pub(crate) enum Makers<'a> {
     Fleet { addresses: &'a [String], token_file: &'a Path },
 }
 
+/// What a run has shown.
+pub(crate) struct Ran {
+    /// Its results, judged by no threshold yet.
+    pub(crate) results: Results,
+    /// What they were computed from.
+    pub(crate) tally: Tally,
+    /// It was ended at once, so that nobody knows what became of the requests under way.
+    pub(crate) halted: bool,
+}
+
 /// What a run has shown, or why it was not carried through.
-pub(crate) type Outcome = Result<(Results, Tally), String>;
+pub(crate) type Outcome = Result<Ran, String>;
 
 impl Course<'_> {
     /// Runs the scenario with tickets of this supply. The inner error is a run that says nothing of the service.
@@ -64,7 +79,9 @@ impl Course<'_> {
         }
         Ok(match self.watch(prepared, threads)? {
             Ok((harvest, around)) => {
-                Ok((Results::new(self.scenario, &harvest.tally, around)?, harvest.tally))
+                let halted = around.halted;
+                let results = Results::new(self.scenario, &harvest.tally, around)?;
+                Ok(Ran { results, tally: harvest.tally, halted })
             }
             Err(why) => Err(why),
         })
@@ -95,16 +112,12 @@ impl Course<'_> {
         let began = Instant::now();
         let running = prepared.start()?;
         let mut tell_at = began;
-        let mut stopping = false;
+        let mut asked = Stop::No;
         while !running.is_finished() {
-            match view.asked_to_stop() {
-                Stop::No => {}
-                Stop::Gently if stopping => {}
-                Stop::Gently => {
-                    running.stop();
-                    stopping = true;
-                }
-                Stop::Now => return Ok(Err("stopped before its end".to_owned())),
+            let asks = view.asked_to_stop();
+            if asks != asked {
+                asked = asks;
+                heed(asked, &running, &view);
             }
             if Instant::now() >= tell_at {
                 if let Some(meter) = running.meter() {
@@ -128,7 +141,23 @@ impl Course<'_> {
             watched: processes.since(),
             window,
             workers: harvest.workers.clone(),
+            halted: asked == Stop::Now,
         };
         Ok(Ok((harvest, around)))
+    }
+}
+
+/// Does what somebody at the terminal asks for.
+fn heed(asked: Stop, running: &Running, view: &View) {
+    match asked {
+        Stop::No => {}
+        Stop::Gently => {
+            view.say(STOPPING);
+            running.stop();
+        }
+        Stop::Now => {
+            view.say(HALTING);
+            running.halt();
+        }
     }
 }

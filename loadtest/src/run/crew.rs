@@ -99,6 +99,14 @@ impl Running {
         }
     }
 
+    /// Ends at once, with what is known.
+    pub(super) fn halt(&self) {
+        match self {
+            Self::Here(running) => running.halt(),
+            Self::Fleet(running) => running.halt(),
+        }
+    }
+
     /// Waits for the end. `own_cpu_before` is this process' CPU time at the start.
     pub(super) fn join(self, own_cpu_before: Duration) -> Result<Harvest> {
         match self {

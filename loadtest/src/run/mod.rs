@@ -17,7 +17,7 @@ use std::{
 use anyhow::{Context, Result};
 
 pub use self::args::RunArgs;
-use self::course::{Course, Makers};
+use self::course::{Course, Makers, Ran};
 use crate::{
     audit::{self, AuditBaseline, AuditPlan, LookupLimits, PersonTickets, ServiceAccess},
     engine::{
@@ -60,13 +60,15 @@ pub fn run(args: &RunArgs) -> Result<u8> {
         mode: Mode::choose(args.quiet, args.plain),
     };
     let for_audit = args.audit.then(|| supply.clone());
-    let (mut results, tally) = match course.run(supply)? {
+    let Ran { mut results, tally, halted } = match course.run(supply)? {
         Ok(outcome) => outcome,
         Err(why) => return Ok(invalid(&why)),
     };
 
     results.set_thresholds(thresholds::evaluate(&scenario.thresholds, &results));
-    if let Some(supply) = for_audit {
+    if args.audit && halted {
+        tell(args, "left out: the run was ended at once");
+    } else if let Some(supply) = for_audit {
         let tickets = tickets(&scenario, supply, tally.last_answer)?;
         let plan = plan(args, &scenario, &claims_log, tickets, baseline);
         results.set_audit(audit::run(&plan, &|line| tell(args, line))?);

@@ -13,7 +13,7 @@ use super::schema::DurationText;
 pub struct Connections {
     /// Kept-alive connections that honest people share.
     pub count: usize,
-    /// The most personas with connections of their own at a time; later ones are counted as dropped.
+    /// The most people with connections of their own at a time; later ones are counted as dropped.
     pub sessions_max: usize,
     /// Whether a request uses a connection that stands, or opens its own.
     pub reuse: Reuse,
@@ -52,9 +52,11 @@ impl Default for Connections {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Reuse {
-    /// One that stands.
+    /// One that stands: honest people share some, the others have their own.
     #[default]
     KeepAlive,
+    /// One of each person's own, opened when the person comes and kept until it leaves.
+    PerPerson,
     /// A new one each.
     NewEach,
 }

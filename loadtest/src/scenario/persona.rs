@@ -51,6 +51,9 @@ pub enum Behaviour {
         /// The most polls.
         #[serde(default = "ten")]
         polls_max: u32,
+        /// Polls on when all is gone, in case more comes; otherwise leaves.
+        #[serde(default)]
+        waits_for_more: bool,
     },
     /// Gives up on a slow reply, hangs up, and claims again with the same idempotency key.
     Impatient {

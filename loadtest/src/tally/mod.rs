@@ -196,7 +196,11 @@ impl Interval {
         })
     }
 
-    fn merge(&mut self, other: &Self) -> Result<()> {
+    /// Adds another's counts and times.
+    ///
+    /// # Errors
+    /// Its times were told apart by more digits.
+    pub fn merge(&mut self, other: &Self) -> Result<()> {
         self.scheduled += other.scheduled;
         self.sent += other.sent;
         self.answers += other.answers;

@@ -287,13 +287,20 @@ impl Counter {
     }
 }
 
+/// The longest stretch, in seconds, whose mean can be the peak. A single interval is noise: of many with the same
+/// true rate the highest lies well above it, the more so the shorter they are.
+const PEAK_S_MAX: f64 = 5.0;
+/// In a short run the stretch is this part of the time in which there was something to get, so that a peak that was
+/// held for one of five equal steps is not thinned by its neighbours.
+const PEAK_ONE_IN: usize = 5;
+
 /// New claims a second while there was something to get: from the first interval of the series with a new claim to
 /// the last one, both included; intervals without any between them count as zero.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Goodput {
     /// The middle interval (of an even number, the mean of the two in the middle).
     pub(super) median: f64,
-    /// The best interval.
+    /// The highest mean over a stretch: see [`PEAK_S_MAX`].
     pub(super) peak: f64,
 }
 
@@ -304,11 +311,20 @@ impl Goodput {
         let last = rates.iter().rposition(|rate| *rate > 0.0);
         let loaded = first.zip(last).and_then(|(first, last)| rates.get(first..=last));
         let mut loaded = loaded.ok_or_else(|| "there were no new claims".to_owned())?.to_vec();
+        let peak = highest_mean(&loaded, results.series.interval_s);
         loaded.sort_unstable_by(f64::total_cmp);
         let at = |place: usize| loaded.get(place).copied().unwrap_or_default();
         let middle = loaded.len() / 2;
         let median =
             if loaded.len() % 2 == 1 { at(middle) } else { f64::midpoint(at(middle - 1), at(middle)) };
-        Ok(Self { median, peak: at(loaded.len() - 1) })
+        Ok(Self { median, peak })
     }
+}
+
+/// The highest mean of a stretch of these intervals.
+fn highest_mean(rates: &[f64], interval_s: f64) -> f64 {
+    let fifth = rates.len() / PEAK_ONE_IN;
+    let stretch = (1..=fifth).take_while(|n| *n as f64 * interval_s <= PEAK_S_MAX).last().unwrap_or(1);
+    let means = rates.windows(stretch).map(|stretch| stretch.iter().sum::<f64>() / stretch.len() as f64);
+    means.fold(0.0, f64::max)
 }

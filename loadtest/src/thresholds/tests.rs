@@ -48,7 +48,11 @@ fn part() -> Part {
 fn results() -> Results {
     let quiet = Part { granted: 0, granted_times: None, answers: 0, counts: Vec::new(), ..part() };
     let persona = |name: &str, part| PersonaResult { name: name.into(), kind: "bot".into(), part };
-    let series = Series { granted_per_s: vec![0.0, 60.0, 100.0, 0.0, 90.0, 80.0, 0.0], ..Series::default() };
+    let series = Series {
+        interval_s: 1.0,
+        granted_per_s: vec![0.0, 60.0, 100.0, 0.0, 90.0, 80.0, 0.0],
+        ..Series::default()
+    };
     Results {
         format: FORMAT,
         scenario: Scenario {
@@ -157,6 +161,25 @@ fn shares_are_of_the_peak_of_a_number_or_of_another_metric() {
     assert!(!compare("p99 <= 2x of 1ms").1);
     let text = "persona.crowd.granted_percent <= 1x of persona.farm.granted_percent";
     assert_eq!(Threshold::parse(text).unwrap().personas().collect::<Vec<_>>(), ["crowd", "farm"]);
+}
+
+#[test]
+fn one_lucky_interval_is_no_peak() {
+    let peak_of = |interval_s, rates: Vec<f64>| {
+        let mut noisy = results();
+        noisy.series = Series { interval_s, granted_per_s: rates, ..Series::default() };
+        let goodput = |limit| Threshold::parse(limit).unwrap().compare(&noisy).0;
+        goodput("goodput >= 100% of peak")
+    };
+    // Thirty seconds in tenths at a rate of 1,000/s, each a tenth above or below it, and one three times as high: the
+    // mean of the five seconds round that one counts.
+    let mut rates: Vec<_> = (0..300).map(|n| if n % 2 == 0 { 900.0 } else { 1_100.0 }).collect();
+    rates[101] = 3_100.0;
+    assert_eq!(peak_of(0.1, rates), "1000/s; the limit is 1040/s, from 1040/s");
+    // A step of three seconds in fifteen is the whole stretch.
+    let steps = [100.0, 1_000.0, 900.0, 900.0, 900.0];
+    let rates = steps.iter().flat_map(|rate| [*rate; 6]).collect();
+    assert_eq!(peak_of(0.5, rates), "900/s; the limit is 1000/s, from 1000/s");
 }
 
 #[test]

@@ -265,6 +265,11 @@ impl RunningFleet {
         self.crew.wish.send_replace(Wish::Stop);
     }
 
+    /// Ends the job of every worker at once; what they have counted is still fetched.
+    pub fn halt(&self) {
+        self.crew.wish.send_replace(Wish::Halt);
+    }
+
     /// Waits for the workers and adds up what they counted.
     ///
     /// # Errors

@@ -32,6 +32,8 @@ pub(super) enum Wish {
     GoOn,
     /// Let no new arrival go, and come to the end.
     Stop,
+    /// Come to the end at once.
+    Halt,
     /// Give the job up.
     Leave,
 }
@@ -82,7 +84,8 @@ impl Follower {
                     self.leave().await;
                     return Ok(None);
                 }
-                (State::Running, Wish::Stop) => self.stop().await?,
+                (State::Running, Wish::Stop) => self.tell("stop").await?,
+                (State::Running, Wish::Halt) => self.tell("halt").await?,
                 _ => (),
             }
             if round % CLAIMS_EVERY_ROUNDS == 0 {
@@ -101,8 +104,8 @@ impl Follower {
     }
 
     /// Tells the worker each round: a stop that came before its start counts, too.
-    async fn stop(&mut self) -> Result<()> {
-        let path = format!("{}/stop", self.job);
+    async fn tell(&mut self, what: &str) -> Result<()> {
+        let path = format!("{}/{what}", self.job);
         self.patiently(|| Call::post(path.as_str(), Bytes::new())).await.map(drop)
     }
 

@@ -60,6 +60,14 @@ pub(crate) fn job(service: SocketAddr, rate: f64, duration: &str) -> Job {
     }
 }
 
+/// A file with this token, for its owner alone.
+pub(crate) fn token_file(token: &str) -> NamedTempFile {
+    let file = NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), format!("{token}\n")).unwrap();
+    std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(0o600)).unwrap();
+    file
+}
+
 /// The command of a worker on a free port.
 pub(crate) fn command(token_file: &Path, threads: usize) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_claimrush-loadtest"));
@@ -76,9 +84,7 @@ pub(crate) struct Process {
 
 impl Process {
     pub(crate) fn start(threads: usize) -> Self {
-        let file = NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), format!("{TOKEN}\n")).unwrap();
-        std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(0o600)).unwrap();
+        let file = token_file(TOKEN);
         let mut child = command(file.path(), threads).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();

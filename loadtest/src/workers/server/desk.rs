@@ -115,6 +115,10 @@ impl Desk {
                 self.job(id)?.stop();
                 Ok(Reply::default())
             }
+            (Method::POST, ["v1", "jobs", id, "halt"]) => {
+                self.job(id)?.halt();
+                Ok(Reply::default())
+            }
             _ => Err(no(StatusCode::NOT_FOUND, "there is no such call")),
         }
     }

@@ -186,6 +186,13 @@ impl ActiveJob {
         }
     }
 
+    /// Ends it at once, with what it has counted.
+    pub(super) fn halt(&self) {
+        if let Phase::Running(running, _) = &*lock(&self.phase) {
+            running.halt();
+        }
+    }
+
     pub(super) fn progress(&self) -> Progress {
         let (state, meter, error) = match &*lock(&self.phase) {
             Phase::Preparing => (State::Preparing, None, None),

@@ -1,0 +1,84 @@
+//! `run --audit`: a service that keeps its word, and ones that do not.
+
+use std::{collections::BTreeMap, net::SocketAddr, sync::Mutex};
+
+use serde_json::{Value, json};
+
+use crate::{
+    run::{Rehearsal, said},
+    script::{Act, serve_asked},
+};
+
+/// What the service does with what it told its clients.
+#[derive(Clone, Copy, PartialEq)]
+enum Word {
+    Kept,
+    /// One person is shown another claim than the one that they were told of.
+    Forged,
+    /// One person is shown nothing.
+    Lost,
+}
+
+/// A service that grants each person one claim and shows it to them afterwards.
+fn service(word: Word) -> SocketAddr {
+    let claims: Mutex<BTreeMap<String, Value>> = Mutex::default();
+    serve_asked(move |asked| {
+        let mut claims = claims.lock().unwrap();
+        let ticket = asked.ticket().to_owned();
+        if asked.line.starts_with("POST") {
+            let seq = claims.len() as u64 + 1;
+            claims.insert(ticket.clone(), json!({ "claim_id": format!("clm_{ticket}"), "seq": seq }));
+            return Act::claim(&ticket, seq);
+        }
+        if !asked.line.contains("/mine") {
+            return Act::reply(200, r#"{"state":"open","stock_total":400,"limit_per_person":1}"#.into());
+        }
+        let mut mine = claims.get(&ticket).cloned().into_iter().collect::<Vec<_>>();
+        match (word, &*ticket) {
+            (Word::Forged, "t7") => mine = vec![json!({ "claim_id": "clm_of-somebody-else", "seq": 7 })],
+            (Word::Lost, "t7") => mine.clear(),
+            _ => {}
+        }
+        Act::reply(200, json!({ "claims": mine }).to_string())
+    })
+}
+
+fn audited(word: Word, more: &[&str]) -> (Option<i32>, Value, String) {
+    let rehearsal = Rehearsal::new(service(word));
+    let short = ["--audit", "--set", "arrivals.duration=500ms"];
+    let output = rehearsal.run(&[&short, more].concat());
+    let told = String::from_utf8_lossy(&output.stdout).into_owned() + &said(&output);
+    (output.status.code(), rehearsal.results(), told)
+}
+
+#[test]
+fn a_service_that_keeps_its_word_passes_the_audit() {
+    let (code, results, told) = audited(Word::Kept, &[]);
+    assert_eq!(code, Some(0), "{told}");
+    assert_eq!(results["audit"]["ok"], true);
+    assert!(told.contains("100 claims that 100 persons were told of"), "{told}");
+}
+
+#[test]
+fn a_claim_that_is_not_there_any_more_ends_with_four() {
+    for word in [Word::Forged, Word::Lost] {
+        let (code, results, told) = audited(word, &[]);
+        assert_eq!(code, Some(4), "{told}");
+        assert_eq!(
+            (&results["verdict"]["valid"], &results["verdict"]["exit_code"]),
+            (&json!(true), &json!(4))
+        );
+        let checks = results["audit"]["checks"].as_array().unwrap();
+        let broken: Vec<_> =
+            checks.iter().filter(|check| check["ok"] == false).map(|check| &check["id"]).collect();
+        assert_eq!(broken, ["found_by_owner"], "{told}");
+        assert!(told.contains("is not shown to its person 7"), "{told}");
+        assert!(told.contains("The audit found a broken promise (exit code 4)"), "{told}");
+    }
+}
+
+#[test]
+fn a_broken_promise_is_graver_than_a_threshold() {
+    let (code, results, told) = audited(Word::Lost, &["--set", "thresholds=[\"granted == 7\"]"]);
+    assert_eq!((code, &results["verdict"]["thresholds_ok"]), (Some(4), &json!(false)), "{told}");
+}
