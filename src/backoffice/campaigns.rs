@@ -335,7 +335,7 @@ fn seqs(shard: Shard, tallies: &[Tally]) -> HashMap<DropNumber, (Epoch, u32)> {
 }
 
 fn is_loaded(record: &DropRecord, shard: Shard) -> bool {
-    record.loaded.iter().any(|(loaded, _)| *loaded == shard)
+    record.loaded_in(shard).is_some()
 }
 
 fn config(spec: &DropSpec, stock_total: u64, mode: Mode, epoch: Epoch) -> DropConfig<'_> {

@@ -9,11 +9,13 @@
 pub mod chain;
 #[cfg(test)]
 pub(crate) mod conformance;
+mod epochs;
 pub mod postings;
 pub mod sqlite;
 
 use async_trait::async_trait;
 
+pub use self::epochs::{Grounds, Loaded, LostClaims, Rebuilt, Seen};
 use crate::clock::UnixMs;
 use crate::domain::campaign::{Campaign, CampaignState, Changes, Refusal};
 use crate::domain::claim::{JournalEntry, JournalId};
@@ -69,9 +71,19 @@ pub struct DropRecord {
     pub id: DropId,
     /// Its number, which claim numbers carry.
     pub number: DropNumber,
-    /// The shards in which it was created, with the epoch. A drop that stands here but not in Redis was lost
-    /// there and must not be sold from an empty start.
-    pub loaded: Vec<(Shard, Epoch)>,
+    /// The shards in which it was created, with its epochs, in order of both. A drop that stands here but not in
+    /// Redis was lost there and must not be sold from an empty start.
+    pub loaded: Vec<Loaded>,
+    /// The earliest release instant that was ever applied; nothing for a drop of an older schema.
+    pub opens_at_min_ms: Option<UnixMs>,
+}
+
+impl DropRecord {
+    /// The epoch that a shard's Redis must be in; nothing while the drop was never there.
+    #[must_use]
+    pub fn loaded_in(&self, shard: Shard) -> Option<Loaded> {
+        self.loaded.iter().filter(|loaded| loaded.shard == shard).max_by_key(|loaded| loaded.epoch).copied()
+    }
 }
 
 /// A stretch of one shard's journal, to be written in one transaction.
@@ -140,6 +152,8 @@ pub struct ClaimRow {
     pub mark: Option<String>,
     /// Issued or returned.
     pub status: ClaimStatus,
+    /// Whether it was returned in such a way that it no longer counts against the person's limit.
+    pub may_claim_again: bool,
     /// Redis' clock at the grant.
     pub claimed_at_ms: UnixMs,
 }
@@ -260,6 +274,24 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// Notes that a drop now exists in a shard's Redis, before it may sell there. Twice is the same as once.
     async fn mark_loaded(&self, drop: DropNumber, shard: Shard, epoch: Epoch) -> Result<(), LedgerError>;
+
+    /// Notes that a drop stands in a shard's Redis again under a new epoch, before it may sell there, and why.
+    /// Audited. An epoch that is noted already is left as it is.
+    async fn note_rebuilt(&self, rebuilt: &Rebuilt) -> Result<(), LedgerError>;
+
+    /// Keeps the highest number that was seen of each (drop, epoch); a lower one, or an epoch that is not noted as
+    /// loaded, changes nothing.
+    async fn note_seen(&self, shard: Shard, seen: &[Seen]) -> Result<(), LedgerError>;
+
+    /// Seals a shard: says that everything that it ever granted is in the ledger, and that nobody grants any more.
+    /// `false`, and no seal, when the journal is no longer committed up to `position`.
+    async fn seal(&self, shard: Shard, position: JournalId) -> Result<bool, LedgerError>;
+
+    /// Breaks the seal, before the shard may grant again. Without a seal nothing happens.
+    async fn unseal(&self, shard: Shard) -> Result<(), LedgerError>;
+
+    /// Whether the shard is sealed, and nothing was committed since.
+    async fn is_sealed(&self, shard: Shard) -> Result<bool, LedgerError>;
 
     /// Up to where a shard's journal is committed.
     async fn position(&self, shard: Shard) -> Result<JournalId, LedgerError>;

@@ -238,7 +238,7 @@ fn place(
         DropMoment {
             number: record.number,
             spec: spec.clone(),
-            loaded: record.loaded.iter().any(|(loaded, _)| *loaded == shard),
+            loaded: record.loaded_in(shard).is_some(),
             view,
             series,
             undrained_returns: returns.get(&record.id).copied().unwrap_or(0),

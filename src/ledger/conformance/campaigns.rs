@@ -3,7 +3,7 @@
 use super::*;
 use crate::domain::campaign::{CampaignState, Refusal};
 use crate::domain::ids::CampaignId;
-use crate::ledger::LedgerError;
+use crate::ledger::{LedgerError, Loaded};
 
 pub(super) async fn an_empty_ledger_has_nothing<L: Ledger>(ledger: &L) {
     let catalogue = ledger.catalogue().await.unwrap();
@@ -105,7 +105,8 @@ pub(super) async fn pausing_and_loading_raise_the_revision<L: Ledger>(ledger: &L
     let catalogue = ledger.catalogue().await.unwrap();
     let [record] = catalogue.campaigns.as_slice() else { panic!("one campaign") };
     assert_eq!((catalogue.revision, record.state), (4, CampaignState::Paused));
-    assert_eq!(record.drops[1].loaded, [(Shard(0), Epoch::FIRST), (Shard(0), Epoch(2))]);
+    let loaded = |epoch| Loaded { shard: Shard(0), epoch, carried: 0, seen_seq: 0 };
+    assert_eq!(record.drops[1].loaded, [loaded(Epoch::FIRST), loaded(Epoch(2))]);
     // A changed file leaves the state alone.
     let mut more = campaign();
     more.drops[1].stock = 60;

@@ -1,6 +1,7 @@
 //! What every ledger must do, in small named cases. A store's tests call [`all`] with a way to make a fresh one.
 
 mod campaigns;
+mod epochs;
 mod groups;
 mod returns;
 
@@ -77,6 +78,11 @@ pub(crate) async fn all<L: Ledger>(make: impl Fn() -> L) {
         returns::a_return_is_written_once,
         returns::a_return_of_a_foreign_or_missing_claim_goes_to_quarantine,
         returns::a_claim_may_be_returned_in_its_own_group,
+        epochs::a_rebuilt_drop_is_noted_once_and_recorded,
+        epochs::the_highest_number_seen_is_kept,
+        epochs::a_seal_holds_until_it_is_broken_or_outdated,
+        epochs::the_earliest_release_instant_is_kept,
+        epochs::a_row_says_how_it_was_returned,
     ];
 }
 

@@ -40,6 +40,7 @@ pub(super) fn apply(
 
     let number = store(&transaction, campaign)?;
     let drops = number_drops(&transaction, number, campaign, &changes)?;
+    keep_earliest(&transaction, campaign)?;
     let mut books = Books::open(&transaction, now_ms)?;
     let change = changes.budget_to.0.checked_sub(changes.budget_from.0);
     let change = change.ok_or_else(|| LedgerError::Corrupt("a budget does not fit".to_owned()))?;
@@ -65,14 +66,28 @@ fn number_drops(
     changes: &Changes,
 ) -> Result<Vec<NumberedDrop>, LedgerError> {
     let mut insert = transaction.prepare_cached(
-        "INSERT INTO campaign_drop (id, campaign, face) VALUES (?1, ?2, ?3) RETURNING number",
+        "INSERT INTO campaign_drop (id, campaign, face, opens_at_min_ms) VALUES (?1, ?2, ?3, ?4) RETURNING number",
     )?;
     let number = |id: &DropId| {
-        let face = campaign.drop_spec(id).and_then(|drop| drop.voucher.as_ref()).map(|terms| terms.face.0);
-        let number = insert.query_row(params![id.as_str(), campaign_number, face], |row| row.get(0))?;
+        let spec = campaign.drop_spec(id);
+        let face = spec.and_then(|drop| drop.voucher.as_ref()).map(|terms| terms.face.0);
+        let opens_at_ms = spec.map(|drop| drop.opens_at_ms);
+        let row = params![id.as_str(), campaign_number, face, opens_at_ms];
+        let number = insert.query_row(row, |row| row.get(0))?;
         Ok(NumberedDrop { number, id: id.to_string(), face })
     };
     changes.created.iter().map(number).collect()
+}
+
+/// Keeps the earliest instant at which each drop was ever to open; one that is not known stays unknown.
+fn keep_earliest(transaction: &Transaction<'_>, campaign: &Campaign) -> Result<(), LedgerError> {
+    let mut update = transaction.prepare_cached(
+        "UPDATE campaign_drop SET opens_at_min_ms = min(opens_at_min_ms, ?2) WHERE id = ?1",
+    )?;
+    for drop in &campaign.drops {
+        update.execute(params![drop.id.as_str(), drop.opens_at_ms])?;
+    }
+    Ok(())
 }
 
 /// The caps of the whole ledger, and that no other campaign has a drop of the same id.
@@ -126,7 +141,7 @@ fn store(transaction: &Transaction<'_>, campaign: &Campaign) -> Result<i64, Ledg
     Ok(number)
 }
 
-fn raise_revision(transaction: &Transaction<'_>) -> Result<(), LedgerError> {
+pub(super) fn raise_revision(transaction: &Transaction<'_>) -> Result<(), LedgerError> {
     transaction.execute("UPDATE catalogue SET revision = revision + 1", [])?;
     Ok(())
 }

@@ -13,6 +13,7 @@
 mod apply;
 mod books;
 mod entry;
+mod epochs;
 mod leftover;
 mod read;
 mod rows;
@@ -30,7 +31,7 @@ use async_trait::async_trait;
 use self::worker::Worker;
 use super::{
     Balances, Catalogue, ChainBreak, ChainHead, ClaimRow, Committed, Group, Ledger, LedgerError, Quarantined,
-    Standing, Tally,
+    Rebuilt, Seen, Standing, Tally,
 };
 use crate::clock::{Clock, UnixMs};
 use crate::domain::campaign::{Campaign, CampaignState, Changes};
@@ -119,6 +120,28 @@ impl Ledger for SqliteLedger {
     async fn mark_loaded(&self, drop: DropNumber, shard: Shard, epoch: Epoch) -> Result<(), LedgerError> {
         let now_ms = self.clock.now_ms();
         self.writer()?.run(move |connection| apply::mark_loaded(connection, drop, shard, epoch, now_ms)).await
+    }
+
+    async fn note_rebuilt(&self, rebuilt: &Rebuilt) -> Result<(), LedgerError> {
+        let rebuilt = rebuilt.clone();
+        self.writer()?.run(move |connection| epochs::note_rebuilt(connection, rebuilt)).await
+    }
+
+    async fn note_seen(&self, shard: Shard, seen: &[Seen]) -> Result<(), LedgerError> {
+        let seen = seen.to_vec();
+        self.writer()?.run(move |connection| epochs::note_seen(connection, shard, &seen)).await
+    }
+
+    async fn seal(&self, shard: Shard, position: JournalId) -> Result<bool, LedgerError> {
+        self.writer()?.run(move |connection| epochs::seal(connection, shard, position)).await
+    }
+
+    async fn unseal(&self, shard: Shard) -> Result<(), LedgerError> {
+        self.writer()?.run(move |connection| epochs::unseal(connection, shard)).await
+    }
+
+    async fn is_sealed(&self, shard: Shard) -> Result<bool, LedgerError> {
+        self.look_ups.run(move |connection| epochs::is_sealed(&*connection.transaction()?, shard)).await
     }
 
     async fn position(&self, shard: Shard) -> Result<JournalId, LedgerError> {

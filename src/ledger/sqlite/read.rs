@@ -9,7 +9,7 @@ use crate::domain::claim::{JournalId, Poison};
 use crate::domain::ids::{CampaignId, ClaimNumber, DropId, DropNumber, Epoch, Shard};
 use crate::domain::money::Fen;
 use crate::ledger::{
-    Balances, CampaignRecord, Catalogue, ClaimRow, ClaimStatus, DropRecord, LedgerError, Quarantined,
+    Balances, CampaignRecord, Catalogue, ClaimRow, ClaimStatus, DropRecord, LedgerError, Loaded, Quarantined,
     Standing, Tally,
 };
 
@@ -43,15 +43,26 @@ fn drop_records(
     number: i64,
     campaign: &Campaign,
 ) -> Result<Vec<DropRecord>, LedgerError> {
-    let mut numbers =
-        connection.prepare_cached("SELECT number FROM campaign_drop WHERE id = ?1 AND campaign = ?2")?;
-    let mut loading = connection
-        .prepare_cached("SELECT shard, epoch FROM loaded WHERE drop_number = ?1 ORDER BY shard, epoch")?;
+    let mut numbers = connection.prepare_cached(
+        "SELECT number, opens_at_min_ms FROM campaign_drop WHERE id = ?1 AND campaign = ?2",
+    )?;
+    let mut loading = connection.prepare_cached(
+        "SELECT shard, epoch, carried, seen_seq FROM loaded WHERE drop_number = ?1 ORDER BY shard, epoch",
+    )?;
     let record = |id: &DropId| {
-        let drop: u32 = numbers.query_row(params![id.as_str(), number], |row| row.get(0))?;
-        let loaded = loading.query_map([drop], |row| Ok((Shard(row.get(0)?), Epoch(row.get(1)?))))?;
-        let loaded = loaded.collect::<Result<_, _>>()?;
-        Ok(DropRecord { id: id.clone(), number: DropNumber(drop), loaded })
+        let (drop, opens_at_min_ms): (u32, Option<i64>) =
+            numbers.query_row(params![id.as_str(), number], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let mut rows = loading.query([drop])?;
+        let mut loaded = Vec::new();
+        while let Some(row) = rows.next()? {
+            loaded.push(Loaded {
+                shard: Shard(row.get(0)?),
+                epoch: Epoch(row.get(1)?),
+                carried: unsigned(row.get(2)?)?,
+                seen_seq: row.get(3)?,
+            });
+        }
+        Ok(DropRecord { id: id.clone(), number: DropNumber(drop), loaded, opens_at_min_ms })
     };
     campaign.drops.iter().map(|drop| &drop.id).map(record).collect()
 }
@@ -130,8 +141,9 @@ pub(super) fn claims(
 ) -> Result<Vec<ClaimRow>, LedgerError> {
     let from = after.map_or((Shard(0), Epoch(0)), |after| (after.shard, after.epoch));
     let mut statement = connection.prepare_cached(
-        "SELECT number & 4294967295, person, mark, status, claimed_at_ms FROM claim \
-         WHERE number > ?1 AND number < ?2 ORDER BY number LIMIT ?3",
+        "SELECT number & 4294967295, person, mark, status, claimed_at_ms, \
+                CASE WHEN status = 1 THEN (SELECT may_claim_again FROM claim_return WHERE claim = claim.number) END \
+         FROM claim WHERE number > ?1 AND number < ?2 ORDER BY number LIMIT ?3",
     )?;
     let mut page = Vec::new();
     for (series, shard, epoch) in series_from(connection, drop, from)? {
@@ -152,14 +164,21 @@ fn claim_row(number: ClaimNumber, row: &Row<'_>) -> Result<ClaimRow, LedgerError
         1 => ClaimStatus::Returned,
         other => return Err(LedgerError::Corrupt(format!("claim status {other}"))),
     };
-    Ok(ClaimRow { number, person: row.get(1)?, mark: row.get(2)?, status, claimed_at_ms: row.get(4)? })
+    Ok(ClaimRow {
+        number,
+        person: row.get(1)?,
+        mark: row.get(2)?,
+        status,
+        may_claim_again: row.get::<_, Option<bool>>(5)?.unwrap_or(false),
+        claimed_at_ms: row.get(4)?,
+    })
 }
 
 /// See [`crate::ledger::Ledger::claim`].
 pub(super) fn claim(connection: &Connection, number: ClaimNumber) -> Result<Option<ClaimRow>, LedgerError> {
     let mut statement = connection.prepare_cached(
-        "SELECT c.number, c.person, c.mark, c.status, c.claimed_at_ms FROM series s \
-         JOIN claim c ON c.number = s.number << 32 | ?4 \
+        "SELECT c.number, c.person, c.mark, c.status, c.claimed_at_ms, r.may_claim_again FROM series s \
+         JOIN claim c ON c.number = s.number << 32 | ?4 LEFT JOIN claim_return r ON r.claim = c.number \
          WHERE s.drop_number = ?1 AND s.shard = ?2 AND s.epoch = ?3",
     )?;
     let key = params![number.drop.0, number.shard.0, number.epoch.0, number.seq];

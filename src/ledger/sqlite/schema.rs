@@ -13,7 +13,7 @@ use crate::ledger::LedgerError;
 use crate::limits;
 
 /// One text a schema version, in order; a file says by `user_version` how many it has.
-const MIGRATIONS: [&str; 1] = [include_str!("schema.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("schema.sql"), include_str!("schema-2.sql")];
 
 /// Prepared statements kept by a connection: more than there are different ones.
 const STATEMENTS: usize = 64;
@@ -104,9 +104,33 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ledger.db");
         open(&path).unwrap().pragma_update(None, "user_version", 7).unwrap();
-        let text = "ledger corrupt: the file has schema 7, this program knows 1: use a newer claimrush";
+        let text = "ledger corrupt: the file has schema 7, this program knows 2: use a newer claimrush";
         assert_eq!(open(&path).unwrap_err().to_string(), text);
         assert_eq!(open_read_only(&path).unwrap_err().to_string(), text);
+    }
+
+    #[test]
+    fn a_file_of_the_first_schema_is_brought_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.db");
+        let old = Connection::open(&path).unwrap();
+        old.execute_batch(MIGRATIONS[0]).unwrap();
+        old.execute_batch(
+            "INSERT INTO campaign (id, body, state) VALUES ('c', '{}', 'running');
+             INSERT INTO campaign_drop (number, id, campaign) VALUES (1, 'd', 1);
+             INSERT INTO loaded (drop_number, shard, epoch) VALUES (1, 0, 1);",
+        )
+        .unwrap();
+        old.pragma_update(None, "user_version", 1).unwrap();
+        assert!(matches!(open_read_only(&path), Err(LedgerError::Corrupt(_))));
+        let new = open(&path).unwrap();
+        let known: (i64, i64, Option<i64>) = new
+            .query_row("SELECT carried, seen_seq, opens_at_min_ms FROM loaded, campaign_drop", [], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })
+            .unwrap();
+        assert_eq!(known, (0, 0, None));
+        assert!(open_read_only(&path).is_ok());
     }
 
     #[test]

@@ -137,6 +137,18 @@ impl<'c> Verifier<'c> {
                     .optional()?;
                 Ok(found.is_none().then(|| format!("drop {drop} is no longer noted as loaded in s{shard}")))
             }
+            Content::Rebuilt { drop, shard, epoch, carried, .. } => {
+                self.loaded = self.loaded.saturating_add(1);
+                let found: Option<i64> = self
+                    .connection
+                    .prepare_cached(
+                        "SELECT carried FROM loaded WHERE drop_number = ?1 AND shard = ?2 AND epoch = ?3",
+                    )?
+                    .query_row(params![drop, shard, epoch], |row| row.get(0))
+                    .optional()?;
+                Ok((found != Some(signed(*carried)?))
+                    .then(|| format!("epoch {epoch} of drop {drop} in s{shard} is not what was recorded")))
+            }
             Content::Journal { shard, after, to, claims, returns, quarantine, postings } => {
                 let start = JournalId::START.to_string();
                 if self.positions.get(shard).unwrap_or(&start) != after {
