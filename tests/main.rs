@@ -22,6 +22,7 @@ mod kills;
 mod lua_contract;
 mod managed_redis;
 mod processes;
+mod proxy;
 mod redis_durability;
 mod script_calls;
 mod setup_script;
