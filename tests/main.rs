@@ -28,5 +28,6 @@ mod script_calls;
 mod setup_script;
 mod shutdown;
 mod statuses;
+#[expect(dead_code, reason = "shared with the fault matrix, which uses the rest of it")]
 mod support;
 mod tidy;
