@@ -22,6 +22,7 @@ mod report;
 mod rush;
 mod scene;
 mod stalls;
+mod steps;
 #[path = "../support/mod.rs"]
 #[expect(dead_code, reason = "shared with the integration tests, which use the rest of it")]
 mod support;

@@ -31,6 +31,8 @@ pub(crate) struct Row {
     name: &'static str,
     limit: u32,
     recovery_max: Option<Duration>,
+    /// How many rounds each of the asked for is.
+    times: u64,
 }
 
 /// What a fault did to people.
@@ -66,7 +68,7 @@ impl Stage<'_, '_, '_> {
 impl Row {
     /// A row of this name, with a limit of one.
     pub(crate) fn new(name: &'static str) -> Self {
-        Self { name, limit: 1, recovery_max: Some(RECOVERY_MAX) }
+        Self { name, limit: 1, recovery_max: Some(RECOVERY_MAX), times: 1 }
     }
 
     /// A person may have two claims, each by a key.
@@ -74,9 +76,14 @@ impl Row {
         Self { limit: 2, ..self }
     }
 
+    /// Has this many variants, of which each round takes the next.
+    pub(crate) fn variants(self, times: usize) -> Self {
+        Self { times: times as u64, ..self }
+    }
+
     /// Runs it: `fault` does its work while people arrive, and gives the instant from which recovery counts.
     pub(crate) fn run(&self, mut scene: Scene, mut fault: impl FnMut(&mut Stage) -> Instant) {
-        let rounds = number_from_env("FAULT_ROUNDS").unwrap_or(1);
+        let rounds = number_from_env("FAULT_ROUNDS").unwrap_or(1) * self.times;
         let seed = number_from_env("FAULT_SEED");
         let seed = seed.unwrap_or_else(|| Clock::System.now_ms().cast_unsigned() % 1_000_000);
         eprintln!("{}: FAULT_SEED={seed} FAULT_ROUNDS={rounds}", self.name);

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::net::SocketAddr;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -63,6 +64,25 @@ impl Service {
     pub(crate) fn restart(&mut self) {
         self.process = serve(self.work.path(), &self.settings, &self.flags);
         self.info = wait_ready(self.work.path(), &mut self.process);
+    }
+
+    /// Starts it again on the same folder with this fail point, and waits until that kills it, before or after it
+    /// is ready. `meanwhile` is called over and over while it is ready.
+    pub(crate) fn restart_until_killed(&mut self, failpoint: &str, mut meanwhile: impl FnMut(&Self)) {
+        let armed = [&self.settings[..], &[("FAILPOINT".to_owned(), failpoint.to_owned())]].concat();
+        self.process = serve(self.work.path(), &armed, &self.flags);
+        let ended = wait_for(&format!("{failpoint} kills the service"), PATIENCE, || {
+            let ended = self.process.try_wait().expect("it is our child");
+            if ended.is_none()
+                && let Some(info) = info_of(self.work.path(), &self.process)
+                && readiness(info.admin_listen).is_some_and(|answer| answer.status == 200)
+            {
+                self.info = info;
+                meanwhile(self);
+            }
+            ended
+        });
+        assert_eq!(ended.signal(), Some(Signal::KILL.as_raw()), "{failpoint}: {}", self.log());
     }
 
     /// The public listener.
@@ -325,11 +345,16 @@ fn wait_ready(work: &Path, process: &mut Child) -> RunInfo {
     let info = wait_for("the service runs", PATIENCE, || {
         let ended = process.try_wait().expect("it is our child");
         assert!(ended.is_none(), "the service has ended: {}", log());
-        let info = DataDir::open(&data_of(work)).ok()?.run_info().ok()?;
-        (info.pid == process.id()).then_some(info)
+        info_of(work, process)
     });
     wait_for("the service is ready", PATIENCE, || {
         (readiness(info.admin_listen)?.status == 200).then_some(())
     });
     info
+}
+
+/// What this very process says of itself, once it does.
+fn info_of(work: &Path, process: &Child) -> Option<RunInfo> {
+    let info = DataDir::open(&data_of(work)).ok()?.run_info().ok()?;
+    (info.pid == process.id()).then_some(info)
 }

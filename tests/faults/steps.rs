@@ -1,0 +1,53 @@
+//! Rows: the service is killed at each named step of its way, at its first time and at later ones.
+
+use std::time::Instant;
+
+use claimrush::failpoint::Step;
+use rand::RngExt;
+use redis::cmd;
+
+use crate::matrix::{Row, Stage};
+use crate::scene::Scene;
+
+/// The latest time at which a step is the last one.
+const LATEST: u64 = 12;
+
+/// Kills the service at each of these steps in turn: in every other round at once, in the others somewhat later.
+fn killed_at(name: &'static str, group: &str) {
+    let steps: Vec<_> = Step::ALL.into_iter().filter(|step| step.name().starts_with(group)).collect();
+    assert!(!steps.is_empty(), "{group} has steps");
+    let mut round = 0;
+    Row::new(name).variants(2 * steps.len()).run(Scene::whole(), |stage: &mut Stage| {
+        let step = steps[round % steps.len()];
+        let count = if round < steps.len() { 1 } else { stage.random.random_range(2..=LATEST) };
+        round += 1;
+        stage.scene.service.kill();
+        let failpoint = format!("{}:{count}", step.name());
+        let crowd = stage.rush.crowd();
+        stage.scene.service.restart_until_killed(&failpoint, |service| {
+            crowd.move_to(service.address());
+            if step.name().starts_with("script.") {
+                let () = service.ask_redis(cmd("SCRIPT").arg("FLUSH"));
+            }
+        });
+        let at = Instant::now();
+        stage.scene.service.restart();
+        stage.move_people();
+        at
+    });
+}
+
+#[test]
+fn at_each_step_of_a_batch() {
+    killed_at("killed at each step of a batch, each N", "batch.");
+}
+
+#[test]
+fn at_each_step_of_a_script_call() {
+    killed_at("killed at each step of loading a script, each N", "script.");
+}
+
+#[test]
+fn at_each_step_of_the_drain() {
+    killed_at("killed at each step of a drain transaction and of the trim, each N", "drain.");
+}
