@@ -31,7 +31,7 @@ struct Exported {
 
 /// Everything that is broken, each line with the promise that it breaks; `head` is the audit chain's head as it was
 /// kept before the round, or empty.
-pub(crate) fn broken(scene: &Scene, history: &History, drop: &str, stock: u32, head: &str) -> Vec<String> {
+pub(crate) fn broken(scene: &Scene, history: &History, drop: &str, stock: usize, head: &str) -> Vec<String> {
     let mut broken = history.broken().to_vec();
     let rows = exported(scene, drop);
     stock_adds_up(scene, drop, stock, &rows, &mut broken);
@@ -67,12 +67,12 @@ fn exported(scene: &Scene, drop: &str) -> Vec<Exported> {
 }
 
 /// I1: initial stock = left + accepted − returned, left ≥ 0; and accepted is what the ledger has (I3).
-fn stock_adds_up(scene: &Scene, drop: &str, stock: u32, rows: &[Exported], broken: &mut Vec<String>) {
+fn stock_adds_up(scene: &Scene, drop: &str, stock: usize, rows: &[Exported], broken: &mut Vec<String>) {
     let Some([left, seq, returned]) = scene.numbers(drop) else {
         broken.push(format!("I1: Redis has no {drop}"));
         return;
     };
-    if left < 0 || left + seq - returned != i64::from(stock) {
+    if left < 0 || left + seq - returned != i64::try_from(stock).expect("a stock") {
         broken.push(format!("I1: stock {stock} is not {left} left + {seq} accepted - {returned} returned"));
     }
     if usize::try_from(seq).ok() != Some(rows.len()) {

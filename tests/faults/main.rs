@@ -14,8 +14,11 @@
 mod checker;
 mod history;
 mod journal;
+mod load;
+mod lost;
 mod matrix;
 mod network;
+mod poison;
 mod processes;
 mod redis_ways;
 mod report;

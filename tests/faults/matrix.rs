@@ -1,5 +1,6 @@
 //! One row of the matrix: rounds of rush, fault, recovery, asking again and checking; and its line in the table.
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{Duration, Instant};
 
@@ -18,7 +19,7 @@ use crate::support::crowd::{Crowd, Wish};
 /// The drop of every row.
 pub(crate) const DROP: &str = "fault-rush";
 /// Units that the arrivals of one round cannot use up.
-const STOCK_AMPLE: u32 = 40_000;
+const STOCK_AMPLE: usize = 40_000;
 /// Units for the crowd at a round's end ...
 const STOCK_AT_END: usize = 60;
 /// ... and how many come for them.
@@ -31,8 +32,8 @@ pub(crate) struct Row {
     name: &'static str,
     limit: u32,
     recovery_max: Option<Duration>,
-    /// How many rounds each of the asked for is.
-    times: u64,
+    /// Of which each round takes the next.
+    variants: u64,
 }
 
 /// What a fault did to people.
@@ -56,6 +57,29 @@ pub(crate) struct Stage<'s, 'r, 'a> {
     pub(crate) scene: &'s mut Scene,
     pub(crate) rush: &'r Rush<'a>,
     pub(crate) random: &'s mut StdRng,
+    /// Which of the row's variants it is.
+    pub(crate) variant: usize,
+}
+
+/// What there is to judge when nobody comes any more.
+pub(crate) struct After<'a> {
+    pub(crate) scene: &'a mut Scene,
+    pub(crate) history: &'a mut History,
+    pub(crate) crowd: &'a Crowd,
+}
+
+impl After<'_> {
+    /// Everybody asks again, where the service is now, until there is an answer that counts.
+    pub(crate) fn everybody_asks_again(&mut self) {
+        self.crowd.move_to(self.scene.service.address());
+        self.history.note_end(self.crowd.rush(self.history.wishes(), CONNECTIONS));
+        self.scene.wait_drained();
+    }
+
+    /// What is broken now.
+    pub(crate) fn broken(&self) -> Vec<String> {
+        checker::broken(self.scene, self.history, DROP, STOCK_AMPLE, "")
+    }
 }
 
 impl Stage<'_, '_, '_> {
@@ -68,7 +92,7 @@ impl Stage<'_, '_, '_> {
 impl Row {
     /// A row of this name, with a limit of one.
     pub(crate) fn new(name: &'static str) -> Self {
-        Self { name, limit: 1, recovery_max: Some(RECOVERY_MAX), times: 1 }
+        Self { name, limit: 1, recovery_max: Some(RECOVERY_MAX), variants: 1 }
     }
 
     /// A person may have two claims, each by a key.
@@ -77,22 +101,27 @@ impl Row {
     }
 
     /// Has this many variants, of which each round takes the next.
-    pub(crate) fn variants(self, times: usize) -> Self {
-        Self { times: times as u64, ..self }
+    pub(crate) fn variants(self, count: usize) -> Self {
+        Self { variants: count as u64, ..self }
     }
 
-    /// Runs it: `fault` does its work while people arrive, and gives the instant from which recovery counts.
+    /// Runs it: `fault` does its work while people arrive, and gives the instant from which recovery counts. Then
+    /// arrivals must be served as before, and every promise hold.
     pub(crate) fn run(&self, mut scene: Scene, mut fault: impl FnMut(&mut Stage) -> Instant) {
-        let rounds = number_from_env("FAULT_ROUNDS").unwrap_or(1) * self.times;
-        let seed = number_from_env("FAULT_SEED");
-        let seed = seed.unwrap_or_else(|| Clock::System.now_ms().cast_unsigned() % 1_000_000);
-        eprintln!("{}: FAULT_SEED={seed} FAULT_ROUNDS={rounds}", self.name);
-        let mut random = StdRng::seed_from_u64(seed);
+        let asked = number_from_env("FAULT_ROUNDS");
+        let rounds = asked.map_or(1, |rounds| rounds * self.variants);
+        let (seed, mut random) = self.seeded(rounds);
+        // A single round takes any of the variants; many take them in turn.
+        let first = if asked.is_some() { 0 } else { random.random_range(0..self.variants) };
         let mut history = History::begin(self.limit);
         let mut result = Measured::default();
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             let crowd = Crowd::new(DROP, scene.service.mint(), scene.service.address());
-            for round in 1..=rounds {
+            for round in 0..rounds {
+                let mut fault = |stage: &mut Stage| {
+                    stage.variant = usize::try_from((first + round) % self.variants).expect("a variant");
+                    fault(stage)
+                };
                 let measured = self.round(&mut scene, &crowd, &mut history, &mut random, &mut fault);
                 eprintln!("{}, round {round}: {} claims, {measured:?}", self.name, history.claimed());
                 result.worst(&measured);
@@ -100,10 +129,56 @@ impl Row {
         }));
         let word = if outcome.is_ok() { "held" } else { "BROKEN" };
         report::note(self.name, rounds, seed, word, Some(&result));
+        self.keep_failure(outcome, seed, &scene, &history);
+    }
+
+    /// Runs it without a recovery, each round in a scene of its own: `fault` does its work while people arrive; then
+    /// nobody comes any more, and `verdict` says how it ended, by its own checks.
+    pub(crate) fn observe<T>(
+        &self,
+        scene: impl Fn() -> Scene,
+        fault: impl Fn(&mut Stage) -> T,
+        verdict: impl Fn(T, &mut After) -> String,
+    ) {
+        let rounds = number_from_env("FAULT_ROUNDS").unwrap_or(1);
+        let (seed, mut random) = self.seeded(rounds);
+        let mut said = BTreeSet::new();
+        for round in 0..rounds {
+            let mut scene = scene();
+            let mut history = History::begin(self.limit);
+            let outcome = catch_unwind(AssertUnwindSafe(|| {
+                let crowd = Crowd::new(DROP, scene.service.mint(), scene.service.address());
+                scene.service.apply_ok(&self.campaign(STOCK_AMPLE));
+                let done = rush(&mut scene, &crowd, &mut history, &mut random, &fault);
+                verdict(done, &mut After { scene: &mut scene, history: &mut history, crowd: &crowd })
+            }));
+            let word = outcome.as_deref().unwrap_or("BROKEN").to_owned();
+            eprintln!("{}, round {round}: {} claims, {word}", self.name, history.claimed());
+            said.insert(word);
+            let words = said.iter().map(String::as_str).collect::<Vec<_>>().join(" / ");
+            report::note(self.name, rounds, seed, &words, None);
+            self.keep_failure(outcome.map(|_| ()), seed, &scene, &history);
+        }
+    }
+
+    fn seeded(&self, rounds: u64) -> (u64, StdRng) {
+        let seed = number_from_env("FAULT_SEED");
+        let seed = seed.unwrap_or_else(|| Clock::System.now_ms().cast_unsigned() % 1_000_000);
+        eprintln!("{}: FAULT_SEED={seed}, {rounds} rounds", self.name);
+        (seed, StdRng::seed_from_u64(seed))
+    }
+
+    fn keep_failure(&self, outcome: std::thread::Result<()>, seed: u64, scene: &Scene, history: &History) {
         if let Err(panic) = outcome {
-            report::keep(self.name, seed, &scene, &history);
+            report::keep(self.name, seed, scene, history);
             resume_unwind(panic);
         }
+    }
+
+    /// The campaign with this stock.
+    pub(crate) fn campaign(&self, stock: usize) -> String {
+        let stock = u32::try_from(stock).expect("a stock");
+        campaign("fault-campaign", &[DropFile::open(DROP, stock).limit(self.limit)])
     }
 
     fn round(
@@ -114,30 +189,20 @@ impl Row {
         random: &mut StdRng,
         fault: &mut impl FnMut(&mut Stage) -> Instant,
     ) -> Measured {
-        let drop = |stock: usize| {
-            let stock = u32::try_from(stock).expect("a stock");
-            campaign("fault-campaign", &[DropFile::open(DROP, stock).limit(self.limit)])
-        };
-        scene.service.apply_ok(&drop(history.claimed() + STOCK_AMPLE as usize));
+        scene.service.apply_ok(&self.campaign(history.claimed() + STOCK_AMPLE));
         let head = checker::head(scene);
-        let rush = Rush::begin(crowd, history, random.random());
-        let measured = std::thread::scope(|scope| {
-            for _ in 0..CONNECTIONS {
-                scope.spawn(|| rush.work());
-            }
-            let _stopper = Stopper(&rush);
-            rush.wait_recovered(rush.began());
-            let from = fault(&mut Stage { scene, rush: &rush, random });
-            Measured { recovery: rush.wait_recovered(from), held_up: rush.held_up() }
+        let measured = rush(scene, crowd, history, random, |stage| {
+            let from = fault(stage);
+            Measured { recovery: stage.rush.wait_recovered(from), held_up: stage.rush.held_up() }
         });
         // Everybody asks again: who was told, who was not, and more people than there are units left.
         history.note_end(crowd.rush(history.wishes(), CONNECTIONS));
         let stock = history.claimed() + STOCK_AT_END;
-        scene.service.apply_ok(&drop(stock));
+        scene.service.apply_ok(&self.campaign(stock));
         let late: Vec<Wish> = (0..CROWD_AT_END).map(|_| history.new_wish()).collect();
         history.note_end(crowd.rush(&late, CONNECTIONS));
         scene.wait_drained();
-        let broken = checker::broken(scene, history, DROP, u32::try_from(stock).expect("a stock"), &head);
+        let broken = checker::broken(scene, history, DROP, stock, &head);
         assert!(broken.is_empty(), "broken:\n{}", broken.join("\n"));
         assert_eq!(history.claimed(), stock, "more people than units came, so that all are gone");
         if let Some(max) = self.recovery_max {
@@ -145,6 +210,25 @@ impl Row {
         }
         measured
     }
+}
+
+/// People arrive, and once they are served well `act` does something.
+fn rush<T>(
+    scene: &mut Scene,
+    crowd: &Crowd,
+    history: &mut History,
+    random: &mut StdRng,
+    act: impl FnOnce(&mut Stage) -> T,
+) -> T {
+    let rush = Rush::begin(crowd, history, random.random());
+    std::thread::scope(|scope| {
+        for _ in 0..CONNECTIONS {
+            scope.spawn(|| rush.work());
+        }
+        let _stopper = Stopper(&rush);
+        rush.wait_recovered(rush.began());
+        act(&mut Stage { scene, rush: &rush, random, variant: 0 })
+    })
 }
 
 fn number_from_env(name: &str) -> Option<u64> {

@@ -160,6 +160,16 @@ impl<'a> Rush<'a> {
         });
     }
 
+    /// More people come over connections of their own, all at once, and ask until there is an answer that counts.
+    pub(crate) fn crowd_comes(&self, people: usize, connections: usize) {
+        let wishes: Vec<_> = {
+            let mut state = self.locked();
+            (0..people).map(|_| state.history.new_wish()).collect()
+        };
+        let told = self.crowd.rush(&wishes, connections);
+        self.locked().history.note_end(told);
+    }
+
     /// How many arrivals were not served well so far.
     pub(crate) fn held_up(&self) -> usize {
         self.locked().arrivals.iter().filter(|arrival| arrival.well == Some(false)).count()

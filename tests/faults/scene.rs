@@ -51,7 +51,13 @@ impl External {
 impl Scene {
     /// A service with its own Redis and its own drain.
     pub(crate) fn whole() -> Self {
-        Self { service: Service::start_with(&SETTINGS, &[]), drain: None, external: None }
+        Self::with(&[])
+    }
+
+    /// The same with further settings.
+    pub(crate) fn with(settings: &[(&str, &str)]) -> Self {
+        let service = Service::start_with(&[&SETTINGS[..], settings].concat(), &[]);
+        Self { service, drain: None, external: None }
     }
 
     /// A service with its own Redis, and a drain as a process of its own.

@@ -12,15 +12,13 @@ use crate::scene::Scene;
 /// The latest time at which a step is the last one.
 const LATEST: u64 = 12;
 
-/// Kills the service at each of these steps in turn: in every other round at once, in the others somewhat later.
+/// Kills the service at each of these steps in turn: in the first half of the variants at once, in the others somewhat later.
 fn killed_at(name: &'static str, group: &str) {
     let steps: Vec<_> = Step::ALL.into_iter().filter(|step| step.name().starts_with(group)).collect();
     assert!(!steps.is_empty(), "{group} has steps");
-    let mut round = 0;
     Row::new(name).variants(2 * steps.len()).run(Scene::whole(), |stage: &mut Stage| {
-        let step = steps[round % steps.len()];
-        let count = if round < steps.len() { 1 } else { stage.random.random_range(2..=LATEST) };
-        round += 1;
+        let step = steps[stage.variant % steps.len()];
+        let count = if stage.variant < steps.len() { 1 } else { stage.random.random_range(2..=LATEST) };
         stage.scene.service.kill();
         let failpoint = format!("{}:{count}", step.name());
         let crowd = stage.rush.crowd();

@@ -66,6 +66,24 @@ impl Service {
         self.info = wait_ready(self.work.path(), &mut self.process);
     }
 
+    /// Starts it again on the same folder, and waits until it says whether it is ready: the reason, if it is not.
+    pub(crate) fn restart_to_judge(&mut self) -> Option<String> {
+        self.process = serve(self.work.path(), &self.settings, &self.flags);
+        let (info, answer) = wait_for("the service says how it is", PATIENCE, || {
+            let info = info_of(self.work.path(), &self.process)?;
+            readiness(info.admin_listen).map(|answer| (info, answer))
+        });
+        self.info = info;
+        (answer.status != 200).then(|| answer.text("reason"))
+    }
+
+    /// Starts it again on the same folder, where it cannot: exit code and the last line that it says.
+    pub(crate) fn restart_in_vain(&mut self) -> (Option<i32>, String) {
+        self.process = serve(self.work.path(), &self.settings, &self.flags);
+        let status = self.wait_end();
+        (status.code(), self.log().lines().last().unwrap_or_default().to_owned())
+    }
+
     /// Starts it again on the same folder with this fail point, and waits until that kills it, before or after it
     /// is ready. `meanwhile` is called over and over while it is ready.
     pub(crate) fn restart_until_killed(&mut self, failpoint: &str, mut meanwhile: impl FnMut(&Self)) {
