@@ -12,10 +12,10 @@ use crate::scene::Scene;
 use crate::support::drainer::Drainer;
 
 /// A journal entry: its fields with their texts.
-type Entry = Vec<(String, String)>;
+pub(crate) type Entry = Vec<(String, String)>;
 
 /// All that stands in the journal.
-fn entries(scene: &Scene) -> Vec<Entry> {
+pub(crate) fn entries(scene: &Scene) -> Vec<Entry> {
     let reply: redis::streams::StreamRangeReply =
         scene.ask_redis(cmd("XRANGE").arg(keys::journal(Shard::FIRST)).arg("-").arg("+"));
     let fields = |entry: &redis::streams::StreamId| {
@@ -26,7 +26,7 @@ fn entries(scene: &Scene) -> Vec<Entry> {
 }
 
 /// Writes entries again, under ids of their own.
-fn deliver_again(scene: &Scene, entries: &[Entry]) {
+pub(crate) fn deliver_again(scene: &Scene, entries: &[Entry]) {
     for fields in entries {
         let mut add = cmd("XADD");
         add.arg(keys::journal(Shard::FIRST)).arg("*");

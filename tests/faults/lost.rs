@@ -16,7 +16,7 @@ use crate::scene::Scene;
 use crate::support::crowd::Wish;
 
 /// The file that Redis appends to.
-fn append_only_file(redis: &Path) -> PathBuf {
+pub(crate) fn append_only_file(redis: &Path) -> PathBuf {
     let files = fs::read_dir(redis.join("appendonlydir")).expect("a folder").flatten();
     let mut found: Vec<_> =
         files.map(|file| file.path()).filter(|path| path.to_string_lossy().ends_with(".incr.aof")).collect();
@@ -25,7 +25,7 @@ fn append_only_file(redis: &Path) -> PathBuf {
 }
 
 /// Cuts so many bytes off the end of a file.
-fn cut(path: &Path, bytes: u64) {
+pub(crate) fn cut(path: &Path, bytes: u64) {
     let file = OpenOptions::new().write(true).open(path).expect("it opens");
     let length = file.metadata().expect("it is there").len();
     file.set_len(length.saturating_sub(bytes)).expect("it is cut");

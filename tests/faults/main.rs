@@ -12,6 +12,7 @@
 )]
 
 mod checker;
+mod controls;
 mod history;
 mod journal;
 mod load;
