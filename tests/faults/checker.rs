@@ -189,7 +189,7 @@ fn tickets_are_kept(scene: &Scene, drop: &str, rows: &[Exported], broken: &mut V
     // Not the last character, of which some bits stand for nothing.
     let at = forged.len() - 8;
     forged[at] = if forged[at] == b'A' { b'B' } else { b'A' };
-    let expired = mint.ticket_from(drop, &person, Clock::System.now_ms() - 7_200_000);
+    let expired = mint.ticket_from(drop, &person, Clock::System.now_ms() - 10_800_000);
     let foreign = mint.ticket("another-drop", &person);
     for ticket in [String::from_utf8(forged).expect("text"), expired, foreign] {
         let answer = scene.service.claim(drop, &ticket);

@@ -12,6 +12,7 @@
 )]
 
 mod checker;
+mod clocks;
 mod controls;
 mod history;
 mod journal;

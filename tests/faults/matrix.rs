@@ -116,7 +116,7 @@ impl Row {
         let mut history = History::begin(self.limit);
         let mut result = Measured::default();
         let outcome = catch_unwind(AssertUnwindSafe(|| {
-            let crowd = Crowd::new(DROP, scene.service.mint(), scene.service.address());
+            let crowd = Crowd::new(DROP, scene.service.mint().wide(), scene.service.address());
             for round in 0..rounds {
                 let mut fault = |stage: &mut Stage| {
                     stage.variant = usize::try_from((first + round) % self.variants).expect("a variant");
@@ -147,7 +147,7 @@ impl Row {
             let mut scene = scene();
             let mut history = History::begin(self.limit);
             let outcome = catch_unwind(AssertUnwindSafe(|| {
-                let crowd = Crowd::new(DROP, scene.service.mint(), scene.service.address());
+                let crowd = Crowd::new(DROP, scene.service.mint().wide(), scene.service.address());
                 scene.service.apply_ok(&self.campaign(STOCK_AMPLE));
                 let done = rush(&mut scene, &crowd, &mut history, &mut random, &fault);
                 verdict(done, &mut After { scene: &mut scene, history: &mut history, crowd: &crowd })

@@ -1,5 +1,7 @@
 //! The processes of a row.
 
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use claimrush::config::ServiceUrl;
@@ -78,6 +80,26 @@ impl Scene {
         let settings = [&SETTINGS[..], &[("redis.url", url.as_str())], settings].concat();
         let service = Service::start_with(&settings, flags);
         Self { service, drain: None, external: Some(external) }
+    }
+
+    /// A service beside a Redis, the clock of the service being whatever `clock` says; nothing where faketime is not
+    /// installed. The file holds an offset, as in `+1h`.
+    pub(crate) fn with_clock(clock: &Path) -> Option<Self> {
+        let asked = Command::new("faketime").args(["-f", "+0", "env"]).output().ok()?;
+        let printed = String::from_utf8(asked.stdout).expect("text");
+        let library = printed.lines().find_map(|line| line.strip_prefix("LD_PRELOAD="))?;
+        let environment = [
+            ("LD_PRELOAD", library),
+            ("FAKETIME_TIMESTAMP_FILE", clock.to_str().expect("a path")),
+            ("FAKETIME_CACHE_DURATION", "1"),
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+        ];
+        let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+        let external = External::start(&DURABLE);
+        let url = format!("redis://{}", external.proxy.address());
+        let settings = [&SETTINGS[..], &[("redis.url", url.as_str())]].concat();
+        let service = Service::start_in(environment, &settings, &[]);
+        Some(Self { service, drain: None, external: Some(external) })
     }
 
     /// Redis' process.
