@@ -18,7 +18,6 @@ mod data_folder;
 mod export;
 mod gate;
 mod harness_audit;
-mod kills;
 mod lua_contract;
 mod managed_redis;
 mod processes;

@@ -16,6 +16,7 @@ mod clocks;
 mod controls;
 mod history;
 mod journal;
+mod kills;
 mod load;
 mod lost;
 mod matrix;
@@ -31,3 +32,4 @@ mod steps;
 #[path = "../support/mod.rs"]
 #[expect(dead_code, reason = "shared with the integration tests, which use the rest of it")]
 mod support;
+mod victims;

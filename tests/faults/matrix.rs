@@ -161,6 +161,17 @@ impl Row {
         }
     }
 
+    /// Runs it by its own frame, which is given the number of rounds and panics where a promise is broken.
+    pub(crate) fn repeat(&self, rounds_default: u64, frame: impl FnOnce(u64, &mut StdRng)) {
+        let rounds = number_from_env("FAULT_ROUNDS").unwrap_or(rounds_default);
+        let (seed, mut random) = self.seeded(rounds);
+        let outcome = catch_unwind(AssertUnwindSafe(|| frame(rounds, &mut random)));
+        report::note(self.name, rounds, seed, if outcome.is_ok() { "held" } else { "BROKEN" }, None);
+        if let Err(panic) = outcome {
+            resume_unwind(panic);
+        }
+    }
+
     fn seeded(&self, rounds: u64) -> (u64, StdRng) {
         let seed = number_from_env("FAULT_SEED");
         let seed = seed.unwrap_or_else(|| Clock::System.now_ms().cast_unsigned() % 1_000_000);
