@@ -2,8 +2,8 @@
 //!
 //! Each test is a row: it starts real servers, lets people arrive at a steady rate, injects its fault, waits until
 //! arrivals are served as before, lets everybody ask again, and compares what they were told with Redis, ledger and
-//! audit. `FAULT_ROUNDS` rounds (1 without it) follow from `FAULT_SEED`, which is printed. `make faults` runs all rows
-//! one after the other and prints the table; `make test` leaves those under `long` out.
+//! audit. `FAULT_ROUNDS` rounds (one, where it is not set) follow from `FAULT_SEED`, which is printed. `make faults`
+//! runs the rows one after the other and prints the table; `make test` runs a round of each.
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
