@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use claimrush::guard::ticket::KEY_FILE_NAME;
+
 use crate::matrix::{Row, Stage};
 use crate::scene::Scene;
 
@@ -47,4 +49,27 @@ fn stopped_in_order_and_started_again() {
             at
         },
     );
+}
+
+#[test]
+fn two_front_ends_are_restarted_in_turn() {
+    let scene = Scene::proxied();
+    let data = scene.service.data();
+    let ledger = format!("sqlite:{}", data.join("ledger.db").display());
+    let (keys, redis) = (data.join(KEY_FILE_NAME), format!("redis://{}", scene.proxy().address()));
+    let keys = keys.to_str().expect("a path");
+    let settings = [("redis.url", redis.as_str()), ("ledger.url", &ledger), ("ticket.key_file", keys)];
+    let mut other = Scene::with(&settings).service;
+    Row::new("rolling restart of two front ends").run(scene, |stage: &mut Stage| {
+        let at = Instant::now();
+        stage.rush.crowd().move_to(other.address());
+        stage.rush.wait_more(50);
+        stage.scene.service.stop();
+        stage.scene.service.restart();
+        stage.move_people();
+        stage.rush.wait_more(50);
+        other.stop();
+        other.restart();
+        at
+    });
 }

@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use crate::matrix::{Row, Stage};
-use crate::scene::Scene;
-use crate::support::proxy::{Direction, Weather};
+use crate::rush::CONNECTIONS;
+use crate::scene::{DURABLE, External, Scene};
+use crate::support::proxy::{Direction, Proxy, Upstream, Weather};
 use crate::support::service::PATIENCE;
 use crate::support::wait_for;
 
@@ -85,6 +86,41 @@ fn the_link_is_cut() {
             (stage.scene.proxy().connections() == 0).then_some(())
         });
         stage.scene.proxy().heal();
+        Instant::now()
+    });
+}
+
+#[test]
+fn replies_are_crossed() {
+    // Two batches in flight on one connection, each with a reply of its own.
+    let external = External::start(&DURABLE);
+    let scene = Scene::beside(external, &[("server.threads", "1"), ("claim.batch_max", "1")], &[]);
+    Row::new("replies of Redis crossed").run(scene, |stage| {
+        let before = stage.scene.proxy().held();
+        stage.scene.proxy().set(Weather { crossed: true, ..Weather::default() });
+        wait_for("a reply is seen to be another's", PATIENCE, || {
+            let seen = stage.scene.service.log().contains("a batch was answered with something else");
+            (seen && stage.scene.proxy().held() > before + 10).then_some(())
+        });
+        stage.scene.proxy().heal();
+        // One that is still held back is freed with its connection.
+        stage.scene.proxy().reset_all();
+        Instant::now()
+    });
+}
+
+#[test]
+fn answers_to_people_are_lost() {
+    Row::new("answers to people lost, their connections reset").two_each().run(Scene::whole(), |stage| {
+        let proxy = Proxy::start(Upstream::Tcp(stage.scene.service.address()));
+        stage.rush.crowd().move_to(proxy.address());
+        proxy.set(Weather { hole: Some(Direction::Replies), ..Weather::default() });
+        wait_for("everybody waits for an answer", PATIENCE, || {
+            (proxy.connections() == CONNECTIONS).then_some(())
+        });
+        wait_for("answers are lost", PATIENCE, || (proxy.swallowed() > 1_000).then_some(()));
+        stage.move_people();
+        proxy.cut();
         Instant::now()
     });
 }

@@ -115,8 +115,8 @@ impl Crowd {
         ticket: &str,
         key: Option<&str>,
     ) -> Option<Answer> {
-        if client.is_none() {
-            let address = *self.address.lock().unwrap_or_else(PoisonError::into_inner);
+        let address = *self.address.lock().unwrap_or_else(PoisonError::into_inner);
+        if client.as_ref().is_none_or(|client| client.peer() != Some(address)) {
             *client = Client::try_connect(address).ok();
         }
         let authorization = bearer(ticket);

@@ -39,6 +39,8 @@ pub(crate) struct Weather {
     pub(crate) bytes_per_second: u64,
     /// What travels this way goes nowhere.
     pub(crate) hole: Option<Direction>,
+    /// Of each two pieces of an upstream's answers the later one comes first.
+    pub(crate) crossed: bool,
     /// Connections are closed as soon as they are made.
     pub(crate) refuse: bool,
 }
@@ -55,6 +57,7 @@ struct Shared {
     weather: Mutex<Weather>,
     links: Mutex<Vec<Arc<Link>>>,
     swallowed: AtomicU64,
+    held: AtomicU64,
     stop: AtomicBool,
 }
 
@@ -93,6 +96,7 @@ impl Proxy {
             weather: Mutex::default(),
             links: Mutex::default(),
             swallowed: AtomicU64::new(0),
+            held: AtomicU64::new(0),
             stop: AtomicBool::new(false),
         });
         let accepting = std::thread::spawn({
@@ -115,6 +119,11 @@ impl Proxy {
     /// Bytes that went nowhere so far.
     pub(crate) fn swallowed(&self) -> u64 {
         self.shared.swallowed.load(Ordering::Acquire)
+    }
+
+    /// Pieces that were held back for a later one so far.
+    pub(crate) fn held(&self) -> u64 {
+        self.shared.held.load(Ordering::Acquire)
     }
 
     /// From now on new connections lead there; those that are open stay as they are.
@@ -202,13 +211,23 @@ impl Shared {
     /// Carries one direction until an end closes it, or the link has to be reset.
     fn pump(&self, link: &Link, direction: Direction) {
         let mut piece = vec![0; PIECE_BYTES];
+        let mut held = Vec::new();
         while !link.reset.load(Ordering::Acquire) {
             match link.read(direction, &mut piece) {
                 Ok(0) => break,
                 Ok(count) => {
-                    if self.carry(link, direction, piece.get(..count).unwrap_or_default()).is_err() {
+                    let bytes = piece.get(..count).unwrap_or_default();
+                    if self.weather().crossed && direction == Direction::Replies && held.is_empty() {
+                        held.extend_from_slice(bytes);
+                        self.held.fetch_add(1, Ordering::Release);
+                        continue;
+                    }
+                    if self.carry(link, direction, bytes).is_err()
+                        || self.carry(link, direction, &held).is_err()
+                    {
                         break;
                     }
+                    held.clear();
                 }
                 Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
                 Err(_) => break,
@@ -217,6 +236,7 @@ impl Shared {
         link.close();
     }
 
+    /// Takes bytes, of which there may be none, to the other side.
     fn carry(&self, link: &Link, direction: Direction, bytes: &[u8]) -> io::Result<()> {
         let weather = self.weather();
         wait(weather.delay, link);
@@ -225,7 +245,7 @@ impl Shared {
             self.swallowed.fetch_add(bytes.len() as u64, Ordering::Release);
             return Ok(());
         }
-        let step = if weather.sliced { 1 } else { bytes.len() };
+        let step = if weather.sliced { 1 } else { bytes.len().max(1) };
         for part in bytes.chunks(step) {
             link.write(direction, part)?;
             if let Some(nanos) = (part.len() as u64 * 1_000_000_000).checked_div(weather.bytes_per_second) {
