@@ -61,8 +61,8 @@ fn every_piece_is_late() {
 
 #[test]
 fn the_link_is_narrow() {
-    Row::new("10 kB/s to and from Redis").run(Scene::proxied(), |stage| {
-        endure(stage, Weather { bytes_per_second: 10_000, ..Weather::default() }, LONGER_THAN_TIMEOUTS)
+    Row::new("2 kB/s to and from Redis").run(Scene::proxied(), |stage| {
+        endure(stage, Weather { bytes_per_second: 2_000, ..Weather::default() }, LONGER_THAN_TIMEOUTS)
     });
 }
 
@@ -79,12 +79,10 @@ fn connections_are_reset() {
 
 #[test]
 fn the_link_is_cut() {
-    Row::new("link to Redis cut").run(Scene::proxied(), |stage| {
+    Row::new("link to Redis cut for 2.5 s").run(Scene::proxied(), |stage| {
         stage.scene.proxy().cut();
         stage.scene.service.wait_unready("redis_down");
-        wait_for("everybody is sent away", PATIENCE, || {
-            (stage.scene.proxy().connections() == 0).then_some(())
-        });
+        std::thread::sleep(LONGER_THAN_TIMEOUTS);
         stage.scene.proxy().heal();
         Instant::now()
     });
