@@ -11,7 +11,7 @@ use crate::scene::Scene;
 use crate::victims::{Victim, kill_and_restart};
 
 /// Rounds where no number is asked for.
-const ROUNDS: u64 = 5;
+const ROUNDS: u64 = 3;
 
 /// Rounds of rush, kill, restart and comparison at this drop.
 fn rounds_of(name: &'static str, sale: Sale) {
