@@ -3,16 +3,20 @@
 CARGO ?= cargo
 BENCH_OUT ?= bench-out
 DEMO_OUT ?= demo-out
-# Rounds of each kill test: few in `make test`, many in `make soak`.
-ROUNDS ?= 20
+# Rounds of each row of the fault matrix: one in `make test`, some in `make faults`, many in `make soak`.
+FAULT_ROUNDS ?= 5
 SOAK_ROUNDS ?= 200
+# Which rows `make faults` runs, by parts of their tests' names; all where there is none.
+FAULT_ROWS ?=
+# Further flags of cargo for them, as in FAULT_FLAGS='--release --features failpoints'.
+FAULT_FLAGS ?=
 HOLDERS ?= 10000,10000000
 
 SERVICE := target/release/claimrush
 LOADTEST := target/release/claimrush-loadtest
 SHELL_FILES := $(wildcard deploy/*.sh) .ci/run
 
-.PHONY: help demo test bench lint soak scale fmt release
+.PHONY: help demo test faults bench lint soak scale fmt release
 
 help: ## print this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
@@ -24,16 +28,26 @@ demo: ## 100,000 people at 40,000 vouchers, a kill in the middle, and the audit 
 	@KEEP=$(KEEP) DEMO_OUT=$(DEMO_OUT) deploy/demo.sh
 
 # nextest runs no doc tests, hence the line before it; it comes last, so that its summary is the last line.
-test: ## all tests, against real servers that they start themselves (ROUNDS=20)
+test: ## all tests, against real servers that they start themselves
 	@deploy/setup.sh test
 	$(CARGO) build --workspace --bins
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
 	  set -x; \
-	  $(CARGO) test --workspace --doc && KILL_ROUNDS=$(ROUNDS) $(CARGO) nextest run --workspace; \
+	  $(CARGO) test --workspace --doc && $(CARGO) nextest run --workspace; \
 	else \
 	  set -x; \
-	  KILL_ROUNDS=$(ROUNDS) $(CARGO) test --workspace; \
+	  $(CARGO) test --workspace; \
 	fi
+
+# One row after the other, since recovery is measured. The table comes also when a row is broken.
+faults: ## the fault matrix, FAULT_ROUNDS=5 rounds a row (FAULT_SEED=…, FAULT_ROWS=…), and its table
+	@deploy/setup.sh test
+	@rm -rf target/faults
+	@set -x; FAULT_ROUNDS=$(FAULT_ROUNDS) \
+	  $(CARGO) test $(FAULT_FLAGS) --test faults -- --test-threads=1 $(FAULT_ROWS); broken=$$?; set +x; \
+	{ echo '| fault | rounds | seed | result | held up | recovered within |'; \
+	  echo '| --- | --- | --- | --- | --- | --- |'; cat target/faults/rows/*; } >target/faults/table.md; \
+	cat target/faults/table.md; exit $$broken
 
 bench: ## the table of docs/BENCHMARKS.md, all rows in one run, into bench-out/
 	@deploy/setup.sh bench
@@ -49,8 +63,8 @@ lint: ## format, clippy, and cargo-deny and shellcheck where installed
 	@if command -v shellcheck >/dev/null 2>&1; then set -x; shellcheck $(SHELL_FILES); \
 	  else echo 'lint: shellcheck is not installed, shell scripts are not checked'; fi
 
-soak: ## the kill tests, SOAK_ROUNDS=200 times each
-	@$(MAKE) --no-print-directory test ROUNDS=$(SOAK_ROUNDS)
+soak: ## the rows that kill any process while a drop sells out, SOAK_ROUNDS=200 rounds each
+	@$(MAKE) --no-print-directory faults FAULT_ROUNDS=$(SOAK_ROUNDS) FAULT_ROWS=kills::
 
 scale: ## cost and Redis memory per claim from 10^4 to 10^7 holders in one drop (needs 4 GB)
 	@deploy/setup.sh run

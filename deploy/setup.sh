@@ -4,7 +4,7 @@
 #   deploy/setup.sh [run|test|bench]     (default: run)
 #
 #   run     redis-server 7 or newer, a C compiler and make (SQLite and the allocator are built from source)
-#   test    the same: the tests bring their own servers up from redis-server alone
+#   test    the same, and faketime for the tests of wrong clocks: the tests bring their own servers up
 #   bench   also the peers that the bench compares with: webdis, node and npm, wrk
 #
 # Knows apt, dnf, apk and brew. Says what it will install before it does; does nothing where all is there. A
@@ -58,6 +58,7 @@ package_of() {
     dnf:npm) echo nodejs-npm ;;
     brew:node | brew:npm) echo node ;;
     *:node) echo nodejs ;;
+    dnf:faketime | apk:faketime | brew:faketime) echo libfaketime ;;
     dnf:webdis | apk:webdis) ;;
     *) echo "$1" ;;
   esac
@@ -185,6 +186,12 @@ check_rust
 provide cc make redis-server
 if [ -n "$missing" ]; then fail "still missing: $missing"; fi
 check_redis
+
+if [ "$purpose" = test ]; then
+  # In a shell of its own: one row of the fault matrix is no reason to run no test at all.
+  if ! have faketime; then (provide faketime) || :; fi
+  if ! have faketime; then say "faketime is not to be had here; the tests leave the row of the wrong clock out"; fi
+fi
 
 if [ "$purpose" = bench ]; then
   # One at a time: a package that cannot be had must not keep the others out, and some bring node and npm as one.

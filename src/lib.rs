@@ -25,4 +25,5 @@ pub mod telemetry;
 pub mod domain;
 
 pub mod clock;
+pub mod failpoint;
 pub mod limits;

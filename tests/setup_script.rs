@@ -103,6 +103,7 @@ fn said(output: &Output) -> String {
 #[test]
 fn where_all_is_there_nothing_happens_and_nothing_is_said() {
     let machine = Machine::complete();
+    machine.command("faketime", "exit 0");
     machine.manager("apt-get", &[]);
     for purpose in ["run", "test"] {
         let output = machine.set_up(purpose);
@@ -173,6 +174,18 @@ fn a_peer_that_cannot_be_had_keeps_no_other_out() {
     assert!(output.status.success(), "{}", said(&output));
     assert!(said(&output).contains("setup: webdis is not to be had here; the bench leaves its row out"));
     assert_eq!(machine.calls().matches("apt-get -qq update").count(), 1, "{}", machine.calls());
+}
+
+#[test]
+fn without_faketime_the_other_tests_run() {
+    let machine = Machine::complete();
+    let output = machine.set_up("test");
+    assert!(output.status.success(), "{}", said(&output));
+    let words = "setup: faketime is not to be had here; the tests leave the row of the wrong clock out";
+    assert!(said(&output).contains(words), "{}", said(&output));
+    machine.manager("dnf", &["faketime"]);
+    let output = machine.set_up("test");
+    assert_eq!(said(&output), "setup: missing: faketime; installing with dnf: libfaketime\n");
 }
 
 #[test]

@@ -21,6 +21,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::claim::{JournalEntry, JournalEvent, JournalId};
 use crate::domain::ids::Shard;
+use crate::failpoint::Step;
 use crate::ledger::{Committed, Group, Ledger, LedgerError};
 use crate::limits;
 use crate::redis::scripts::ScriptError;
@@ -139,12 +140,15 @@ impl Drain {
             return Ok(Round::Idle);
         };
         self.show_lag(journal::length(&mut connection, self.shard).await?, Some(first));
+        Step::DrainRead.reached();
         let began = Instant::now();
         let group = Group { shard: self.shard, after, entries, now_ms: self.clock.now_ms() };
         let committed = self.ledger.commit(group).await?;
+        Step::DrainCommitted.reached();
         self.metrics.drain_commit_seconds.record(began.elapsed().as_secs_f64());
         let position = self.note(&committed).await;
         journal::trim_through(&mut connection, self.shard, position).await?;
+        Step::DrainTrimmed.reached();
         let left = journal::length(&mut connection, self.shard).await?;
         self.show_lag(left, (left > 0).then_some(position));
         Ok(if more || position < last { Round::More } else { Round::CaughtUp })

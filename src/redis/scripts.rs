@@ -15,6 +15,7 @@ use super::keys;
 use super::reply::ranged;
 use crate::clock::UnixMs;
 use crate::domain::ids::{DropId, Epoch, PersonId, Shard};
+use crate::failpoint::Step;
 
 /// What can go wrong with a call to Redis.
 #[derive(Debug, thiserror::Error)]
@@ -81,7 +82,9 @@ impl Script {
     pub async fn run<C: ConnectionLike>(&self, conn: &mut C, call: &Cmd) -> RedisResult<Value> {
         match answer(conn, call).await {
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                Step::ScriptMissing.reached();
                 answer(conn, cmd("SCRIPT").arg("LOAD").arg(self.source)).await?;
+                Step::ScriptLoaded.reached();
                 answer(conn, call).await
             }
             other => other,

@@ -25,6 +25,7 @@ use crate::clock::{Clock, UnixMs};
 use crate::domain::cause::Cause;
 use crate::domain::claim::Grant;
 use crate::domain::ids::{Mark, PersonId, Shard};
+use crate::failpoint::Step;
 use crate::limits;
 use crate::redis::codes::{ClaimReply, Code, DropReply, Outcome};
 use crate::redis::scripts::ClaimCall;
@@ -232,14 +233,19 @@ impl Sender {
         let call = batch.call(shard, batch_id);
         let command = call.to_evalsha();
         let began = Instant::now();
+        Step::BatchTaken.reached();
         let answer = self.lane.call(&command).await;
+        Step::BatchCalled.reached();
         self.metrics.redis_call_seconds.record(began.elapsed().as_secs_f64());
         self.metrics.inflight_batches.decrement(1.0);
         match answer {
             Ok(answer) => {
                 self.metrics.batch_retries_total.increment(u64::from(answer.retried));
                 match call.decode(&answer.value) {
-                    Ok(reply) => self.distribute(batch, reply),
+                    Ok(reply) => {
+                        self.distribute(batch, reply);
+                        Step::BatchAnswered.reached();
+                    }
                     Err(error) => {
                         // Redis decided something; what, this reply does not tell.
                         tracing::error!(%error, "a batch was answered with something else");

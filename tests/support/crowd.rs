@@ -87,7 +87,7 @@ impl Crowd {
 
     /// One person asks until the answer counts.
     fn ask(&self, client: &mut Option<Client>, wish: &Wish) -> Told {
-        let ticket = self.mint.ticket(&self.drop, &wish.person);
+        let ticket = self.ticket(wish);
         let began = Instant::now();
         loop {
             let answer = self.attempt(client, &ticket, wish.key);
@@ -103,9 +103,20 @@ impl Crowd {
         }
     }
 
-    fn attempt(&self, client: &mut Option<Client>, ticket: &str, key: Option<&str>) -> Option<Answer> {
-        if client.is_none() {
-            let address = *self.address.lock().unwrap_or_else(PoisonError::into_inner);
+    /// The ticket of a wish's person.
+    pub(crate) fn ticket(&self, wish: &Wish) -> String {
+        self.mint.ticket(&self.drop, &wish.person)
+    }
+
+    /// One attempt, on this connection or a new one; nothing when there is no answer.
+    pub(crate) fn attempt(
+        &self,
+        client: &mut Option<Client>,
+        ticket: &str,
+        key: Option<&str>,
+    ) -> Option<Answer> {
+        let address = *self.address.lock().unwrap_or_else(PoisonError::into_inner);
+        if client.as_ref().is_none_or(|client| client.peer() != Some(address)) {
             *client = Client::try_connect(address).ok();
         }
         let authorization = bearer(ticket);

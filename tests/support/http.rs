@@ -60,6 +60,11 @@ impl Client {
         Ok(Self { stream: BufReader::new(stream) })
     }
 
+    /// Where it leads, while it is open.
+    pub(crate) fn peer(&self) -> Option<SocketAddr> {
+        self.stream.get_ref().peer_addr().ok()
+    }
+
     /// Sends these bytes as they are.
     pub(crate) fn send(&mut self, bytes: &[u8]) {
         self.try_send(bytes).expect("the service takes bytes");

@@ -6,6 +6,7 @@ pub(crate) mod drainer;
 pub(crate) mod http;
 pub(crate) mod ledger;
 pub(crate) mod mint;
+pub(crate) mod proxy;
 pub(crate) mod redis;
 pub(crate) mod service;
 pub(crate) mod signals;

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::net::SocketAddr;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -27,6 +28,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Service {
     work: TempDir,
     settings: Vec<(String, String)>,
+    /// Further environment of the service alone, not of other commands on its folder.
+    environment: Vec<(String, String)>,
     flags: Vec<&'static str>,
     process: Child,
     info: RunInfo,
@@ -40,15 +43,24 @@ impl Service {
 
     /// Starts one with config keys, as in `("claim.queue_max", "1")`, and flags of `serve`.
     pub(crate) fn start_with(settings: &[(&str, &str)], flags: &[&'static str]) -> Self {
+        Self::start_in(Vec::new(), settings, flags)
+    }
+
+    /// The same with further environment for the service's process.
+    pub(crate) fn start_in(
+        environment: Vec<(String, String)>,
+        settings: &[(&str, &str)],
+        flags: &[&'static str],
+    ) -> Self {
         let work = folder();
         let settings = settings.iter().map(|(key, value)| {
             (format!("CLAIMRUSH_{}", key.replacen('.', "__", 1).to_uppercase()), (*value).to_owned())
         });
         let settings: Vec<_> = settings.collect();
-        let process = serve(work.path(), &settings, flags);
+        let process = serve(work.path(), &[&settings[..], &environment].concat(), flags);
         // Owned before it is waited for, so that it ends with a test that fails here.
         let info = run_info(process.id(), 1);
-        let mut service = Self { work, settings, flags: flags.to_vec(), process, info };
+        let mut service = Self { work, settings, environment, flags: flags.to_vec(), process, info };
         service.info = wait_ready(service.work.path(), &mut service.process);
         service
     }
@@ -61,8 +73,49 @@ impl Service {
 
     /// Starts it again on the same folder, after its process has ended.
     pub(crate) fn restart(&mut self) {
-        self.process = serve(self.work.path(), &self.settings, &self.flags);
+        self.process = self.serve_with(&[]);
         self.info = wait_ready(self.work.path(), &mut self.process);
+    }
+
+    /// Starts it again on the same folder, and waits until it says whether it is ready: the reason, if it is not.
+    pub(crate) fn restart_to_judge(&mut self) -> Option<String> {
+        self.process = self.serve_with(&[]);
+        let (info, answer) = wait_for("the service says how it is", PATIENCE, || {
+            let info = info_of(self.work.path(), &self.process)?;
+            readiness(info.admin_listen).map(|answer| (info, answer))
+        });
+        self.info = info;
+        (answer.status != 200).then(|| answer.text("reason"))
+    }
+
+    /// Starts it again on the same folder, where it cannot: exit code and the last line that it says.
+    pub(crate) fn restart_in_vain(&mut self) -> (Option<i32>, String) {
+        self.process = self.serve_with(&[]);
+        let status = self.wait_end();
+        (status.code(), self.log().lines().last().unwrap_or_default().to_owned())
+    }
+
+    /// Starts it again on the same folder with this fail point, and waits until that kills it, before or after it
+    /// is ready. `meanwhile` is called over and over while it is ready.
+    pub(crate) fn restart_until_killed(&mut self, failpoint: &str, mut meanwhile: impl FnMut(&Self)) {
+        self.process = self.serve_with(&[("FAILPOINT".to_owned(), failpoint.to_owned())]);
+        let ended = wait_for(&format!("{failpoint} kills the service"), PATIENCE, || {
+            let ended = self.process.try_wait().expect("it is our child");
+            if ended.is_none()
+                && let Some(info) = info_of(self.work.path(), &self.process)
+                && readiness(info.admin_listen).is_some_and(|answer| answer.status == 200)
+            {
+                self.info = info;
+                meanwhile(self);
+            }
+            ended
+        });
+        assert_eq!(ended.signal(), Some(Signal::KILL.as_raw()), "{failpoint}: {}", self.log());
+    }
+
+    fn serve_with(&self, more: &[(String, String)]) -> Child {
+        let environment = [&self.settings[..], &self.environment, more].concat();
+        serve(self.work.path(), &environment, &self.flags)
     }
 
     /// The public listener.
@@ -325,11 +378,16 @@ fn wait_ready(work: &Path, process: &mut Child) -> RunInfo {
     let info = wait_for("the service runs", PATIENCE, || {
         let ended = process.try_wait().expect("it is our child");
         assert!(ended.is_none(), "the service has ended: {}", log());
-        let info = DataDir::open(&data_of(work)).ok()?.run_info().ok()?;
-        (info.pid == process.id()).then_some(info)
+        info_of(work, process)
     });
     wait_for("the service is ready", PATIENCE, || {
         (readiness(info.admin_listen)?.status == 200).then_some(())
     });
     info
+}
+
+/// What this very process says of itself, once it does.
+fn info_of(work: &Path, process: &Child) -> Option<RunInfo> {
+    let info = DataDir::open(&data_of(work)).ok()?.run_info().ok()?;
+    (info.pid == process.id()).then_some(info)
 }

@@ -11,6 +11,7 @@ use super::entry::{Effects, Writer};
 use super::{encoded, read};
 use crate::domain::claim::{JournalEntry, JournalEvent, JournalId, Poison};
 use crate::domain::ids::Shard;
+use crate::failpoint::Step;
 use crate::ledger::chain::Content;
 use crate::ledger::{Committed, Group, LedgerError};
 use crate::limits;
@@ -71,7 +72,9 @@ fn attempt(connection: &mut Connection, group: &Group, pace: Pace) -> Result<Com
         to = entry.id;
         write_entry(&transaction, &mut writer, entry, pace)?;
     }
+    Step::DrainWritten.reached();
     let committed = finish(&transaction, group, to, writer.effects)?;
+    Step::DrainTestified.reached();
     transaction.commit()?;
     Ok(committed)
 }

@@ -7,7 +7,7 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 use sha2::{Digest, Sha256};
 
-use super::victims::Scene;
+use crate::scene::Scene;
 use crate::support::campaign::{DropFile, campaign};
 use crate::support::crowd::{Crowd, Told, Wish};
 use crate::support::ledger::{assert_numbered_and_unique, rows};
