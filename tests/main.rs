@@ -24,6 +24,7 @@ mod managed_redis;
 mod processes;
 mod redis_durability;
 mod script_calls;
+mod server_peer;
 mod setup_script;
 mod shutdown;
 mod statuses;

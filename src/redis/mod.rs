@@ -9,6 +9,7 @@ pub mod codes;
 pub mod journal;
 pub mod keys;
 pub mod managed;
+pub mod peer;
 pub mod pool;
 pub mod reads;
 mod reply;

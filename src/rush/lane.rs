@@ -4,16 +4,17 @@
 //! connection, not one a call.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use deadpool_redis::Pool;
 use metrics::Counter;
 use redis::aio::MultiplexedConnection;
-use redis::{Cmd, Value};
+use redis::{Cmd, RedisResult, Value};
 use tokio::time::Instant;
 
-use crate::redis::pool::RedisFault;
+use crate::redis::peer::Peer;
+use crate::redis::pool::{self, RedisFault};
 use crate::redis::scripts;
 
 /// How long to wait before the next attempt at a server that is not ready.
@@ -34,11 +35,12 @@ pub struct Lane {
     patience: Duration,
 }
 
-/// A connection with its number, so that only the one that failed is replaced.
+/// A connection with its number, so that only the one that failed is replaced, and the server at its far end.
 #[derive(Clone)]
 struct Numbered {
     number: u64,
     connection: MultiplexedConnection,
+    peer: Arc<Peer>,
 }
 
 /// Why a call has no reply.
@@ -57,6 +59,8 @@ pub struct Answer {
     pub value: Value,
     /// The first reply was lost: what was granted in the first attempt comes back as "again".
     pub retried: bool,
+    /// The server that said it.
+    pub peer: Arc<Peer>,
 }
 
 impl Lane {
@@ -77,7 +81,7 @@ impl Lane {
         let mut lost_replies = 0;
         loop {
             match self.attempt(command).await {
-                Ok(value) => return Ok(Answer { value, retried: lost_replies > 0 }),
+                Ok((value, peer)) => return Ok(Answer { value, retried: lost_replies > 0, peer }),
                 Err(AttemptFault::LostReply) => {
                     lost_replies += 1;
                     if lost_replies > LOST_REPLIES_MAX {
@@ -98,14 +102,14 @@ impl Lane {
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    async fn attempt(&self, command: &Cmd) -> Result<Value, AttemptFault> {
+    async fn attempt(&self, command: &Cmd) -> Result<(Value, Arc<Peer>), AttemptFault> {
         let mut lane = self.connection().await.ok_or(AttemptFault::NotReady)?;
         let error = match scripts::CLAIM.run(&mut lane.connection, command).await {
             Ok(value) => {
                 if self.failing.swap(false, Ordering::Relaxed) {
                     tracing::info!("batches are answered again");
                 }
-                return Ok(value);
+                return Ok((value, lane.peer));
             }
             Err(error) => error,
         };
@@ -128,20 +132,22 @@ impl Lane {
         if let Some(lane) = self.current.lock().unwrap_or_else(PoisonError::into_inner).clone() {
             return Some(lane);
         }
-        match self.pool.get().await {
-            Ok(connection) => {
-                let connection = deadpool_redis::Connection::take(connection);
-                let number = self.made.fetch_add(1, Ordering::Relaxed);
-                self.reconnects.increment(u64::from(number > 0));
-                let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-                // Two batches in flight may both have made one; the first to come back is kept.
-                Some(current.get_or_insert(Numbered { number, connection }).clone())
-            }
-            Err(error) => {
-                tracing::debug!(%error, "no connection to Redis");
-                None
-            }
-        }
+        let made = self.make().await.inspect_err(|error| tracing::debug!(%error, "no connection to Redis"));
+        let (connection, peer) = made.ok()?;
+        let number = self.made.fetch_add(1, Ordering::Relaxed);
+        self.reconnects.increment(u64::from(number > 0));
+        tracing::debug!(run_id = peer.run_id, can_waitaof = peer.can_waitaof, "a lane is connected");
+        let made = Numbered { number, connection, peer: Arc::new(peer) };
+        // Two batches in flight may both have made one; the first to come back is kept.
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(current.get_or_insert(made).clone())
+    }
+
+    /// A new connection, and who is at its far end.
+    async fn make(&self) -> RedisResult<(MultiplexedConnection, Peer)> {
+        let mut connection = deadpool_redis::Connection::take(pool::checkout(&self.pool).await?);
+        let peer = Peer::learn(&mut connection).await?;
+        Ok((connection, peer))
     }
 }
 
