@@ -23,6 +23,7 @@ mod lua_contract;
 mod managed_redis;
 mod processes;
 mod redis_durability;
+mod replica_ack;
 mod script_calls;
 mod server_peer;
 mod setup_script;

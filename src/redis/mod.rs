@@ -6,6 +6,7 @@
 
 mod claim_call;
 pub mod codes;
+pub mod fence;
 pub mod journal;
 pub mod keys;
 pub mod managed;

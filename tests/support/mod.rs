@@ -7,6 +7,7 @@ pub(crate) mod http;
 pub(crate) mod ledger;
 pub(crate) mod mint;
 pub(crate) mod redis;
+pub(crate) mod replicated;
 pub(crate) mod service;
 pub(crate) mod signals;
 
