@@ -157,6 +157,16 @@ fn each_wrong_config_is_refused_in_one_line_that_names_the_key() {
 }
 
 #[test]
+fn what_replicas_need_is_asked_only_where_claims_are_acknowledged_by_them() {
+    let replicas = "[redis]\nurl = \"redis://cache\"\nreplicas = 2\nreplica_wait_ms = 999\n";
+    let (exit, out, err) = check_config(&format!("{replicas}[claim]\nack = \"replica\""), &[]);
+    assert_eq!((exit, err.as_str()), (0, ""), "two batches wait less than 2,000 ms together");
+    assert!(out.contains("ack = \"replica\"") && out.contains("replicas = 2"), "{out}");
+    let (exit, _, err) = check_config("[redis]\nreplica_wait_ms = 30000", &[]);
+    assert_eq!((exit, err.as_str()), (0, ""), "nobody waits with fsync");
+}
+
+#[test]
 fn a_config_file_that_is_not_there_is_refused() {
     let folder = folder();
     let output =

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use claimrush::domain::ids::{DropId, PersonId, Shard};
-use claimrush::redis::reads;
+use claimrush::redis::{keys, reads};
 
 use crate::support::campaign::{DropFile, campaign};
 use crate::support::http::{Answer, Client, bearer, claims_path};
@@ -88,6 +88,11 @@ fn fsync_waits_for_no_replica() {
     let frozen = Frozen::freeze(servers.replica.pid());
     assert_eq!(service.claim("d-1", &service.ticket("d-1", "a")).status, 201);
     assert_eq!(service.metric("claimrush_replica_short_batches_total"), Some(0));
+    let fence = keys::fence(Shard::FIRST);
+    assert!(
+        !ask::<bool>(&servers.primary, &["EXISTS", &fence]).expect("it answers"),
+        "nothing more is written"
+    );
     drop(frozen);
 }
 
