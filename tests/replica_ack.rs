@@ -1,16 +1,19 @@
 //! `ack = "replica"`: what is acknowledged stands on replicas too, and what does not is not acknowledged.
 
 use std::collections::HashMap;
+use std::net::TcpListener;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use claimrush::config::{Ack, Config};
 use claimrush::domain::ids::{DropId, PersonId, Shard};
+use claimrush::redis::fence::Fence;
 use claimrush::redis::{keys, reads};
 
 use crate::support::campaign::{DropFile, campaign};
 use crate::support::http::{Answer, Client, bearer, claims_path};
-use crate::support::redis::{REPLY_TIMEOUT, RedisServer};
+use crate::support::redis::RedisServer;
 use crate::support::replicated::{Replicated, ask, programs};
 use crate::support::service::{PATIENCE, Service};
 use crate::support::signals::Frozen;
@@ -192,6 +195,32 @@ fn refusal(redis: &RedisServer) -> (i32, String) {
     (exit, line)
 }
 
+/// Redis 7.0 counts no offset before its first replica comes: to its `WAIT`, one that has just begun to load has
+/// everything.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_comes_during_the_wait_confirms_nothing() {
+    let port =
+        TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port();
+    let primary =
+        RedisServer::start(&["bind 127.0.0.1", "repl-diskless-sync-delay 0", &format!("port {port}")]);
+    let replica = RedisServer::in_memory();
+    let mut config = Config::default();
+    config.claim.ack = Ack::Replica;
+    config.redis.replica_wait_ms = 10_000;
+    let fence = Fence::of(&config, Shard::FIRST).expect("replicas are asked for");
+    let mut connection = primary.connect().await;
+    let raised = tokio::spawn(async move { fence.raise(&mut connection).await.map(|first| (first, fence)) });
+    wait_for("the wait has begun", PATIENCE, || {
+        let clients: String = ask(&primary, &["INFO", "clients"]).ok()?;
+        clients.contains("blocked_clients:1").then_some(())
+    });
+    let () = ask(&replica, &["REPLICAOF", "127.0.0.1", &port.to_string()]).expect("it answers");
+    let (first, fence) = raised.await.expect("it ends").expect("it answers");
+    assert_eq!(first.received, 0);
+    let second = fence.raise(&mut primary.connect().await).await.expect("it answers");
+    assert_eq!(second.received, 1, "behind a later write it does");
+}
+
 #[test]
 fn a_service_does_not_start_where_replicas_are_missing() {
     let servers = Replicated::start("redis-server");
@@ -216,13 +245,7 @@ fn a_service_does_not_start_where_replicas_are_missing() {
 fn a_replica_without_a_disk_is_refused_by_a_server_that_can_tell() {
     for program in programs() {
         let servers = Replicated::start_with(program, &["appendonly no"]);
-        let mut connection = servers.primary.connect_blocking().expect("it answers");
-        connection.set_read_timeout(Some(REPLY_TIMEOUT)).expect("it is open");
-        wait_for("the replica follows", PATIENCE, || {
-            redis::cmd("SET").arg("in-step").arg(1).exec(&mut connection).ok()?;
-            let received: u64 = redis::cmd("WAIT").arg(1).arg(200).query(&mut connection).ok()?;
-            (received == 1).then_some(())
-        });
+        servers.wait_confirmed(false);
         if servers.has_waitaof {
             let synced = "claimrush: redis: 0 of redis.replicas = 1 synced a write to disk within \
                           redis.replica_wait_ms = 500: claim.ack = \"replica\" needs \"appendonly yes\" and \

@@ -5,11 +5,15 @@
 //! first and on whichever connection: that is why a claim that is only given again is confirmed too.
 //!
 //! ```text
-//! EVALSHA claim.lua … │ SET cr:{sN}:fence 1 │ WAIT n ms │ WAITAOF 1 n ms      one pipeline, no transaction
-//!                     │                     │           └ where the server has it: n replicas have synced to disk
-//!                     │                     └ n replicas have it in memory
-//!                     └ moves this connection's offset, also when the script wrote nothing
+//! EVALSHA claim.lua … │ ROLE │ SET cr:{sN}:fence 1 │ WAIT n ms │ WAITAOF 1 n ms      one pipeline, no transaction
+//!                     │      │                     │           └ where the server has it: n replicas have synced
+//!                     │      │                     └ n replicas have it in memory
+//!                     │      └ moves this connection's offset, also when the script wrote nothing
+//!                     └ whether the server counts an offset at all
 //! ```
+//!
+//! A server that no replica has followed since its start counts no offset (Redis 7.0): every write stands at 0, and
+//! `WAIT` takes a replica that has only begun to load for one that has them. So nothing is confirmed there.
 //!
 //! `WAITAOF` never stands without a `WAIT` before it. A replica tells what it has synced when it is asked, and it is
 //! asked in the same breath in which it gets the writes, before its fsync; alone, `WAITAOF` would wait for the
@@ -98,13 +102,16 @@ impl Fence {
         script: &Script,
         call: &Cmd,
     ) -> RedisResult<(Value, bool)> {
-        match self.attempt(connection, peer, call).await {
+        let (value, confirmed) = match self.attempt(connection, peer, call).await {
             Err(error) if Script::is_unknown(&error) => {
                 script.load(connection).await?;
-                self.attempt(connection, peer, call).await
+                self.attempt(connection, peer, call).await?
             }
-            other => other,
-        }
+            other => other?,
+        };
+        let confirmed =
+            confirmed.inspect_err(|error| tracing::debug!(%error, "the replicas could not be waited for"));
+        Ok((value, confirmed.is_ok_and(|confirmed| self.is_enough(confirmed))))
     }
 
     /// Waits until replicas have what this connection has read or written so far, and tells how many do.
@@ -113,10 +120,9 @@ impl Fence {
     /// [`RedisError`] when the server does not answer, or is itself a replica.
     pub async fn raise<C: ConnectionLike>(&self, connection: &mut C) -> RedisResult<Confirmed> {
         let peer = Peer::learn(connection).await?;
-        let mut pipeline = pipe();
-        self.append(&mut pipeline, &peer);
-        let replies: Vec<RedisResult<Value>> = pipeline.ignore_errors().query_async(connection).await?;
-        confirmed(replies)
+        // A first write, so that a server whose replicas came after its last one counts an offset already.
+        let (_, confirmed) = self.attempt(connection, &peer, &self.write()).await?;
+        confirmed
     }
 
     /// Whether that is enough.
@@ -146,18 +152,20 @@ impl Fence {
         connection: &mut C,
         peer: &Peer,
         call: &Cmd,
-    ) -> RedisResult<(Value, bool)> {
+    ) -> RedisResult<(Value, RedisResult<Confirmed>)> {
         let mut pipeline = pipe();
         pipeline.add_command(call.clone());
         self.append(&mut pipeline, peer);
-        let mut replies: Vec<RedisResult<Value>> = pipeline.ignore_errors().query_async(connection).await?;
-        if replies.is_empty() {
-            return Err(malformed());
-        }
-        let value = replies.remove(0)?;
-        let confirmed = confirmed(replies)
-            .inspect_err(|error| tracing::debug!(%error, "the replicas could not be waited for"));
-        Ok((value, confirmed.is_ok_and(|confirmed| self.is_enough(confirmed))))
+        let replies: Vec<RedisResult<Value>> = pipeline.ignore_errors().query_async(connection).await?;
+        let mut replies = replies.into_iter();
+        let value = replies.next().unwrap_or_else(|| Err(malformed()))?;
+        Ok((value, confirmed(replies)))
+    }
+
+    fn write(&self) -> Cmd {
+        let mut write = cmd("SET");
+        write.arg(&self.key).arg(1);
+        write
     }
 
     fn append(&self, pipeline: &mut Pipeline, peer: &Peer) {
@@ -165,9 +173,8 @@ impl Fence {
         let waits = if peer.can_waitaof { 2 } else { 1 };
         // Zero would wait for ever.
         let wait_ms = (self.wait / waits).as_millis().max(1).to_string();
-        let mut fence = cmd("SET");
-        fence.arg(&self.key).arg(1);
-        pipeline.add_command(fence);
+        pipeline.add_command(cmd("ROLE"));
+        pipeline.add_command(self.write());
         let mut received = cmd("WAIT");
         received.arg(self.replicas).arg(&wait_ms);
         pipeline.add_command(received);
@@ -180,11 +187,10 @@ impl Fence {
 }
 
 /// Reads the replies to [`Fence::append`]. Without the write the waits were for something older.
-fn confirmed(replies: Vec<RedisResult<Value>>) -> RedisResult<Confirmed> {
-    let mut replies = replies.into_iter();
+fn confirmed(mut replies: impl Iterator<Item = RedisResult<Value>>) -> RedisResult<Confirmed> {
     let mut next = || replies.next().unwrap_or_else(|| Err(malformed()));
-    next()?;
-    let received = redis::from_redis_value(next()?)?;
+    let (role, _set, waited) = (next()?, next()?, next()?);
+    let received = if counts_offsets(&role) { redis::from_redis_value(waited)? } else { 0 };
     let synced = match replies.next() {
         None => None,
         Some(reply) => {
@@ -194,6 +200,11 @@ fn confirmed(replies: Vec<RedisResult<Value>>) -> RedisResult<Confirmed> {
         }
     };
     Ok(Confirmed { received, synced })
+}
+
+/// Whether `ROLE` tells of a primary with an offset: `["master", offset, replicas]`.
+fn counts_offsets(role: &Value) -> bool {
+    matches!(role, Value::Array(parts) if matches!(parts.get(1), Some(Value::Int(1..))))
 }
 
 fn malformed() -> RedisError {

@@ -58,21 +58,30 @@ impl Replicated {
         Self { primary, replica, has_waitaof }
     }
 
-    /// Waits until the replica confirms writes.
+    /// Waits until the replica confirms writes, on disk where the server can tell.
     pub(crate) fn wait_in_step(&self) {
-        wait_for("the replica is in step", PATIENCE, || {
-            let mut connection = self.primary.connect_blocking().ok()?;
-            let () = connection.set("in-step", 1).ok()?;
-            // The first makes the replica sync, the second tells.
-            let received: u64 = redis::cmd("WAIT").arg(1).arg(200).query(&mut connection).ok()?;
-            let synced: u64 = if self.has_waitaof {
-                let mut waitaof = redis::cmd("WAITAOF");
-                waitaof.arg(1).arg(1).arg(200).query::<(u64, u64)>(&mut connection).ok()?.1
-            } else {
-                1
-            };
-            (received == 1 && synced == 1).then_some(())
+        self.wait_confirmed(self.has_waitaof);
+    }
+
+    /// Waits until the replica has received a write, and synced it if that is asked for.
+    pub(crate) fn wait_confirmed(&self, synced: bool) {
+        wait_for("the replica confirms a write", PATIENCE, || {
+            // Twice: the first WAIT may have begun before the replica came, and says nothing then.
+            self.try_confirm(synced)?;
+            self.try_confirm(synced)
         });
+    }
+
+    fn try_confirm(&self, synced: bool) -> Option<()> {
+        let mut connection = self.primary.connect_blocking().ok()?;
+        let () = connection.set("in-step", 1).ok()?;
+        // The first makes the replica sync, the second tells.
+        let received: u64 = redis::cmd("WAIT").arg(1).arg(200).query(&mut connection).ok()?;
+        let mut waitaof = redis::cmd("WAITAOF");
+        let waitaof = waitaof.arg(1).arg(1).arg(200);
+        let confirmed =
+            received == 1 && (!synced || waitaof.query::<(u64, u64)>(&mut connection).ok()?.1 == 1);
+        confirmed.then_some(())
     }
 
     /// Makes the replica a primary.

@@ -74,7 +74,9 @@ impl AckRedis {
         primary.wait_for(READY_WAIT, || ask::<String>(&socket, &["PING"]))?;
         let replica = listens.map(|primary| start_replica(workshop, mode, primary)).transpose()?;
         if replica.is_some() {
-            primary.wait_for(READY_WAIT, || confirms(&socket)).context("the replica does not follow")?;
+            // Twice: the first WAIT may have begun before the replica came, and says nothing then.
+            let follows = || confirms(&socket).and_then(|()| confirms(&socket));
+            primary.wait_for(READY_WAIT, follows).context("the replica does not follow")?;
         }
         Ok(Self { mode, socket, replica, primary })
     }
