@@ -22,7 +22,7 @@ use super::{
 };
 
 /// The connections that modes are measured at.
-pub const CONNECTIONS: usize = 256;
+pub const CONNECTIONS: [usize; 2] = [256, 1_000];
 
 /// What has happened before a claim is acknowledged: `claim.ack` of the service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
@@ -161,20 +161,25 @@ fn connect(socket: &Path) -> Option<redis::Connection> {
 pub fn markdown(measured: &Measurements) -> Result<String> {
     let medians = Medians(&measured.samples);
     let mut out = String::new();
-    let rate = |mode| medians.rate(Contender::Ack(mode), CONNECTIONS);
-    for (mode, claims_per_s) in AckMode::ALL.into_iter().filter_map(|mode| Some((mode, rate(mode)?))) {
+    let modes = CONNECTIONS.into_iter().flat_map(|connections| AckMode::ALL.map(|mode| (connections, mode)));
+    for (connections, mode) in modes {
+        let rate = |mode| medians.rate(Contender::Ack(mode), connections);
+        let Some(claims_per_s) = rate(mode) else { continue };
         if out.is_empty() {
-            writeln!(out, "\n| ack | ledger | claims/s | ÷ memory | ÷ fsync | CPU a claim | p99 |")?;
-            writeln!(out, "| --- | --- | ---: | ---: | ---: | ---: | ---: |")?;
+            writeln!(
+                out,
+                "\n| connections | ack | ledger | claims/s | ÷ memory | ÷ fsync | CPU a claim | p99 |"
+            )?;
+            writeln!(out, "| ---: | --- | --- | ---: | ---: | ---: | ---: | ---: |")?;
         }
         let over = |other| {
             let ratio = rate(other).map(|other| claims_per_s / other);
             ratio.map_or("–".to_owned(), |ratio| format!("{ratio:.2}"))
         };
-        let of = |value| medians.of(Contender::Ack(mode), CONNECTIONS, value).unwrap_or(f64::NAN);
+        let of = |value| medians.of(Contender::Ack(mode), connections, value).unwrap_or(f64::NAN);
         writeln!(
             out,
-            "| `{}` | SQLite | {claims_per_s:.0} | {} | {} | {:.2} µs | {:.2} ms |",
+            "| {connections} | `{}` | SQLite | {claims_per_s:.0} | {} | {} | {:.2} µs | {:.2} ms |",
             mode.word(),
             over(AckMode::Memory),
             over(AckMode::Fsync),

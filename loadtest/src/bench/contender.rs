@@ -69,7 +69,7 @@ impl Contender {
     pub fn connections(self) -> &'static [usize] {
         match self {
             Self::Echo | Self::Claimrush => &[256, 1_000],
-            Self::Ack(_) => &[ack::CONNECTIONS],
+            Self::Ack(_) => &ack::CONNECTIONS,
             Self::EchoByWrk | Self::SoldOut | Self::Pooled | Self::Webdis | Self::Node => &[256],
         }
     }
