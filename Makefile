@@ -10,17 +10,19 @@ SOAK_ROUNDS ?= 200
 FAULT_ROWS ?=
 # Further flags of cargo for them, as in FAULT_FLAGS='--release --features failpoints'.
 FAULT_FLAGS ?=
+# Turns of each acknowledgement mode.
+ACK_ROUNDS ?= 5
 HOLDERS ?= 10000,10000000
 
 SERVICE := target/release/claimrush
 LOADTEST := target/release/claimrush-loadtest
 SHELL_FILES := $(wildcard deploy/*.sh) .ci/run
 
-.PHONY: help demo test faults bench lint soak scale fmt release
+.PHONY: help demo test faults bench bench-ack lint soak scale fmt release
 
 help: ## print this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
-	  while IFS='|' read -r target about; do printf '%-14s %s\n' "$$target" "$$about"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
+	  while IFS='|' read -r target about; do printf '%-16s %s\n' "$$target" "$$about"; done
 
 demo: ## 100,000 people at 40,000 vouchers, a kill in the middle, and the audit (KEEP=1 leaves it running)
 	@deploy/setup.sh run
@@ -54,6 +56,12 @@ bench: ## the table of docs/BENCHMARKS.md, all rows in one run, into bench-out/
 	@$(MAKE) --no-print-directory release
 	@if command -v npm >/dev/null 2>&1; then set -x; npm ci --no-audit --no-fund --prefix loadtest/peers/node; fi
 	$(LOADTEST) bench --service-bin $(SERVICE) --out $(BENCH_OUT) --page docs/BENCHMARKS.md
+
+bench-ack: ## claims/s by acknowledgement mode, in one run, into bench-out/ack/ and docs/BENCHMARKS.md
+	@deploy/setup.sh run
+	@$(MAKE) --no-print-directory release
+	$(LOADTEST) bench --service-bin $(SERVICE) --rows ack-memory,ack-fsync,ack-replica --rounds $(ACK_ROUNDS) \
+	  --out $(BENCH_OUT)/ack --page docs/BENCHMARKS.md --section bench-ack
 
 lint: ## format, clippy, and cargo-deny and shellcheck where installed
 	$(CARGO) fmt --all --check

@@ -81,6 +81,10 @@ pub const QUEUE_WAIT_DEFAULT: Duration = Duration::from_millis(1_000);
 
 /// How long Redis may take over one batch before its reply counts as lost.
 pub const REDIS_RESPONSE_DEFAULT: Duration = Duration::from_millis(2_000);
+/// Replicas that must have a claim where claims are acknowledged by replicas.
+pub const REPLICAS_DEFAULT: u32 = 1;
+/// How long a batch may wait for them before the outcome of its claims is unknown.
+pub const REPLICA_WAIT_DEFAULT: Duration = Duration::from_millis(500);
 /// How long a checkout from a Redis pool may wait.
 pub const REDIS_POOL_WAIT: Duration = Duration::from_millis(2_000);
 /// How long making a connection to Redis may take, login included.
@@ -153,6 +157,12 @@ const _: () = assert!(TICKET_BYTES_MAX < HEADER_BYTES_MAX, "a ticket travels in 
 const _: () = assert!(REDIS_BACKOFF_MIN.as_millis() < REDIS_BACKOFF_MAX.as_millis(), "the pause must grow");
 const _: () = assert!(POLL_INTERVAL.as_millis() <= 250, "the design's bound on stale state");
 
+const _: () = assert!(
+    REPLICA_WAIT_DEFAULT.as_millis() * (INFLIGHT_BATCHES_DEFAULT as u128)
+        < REDIS_RESPONSE_DEFAULT.as_millis(),
+    "batches wait for replicas one after another, and the last one's reply must not count as lost"
+);
+
 /// What a config key may be set to; the config's check and its refusals read these.
 pub mod range {
     use std::ops::RangeInclusive;
@@ -173,6 +183,10 @@ pub mod range {
     pub const TRUSTED_PROXIES: RangeInclusive<u64> = 0..=64;
     /// `redis.response_timeout_ms`.
     pub const REDIS_RESPONSE_MS: RangeInclusive<u64> = 50..=60_000;
+    /// `redis.replicas`.
+    pub const REPLICAS: RangeInclusive<u64> = 1..=16;
+    /// `redis.replica_wait_ms`.
+    pub const REPLICA_WAIT_MS: RangeInclusive<u64> = 10..=30_000;
     /// `claim.batch_max`.
     pub const BATCH_CLAIMS: RangeInclusive<u64> = 1..=BATCH_CLAIMS_MAX as u64;
     /// `claim.inflight_max`.

@@ -46,11 +46,24 @@ const REFUSED: &[Refused] = &[
     ("[drain]\ngroup_max = 999", &[], "drain.group_max = 999: must be 1000 to 20000"),
     ("[ticket]\nleeway_s = 61", &[], "ticket.leeway_s = 61: must be 0 to 60"),
     // Words.
-    ("[claim]\nack = \"disk\"", &[], "claim.ack = \"disk\": must be \"memory\" or \"fsync\""),
+    ("[claim]\nack = \"disk\"", &[], "claim.ack = \"disk\": must be \"memory\", \"fsync\" or \"replica\""),
+    // Replicas: some must be there, and waiting for them must not count as a lost reply.
     (
         "[claim]\nack = \"replica\"",
         &[],
-        "claim.ack = \"replica\": is not available in this version: must be \"memory\" or \"fsync\"",
+        "claim.ack = \"replica\": the Redis that the service starts for itself has no replicas: set redis.url to one that has, or \"fsync\"",
+    ),
+    ("[redis]\nreplicas = 0", &[], "redis.replicas = 0: must be 1 to 16"),
+    ("[redis]\nreplica_wait_ms = 0", &[], "redis.replica_wait_ms = 0: must be 10 to 30000"),
+    (
+        "[claim]\nack = \"replica\"\n[redis]\nurl = \"redis://cache\"\nreplica_wait_ms = 1000",
+        &[],
+        "redis.replica_wait_ms = 1000: times claim.inflight_max = 2 must be below redis.response_timeout_ms = 2000",
+    ),
+    (
+        "[claim]\nack = \"replica\"\ninflight_max = 4\n[redis]\nurl = \"redis://cache\"",
+        &[],
+        "redis.replica_wait_ms = 500: times claim.inflight_max = 4 must be below redis.response_timeout_ms = 2000",
     ),
     ("[limits]\nexempt_loopback = 1", &[], "limits.exempt_loopback = 1: must be true or false"),
     (
@@ -141,6 +154,16 @@ fn each_wrong_config_is_refused_in_one_line_that_names_the_key() {
         assert_eq!(err, format!("claimrush: config: {line}\n"), "{toml} {env:?}");
         assert_eq!((exit, out.as_str()), (64, ""), "{toml} {env:?}");
     }
+}
+
+#[test]
+fn what_replicas_need_is_asked_only_where_claims_are_acknowledged_by_them() {
+    let replicas = "[redis]\nurl = \"redis://cache\"\nreplicas = 2\nreplica_wait_ms = 999\n";
+    let (exit, out, err) = check_config(&format!("{replicas}[claim]\nack = \"replica\""), &[]);
+    assert_eq!((exit, err.as_str()), (0, ""), "two batches wait less than 2,000 ms together");
+    assert!(out.contains("ack = \"replica\"") && out.contains("replicas = 2"), "{out}");
+    let (exit, _, err) = check_config("[redis]\nreplica_wait_ms = 30000", &[]);
+    assert_eq!((exit, err.as_str()), (0, ""), "nobody waits with fsync");
 }
 
 #[test]

@@ -178,7 +178,9 @@ fn every_script_file_has_its_caller() {
 #[test]
 fn the_key_map_names_the_keys_that_are_built() {
     let drop = DropId::new("x").expect("an id");
-    for key in [keys::drop(Shard(7), &drop), keys::holders(Shard(7), &drop), keys::journal(Shard(7))] {
+    let shard = Shard(7);
+    let of_drop = [keys::drop(shard, &drop), keys::holders(shard, &drop)];
+    for key in of_drop.into_iter().chain([keys::journal(shard), keys::fence(shard)]) {
         let pattern = key.replace("{s7}", "{sN}").replace(":x", ":<drop>");
         assert!(README.contains(&format!("| `{pattern}` |")), "README's key map lacks {pattern}");
     }

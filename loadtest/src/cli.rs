@@ -97,6 +97,9 @@ pub struct BenchArgs {
     /// The page whose lines between the bench markers are replaced
     #[arg(long, value_name = "FILE")]
     pub page: Option<PathBuf>,
+    /// The word of that page's markers, `<!-- WORD: begin -->` and `<!-- WORD: end -->`
+    #[arg(long, value_name = "WORD", default_value = "bench", requires = "page")]
+    pub section: String,
     /// The folder of the peers
     #[arg(long, value_name = "DIR", default_value = "loadtest/peers")]
     pub peers: PathBuf,
@@ -104,9 +107,10 @@ pub struct BenchArgs {
     #[arg(long, value_name = "N", default_value_t = 2_000_000,
           value_parser = clap::value_parser!(u64).range(1_000..=100_000_000))]
     pub tickets: u64,
-    /// Only these
+    /// Only these; the modes of acknowledgement are measured only when they stand here
     #[arg(long, value_delimiter = ',',
-          value_parser = ["echo", "wrk", "claimrush", "sold-out", "pooled", "webdis", "node", "memory"])]
+          value_parser = ["echo", "wrk", "claimrush", "sold-out", "pooled", "webdis", "node", "memory",
+                          "ack-memory", "ack-fsync", "ack-replica"])]
     pub rows: Vec<String>,
 }
 
@@ -114,7 +118,13 @@ impl BenchArgs {
     /// Whether this row is asked for.
     #[must_use]
     pub fn wants(&self, row: &str) -> bool {
-        self.rows.is_empty() || self.rows.iter().any(|wanted| wanted == row)
+        self.rows.is_empty() || self.names(row)
+    }
+
+    /// Whether this row is asked for by its name.
+    #[must_use]
+    pub fn names(&self, row: &str) -> bool {
+        self.rows.iter().any(|wanted| wanted == row)
     }
 
     /// The length of each measurement.

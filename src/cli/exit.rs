@@ -10,6 +10,7 @@ use crate::config::ConfigError;
 use crate::datadir::DataDirError;
 use crate::guard::ticket::{KeyFileError, MintError};
 use crate::ledger::LedgerError;
+use crate::redis::fence::ReplicasMissing;
 use crate::redis::managed::ManagedError;
 use crate::redis::scripts::ScriptError;
 use crate::redis::server_check::ServerRefused;
@@ -87,6 +88,12 @@ impl From<ManagedError> for Failure {
 
 impl From<ServerRefused> for Failure {
     fn from(error: ServerRefused) -> Self {
+        Self::new(Exit::Unavailable, error.to_string())
+    }
+}
+
+impl From<ReplicasMissing> for Failure {
+    fn from(error: ReplicasMissing) -> Self {
         Self::new(Exit::Unavailable, error.to_string())
     }
 }

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use redis::IntoConnectionInfo;
 
-use super::{Config, ConfigError, ServiceUrl};
+use super::{Ack, Config, ConfigError, ServiceUrl};
 use crate::limits::range;
 
 /// A number's key, what it may be, and where it stands.
@@ -46,6 +46,12 @@ const NUMERIC: &[Numeric] = &[
         key: "redis.response_timeout_ms",
         range: range::REDIS_RESPONSE_MS,
         value: |c| c.redis.response_timeout_ms,
+    },
+    Numeric { key: "redis.replicas", range: range::REPLICAS, value: |c| c.redis.replicas.into() },
+    Numeric {
+        key: "redis.replica_wait_ms",
+        range: range::REPLICA_WAIT_MS,
+        value: |c| c.redis.replica_wait_ms,
     },
     Numeric { key: "claim.batch_max", range: range::BATCH_CLAIMS, value: |c| wide(c.claim.batch_max) },
     Numeric {
@@ -99,7 +105,7 @@ pub(super) fn expectation(key: &str) -> Option<String> {
         "server.listen" | "server.admin_listen" => "must be an address and a port, as in \"127.0.0.1:8080\"",
         "server.trusted_proxies" => "must be a list of networks, as in [\"10.0.0.0/8\", \"fd00::/8\"]",
         "limits.exempt_loopback" | "drain.enabled" => "must be true or false",
-        "claim.ack" => "must be \"memory\" or \"fsync\"",
+        "claim.ack" => "must be \"memory\", \"fsync\" or \"replica\"",
         "log.level" => "must be \"off\", \"error\", \"warn\", \"info\", \"debug\" or \"trace\"",
         "log.format" => "must be \"text\" or \"json\"",
         "data.dir" | "redis.url_file" | "redis.server_bin" | "ledger.url_file" | "ticket.key_file" => {
@@ -129,7 +135,30 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
         return Err(refuse("claim.queue_max", config.claim.queue_max, problem));
     }
     check_addresses(config)?;
+    check_replicas(config)?;
     check_places(config)
+}
+
+/// `claim.ack = "replica"` needs replicas, and time to wait for them.
+fn check_replicas(config: &Config) -> Result<(), ConfigError> {
+    let (claim, redis) = (&config.claim, &config.redis);
+    if claim.ack != Ack::Replica {
+        return Ok(());
+    }
+    if redis.is_managed() {
+        let problem = "the Redis that the service starts for itself has no replicas: set redis.url to one that has, or \"fsync\"";
+        return Err(refuse("claim.ack", "\"replica\"", problem.to_owned()));
+    }
+    // A lane's batches wait one after another: the last one's reply comes after all of their waits.
+    let waits_ms = wide(claim.inflight_max).saturating_mul(redis.replica_wait_ms);
+    if waits_ms >= redis.response_timeout_ms {
+        let problem = format!(
+            "times claim.inflight_max = {} must be below redis.response_timeout_ms = {}",
+            claim.inflight_max, redis.response_timeout_ms
+        );
+        return Err(refuse("redis.replica_wait_ms", redis.replica_wait_ms, problem));
+    }
+    Ok(())
 }
 
 /// The two listeners must not want the same port.

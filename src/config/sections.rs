@@ -137,6 +137,10 @@ pub struct RedisConfig {
     pub server_bin: PathBuf,
     /// How long Redis may take over one call before its reply counts as lost.
     pub response_timeout_ms: u64,
+    /// Replicas that must have a claim before it is acknowledged; for `claim.ack = "replica"` alone.
+    pub replicas: u32,
+    /// How long one batch may wait for them.
+    pub replica_wait_ms: u64,
 }
 
 impl Default for RedisConfig {
@@ -146,6 +150,8 @@ impl Default for RedisConfig {
             url_file: PathBuf::new(),
             server_bin: PathBuf::from("redis-server"),
             response_timeout_ms: millis(limits::REDIS_RESPONSE_DEFAULT),
+            replicas: limits::REPLICAS_DEFAULT,
+            replica_wait_ms: millis(limits::REPLICA_WAIT_DEFAULT),
         }
     }
 }
@@ -161,6 +167,12 @@ impl RedisConfig {
     #[must_use]
     pub fn response_timeout(&self) -> Duration {
         Duration::from_millis(self.response_timeout_ms)
+    }
+
+    /// [`Self::replica_wait_ms`] as a duration.
+    #[must_use]
+    pub fn replica_wait(&self) -> Duration {
+        Duration::from_millis(self.replica_wait_ms)
     }
 }
 

@@ -10,6 +10,20 @@ pub enum Ack {
     Memory,
     /// Redis has written it to disk and synced it.
     Fsync,
+    /// That, and replicas have it too.
+    Replica,
+}
+
+impl Ack {
+    /// The word used in the config.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Fsync => "fsync",
+            Self::Replica => "replica",
+        }
+    }
 }
 
 impl TryFrom<String> for Ack {
@@ -19,8 +33,8 @@ impl TryFrom<String> for Ack {
         match text.as_str() {
             "memory" => Ok(Self::Memory),
             "fsync" => Ok(Self::Fsync),
-            "replica" => Err("is not available in this version: must be \"memory\" or \"fsync\""),
-            _ => Err("must be \"memory\" or \"fsync\""),
+            "replica" => Ok(Self::Replica),
+            _ => Err("must be \"memory\", \"fsync\" or \"replica\""),
         }
     }
 }

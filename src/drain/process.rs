@@ -25,7 +25,7 @@ pub async fn run(config: Config) -> Result<Exit, Failure> {
     let mut signals = Signals::install()?;
     let folder = DataDir::open(&config.data.dir)?;
     let url = if config.redis.is_managed() { folder.run_info()?.redis_url } else { config.redis.url.clone() };
-    RedisServer::check(&url, &config).await?;
+    drop(RedisServer::check(&url, &config).await?);
     let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::open(&config.ledger.sqlite_path(folder.path()))?);
     let metrics =
         Metrics::new(Cause::CODES, 1).map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;

@@ -103,11 +103,7 @@ pub(super) fn ask_mine(
 /// What the ticket's person holds in a drop: 200 with all of it, or 404.
 pub(super) async fn mine(front: &Front, mine: Mine) -> Result<Reply, Problem> {
     let Mine { drop, person } = mine;
-    let read = async {
-        let mut connection = pool::checkout(&front.pool).await?;
-        reads::claims_of(&mut connection, front.shard, &drop.id, &person).await
-    };
-    let grants = read.await.map_err(|error: ScriptError| {
+    let (grants, confirmed) = held(front, &drop, &person).await.map_err(|error: ScriptError| {
         tracing::warn!(%error, "claims could not be read");
         Problem::from(Cause::Unavailable)
     })?;
@@ -115,6 +111,9 @@ pub(super) async fn mine(front: &Front, mine: Mine) -> Result<Reply, Problem> {
         // A shard that is being rebuilt knows nobody's claims: that is no "none".
         let known = drop.view().is_some() && !drop.is_frozen();
         return Err(if known { Cause::NoClaim } else { Cause::Unavailable }.into());
+    }
+    if !confirmed {
+        return Err(Cause::OutcomeUnknown.into());
     }
     let mut body = String::with_capacity(320 * grants.len());
     body.push_str(r#"{"claims":["#);
@@ -126,6 +125,17 @@ pub(super) async fn mine(front: &Front, mine: Mine) -> Result<Reply, Problem> {
     }
     body.push_str("]}");
     Ok(reply::private_json(body))
+}
+
+/// What a person holds in a drop, and whether it is as safe as an acknowledged claim is to be.
+async fn held(front: &Front, drop: &DropGate, person: &PersonId) -> Result<(Vec<Grant>, bool), ScriptError> {
+    let mut connection = pool::checkout(&front.pool).await?;
+    let grants = reads::claims_of(&mut connection, front.shard, &drop.id, person).await?;
+    let confirmed = match &front.fence {
+        Some(fence) if !grants.is_empty() => fence.is_enough(fence.raise(&mut connection).await?),
+        _ => true,
+    };
+    Ok((grants, confirmed))
 }
 
 /// The person whom the request's ticket names, if they may knock now.

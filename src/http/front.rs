@@ -25,6 +25,7 @@ use crate::domain::ids::Shard;
 use crate::domain::voucher::VoucherSigner;
 use crate::guard::Guard;
 use crate::limits;
+use crate::redis::fence::Fence;
 use crate::rush::batcher::ClaimQueue;
 use crate::rush::gate::Gate;
 use crate::telemetry::metrics::Metrics;
@@ -41,6 +42,8 @@ pub struct Front {
     pub queue: ClaimQueue,
     /// Redis, for what is not a claim.
     pub pool: Pool,
+    /// What replicas must have before a claim is shown, where claims are acknowledged by replicas.
+    pub fence: Option<Fence>,
     /// Signs voucher codes.
     pub signer: VoucherSigner,
     /// Counters.

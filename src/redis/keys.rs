@@ -25,6 +25,12 @@ pub fn journal(shard: Shard) -> String {
     named(shard, "journal", "")
 }
 
+/// The key that is written before replicas are waited for. What stands in it tells nothing.
+#[must_use]
+pub fn fence(shard: Shard) -> String {
+    named(shard, "fence", "")
+}
+
 /// Appends to `out` what [`drop`] returns, for the hot path.
 pub fn append_drop(shard: Shard, drop: &DropId, out: &mut String) {
     append(shard, "drop:", drop.as_str(), out);
@@ -56,5 +62,6 @@ mod tests {
         assert_eq!(drop(Shard(0), &id), "cr:{s0}:drop:caiyun-100-25");
         assert_eq!(holders(Shard(12), &id), "cr:{s12}:holders:caiyun-100-25");
         assert_eq!(journal(Shard(0)), "cr:{s0}:journal");
+        assert_eq!(fence(Shard(3)), "cr:{s3}:fence");
     }
 }

@@ -6,9 +6,11 @@
 
 mod claim_call;
 pub mod codes;
+pub mod fence;
 pub mod journal;
 pub mod keys;
 pub mod managed;
+pub mod peer;
 pub mod pool;
 pub mod reads;
 mod reply;

@@ -88,6 +88,9 @@ pub enum RedisFault {
     Moved,
     /// `MISCONF`: the server cannot write to its disk and takes no writes.
     DiskFull,
+    /// `NOREPLICAS`: the server takes no writes while fewer replicas follow it than it was told to have
+    /// (`min-replicas-to-write`).
+    NoReplicas,
     /// `NOAUTH`, `WRONGPASS` or `NOPERM`: the login does not do.
     Denied,
     /// No reply in time.
@@ -115,6 +118,7 @@ impl RedisFault {
                 Some("BUSY") => Self::Busy,
                 Some("OOM") => Self::OutOfMemory,
                 Some("MISCONF") => Self::DiskFull,
+                Some("NOREPLICAS") => Self::NoReplicas,
                 Some("NOAUTH" | "WRONGPASS") => Self::Denied,
                 _ if error.is_connection_dropped() || error.is_io_error() => Self::Io,
                 _ => Self::Other,
@@ -173,6 +177,7 @@ impl RedisFault {
             Self::NoScript => "no_script",
             Self::Moved => "moved",
             Self::DiskFull => "disk_full",
+            Self::NoReplicas => "no_replicas",
             Self::Denied => "denied",
             Self::Timeout => "timeout",
             Self::Io => "io",
@@ -206,6 +211,7 @@ mod tests {
             ("MOVED 3999 127.0.0.1:6381", RedisFault::Moved),
             ("CLUSTERDOWN Hash slot not served", RedisFault::Moved),
             ("MISCONF Errors writing to the AOF file", RedisFault::DiskFull),
+            ("NOREPLICAS Not enough good replicas to write.", RedisFault::NoReplicas),
             ("NOAUTH Authentication required.", RedisFault::Denied),
             ("NOPERM this user has no permissions", RedisFault::Denied),
             ("ERR wrong number of arguments", RedisFault::Other),

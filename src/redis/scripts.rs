@@ -81,14 +81,24 @@ impl Script {
     /// What Redis or the connection answered, server errors included.
     pub async fn run<C: ConnectionLike>(&self, conn: &mut C, call: &Cmd) -> RedisResult<Value> {
         match answer(conn, call).await {
-            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+            Err(error) if Self::is_unknown(&error) => {
                 Step::ScriptMissing.reached();
-                answer(conn, cmd("SCRIPT").arg("LOAD").arg(self.source)).await?;
+                self.load(conn).await?;
                 Step::ScriptLoaded.reached();
                 answer(conn, call).await
             }
             other => other,
         }
+    }
+
+    /// Makes the server know it.
+    pub(super) async fn load<C: ConnectionLike>(&self, conn: &mut C) -> RedisResult<()> {
+        answer(conn, cmd("SCRIPT").arg("LOAD").arg(self.source)).await.map(drop)
+    }
+
+    /// Whether a call failed because the server does not know the script.
+    pub(super) fn is_unknown(error: &RedisError) -> bool {
+        error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
     }
 }
 

@@ -4,11 +4,14 @@
 
 use std::time::Duration;
 
+use super::fence::Fence;
 use super::managed::{ManagedRedis, RedisState};
 use super::{pool, server_check};
 use crate::cli::{Exit, Failure};
 use crate::config::{Config, ServiceUrl};
 use crate::datadir::DataLock;
+use crate::domain::ids::Shard;
+use redis::aio::MultiplexedConnection;
 use tokio::sync::watch;
 
 /// A Redis that is up and fit for the acknowledgement mode.
@@ -21,7 +24,8 @@ pub enum RedisServer {
 }
 
 impl RedisServer {
-    /// Starts the managed Redis, or checks the external one for its durability settings.
+    /// Starts the managed Redis, or checks the external one for its durability settings and, where claims are
+    /// acknowledged by replicas, for its replicas.
     ///
     /// # Errors
     /// [`Failure`] with what is missing or the setting to change.
@@ -30,20 +34,23 @@ impl RedisServer {
             return Ok(Self::Managed(ManagedRedis::start(lock, &config.redis).await?));
         }
         let url = config.redis.url.clone();
-        Self::check(&url, config).await?;
+        let mut connection = Self::check(&url, config).await?;
+        if let Some(fence) = Fence::of(config, Shard::FIRST) {
+            fence.probe(&mut connection).await?;
+        }
         Ok(Self::External(url))
     }
 
-    /// Checks an external Redis.
+    /// Checks an external Redis' settings, over the connection that it gives.
     ///
     /// # Errors
     /// [`Failure`] with the setting to change.
-    pub async fn check(url: &ServiceUrl, config: &Config) -> Result<(), Failure> {
+    pub async fn check(url: &ServiceUrl, config: &Config) -> Result<MultiplexedConnection, Failure> {
         let mut connection = pool::connect_once(url, config.redis.response_timeout())
             .await
             .map_err(|error| Failure::new(Exit::Unavailable, format!("redis: {error}")))?;
         server_check::check(&mut connection, config.claim.ack).await?;
-        Ok(())
+        Ok(connection)
     }
 
     /// Where it listens.

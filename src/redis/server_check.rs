@@ -42,7 +42,7 @@ pub enum ServerRefused {
         /// What it is.
         found: String,
         /// Under which condition another value is needed.
-        when: &'static str,
+        when: String,
         /// What it must be.
         wanted: &'static str,
     },
@@ -58,19 +58,20 @@ pub enum ServerRefused {
     },
 }
 
-/// A setting, what it must be, and for which acknowledgement.
+/// A setting, and what it must be.
 struct Wanted {
     key: &'static str,
     value: &'static str,
-    fsync_only: bool,
+    /// Whether it is about what survives a crash, which `memory` does not promise.
+    durability: bool,
 }
 
 /// In the order in which they are refused.
 const WANTED: [Wanted; 4] = [
-    Wanted { key: "maxmemory-policy", value: "noeviction", fsync_only: false },
-    Wanted { key: "appendonly", value: "yes", fsync_only: true },
-    Wanted { key: "appendfsync", value: "always", fsync_only: true },
-    Wanted { key: "no-appendfsync-on-rewrite", value: "no", fsync_only: true },
+    Wanted { key: "maxmemory-policy", value: "noeviction", durability: false },
+    Wanted { key: "appendonly", value: "yes", durability: true },
+    Wanted { key: "appendfsync", value: "always", durability: true },
+    Wanted { key: "no-appendfsync-on-rewrite", value: "no", durability: true },
 ];
 
 /// Reads version, run id and process of a server. Works while it is loading.
@@ -107,12 +108,13 @@ pub async fn check(connection: &mut impl ConnectionLike, ack: Ack) -> Result<Ser
     }
     let settings = settings(connection).await?;
     for wanted in &WANTED {
-        if wanted.fsync_only && ack != Ack::Fsync {
+        if wanted.durability && ack == Ack::Memory {
             continue;
         }
         let found = settings.get(wanted.key).map_or("", String::as_str);
         if found != wanted.value {
-            let when = if wanted.fsync_only { "with claim.ack = \"fsync\" set" } else { "set" };
+            let with_ack = format!("with claim.ack = \"{}\" set", ack.as_str());
+            let when = if wanted.durability { with_ack } else { "set".to_owned() };
             let found = found.to_owned();
             return Err(ServerRefused::Setting { key: wanted.key, found, when, wanted: wanted.value });
         }

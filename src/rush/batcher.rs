@@ -243,7 +243,7 @@ impl Sender {
                 self.metrics.batch_retries_total.increment(u64::from(answer.retried));
                 match call.decode(&answer.value) {
                     Ok(reply) => {
-                        self.distribute(batch, reply);
+                        self.distribute(batch, reply, answer.confirmed);
                         Step::BatchAnswered.reached();
                     }
                     Err(error) => {
@@ -268,11 +268,12 @@ impl Sender {
         }
     }
 
-    fn distribute(&self, batch: Batch, reply: ClaimReply) {
+    fn distribute(&self, batch: Batch, reply: ClaimReply, confirmed: bool) {
         let now_ms = reply.now_ms;
+        self.metrics.replica_short_batches_total.increment(u64::from(!confirmed));
         for (part, said) in batch.parts.into_iter().zip(reply.drops) {
             match said {
-                Some(said) => self.distribute_part(part, &said, now_ms),
+                Some(said) => self.distribute_part(part, &said, now_ms, confirmed),
                 None => part.refuse(Cause::Unavailable),
             }
         }
@@ -281,7 +282,9 @@ impl Sender {
         }
     }
 
-    fn distribute_part(&self, part: Part, said: &DropReply, now_ms: UnixMs) {
+    /// Tells a drop's claims what became of them. What too few replicas have is told to nobody: a grant that is lost
+    /// with this Redis must not have been acknowledged. A refusal gives nothing that could be lost, and stands.
+    fn distribute_part(&self, part: Part, said: &DropReply, now_ms: UnixMs, confirmed: bool) {
         let epoch = said.view.epoch;
         let granted = || {
             let pairs = part.claims.iter().zip(&said.outcomes);
@@ -292,11 +295,15 @@ impl Sender {
         // Holders first, then the view that counts them: the latch must never run ahead of what is known.
         part.drop.holders.note_granted(epoch, granted());
         part.drop.update(said.view, now_ms);
-        let mut decided = 0;
+        let (mut decided, mut unknown) = (0, 0);
         for (claim, outcome) in part.claims.into_iter().zip(&said.outcomes) {
+            decided += u64::from(matches!(outcome, Outcome::Granted { .. }));
             let decision = match *outcome {
+                Outcome::Granted { .. } | Outcome::Again(_) if !confirmed => {
+                    unknown += 1;
+                    Decision::Refused(Cause::OutcomeUnknown)
+                }
                 Outcome::Granted { seq } => {
-                    decided += 1;
                     let mark = claim.mark;
                     Decision::Granted(Grant { epoch, seq, claimed_at_ms: now_ms, returned: false, mark })
                 }
@@ -307,6 +314,7 @@ impl Sender {
             let _ = claim.answer.send(decision);
         }
         self.metrics.claims_decided_total.increment(decided);
+        self.metrics.outcome_unknown_total.increment(unknown);
     }
 }
 

@@ -1,19 +1,21 @@
 //! A lane: one long-lived pipelined Redis connection of one core, taken through the pool, replaced on error.
 //!
-//! Owns when a lost reply is asked for again. A pool checkout costs a round trip, so the hot path makes one a
-//! connection, not one a call.
+//! Owns when a lost reply is asked for again, and tells whether replicas have what was replied. A pool checkout
+//! costs a round trip, so the hot path makes one a connection, not one a call.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use deadpool_redis::Pool;
 use metrics::Counter;
 use redis::aio::MultiplexedConnection;
-use redis::{Cmd, Value};
+use redis::{Cmd, RedisResult, Value};
 use tokio::time::Instant;
 
-use crate::redis::pool::RedisFault;
+use crate::redis::fence::Fence;
+use crate::redis::peer::Peer;
+use crate::redis::pool::{self, RedisFault};
 use crate::redis::scripts;
 
 /// How long to wait before the next attempt at a server that is not ready.
@@ -32,13 +34,18 @@ pub struct Lane {
     failing: AtomicBool,
     /// How long a call may look for a connection, and how long a lost reply may be asked for again.
     patience: Duration,
+    /// Where claims are acknowledged by replicas.
+    fence: Option<Fence>,
+    /// Whether too few replicas had the last batch in time; logged as `failing` is.
+    short: AtomicBool,
 }
 
-/// A connection with its number, so that only the one that failed is replaced.
+/// A connection with its number, so that only the one that failed is replaced, and the server at its far end.
 #[derive(Clone)]
 struct Numbered {
     number: u64,
     connection: MultiplexedConnection,
+    peer: Arc<Peer>,
 }
 
 /// Why a call has no reply.
@@ -57,14 +64,19 @@ pub struct Answer {
     pub value: Value,
     /// The first reply was lost: what was granted in the first attempt comes back as "again".
     pub retried: bool,
+    /// The server that said it.
+    pub peer: Arc<Peer>,
+    /// Whether it is as safe as claims are to be when they are acknowledged: false when too few replicas have it.
+    pub confirmed: bool,
 }
 
 impl Lane {
     /// A lane over a pool of this core's own, whose connections are driven by this core's runtime.
     #[must_use]
-    pub fn new(pool: Pool, patience: Duration, reconnects: Counter) -> Self {
-        let (made, failing) = (AtomicU64::new(0), AtomicBool::new(false));
-        Self { pool, current: Mutex::new(None), made, reconnects, failing, patience }
+    pub fn new(pool: Pool, patience: Duration, reconnects: Counter, fence: Option<Fence>) -> Self {
+        let (failing, short) = (AtomicBool::new(false), AtomicBool::new(false));
+        let (current, made) = (Mutex::new(None), AtomicU64::new(0));
+        Self { pool, current, made, reconnects, failing, patience, fence, short }
     }
 
     /// Calls a script that is safe to run twice. A lost reply is asked for once more with the same content; a
@@ -77,7 +89,7 @@ impl Lane {
         let mut lost_replies = 0;
         loop {
             match self.attempt(command).await {
-                Ok(value) => return Ok(Answer { value, retried: lost_replies > 0 }),
+                Ok(answer) => return Ok(Answer { retried: lost_replies > 0, ..answer }),
                 Err(AttemptFault::LostReply) => {
                     lost_replies += 1;
                     if lost_replies > LOST_REPLIES_MAX {
@@ -98,14 +110,21 @@ impl Lane {
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    async fn attempt(&self, command: &Cmd) -> Result<Value, AttemptFault> {
+    async fn attempt(&self, command: &Cmd) -> Result<Answer, AttemptFault> {
         let mut lane = self.connection().await.ok_or(AttemptFault::NotReady)?;
-        let error = match scripts::CLAIM.run(&mut lane.connection, command).await {
-            Ok(value) => {
+        let said = match &self.fence {
+            None => scripts::CLAIM.run(&mut lane.connection, command).await.map(|value| (value, true)),
+            Some(fence) => {
+                let said = fence.run(&mut lane.connection, &lane.peer, &scripts::CLAIM, command).await;
+                said.inspect(|(_, confirmed)| self.note_confirmed(*confirmed))
+            }
+        };
+        let error = match said {
+            Ok((value, confirmed)) => {
                 if self.failing.swap(false, Ordering::Relaxed) {
                     tracing::info!("batches are answered again");
                 }
-                return Ok(value);
+                return Ok(Answer { value, retried: false, peer: lane.peer, confirmed });
             }
             Err(error) => error,
         };
@@ -123,25 +142,35 @@ impl Lane {
         Err(AttemptFault::LostReply)
     }
 
+    fn note_confirmed(&self, confirmed: bool) {
+        match (confirmed, self.short.swap(!confirmed, Ordering::Relaxed)) {
+            (false, false) => tracing::warn!("too few replicas have a batch in time: outcome unknown"),
+            (true, true) => tracing::info!("enough replicas have a batch in time again"),
+            _ => {}
+        }
+    }
+
     /// The connection, or one attempt to make it.
     async fn connection(&self) -> Option<Numbered> {
         if let Some(lane) = self.current.lock().unwrap_or_else(PoisonError::into_inner).clone() {
             return Some(lane);
         }
-        match self.pool.get().await {
-            Ok(connection) => {
-                let connection = deadpool_redis::Connection::take(connection);
-                let number = self.made.fetch_add(1, Ordering::Relaxed);
-                self.reconnects.increment(u64::from(number > 0));
-                let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-                // Two batches in flight may both have made one; the first to come back is kept.
-                Some(current.get_or_insert(Numbered { number, connection }).clone())
-            }
-            Err(error) => {
-                tracing::debug!(%error, "no connection to Redis");
-                None
-            }
-        }
+        let made = self.make().await.inspect_err(|error| tracing::debug!(%error, "no connection to Redis"));
+        let (connection, peer) = made.ok()?;
+        let number = self.made.fetch_add(1, Ordering::Relaxed);
+        self.reconnects.increment(u64::from(number > 0));
+        tracing::debug!(run_id = peer.run_id, can_waitaof = peer.can_waitaof, "a lane is connected");
+        let made = Numbered { number, connection, peer: Arc::new(peer) };
+        // Two batches in flight may both have made one; the first to come back is kept.
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(current.get_or_insert(made).clone())
+    }
+
+    /// A new connection, and who is at its far end.
+    async fn make(&self) -> RedisResult<(MultiplexedConnection, Peer)> {
+        let mut connection = deadpool_redis::Connection::take(pool::checkout(&self.pool).await?);
+        let peer = Peer::learn(&mut connection).await?;
+        Ok((connection, peer))
     }
 }
 

@@ -18,6 +18,7 @@ use crate::guard::Guard;
 use crate::http::connection::TimeLimits;
 use crate::http::front::{Front, RequestIds, Stamps};
 use crate::http::listen::{self, ConnectionCap, Listening};
+use crate::redis::fence::Fence;
 use crate::redis::pool;
 use crate::rush::batcher::{Batcher, BatcherSettings};
 use crate::rush::gate::Gate;
@@ -101,10 +102,12 @@ impl Core {
             queue_max: claim.queue_max,
             queue_wait_max: claim.queue_wait(),
         };
+        let fence = Fence::of(&shared.config, settings.shard);
         let lane = Lane::new(
             pool.clone(),
             shared.config.redis.response_timeout(),
             shared.metrics.redis_reconnects_total.clone(),
+            fence.clone(),
         );
         let (queue, batcher) = Batcher::new(
             settings,
@@ -121,6 +124,7 @@ impl Core {
             guard: Arc::clone(&shared.guard),
             queue,
             pool,
+            fence,
             signer: shared.signer.clone(),
             metrics: Arc::clone(&shared.metrics),
             request_seconds: shared.metrics.request_seconds.core(number),

@@ -52,7 +52,9 @@ instruments! {
         redis_call_seconds: Histogram,
         /// Script calls sent again because their reply was lost.
         batch_retries_total: Counter,
-        /// Claims answered "outcome unknown" because the reply was lost twice.
+        /// Script calls whose grants too few replicas had in time. Alarm when it grows.
+        replica_short_batches_total: Counter,
+        /// Claims answered "outcome unknown": the reply was lost twice, or too few replicas had it in time.
         outcome_unknown_total: Counter,
 
         /// Connections open on the public listener.

@@ -8,6 +8,7 @@ pub(crate) mod ledger;
 pub(crate) mod mint;
 pub(crate) mod proxy;
 pub(crate) mod redis;
+pub(crate) mod replicated;
 pub(crate) mod service;
 pub(crate) mod signals;
 

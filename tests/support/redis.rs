@@ -16,6 +16,7 @@ pub(crate) const REPLY_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Ended with its folder when dropped.
 pub(crate) struct RedisServer {
+    program: String,
     process: Child,
     folder: TempDir,
 }
@@ -23,6 +24,11 @@ pub(crate) struct RedisServer {
 impl RedisServer {
     /// Starts one with `settings`, each a line of redis.conf.
     pub(crate) fn start(settings: &[&str]) -> Self {
+        Self::start_program("redis-server", settings)
+    }
+
+    /// Starts another program that speaks the same language.
+    pub(crate) fn start_program(program: &str, settings: &[&str]) -> Self {
         let folder = TempDir::new().expect("a temp folder");
         let dir = folder.path().display();
         let mut config = format!("port 0\nunixsocket {dir}/r.sock\ndir {dir}\nlogfile {dir}/redis.log\n");
@@ -31,19 +37,29 @@ impl RedisServer {
             config.push('\n');
         }
         std::fs::write(folder.path().join("redis.conf"), config).expect("redis.conf is written");
-        let process = spawn(folder.path());
-        let mut server = Self { process, folder };
+        let process = spawn(program, folder.path());
+        let mut server = Self { program: program.to_owned(), process, folder };
         server.wait_listening();
         server
     }
 
     /// Ends it at once, lets `between` do something to its folder, and starts it again.
     pub(crate) fn crash(&mut self, between: impl FnOnce(&Path)) {
+        self.kill();
+        between(self.folder.path());
+        self.process = spawn(&self.program, self.folder.path());
+        self.wait_listening();
+    }
+
+    /// Ends it at once.
+    pub(crate) fn kill(&mut self) {
         self.process.kill().expect("it is our child");
         self.process.wait().expect("it is our child");
-        between(self.folder.path());
-        self.process = spawn(self.folder.path());
-        self.wait_listening();
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
     }
 
     /// Its folder.
@@ -53,7 +69,9 @@ impl RedisServer {
 
     fn wait_listening(&mut self) {
         wait_for("redis-server listens", Duration::from_secs(20), || {
-            assert!(self.process.try_wait().expect("it is our child").is_none(), "redis-server has ended");
+            let ended = self.process.try_wait().expect("it is our child").is_some();
+            let log = || std::fs::read_to_string(self.folder.path().join("redis.log")).unwrap_or_default();
+            assert!(!ended, "{} has ended: {}", self.program, log());
             std::os::unix::net::UnixStream::connect(self.folder.path().join("r.sock")).ok()
         });
     }
@@ -66,6 +84,13 @@ impl RedisServer {
     /// Where it listens.
     pub(crate) fn url(&self) -> ServiceUrl {
         url_of(&self.folder.path().join("r.sock"))
+    }
+
+    /// A connection to it for a test that has no runtime.
+    pub(crate) fn connect_blocking(&self) -> redis::RedisResult<redis::Connection> {
+        let connection = redis::Client::open(self.url().expose())?.get_connection()?;
+        connection.set_read_timeout(Some(REPLY_TIMEOUT))?;
+        Ok(connection)
     }
 
     /// A connection to it.
@@ -122,8 +147,8 @@ pub(crate) fn kill_9(pid: u32) {
     let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
 }
 
-fn spawn(folder: &Path) -> Child {
-    Command::new("redis-server")
+fn spawn(program: &str, folder: &Path) -> Child {
+    Command::new(program)
         .arg(folder.join("redis.conf"))
         .stdin(Stdio::null())
         .stdout(Stdio::null())

@@ -5,6 +5,7 @@ use std::{env, fs, net::SocketAddr, path::Path, process::Command};
 use anyhow::{Context, Result, ensure};
 
 use super::{
+    ack::{self, AckMode, AckRedis},
     process::Started,
     service::Service,
     setup::{READY_WAIT, RedisServer, Workshop, accepts, free_address},
@@ -23,6 +24,8 @@ pub enum Contender {
     EchoByWrk,
     /// The service, granting.
     Claimrush,
+    /// The service, granting, in one of its acknowledgement modes.
+    Ack(AckMode),
     /// The service, answering that all is gone.
     SoldOut,
     /// One pooled checkout and one EVALSHA a claim.
@@ -37,10 +40,11 @@ impl Contender {
     const ALL: [Self; 7] =
         [Self::Echo, Self::EchoByWrk, Self::Claimrush, Self::SoldOut, Self::Pooled, Self::Webdis, Self::Node];
 
-    /// The contenders that the asked rows need.
+    /// The contenders that the asked rows need. Acknowledgement modes only when they are asked for.
     #[must_use]
     pub fn wanted(args: &BenchArgs) -> Vec<Self> {
-        Self::ALL.into_iter().filter(|contender| args.wants(contender.name())).collect()
+        let modes = AckMode::ALL.map(Self::Ack).into_iter().filter(|mode| args.names(mode.name()));
+        Self::ALL.into_iter().filter(|contender| args.wants(contender.name())).chain(modes).collect()
     }
 
     /// Its name, as in `--rows`.
@@ -50,6 +54,9 @@ impl Contender {
             Self::Echo => "echo",
             Self::EchoByWrk => "wrk",
             Self::Claimrush => "claimrush",
+            Self::Ack(AckMode::Memory) => "ack-memory",
+            Self::Ack(AckMode::Fsync) => "ack-fsync",
+            Self::Ack(AckMode::Replica) => "ack-replica",
             Self::SoldOut => "sold-out",
             Self::Pooled => "pooled",
             Self::Webdis => "webdis",
@@ -62,6 +69,7 @@ impl Contender {
     pub fn connections(self) -> &'static [usize] {
         match self {
             Self::Echo | Self::Claimrush => &[256, 1_000],
+            Self::Ack(_) => &ack::CONNECTIONS,
             Self::EchoByWrk | Self::SoldOut | Self::Pooled | Self::Webdis | Self::Node => &[256],
         }
     }
@@ -78,8 +86,10 @@ impl Contender {
         match self {
             Self::Echo => None,
             Self::EchoByWrk => missing_program("wrk"),
-            Self::Claimrush | Self::SoldOut if args.service_bin.is_none() => Some("no --service-bin".into()),
-            Self::Claimrush | Self::SoldOut | Self::Pooled => missing_program("redis-server"),
+            Self::Claimrush | Self::Ack(_) | Self::SoldOut if args.service_bin.is_none() => {
+                Some("no --service-bin".into())
+            }
+            Self::Claimrush | Self::Ack(_) | Self::SoldOut | Self::Pooled => missing_program("redis-server"),
             Self::Webdis => missing_program("redis-server").or_else(|| missing_program("webdis")),
             Self::Node => missing_program("redis-server").or_else(|| missing_program("node")).or_else(|| {
                 let modules = args.peers.join("node/node_modules");
@@ -96,7 +106,7 @@ impl Contender {
         match self {
             Self::Echo | Self::EchoByWrk => start_echo(workshop),
             Self::Claimrush | Self::SoldOut => {
-                let service = Service::start(workshop, &format!("{}-{round}", self.name()))?;
+                let service = Service::start(workshop, &format!("{}-{round}", self.name()), &[])?;
                 Ok(Stage {
                     address: service.listen,
                     watched: service.watched(),
@@ -104,6 +114,7 @@ impl Contender {
                     ..Stage::default()
                 })
             }
+            Self::Ack(mode) => start_ack(workshop, mode, &format!("{}-{round}", self.name())),
             Self::Pooled => start_pooled(workshop),
             Self::Webdis => start_webdis(workshop),
             Self::Node => start_node(workshop),
@@ -129,6 +140,8 @@ pub struct Stage {
     pub service: Option<Service>,
     /// The Redis of a per-claim peer.
     pub redis: Option<RedisServer>,
+    /// The Redis of an acknowledgement mode.
+    ack: Option<AckRedis>,
     /// Ended before its Redis.
     server: Option<Started>,
 }
@@ -136,7 +149,7 @@ pub struct Stage {
 impl Default for Stage {
     fn default() -> Self {
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        Self { address, path: None, watched: Vec::new(), service: None, redis: None, server: None }
+        Self { address, path: None, watched: Vec::new(), service: None, redis: None, ack: None, server: None }
     }
 }
 
@@ -148,7 +161,9 @@ impl Stage {
     pub fn end(self) -> Result<()> {
         drop(self.server);
         drop(self.redis);
-        self.service.map_or(Ok(()), Service::end)
+        let ended = self.service.map_or(Ok(()), Service::end);
+        drop(self.ack);
+        ended
     }
 
     fn per_claim(address: SocketAddr, server: Started, redis: RedisServer) -> Self {
@@ -156,6 +171,14 @@ impl Stage {
         watched.push(redis.process.pid());
         Self { address, watched, redis: Some(redis), server: Some(server), ..Self::default() }
     }
+}
+
+fn start_ack(workshop: &Workshop<'_>, mode: AckMode, name: &str) -> Result<Stage> {
+    let redis = AckRedis::start(workshop, mode)?;
+    let service = Service::start(workshop, name, &redis.settings())?;
+    let watched = service.watched().into_iter().chain(redis.pids()).collect();
+    let address = service.listen;
+    Ok(Stage { address, watched, service: Some(service), ack: Some(redis), ..Stage::default() })
 }
 
 fn start_echo(workshop: &Workshop<'_>) -> Result<Stage> {

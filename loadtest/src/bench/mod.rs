@@ -5,12 +5,14 @@
 //!
 //! - [`process`]: whatever is started is ended
 //! - [`setup`]: folders, tickets, Redis
+//! - [`ack`]: what each acknowledgement mode costs
 //! - [`contender`]: how each one is started
 //! - [`service`]: the service under test, its journal and its audit
 //! - [`measure`]: one measurement
 //! - [`memory`]: bytes per claim and per idle connection
 //! - [`table`]: medians, ratios, targets, markdown
 
+pub mod ack;
 pub mod contender;
 pub mod measure;
 pub mod memory;
@@ -77,7 +79,7 @@ pub fn run(args: &BenchArgs) -> Result<bool> {
     fs::write(args.out.join("bench.json"), json + "\n")?;
     fs::write(args.out.join("bench.md"), &markdown)?;
     if let Some(page) = &args.page {
-        table::insert(page, &markdown)?;
+        table::insert(page, &args.section, &markdown)?;
     }
     Ok(rows.iter().all(|row| row.met))
 }

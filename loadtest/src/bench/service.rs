@@ -72,11 +72,12 @@ pub struct Service {
 }
 
 impl Service {
-    /// Starts it on an empty data folder and applies a campaign that is open already.
+    /// Starts it on an empty data folder, with these variables in its environment, and applies a campaign that is
+    /// open already.
     ///
     /// # Errors
     /// It does not start, or refuses the campaign.
-    pub fn start(workshop: &Workshop<'_>, name: &str) -> Result<Self> {
+    pub fn start(workshop: &Workshop<'_>, name: &str, settings: &[(&str, String)]) -> Result<Self> {
         let binary = workshop.args.service_bin.clone().context("no --service-bin")?;
         let data = workshop.path(&format!("data-{name}"));
         DirBuilder::new().mode(0o700).create(&data)?;
@@ -87,6 +88,7 @@ impl Service {
         let mut command = Command::new(&binary);
         command.arg("serve").arg("--data").arg(&data);
         command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
+        command.envs(settings.iter().map(|(key, value)| (key, value)));
         let mut process = Started::start("claimrush", &mut command, &workshop.log(name))?;
         let run_json = data.join("run.json");
         let run: RunInfo = process

@@ -7,11 +7,13 @@ use std::{fmt::Write, fs, path::Path};
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-use super::{Measurements, contender::Contender, measure::Sample};
+use super::{
+    Measurements,
+    ack::{self, AckMode},
+    contender::Contender,
+    measure::Sample,
+};
 use crate::cli::BenchArgs;
-
-const BEGIN: &str = "<!-- bench: begin -->";
-const END: &str = "<!-- bench: end -->";
 
 /// One comparison.
 #[derive(Debug, Clone, Serialize)]
@@ -43,15 +45,15 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
 }
 
 /// Medians of one contender at one number of connections.
-struct Medians<'a>(&'a [Sample]);
+pub(super) struct Medians<'a>(pub(super) &'a [Sample]);
 
 impl Medians<'_> {
-    fn of(&self, who: Contender, connections: usize, value: fn(&Sample) -> f64) -> Option<f64> {
+    pub(super) fn of(&self, who: Contender, connections: usize, value: fn(&Sample) -> f64) -> Option<f64> {
         let matching = self.0.iter().filter(|s| s.contender == who && s.connections == connections);
         median(matching.map(value).collect())
     }
 
-    fn rate(&self, who: Contender, connections: usize) -> Option<f64> {
+    pub(super) fn rate(&self, who: Contender, connections: usize) -> Option<f64> {
         self.of(who, connections, |sample| sample.per_s)
     }
 
@@ -73,6 +75,8 @@ pub fn compare(measured: &Measurements) -> Vec<Row> {
 }
 
 fn ratios(medians: &Medians<'_>) -> Vec<Comparison> {
+    const FSYNC: Contender = Contender::Ack(AckMode::Fsync);
+    const MEMORY: Contender = Contender::Ack(AckMode::Memory);
     use Contender::{Claimrush, Echo, EchoByWrk, Node, Pooled, SoldOut, Webdis};
     let over =
         |above: Option<f64>, below: Option<f64>| Some(above? / below?).filter(|ratio| ratio.is_finite());
@@ -102,6 +106,8 @@ fn ratios(medians: &Medians<'_>) -> Vec<Comparison> {
             12.0,
         ),
         ("sold-out answers/s ÷ echo requests/s, 256 connections", rate(SoldOut, Echo, 256), false, 0.90),
+        ("claims/s, ack = fsync ÷ memory, 256 connections", rate(FSYNC, MEMORY, 256), false, 0.85),
+        ("claims/s, ack = fsync ÷ memory, 1,000 connections", rate(FSYNC, MEMORY, 1_000), false, 0.85),
         ("generator CPU a request ÷ wrk's, echo, 256 connections", generators, true, 1.3),
     ]
 }
@@ -161,6 +167,7 @@ pub fn markdown(args: &BenchArgs, measured: &Measurements, rows: &[Row]) -> Resu
             of(|sample| sample.p99_ms)
         )?;
     }
+    out.push_str(&ack::markdown(measured)?);
     writeln!(out, "\n| what | measured | target | |")?;
     writeln!(out, "| --- | ---: | ---: | --- |")?;
     for row in rows {
@@ -174,22 +181,29 @@ pub fn markdown(args: &BenchArgs, measured: &Measurements, rows: &[Row]) -> Resu
     Ok(out)
 }
 
-/// Puts the tables between the markers of a page.
+/// Puts the tables between the markers of a page's section: `<!-- SECTION: begin -->` and `<!-- SECTION: end -->`.
 ///
 /// # Errors
 /// The page cannot be read or written, or has no markers.
-pub fn insert(page: &Path, markdown: &str) -> Result<()> {
+pub fn insert(page: &Path, section: &str, markdown: &str) -> Result<()> {
     let text = fs::read_to_string(page).with_context(|| format!("{}", page.display()))?;
-    let replaced = replace(&text, markdown)
-        .with_context(|| format!("{} has no lines {BEGIN} and {END}", page.display()))?;
+    let replaced = replace(&text, section, markdown).with_context(|| {
+        let (begin, end) = markers(section);
+        format!("{} has no lines {begin} and {end}", page.display())
+    })?;
     fs::write(page, replaced)?;
     Ok(())
 }
 
-fn replace(text: &str, markdown: &str) -> Option<String> {
-    let (before, rest) = text.split_once(BEGIN)?;
-    let (_, after) = rest.split_once(END)?;
-    Some(format!("{before}{BEGIN}\n\n{markdown}\n{END}{after}"))
+fn markers(section: &str) -> (String, String) {
+    (format!("<!-- {section}: begin -->"), format!("<!-- {section}: end -->"))
+}
+
+fn replace(text: &str, section: &str, markdown: &str) -> Option<String> {
+    let (begin, end) = markers(section);
+    let (before, rest) = text.split_once(&begin)?;
+    let (_, after) = rest.split_once(&end)?;
+    Some(format!("{before}{begin}\n\n{markdown}\n{end}{after}"))
 }
 
 #[cfg(test)]
@@ -226,6 +240,28 @@ mod tests {
     }
 
     #[test]
+    fn modes_stand_beside_each_other_with_their_ratios() {
+        let samples = vec![
+            sample(Contender::Ack(AckMode::Memory), 100.0, 10.0),
+            sample(Contender::Ack(AckMode::Fsync), 80.0, 12.0),
+        ];
+        let measured = Measurements { samples, ..Measurements::default() };
+        let [row] = &compare(&measured)[..] else { unreachable!("fsync and memory were measured") };
+        assert_eq!((row.value, row.met), (0.8, false));
+        let text = ack::markdown(&measured).unwrap();
+        assert!(
+            text.contains("| 256 | `memory` | SQLite | 100 | 1.00 | 1.25 | 10.00 µs | 1.00 ms |"),
+            "{text}"
+        );
+        assert!(
+            text.contains("| 256 | `fsync` | SQLite | 80 | 0.80 | 1.00 | 12.00 µs | 1.00 ms |"),
+            "{text}"
+        );
+        assert!(!text.contains("replica"), "{text}");
+        assert_eq!(ack::markdown(&Measurements::default()).unwrap(), "");
+    }
+
+    #[test]
     fn the_median_of_an_even_count_is_between() {
         assert_eq!(median(vec![4.0, 1.0, 3.0, 2.0]), Some(2.5));
         assert_eq!(median(vec![]), None);
@@ -233,8 +269,10 @@ mod tests {
 
     #[test]
     fn only_what_stands_between_the_markers_is_replaced() {
-        let page = format!("a\n{BEGIN}\nold\n{END}\nb\n");
-        assert_eq!(replace(&page, "new\n").unwrap(), format!("a\n{BEGIN}\n\nnew\n\n{END}\nb\n"));
-        assert_eq!(replace("no markers", "new"), None);
+        let page = "<!-- a: begin -->\nkept\n<!-- a: end -->\n<!-- b: begin -->\nold\n<!-- b: end -->\nz\n";
+        let replaced =
+            "<!-- a: begin -->\nkept\n<!-- a: end -->\n<!-- b: begin -->\n\nnew\n\n<!-- b: end -->\nz\n";
+        assert_eq!(replace(page, "b", "new\n").as_deref(), Some(replaced));
+        assert_eq!(replace(page, "c", "new"), None);
     }
 }
