@@ -21,6 +21,7 @@ mod harness_audit;
 mod lua_contract;
 mod managed_redis;
 mod processes;
+mod promotion;
 mod proxy;
 mod redis_durability;
 mod replica_ack;

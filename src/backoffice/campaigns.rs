@@ -8,19 +8,19 @@
 //!  create: frozen in Redis ─► noted in the ledger ─► running
 //! ```
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use deadpool_redis::{Connection, Pool};
 
+use super::soundness::{self, Books, Compared, Placed};
 use crate::clock::{Clock, UnixMs};
 use crate::domain::campaign::{self, Campaign, CampaignState, Changes, DropSpec, FileError, Refusal};
-use crate::domain::claim::JournalId;
-use crate::domain::ids::{CampaignId, DropId, DropNumber, Epoch, Shard};
-use crate::ledger::{Catalogue, DropRecord, Ledger, LedgerError, Tally};
-use crate::redis::codes::{Code, DropState, DropView};
+use crate::domain::ids::{CampaignId, DropId, Epoch, Shard};
+use crate::ledger::{Catalogue, Ledger, LedgerError};
+use crate::redis::codes::{Code, DropState};
+use crate::redis::peer::Peer;
 use crate::redis::scripts::{self, DropConfig, Mode, ScriptError};
-use crate::redis::{journal, pool, reads};
+use crate::redis::{pool, reads};
 use crate::rush::gate::{DropRules, Gate};
 
 /// Applies, pauses and loads campaigns.
@@ -73,14 +73,6 @@ impl From<redis::RedisError> for LoadError {
     fn from(error: redis::RedisError) -> Self {
         Self::Redis(error.into())
     }
-}
-
-/// A drop's place in what is being loaded.
-struct Placed<'a> {
-    record: &'a DropRecord,
-    spec: &'a DropSpec,
-    state: CampaignState,
-    view: Option<DropView>,
 }
 
 impl Campaigns {
@@ -201,23 +193,40 @@ impl Campaigns {
         self.load_locked(&mut loaded).await
     }
 
+    /// Loads over a new connection, for a lane has met another server than the one that was loaded last: a pooled
+    /// connection may still lead to that one.
+    ///
+    /// # Errors
+    /// [`LoadError`]; the server is not trusted then.
+    pub async fn load_anew(&self) -> Result<(), LoadError> {
+        let mut loaded = self.loaded.lock().await;
+        let _closed = self.pool.retain(|_, _| false);
+        self.load_locked(&mut loaded).await
+    }
+
     async fn load_locked(&self, loaded: &mut Option<u64>) -> Result<(), LoadError> {
         *loaded = None;
         let catalogue = self.ledger.catalogue().await?;
         let tallies = self.ledger.tallies().await?;
         let position = self.ledger.position(self.shard).await?;
         let mut connection = pool::checkout(&self.pool).await?;
-        let lost = self.lost_drops(&mut connection, &catalogue, &tallies, position).await?;
-        let ids: Vec<DropId> = lost.placed.iter().map(|placed| placed.spec.id.clone()).collect();
-        let sound: Vec<&Placed<'_>> = lost.placed.iter().filter(|placed| !lost.is_lost(placed)).collect();
-        self.configure(&mut connection, &sound).await?;
+        let peer = Peer::learn(&mut connection).await?;
+        let books = Books { shard: self.shard, catalogue: &catalogue, tallies: &tallies, position };
+        let compared = Compared::make(&mut connection, &self.gate, &books).await?;
+        self.freeze_lost(&mut connection, &compared).await?;
+        self.configure(&mut connection, &compared.sound()).await?;
         self.publish(&catalogue);
-        for placed in lost.placed.iter().filter(|placed| lost.is_lost(placed)) {
-            tracing::error!(drop = %placed.spec.id, "Redis is behind the ledger; nothing is sold until it is recovered");
+        for placed in compared.lost() {
             if let Some(gate) = self.gate.find(placed.spec.id.as_str()) {
+                // Here also after a start, when the gate did not know the drop before.
                 gate.set_went_back();
+                gate.set_loss_noted();
             }
         }
+        for gate in compared.sound().iter().filter_map(|placed| self.gate.find(placed.spec.id.as_str())) {
+            gate.set_sound();
+        }
+        let ids = compared.ids();
         let (now_ms, found) = reads::views(&mut connection, self.shard, &ids).await?;
         for (id, view) in ids.iter().zip(found) {
             if let (Some(gate), Some(view)) = (self.gate.find(id.as_str()), view) {
@@ -225,29 +234,30 @@ impl Campaigns {
             }
         }
         *loaded = Some(self.ledger.revision().await?);
+        self.gate.trust.set(&peer.run_id);
         Ok(())
     }
 
-    /// Sets Redis beside the ledger: which drops has Redis lost, in whole or in part?
-    async fn lost_drops<'a>(
+    /// Sees to it that nobody sells what Redis has lost: this front end by its gate, others and claims that are
+    /// under way by the state in Redis. That there was a loss is noted first, so that it outlives this process.
+    async fn freeze_lost(
         &self,
         connection: &mut Connection,
-        catalogue: &'a Catalogue,
-        tallies: &[Tally],
-        position: JournalId,
-    ) -> Result<Compared<'a>, LoadError> {
-        let ids: Vec<DropId> =
-            catalogue.campaigns.iter().flat_map(|record| &record.drops).map(|drop| drop.id.clone()).collect();
-        let (_, found) = reads::views(connection, self.shard, &ids).await?;
-        let mut found = found.into_iter();
-        let mut placed = Vec::with_capacity(ids.len());
-        for record in &catalogue.campaigns {
-            for (drop, spec) in record.drops.iter().zip(&record.campaign.drops) {
-                placed.push(Placed { record: drop, spec, state: record.state, view: found.next().flatten() });
+        compared: &Compared<'_>,
+    ) -> Result<(), LoadError> {
+        let lost = compared.lost();
+        if lost.is_empty() {
+            return Ok(());
+        }
+        self.ledger.note_seen(self.shard, &compared.seen_of_lost()).await?;
+        for placed in &lost {
+            tracing::error!(drop = %placed.spec.id, "Redis has lost claims; nothing is sold until it is recovered");
+            if let Some(gate) = self.gate.find(placed.spec.id.as_str()) {
+                gate.set_went_back();
             }
         }
-        let journal_behind = journal::last_id(connection, self.shard).await? < position;
-        Ok(Compared { shard: self.shard, placed, journal_behind, seqs: seqs(self.shard, tallies) })
+        let running = soundness::in_other_state(&lost, DropState::Frozen);
+        self.set_states(connection, &running, DropState::Frozen).await
     }
 
     /// Creates what is new (frozen, then noted, then running) and sets what is there to what the ledger says.
@@ -256,7 +266,7 @@ impl Campaigns {
             let configs: Vec<_> = chunk
                 .iter()
                 .map(|placed| {
-                    let mode = if is_loaded(placed.record, self.shard) { Mode::Update } else { Mode::Create };
+                    let mode = if placed.is_loaded(self.shard) { Mode::Update } else { Mode::Create };
                     config(placed.spec, placed.spec.stock, mode, Epoch::FIRST)
                 })
                 .collect();
@@ -266,7 +276,7 @@ impl Campaigns {
                 return Err(LedgerError::Corrupt(what).into());
             }
         }
-        for placed in sound.iter().filter(|placed| !is_loaded(placed.record, self.shard)) {
+        for placed in sound.iter().filter(|placed| !placed.is_loaded(self.shard)) {
             self.ledger.mark_loaded(placed.record.number, self.shard, Epoch::FIRST).await?;
         }
         for (state, wanted) in
@@ -276,18 +286,27 @@ impl Campaigns {
                 placed.state == state && placed.view.is_none_or(|view| view.state != wanted)
             });
             let drops: Vec<&DropId> = differing.map(|placed| &placed.spec.id).collect();
-            if drops.is_empty() {
-                continue;
-            }
-            if let Err(refused) = scripts::set_state(connection, self.shard, &drops, wanted).await? {
-                return Err(LedgerError::Corrupt(format!(
-                    "a drop vanished from Redis: {}",
-                    refused.code.name()
-                ))
-                .into());
-            }
+            self.set_states(connection, &drops, wanted).await?;
         }
         Ok(())
+    }
+
+    async fn set_states(
+        &self,
+        connection: &mut Connection,
+        drops: &[&DropId],
+        wanted: DropState,
+    ) -> Result<(), LoadError> {
+        if drops.is_empty() {
+            return Ok(());
+        }
+        match scripts::set_state(connection, self.shard, drops, wanted).await? {
+            Ok(_) => Ok(()),
+            Err(refused) => {
+                let what = format!("a drop vanished from Redis: {}", refused.code.name());
+                Err(LedgerError::Corrupt(what).into())
+            }
+        }
     }
 
     fn publish(&self, catalogue: &Catalogue) {
@@ -301,41 +320,6 @@ impl Campaigns {
         });
         self.gate.replace(campaigns, rules.collect());
     }
-}
-
-/// Redis beside the ledger.
-struct Compared<'a> {
-    shard: Shard,
-    placed: Vec<Placed<'a>>,
-    /// The journal ends before what the ledger has committed of it.
-    journal_behind: bool,
-    /// Highest epoch and number that the ledger has of each drop.
-    seqs: HashMap<DropNumber, (Epoch, u32)>,
-}
-
-impl Compared<'_> {
-    /// Whether Redis has less of a drop than the ledger knows it had.
-    fn is_lost(&self, placed: &Placed<'_>) -> bool {
-        if !is_loaded(placed.record, self.shard) {
-            return false;
-        }
-        let Some(view) = placed.view else { return true };
-        let known = self.seqs.get(&placed.record.number).copied().unwrap_or((Epoch::FIRST, 0));
-        self.journal_behind || (view.epoch, view.seq) < known
-    }
-}
-
-fn seqs(shard: Shard, tallies: &[Tally]) -> HashMap<DropNumber, (Epoch, u32)> {
-    let mut seqs = HashMap::new();
-    for tally in tallies.iter().filter(|tally| tally.shard == shard) {
-        let highest = seqs.entry(tally.drop).or_insert((tally.epoch, tally.seq_max));
-        *highest = (*highest).max((tally.epoch, tally.seq_max));
-    }
-    seqs
-}
-
-fn is_loaded(record: &DropRecord, shard: Shard) -> bool {
-    record.loaded_in(shard).is_some()
 }
 
 fn config(spec: &DropSpec, stock_total: u64, mode: Mode, epoch: Epoch) -> DropConfig<'_> {

@@ -8,3 +8,4 @@ pub mod admin_client;
 pub mod audit;
 pub mod campaigns;
 pub mod export;
+mod soundness;

@@ -104,7 +104,7 @@ impl Admin {
         }
     }
 
-    /// Ready while claims can be granted: not stopping, Redis up, no shard frozen.
+    /// Ready while claims can be granted: not stopping, Redis up and compared with the ledger, no shard frozen.
     fn readiness(&self) -> Reply {
         let frozen = self.gate.drops().iter().any(|drop| drop.is_frozen());
         let why = if self.stopping.load(Ordering::Relaxed) {
@@ -113,6 +113,8 @@ impl Admin {
             Some("redis_down")
         } else if frozen {
             Some("shard_frozen")
+        } else if self.gate.trust.is_doubted() {
+            Some("redis_not_compared")
         } else {
             None
         };

@@ -10,10 +10,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 
 use super::holders::{Fingerprint, Fingerprints, Holders, HoldersVersion};
+use super::trust::Trust;
 use crate::clock::UnixMs;
 use crate::domain::campaign::{Campaign, DropSpec};
 use crate::domain::cause::Cause;
-use crate::domain::ids::{CampaignId, DropId, DropNumber};
+use crate::domain::ids::{CampaignId, DropId, DropNumber, Epoch};
 use crate::redis::codes::{DropState, DropView};
 
 /// How far this machine's idea of Redis' clock may be off before a claim near the release instant or the end of
@@ -33,6 +34,8 @@ pub struct Gate {
     /// Whether Redis answered last time.
     redis_up: AtomicBool,
     prints: Fingerprints,
+    /// Which server claims may be sent to.
+    pub trust: Trust,
 }
 
 /// The campaign's part of a drop: changes only when the campaign is applied anew.
@@ -59,8 +62,10 @@ pub struct DropGate {
     pub holders: Holders,
     /// A scan of the holders is under way.
     scanning: AtomicBool,
-    /// This shard's Redis went back behind what it had said: nothing is sold until it is rebuilt.
+    /// This shard's Redis went back behind what it had said: nothing is sold until that is mended.
     went_back: AtomicBool,
+    /// The ledger knows of it.
+    loss_noted: AtomicBool,
 }
 
 /// A view, and when Redis said it.
@@ -68,6 +73,8 @@ pub struct DropGate {
 struct Seen {
     view: DropView,
     now_ms: UnixMs,
+    /// The highest epoch and number that Redis ever said; it only rises.
+    highest: (Epoch, u32),
 }
 
 /// What a drop looks like from outside.
@@ -206,6 +213,7 @@ impl DropGate {
             holders: Holders::default(),
             scanning: AtomicBool::new(false),
             went_back: AtomicBool::new(false),
+            loss_noted: AtomicBool::new(false),
         }
     }
 
@@ -231,21 +239,24 @@ impl DropGate {
     /// older one is passed over. One that is newer and yet behind says that Redis lost what it had.
     pub fn update(&self, view: DropView, now_ms: UnixMs) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let said = (view.epoch, view.seq);
+        let mut highest = said;
         if let Some(last) = *seen {
-            let (said, known) = ((view.epoch, view.seq), (last.view.epoch, last.view.seq));
+            let known = (last.view.epoch, last.view.seq);
             let late_ms = last.now_ms - now_ms;
             let older = late_ms > 0 || (late_ms == 0 && said < known);
             if older && late_ms < CLOCK_STEP_MS {
                 return;
             }
-            if said < known {
+            highest = highest.max(last.highest);
+            if said < highest {
                 self.went_back.store(true, Ordering::Relaxed);
-            } else if view.epoch > last.view.epoch {
-                self.went_back.store(false, Ordering::Relaxed);
+            } else if view.epoch > last.highest.0 {
+                self.set_sound();
             }
         }
         let changed = seen.is_none_or(|last| last.view != view);
-        *seen = Some(Seen { view, now_ms });
+        *seen = Some(Seen { view, now_ms, highest });
         if changed {
             self.published.store(Arc::new(Some(view)));
         }
@@ -257,9 +268,32 @@ impl DropGate {
         self.went_back.load(Ordering::Relaxed)
     }
 
-    /// Notes that Redis holds less than the ledger says it should.
+    /// Notes that Redis holds less than it is known to have had.
     pub fn set_went_back(&self) {
         self.went_back.store(true, Ordering::Relaxed);
+    }
+
+    /// Notes that Redis holds all that it is known to have had.
+    pub fn set_sound(&self) {
+        self.went_back.store(false, Ordering::Relaxed);
+        self.loss_noted.store(false, Ordering::Relaxed);
+    }
+
+    /// Notes that a loss, and what was seen before it, stands in the ledger.
+    pub fn set_loss_noted(&self) {
+        self.loss_noted.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether Redis was seen to have gone back and the ledger does not know yet.
+    #[must_use]
+    pub fn is_loss_news(&self) -> bool {
+        self.went_back() && !self.loss_noted.load(Ordering::Relaxed)
+    }
+
+    /// The highest epoch and number that Redis ever said to this front end.
+    #[must_use]
+    pub fn highest(&self) -> Option<(Epoch, u32)> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).map(|seen| seen.highest)
     }
 
     /// Whether nothing is sold because the shard is being loaded, or has to be rebuilt.

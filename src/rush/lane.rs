@@ -1,7 +1,8 @@
 //! A lane: one long-lived pipelined Redis connection of one core, taken through the pool, replaced on error.
 //!
-//! Owns when a lost reply is asked for again, and tells whether replicas have what was replied. A pool checkout
-//! costs a round trip, so the hot path makes one a connection, not one a call.
+//! Owns when a lost reply is asked for again, and tells whether replicas have what was replied. Sends claims to the
+//! trusted server alone ([`super::trust`]), and takes no other's word for what became of them. A pool checkout costs
+//! a round trip, so the hot path makes one a connection, not one a call.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,6 +14,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{Cmd, RedisResult, Value};
 use tokio::time::Instant;
 
+use super::gate::Gate;
 use crate::redis::fence::Fence;
 use crate::redis::peer::Peer;
 use crate::redis::pool::{self, RedisFault};
@@ -27,6 +29,8 @@ const LOST_REPLIES_MAX: u32 = 1;
 /// One core's way to Redis.
 pub struct Lane {
     pool: Pool,
+    /// Knows which server is trusted.
+    gate: Arc<Gate>,
     current: Mutex<Option<Numbered>>,
     made: AtomicU64,
     reconnects: Counter,
@@ -73,10 +77,16 @@ pub struct Answer {
 impl Lane {
     /// A lane over a pool of this core's own, whose connections are driven by this core's runtime.
     #[must_use]
-    pub fn new(pool: Pool, patience: Duration, reconnects: Counter, fence: Option<Fence>) -> Self {
+    pub fn new(
+        pool: Pool,
+        gate: Arc<Gate>,
+        patience: Duration,
+        reconnects: Counter,
+        fence: Option<Fence>,
+    ) -> Self {
         let (failing, short) = (AtomicBool::new(false), AtomicBool::new(false));
         let (current, made) = (Mutex::new(None), AtomicU64::new(0));
-        Self { pool, current, made, reconnects, failing, patience, fence, short }
+        Self { pool, gate, current, made, reconnects, failing, patience, fence, short }
     }
 
     /// Calls a script that is safe to run twice. A lost reply is asked for once more with the same content; a
@@ -112,6 +122,11 @@ impl Lane {
 
     async fn attempt(&self, command: &Cmd) -> Result<Answer, AttemptFault> {
         let mut lane = self.connection().await.ok_or(AttemptFault::NotReady)?;
+        if !self.gate.trust.is_for(&lane.peer.run_id) {
+            self.gate.trust.ask();
+            self.let_go(lane.number);
+            return Err(AttemptFault::NotReady);
+        }
         let said = match &self.fence {
             None => scripts::CLAIM.run(&mut lane.connection, command).await.map(|value| (value, true)),
             Some(fence) => {
@@ -120,6 +135,15 @@ impl Lane {
             }
         };
         let error = match said {
+            Ok(_) if !self.gate.trust.is_for(&lane.peer.run_id) => {
+                // Another server took its place meanwhile: what this one did may be lost already.
+                tracing::warn!(
+                    run_id = lane.peer.run_id,
+                    "a batch was answered by a server that is not trusted any more"
+                );
+                self.let_go(lane.number);
+                return Err(AttemptFault::LostReply);
+            }
             Ok((value, confirmed)) => {
                 if self.failing.swap(false, Ordering::Relaxed) {
                     tracing::info!("batches are answered again");
@@ -135,11 +159,16 @@ impl Lane {
         if fault.surely_undone() {
             return Err(if fault.retryable() { AttemptFault::NotReady } else { AttemptFault::Refused });
         }
+        self.let_go(lane.number);
+        Err(AttemptFault::LostReply)
+    }
+
+    /// Lets go of this very connection, if it is still the current one.
+    fn let_go(&self, number: u64) {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        if current.as_ref().is_some_and(|now| now.number == lane.number) {
+        if current.as_ref().is_some_and(|now| now.number == number) {
             *current = None;
         }
-        Err(AttemptFault::LostReply)
     }
 
     fn note_confirmed(&self, confirmed: bool) {

@@ -10,6 +10,7 @@ pub mod lane;
 mod overload;
 pub mod poll;
 mod queue;
+pub mod trust;
 
 use crate::domain::cause::Cause;
 use crate::domain::claim::Grant;

@@ -1,7 +1,7 @@
 //! The poll: reads every drop's state from Redis a few times a second and scans holders where the latch needs it.
 //!
 //! Owns that a restock, a return or a pause made elsewhere is known here within a quarter of a second, and that
-//! Redis' silence is noticed.
+//! Redis' silence is noticed, and another server in its place also while nobody claims.
 
 use std::sync::Arc;
 
@@ -14,6 +14,7 @@ use super::holders::HoldersVersion;
 use crate::clock::Clock;
 use crate::domain::ids::Shard;
 use crate::limits;
+use crate::redis::peer::Peer;
 use crate::redis::reads;
 use crate::redis::scripts::ScriptError;
 use crate::telemetry::metrics::Metrics;
@@ -68,6 +69,10 @@ impl Poller {
     pub async fn poll_once(&self) -> Result<(), ScriptError> {
         let drops = self.gate.drops();
         let mut connection = crate::redis::pool::checkout(&self.pool).await?;
+        let peer = Peer::learn(&mut connection).await?;
+        if !self.gate.trust.is_for(&peer.run_id) {
+            self.gate.trust.ask();
+        }
         let asked_ms = self.clock.now_ms();
         let ids = drops.iter().map(|drop| &drop.id);
         let (now_ms, found) = reads::views(&mut connection, self.shard, ids).await?;
@@ -82,6 +87,9 @@ impl Poller {
                 None => {}
             }
             frozen |= drop.is_frozen();
+            if drop.is_loss_news() {
+                self.gate.trust.ask();
+            }
             self.show(drop);
         }
         self.metrics.shard_frozen.of(&self.shard.to_string()).set(f64::from(u8::from(frozen)));

@@ -43,13 +43,23 @@ pub(super) async fn serve_admin(
     }
 }
 
-/// Loads what another front end, or an apply that Redis missed, left in the ledger.
+/// Loads what another front end, or an apply that Redis missed, left in the ledger; and compares a server that a
+/// lane has met in the place of the trusted one.
 pub(super) async fn watch_campaigns(campaigns: Arc<Campaigns>, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(CAMPAIGN_WATCH);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-        if let Err(error) = campaigns.load_if_stale().await {
+    loop {
+        let loaded = tokio::select! {
+            () = stop.cancelled() => return,
+            _ = ticks.tick() => campaigns.load_if_stale().await,
+            () = campaigns.gate.trust.asked() => campaigns.load_anew().await,
+        };
+        if let Err(error) = loaded {
             tracing::warn!(%error, "campaigns could not be loaded");
+            // Lanes ask again fifty times a second; a ledger or a Redis that is down is not to be asked as often.
+            if stop.run_until_cancelled(tokio::time::sleep(CAMPAIGN_WATCH)).await.is_none() {
+                return;
+            }
         }
     }
 }

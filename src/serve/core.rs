@@ -105,6 +105,7 @@ impl Core {
         let fence = Fence::of(&shared.config, settings.shard);
         let lane = Lane::new(
             pool.clone(),
+            Arc::clone(&shared.gate),
             shared.config.redis.response_timeout(),
             shared.metrics.redis_reconnects_total.clone(),
             fence.clone(),

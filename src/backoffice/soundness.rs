@@ -1,0 +1,144 @@
+//! Redis beside all that is known of it: which drops has it lost, in whole or in part?
+//!
+//! Owns what "sound" means. A drop is sound when it was never loaded, or when it is there and has at least the claims
+//! that the ledger has, that this front end has seen, and that any front end saw before an earlier loss; and when
+//! the journal reaches as far as the ledger has read it. Changes nothing.
+
+use std::collections::HashMap;
+
+use deadpool_redis::Connection;
+
+use crate::domain::campaign::{CampaignState, DropSpec};
+use crate::domain::claim::JournalId;
+use crate::domain::ids::{DropId, DropNumber, Epoch, Shard};
+use crate::ledger::{Catalogue, DropRecord, Seen, Tally};
+use crate::redis::codes::{DropState, DropView};
+use crate::redis::scripts::ScriptError;
+use crate::redis::{journal, reads};
+use crate::rush::gate::Gate;
+
+/// A drop's place in what is being loaded.
+pub(super) struct Placed<'a> {
+    pub(super) record: &'a DropRecord,
+    pub(super) spec: &'a DropSpec,
+    /// Its campaign's.
+    pub(super) state: CampaignState,
+    /// As Redis has it, if it does.
+    pub(super) view: Option<DropView>,
+}
+
+impl Placed<'_> {
+    /// Whether it was ever in this shard's Redis.
+    pub(super) fn is_loaded(&self, shard: Shard) -> bool {
+        self.record.loaded_in(shard).is_some()
+    }
+}
+
+/// What the ledger says of a shard.
+pub(super) struct Books<'a> {
+    pub(super) shard: Shard,
+    pub(super) catalogue: &'a Catalogue,
+    pub(super) tallies: &'a [Tally],
+    /// Up to where the journal is in the ledger.
+    pub(super) position: JournalId,
+}
+
+/// Redis beside the ledger and this front end's memory.
+pub(super) struct Compared<'a> {
+    shard: Shard,
+    placed: Vec<Placed<'a>>,
+    /// The journal ends before what the ledger has committed of it.
+    journal_behind: bool,
+    /// Highest epoch and number that is known of each drop.
+    known: HashMap<DropNumber, (Epoch, u32)>,
+    /// The same as this front end has seen it.
+    seen: HashMap<DropNumber, (Epoch, u32)>,
+}
+
+impl<'a> Compared<'a> {
+    /// Asks Redis, and sets it beside the rest.
+    ///
+    /// # Errors
+    /// [`ScriptError`] when Redis cannot be asked.
+    pub(super) async fn make(
+        connection: &mut Connection,
+        gate: &Gate,
+        books: &Books<'a>,
+    ) -> Result<Self, ScriptError> {
+        // Before Redis is asked: what it grants in between is not to look like something that it lost.
+        let drops = gate.drops().into_iter();
+        let seen: HashMap<_, _> =
+            drops.filter_map(|drop| Some((drop.rules().number, drop.highest()?))).collect();
+        let records = &books.catalogue.campaigns;
+        let ids: Vec<DropId> =
+            records.iter().flat_map(|record| &record.drops).map(|drop| drop.id.clone()).collect();
+        let (_, found) = reads::views(connection, books.shard, &ids).await?;
+        let mut found = found.into_iter();
+        let mut placed = Vec::with_capacity(found.len());
+        for record in records {
+            for (drop, spec) in record.drops.iter().zip(&record.campaign.drops) {
+                let view = found.next().flatten();
+                placed.push(Placed { record: drop, spec, state: record.state, view });
+            }
+        }
+        let journal_behind = journal::last_id(connection, books.shard).await? < books.position;
+        let known = known(books, &seen);
+        Ok(Self { shard: books.shard, placed, journal_behind, known, seen })
+    }
+
+    /// The drops that Redis may sell.
+    pub(super) fn sound(&self) -> Vec<&Placed<'a>> {
+        self.placed.iter().filter(|placed| !self.is_lost(placed)).collect()
+    }
+
+    /// The drops of which Redis has less than it is known to have had.
+    pub(super) fn lost(&self) -> Vec<&Placed<'a>> {
+        self.placed.iter().filter(|placed| self.is_lost(placed)).collect()
+    }
+
+    /// Every drop.
+    pub(super) fn ids(&self) -> Vec<DropId> {
+        self.placed.iter().map(|placed| placed.spec.id.clone()).collect()
+    }
+
+    /// What this front end has seen of the lost ones.
+    pub(super) fn seen_of_lost(&self) -> Vec<Seen> {
+        let seen = self.lost().into_iter().filter_map(|placed| {
+            let drop = placed.record.number;
+            self.seen.get(&drop).map(|&(epoch, seq)| Seen { drop, epoch, seq })
+        });
+        seen.collect()
+    }
+
+    fn is_lost(&self, placed: &Placed<'_>) -> bool {
+        if !placed.is_loaded(self.shard) {
+            return false;
+        }
+        let Some(view) = placed.view else { return true };
+        let known = self.known.get(&placed.record.number).copied().unwrap_or((Epoch::FIRST, 0));
+        self.journal_behind || (view.epoch, view.seq) < known
+    }
+}
+
+/// The drops among `placed` that are there in another state than `wanted`.
+pub(super) fn in_other_state<'a>(placed: &[&Placed<'a>], wanted: DropState) -> Vec<&'a DropId> {
+    let other = placed.iter().filter(|placed| placed.view.is_some_and(|view| view.state != wanted));
+    other.map(|placed| &placed.spec.id).collect()
+}
+
+/// The highest epoch and number of each drop: by its rows, by what was noted of it, by what is in memory.
+fn known(books: &Books<'_>, seen: &HashMap<DropNumber, (Epoch, u32)>) -> HashMap<DropNumber, (Epoch, u32)> {
+    let tallies = books.tallies.iter().filter(|tally| tally.shard == books.shard);
+    let rows = tallies.map(|tally| (tally.drop, (tally.epoch, tally.seq_max)));
+    let records = books.catalogue.campaigns.iter().flat_map(|record| &record.drops);
+    let noted = records.filter_map(|record| {
+        let loaded = record.loaded_in(books.shard)?;
+        Some((record.number, (loaded.epoch, loaded.seen_seq)))
+    });
+    let mut known = seen.clone();
+    for (drop, number) in rows.chain(noted) {
+        let highest = known.entry(drop).or_insert(number);
+        *highest = (*highest).max(number);
+    }
+    known
+}
