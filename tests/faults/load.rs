@@ -7,21 +7,21 @@ use claimrush::guard::ticket::KEY_FILE_NAME;
 use crate::matrix::{Row, Stage};
 use crate::scene::Scene;
 
-/// A service that carries little, so that a few people are ten times too many.
+/// A service that carries little, so that a few people are too many.
 const SMALL: [(&str, &str); 4] = [
     ("server.threads", "1"),
     ("claim.batch_max", "32"),
     ("claim.inflight_max", "1"),
     ("claim.queue_max", "32"),
 ];
-/// Who comes at one time, beyond everybody else: ten times what a batch carries and the queue has room for.
+/// Who comes at one time, beyond everybody else: ten times what a batch carries, five times what it and the queue do.
 const CROWD: usize = 320;
 /// How many of them come in all.
 const CROWD_PEOPLE: usize = 640;
 
 #[test]
 fn overload() {
-    Row::new("10× overload, everybody without a claim asks again at once").run(
+    Row::new("overload: 320 clients, everybody without a claim asks again at once").run(
         Scene::with(&SMALL),
         |stage: &mut Stage| {
             let before = stage.scene.service.metric("claimrush_refusals_total");

@@ -238,6 +238,10 @@ impl Shared {
 
     /// Takes bytes, of which there may be none, to the other side.
     fn carry(&self, link: &Link, direction: Direction, bytes: &[u8]) -> io::Result<()> {
+        if bytes.is_empty() {
+            // Nothing is delayed, and nothing falls into a hole.
+            return Ok(());
+        }
         let weather = self.weather();
         wait(weather.delay, link);
         if weather.hole == Some(direction) || link.torn.load(Ordering::Acquire) {
@@ -245,7 +249,7 @@ impl Shared {
             self.swallowed.fetch_add(bytes.len() as u64, Ordering::Release);
             return Ok(());
         }
-        let step = if weather.sliced { 1 } else { bytes.len().max(1) };
+        let step = if weather.sliced { 1 } else { bytes.len() };
         for part in bytes.chunks(step) {
             link.write(direction, part)?;
             if let Some(nanos) = (part.len() as u64 * 1_000_000_000).checked_div(weather.bytes_per_second) {
