@@ -131,6 +131,12 @@ pub const DRAIN_READ_ENTRIES_MAX: usize = 512;
 pub const DRAIN_GROUP_CLAIMS_MAX: usize = 20_000;
 /// How long the drain gathers entries for one transaction.
 pub const DRAIN_COMMIT_INTERVAL: Duration = Duration::from_millis(50);
+/// Journal entries from which on new claims are refused.
+pub const JOURNAL_ENTRIES_DEFAULT: u64 = 1_000_000;
+/// Journal bytes from which on new claims are refused.
+pub const JOURNAL_BYTES_DEFAULT: u64 = 1024 * 1024 * 1024;
+/// Percent of Redis' `maxmemory` from which on new claims are refused.
+pub const JOURNAL_MEMORY_PERCENT_DEFAULT: u64 = 85;
 /// Requests waiting for one of the ledger's threads; further callers wait their turn.
 pub const LEDGER_QUEUE: usize = 64;
 /// How long a write to the embedded ledger waits for another process that writes to the same file.
@@ -206,6 +212,12 @@ pub mod range {
     /// `drain.group_max`; a whole journal entry must fit one transaction.
     pub const DRAIN_GROUP_CLAIMS: RangeInclusive<u64> =
         BATCH_CLAIMS_MAX as u64..=DRAIN_GROUP_CLAIMS_MAX as u64;
+    /// `journal.entries_max`.
+    pub const JOURNAL_ENTRIES: RangeInclusive<u64> = 10..=1_000_000_000;
+    /// `journal.bytes_max`: from 64 KiB to 1 TiB.
+    pub const JOURNAL_BYTES: RangeInclusive<u64> = 65_536..=1_099_511_627_776;
+    /// `journal.memory_max_percent`; what is left is for the batches that are under way.
+    pub const JOURNAL_MEMORY_PERCENT: RangeInclusive<u64> = 10..=95;
     /// `ticket.leeway_s`.
     pub const TICKET_LEEWAY_S: RangeInclusive<u64> = 0..=60;
 }

@@ -44,6 +44,13 @@ const REFUSED: &[Refused] = &[
     ("[claim]\nqueue_wait_ms = 0", &[], "claim.queue_wait_ms = 0: must be 10 to 30000"),
     ("[drain]\ncommit_interval_ms = 0", &[], "drain.commit_interval_ms = 0: must be 1 to 1000"),
     ("[drain]\ngroup_max = 999", &[], "drain.group_max = 999: must be 1000 to 20000"),
+    ("[journal]\nentries_max = 9", &[], "journal.entries_max = 9: must be 10 to 1000000000"),
+    ("[journal]\nbytes_max = 1", &[], "journal.bytes_max = 1: must be 65536 to 1099511627776"),
+    (
+        "",
+        &[("CLAIMRUSH_JOURNAL__MEMORY_MAX_PERCENT", "96")],
+        "journal.memory_max_percent = 96: must be 10 to 95",
+    ),
     ("[ticket]\nleeway_s = 61", &[], "ticket.leeway_s = 61: must be 0 to 60"),
     // Words.
     ("[claim]\nack = \"disk\"", &[], "claim.ack = \"disk\": must be \"memory\", \"fsync\" or \"replica\""),
@@ -129,7 +136,7 @@ const REFUSED: &[Refused] = &[
     (
         "[sever]\nlisten = \"127.0.0.1:1\"",
         &[],
-        "sever: no such key; the config has server, data, redis, ledger, claim, limits, drain, ticket, log",
+        "sever: no such key; the config has server, data, redis, ledger, claim, limits, drain, journal, ticket, log",
     ),
     ("drain = 5", &[], "drain = 5: must be a section, as in [drain]"),
     ("[drain]\nenabled = true\nenabled = true", &[], "c.toml: line 3: duplicate key"),

@@ -8,6 +8,7 @@
 )]
 
 mod audit;
+mod backpressure;
 mod campaign_cli;
 mod campaigns;
 mod claim_model;

@@ -88,6 +88,13 @@ const NUMERIC: &[Numeric] = &[
         value: |c| c.drain.commit_interval_ms,
     },
     Numeric { key: "drain.group_max", range: range::DRAIN_GROUP_CLAIMS, value: |c| wide(c.drain.group_max) },
+    Numeric { key: "journal.entries_max", range: range::JOURNAL_ENTRIES, value: |c| c.journal.entries_max },
+    Numeric { key: "journal.bytes_max", range: range::JOURNAL_BYTES, value: |c| c.journal.bytes_max },
+    Numeric {
+        key: "journal.memory_max_percent",
+        range: range::JOURNAL_MEMORY_PERCENT,
+        value: |c| c.journal.memory_max_percent,
+    },
     Numeric { key: "ticket.leeway_s", range: range::TICKET_LEEWAY_S, value: |c| c.ticket.leeway_s },
 ];
 

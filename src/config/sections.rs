@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Ack, LogFormat, LogLevel, ServiceUrl};
 use crate::limits;
+use crate::rush::backpressure::JournalLimits;
 use crate::telemetry::logging::{Format, Logging};
 
 /// Everything that a deployment may set.
@@ -29,6 +30,8 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// `[drain]`: from the journal to the ledger.
     pub drain: DrainConfig,
+    /// `[journal]`: how much of it may wait for the ledger.
+    pub journal: JournalConfig,
     /// `[ticket]`: the keys that tickets are checked with.
     pub ticket: TicketConfig,
     /// `[log]`: what is logged, and how.
@@ -291,6 +294,40 @@ impl DrainConfig {
     #[must_use]
     pub fn commit_interval(&self) -> Duration {
         Duration::from_millis(self.commit_interval_ms)
+    }
+}
+
+/// How much of the journal may wait for the ledger before new claims are refused.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JournalConfig {
+    /// Entries; each stands for a batch of claims.
+    pub entries_max: u64,
+    /// Bytes.
+    pub bytes_max: u64,
+    /// Percent of Redis' `maxmemory`, whatever uses it; without a `maxmemory` it does not matter.
+    pub memory_max_percent: u64,
+}
+
+impl Default for JournalConfig {
+    fn default() -> Self {
+        Self {
+            entries_max: limits::JOURNAL_ENTRIES_DEFAULT,
+            bytes_max: limits::JOURNAL_BYTES_DEFAULT,
+            memory_max_percent: limits::JOURNAL_MEMORY_PERCENT_DEFAULT,
+        }
+    }
+}
+
+impl JournalConfig {
+    /// The same in the words of the hot path.
+    #[must_use]
+    pub fn limits(&self) -> JournalLimits {
+        JournalLimits {
+            entries: self.entries_max,
+            bytes: self.bytes_max,
+            memory_percent: self.memory_max_percent,
+        }
     }
 }
 

@@ -4,11 +4,12 @@
 //! it is handed on with its raw text, and never stops the reading of the rest.
 
 use redis::aio::ConnectionLike;
-use redis::{Value, cmd};
+use redis::{Value, cmd, pipe};
 
 use super::codes::ReplyError;
 use super::keys;
 use super::scripts::ScriptError;
+use super::server_check::info_field;
 use crate::clock::UnixMs;
 use crate::domain::claim::{JournalEntry, JournalEvent, JournalId, Poison, Takers};
 use crate::domain::ids::{DropId, Epoch, Shard, check_person};
@@ -77,6 +78,38 @@ pub(super) fn last_generated_id(info: &Value) -> Result<JournalId, ReplyError> {
 /// [`ScriptError::Redis`] when Redis cannot be asked.
 pub async fn length<C: ConnectionLike>(conn: &mut C, shard: Shard) -> Result<u64, ScriptError> {
     Ok(cmd("XLEN").arg(keys::journal(shard)).query_async(conn).await?)
+}
+
+/// What the journal takes, and what Redis has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JournalSize {
+    /// Entries that are not trimmed.
+    pub entries: u64,
+    /// Their bytes, as Redis estimates them from a few.
+    pub bytes: u64,
+    /// Bytes that Redis uses, for everything.
+    pub memory_used: u64,
+    /// Bytes that it may use (`maxmemory`); 0 for any number.
+    pub memory_max: u64,
+}
+
+/// Measures the journal and Redis' memory in one round trip.
+///
+/// # Errors
+/// As [`last_id`].
+pub async fn size<C: ConnectionLike>(conn: &mut C, shard: Shard) -> Result<JournalSize, ScriptError> {
+    let key = keys::journal(shard);
+    let mut questions = pipe();
+    questions.cmd("XLEN").arg(&key);
+    questions.cmd("MEMORY").arg("USAGE").arg(&key);
+    questions.cmd("INFO").arg("memory");
+    let (entries, bytes, info): (u64, Option<u64>, String) = questions.query_async(conn).await?;
+    let field = |name| {
+        let number = info_field(&info, name).and_then(|number| number.parse().ok());
+        number.ok_or(ReplyError::Malformed("Redis does not tell its memory"))
+    };
+    let (memory_used, memory_max) = (field("used_memory")?, field("maxmemory")?);
+    Ok(JournalSize { entries, bytes: bytes.unwrap_or(0), memory_used, memory_max })
 }
 
 fn decode_id(id: &[u8]) -> Result<JournalId, ReplyError> {

@@ -33,6 +33,8 @@ pub struct Gate {
     redis_ahead_ms: AtomicI64,
     /// Whether Redis answered last time.
     redis_up: AtomicBool,
+    /// Too much waits in the journal: nothing new is to be granted.
+    journal_full: AtomicBool,
     prints: Fingerprints,
     /// Which server claims may be sent to.
     pub trust: Trust,
@@ -158,6 +160,17 @@ impl Gate {
         self.redis_up.swap(up, Ordering::Relaxed) != up
     }
 
+    /// Whether too much waits in the journal for anything new to be granted.
+    #[must_use]
+    pub fn is_journal_full(&self) -> bool {
+        self.journal_full.load(Ordering::Relaxed)
+    }
+
+    /// Notes whether too much waits in the journal.
+    pub fn set_journal_full(&self, full: bool) {
+        self.journal_full.store(full, Ordering::Relaxed);
+    }
+
     /// Notes Redis' clock beside this machine's.
     pub fn set_redis_clock(&self, redis_now_ms: UnixMs, local_now_ms: UnixMs) {
         self.redis_ahead_ms.store(redis_now_ms - local_now_ms, Ordering::Relaxed);
@@ -182,9 +195,17 @@ impl Gate {
         if view.state == DropState::Frozen {
             return Err(Cause::Unavailable);
         }
-        let Some(cause) = refusal(view, self.redis_now_ms(local_now_ms)) else { return Ok(()) };
-        let complete = drop.holders.is_complete(HoldersVersion::new(view.epoch, view.seq));
-        if complete && !drop.holders.may_hold(person) { Err(cause) } else { Ok(()) }
+        let complete = || drop.holders.is_complete(HoldersVersion::new(view.epoch, view.seq));
+        match refusal(view, self.redis_now_ms(local_now_ms)) {
+            Some(cause) if complete() && !drop.holders.may_hold(person) => Err(cause),
+            // Only whoever can get nothing but the claim that they have: everything new grows the journal.
+            None if self.is_journal_full()
+                && !(drop.limit_per_person() == 1 && complete() && drop.holders.may_hold(person)) =>
+            {
+                Err(Cause::Overloaded)
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -312,12 +333,13 @@ impl DropGate {
     }
 
     /// The version at which the holders have to be scanned before strangers can be refused from memory, if they
-    /// have to be and nobody does it yet. Whoever is told a version calls [`DropGate::end_scan`] at the end.
+    /// have to be (also while the journal is full) and nobody does it yet. Whoever is told a version calls [`DropGate::end_scan`] at the end.
     #[must_use]
-    pub fn begin_scan(&self, redis_now_ms: UnixMs) -> Option<HoldersVersion> {
+    pub fn begin_scan(&self, redis_now_ms: UnixMs, journal_full: bool) -> Option<HoldersVersion> {
         let view = self.view()?;
         let version = HoldersVersion::new(view.epoch, view.seq);
-        if refusal(&view, redis_now_ms).is_none() || self.holders.is_complete(version) {
+        let refuses = journal_full || refusal(&view, redis_now_ms).is_some();
+        if !refuses || self.holders.is_complete(version) {
             return None;
         }
         (!self.scanning.swap(true, Ordering::AcqRel)).then_some(version)

@@ -3,6 +3,7 @@
 //!
 //! Owns the way of a claim from a checked request to a decision. Knows no HTTP, no SQL and no key names.
 
+pub mod backpressure;
 pub mod batcher;
 pub mod gate;
 pub mod holders;

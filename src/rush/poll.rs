@@ -3,17 +3,19 @@
 //! Owns that a restock, a return or a pause made elsewhere is known here within a quarter of a second, and that
 //! Redis' silence is noticed, and another server in its place also while nobody claims.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use deadpool_redis::Pool;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::backpressure::{JournalLimits, Level};
 use super::gate::{DropGate, Gate};
 use super::holders::HoldersVersion;
 use crate::clock::Clock;
 use crate::domain::ids::Shard;
 use crate::limits;
+use crate::redis::journal::{self, JournalSize};
 use crate::redis::peer::Peer;
 use crate::redis::reads;
 use crate::redis::scripts::ScriptError;
@@ -32,6 +34,10 @@ pub struct Poller {
     pub metrics: Arc<Metrics>,
     /// This machine's time, to be set beside Redis'.
     pub clock: Clock,
+    /// How much may wait in the journal.
+    pub journal_limits: JournalLimits,
+    /// How serious it was at the last look, and whether there could be one.
+    pub pressure: Arc<Mutex<Option<Level>>>,
 }
 
 impl Poller {
@@ -93,7 +99,48 @@ impl Poller {
             self.show(drop);
         }
         self.metrics.shard_frozen.of(&self.shard.to_string()).set(f64::from(u8::from(frozen)));
+        match journal::size(&mut connection, self.shard).await {
+            Ok(size) => self.note_size(&size),
+            Err(error) => {
+                let known = self.pressure.lock().unwrap_or_else(PoisonError::into_inner).take();
+                if known.is_some() {
+                    tracing::warn!(%error, "the journal cannot be measured: nothing is refused because of it");
+                }
+                self.gate.set_journal_full(false);
+            }
+        }
         Ok(())
+    }
+
+    /// Sets the journal beside its limits, and tells when that is news.
+    fn note_size(&self, size: &JournalSize) {
+        let fill = self.journal_limits.fill(size);
+        for (limit, ratio) in [("entries", fill.entries), ("bytes", fill.bytes), ("memory", fill.memory)] {
+            self.metrics.journal_fill_ratio.of(limit).set(ratio);
+        }
+        let mut pressure = self.pressure.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = pressure.unwrap_or_default();
+        let level = before.next(fill.highest());
+        *pressure = Some(level);
+        self.metrics.journal_full.set(f64::from(u8::from(level == Level::Full)));
+        self.gate.set_journal_full(level == Level::Full);
+        if level == before {
+            return;
+        }
+        let (entries, bytes, fill) = (size.entries, size.bytes, fill.highest());
+        match level {
+            Level::Full => {
+                tracing::error!(entries, bytes, fill, "the journal is full: new claims are refused");
+            }
+            Level::Calm => tracing::info!(entries, bytes, fill, "the ledger keeps up again"),
+            _ if before == Level::Full => {
+                tracing::warn!(entries, bytes, fill, "new claims are taken again; the journal is still long");
+            }
+            _ if level > before => {
+                tracing::warn!(entries, bytes, fill, "the ledger does not keep up with the journal");
+            }
+            _ => {}
+        }
     }
 
     fn show(&self, drop: &DropGate) {
@@ -108,7 +155,7 @@ impl Poller {
     fn begin_scans(&self, scans: &TaskTracker) {
         let redis_now_ms = self.gate.redis_now_ms(self.clock.now_ms());
         for drop in self.gate.drops() {
-            if let Some(version) = drop.begin_scan(redis_now_ms) {
+            if let Some(version) = drop.begin_scan(redis_now_ms, self.gate.is_journal_full()) {
                 let poller = self.clone();
                 scans.spawn(async move {
                     let complete = poller.scan(&drop, version).await;

@@ -123,6 +123,8 @@ impl Service {
             gate: Arc::clone(&gate),
             metrics: Arc::clone(&metrics),
             clock: clock.clone(),
+            journal_limits: config.journal.limits(),
+            pressure: Arc::default(),
         };
         campaigns.load().await?;
         poller.poll_once().await?;

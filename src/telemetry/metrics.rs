@@ -81,6 +81,10 @@ instruments! {
         drain_commit_seconds: Histogram,
         /// Claims in one ledger transaction of the drain.
         drain_group_claims: Histogram,
+        /// How much of what may wait in the journal does, by the limit; at 1 new claims are refused. Alarm above 0.5.
+        journal_fill_ratio: Gauges["limit": 3],
+        /// 1 while new claims are refused because too much waits for the ledger, else 0. Alarm at 1.
+        journal_full: Gauge,
         /// Journal entries that could not be understood and were put in quarantine.
         journal_quarantined_total: Counter,
         /// Journal entries in quarantine in the ledger. Alarm when above 0: somebody must look at them.

@@ -28,9 +28,13 @@ fn families(text: &str) -> HashMap<&str, (&str, &str)> {
 #[test]
 fn every_metric_is_rendered_with_its_help_before_anything_happened() {
     let metrics = metrics();
-    for gauges in
-        [&metrics.queue_claims, &metrics.limiter_keys, &metrics.shard_frozen, &metrics.drop_stock_left]
-    {
+    for gauges in [
+        &metrics.queue_claims,
+        &metrics.limiter_keys,
+        &metrics.shard_frozen,
+        &metrics.drop_stock_left,
+        &metrics.journal_fill_ratio,
+    ] {
         gauges.of("one").set(0);
     }
     metrics.drop_seq.of("one").set(0);
