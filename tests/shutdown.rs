@@ -56,6 +56,20 @@ fn a_stop_under_load_loses_nothing() {
 }
 
 #[test]
+fn nobody_is_waited_for_who_only_connected() {
+    let mut service = service(&[("server.shutdown_deadline_ms", "60000")]);
+    let mut silent = Client::connect(service.address());
+    let mut kept_alive = Client::connect(service.address());
+    assert_eq!(kept_alive.call("GET", "/v1/drops/stop-rush", &[], b"").status, 200);
+    service.wait_connections(2);
+    let began = Instant::now();
+    service.stop();
+    assert!(began.elapsed() < Duration::from_secs(10), "half of the deadline would be 30 s");
+    assert!(silent.is_closed_by_service() && kept_alive.is_closed_by_service());
+    assert_stopped_in_order(&service);
+}
+
+#[test]
 fn a_request_at_hand_is_answered_while_the_service_is_unready() {
     let mut service = service(&[
         ("server.shutdown_deadline_ms", "60000"),

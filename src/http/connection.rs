@@ -50,6 +50,8 @@ pub struct TimeLimits {
 #[derive(Debug, Default)]
 pub(super) struct Control {
     doing: AtomicU8,
+    /// A request has come on it.
+    used: AtomicBool,
     /// The tick at which it began to do that.
     since: AtomicU32,
     /// More bytes came while the request at hand was answered.
@@ -66,6 +68,7 @@ impl Control {
     /// A request's header is complete.
     pub(super) fn begin_request(&self, has_body: bool) {
         self.has_body.store(has_body, Ordering::Relaxed);
+        self.used.store(true, Ordering::Relaxed);
         self.doing.store(BUSY, Ordering::Relaxed);
     }
 
@@ -105,6 +108,11 @@ impl Control {
         self.told.load(Ordering::Acquire)
     }
 
+    /// Whether not a byte has come on it.
+    fn is_untouched(&self) -> bool {
+        !self.used.load(Ordering::Relaxed) && self.doing.load(Ordering::Relaxed) == IDLE
+    }
+
     /// Whether it does what it does for too long.
     fn is_overdue(&self, tick: u32, limits: &TimeLimits) -> bool {
         // It began somewhere between two sweeps: the first of them has not waited a whole interval.
@@ -130,7 +138,14 @@ pub struct Connections {
     limits: TimeLimits,
     /// Counts sweeps; never 0, see [`WRITING`].
     tick: AtomicU32,
-    open: Mutex<HashMap<u64, Arc<Control>>>,
+    open: Mutex<Open>,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    controls: HashMap<u64, Arc<Control>>,
+    /// What all were told, and who comes later is told as well.
+    told: u8,
 }
 
 impl Connections {
@@ -145,13 +160,15 @@ impl Connections {
     }
 
     pub(super) fn add(&self, id: u64) -> Arc<Control> {
-        let control = Arc::new(Control { since: AtomicU32::new(self.tick()), ..Control::default() });
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(id, Arc::clone(&control));
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let (since, told) = (AtomicU32::new(self.tick()), AtomicU8::new(open.told));
+        let control = Arc::new(Control { since, told, ..Control::default() });
+        open.controls.insert(id, Arc::clone(&control));
         control
     }
 
     pub(super) fn remove(&self, id: u64) {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).controls.remove(&id);
     }
 
     /// Closes what is overdue. Due every [`SWEEP_INTERVAL`].
@@ -159,8 +176,9 @@ impl Connections {
         let tick = self.tick().wrapping_add(1).max(1);
         self.tick.store(tick, Ordering::Relaxed);
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = open.controls.values();
         let overdue: Vec<_> =
-            open.values().filter(|control| control.is_overdue(tick, &self.limits)).map(Arc::clone).collect();
+            all.filter(|control| control.is_overdue(tick, &self.limits)).map(Arc::clone).collect();
         drop(open);
         for control in overdue {
             control.tell(CLOSE);
@@ -178,9 +196,11 @@ impl Connections {
     }
 
     fn tell_all(&self, what: u8) {
-        let open: Vec<_> =
-            self.open.lock().unwrap_or_else(PoisonError::into_inner).values().map(Arc::clone).collect();
-        for control in open {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.told = open.told.max(what);
+        let all: Vec<_> = open.controls.values().map(Arc::clone).collect();
+        drop(open);
+        for control in all {
             control.tell(what);
         }
     }
@@ -222,7 +242,12 @@ pub(super) async fn drive<C: Driven>(connection: C, control: &Control) {
             }
             _ => {}
         }
-        connection.as_mut().poll(context).map(drop)
+        let polled = connection.as_mut().poll(context).map(drop);
+        if finishing && control.is_untouched() {
+            // hyper would wait for a first request, which a client that connected in advance need not send.
+            return Poll::Ready(());
+        }
+        polled
     })
     .await;
 }
@@ -298,69 +323,4 @@ impl Write for WatchedIo {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const LIMITS: TimeLimits = TimeLimits {
-        idle: Duration::from_secs(10),
-        header: Duration::from_secs(1),
-        write: Duration::from_secs(2),
-    };
-
-    fn sweeps(connections: &Connections, count: u32) {
-        for _ in 0..count {
-            connections.sweep();
-        }
-    }
-
-    #[test]
-    fn a_slow_header_is_closed_and_an_idle_connection_is_not() {
-        let connections = Connections::new(LIMITS);
-        let (slow, idle) = (connections.add(1), connections.add(2));
-        slow.bytes_came(connections.tick());
-        sweeps(&connections, 5);
-        assert_eq!(slow.told.load(Ordering::Relaxed), CLOSE);
-        assert_eq!(idle.told.load(Ordering::Relaxed), 0);
-        sweeps(&connections, 36);
-        assert_eq!(idle.told.load(Ordering::Relaxed), CLOSE);
-    }
-
-    #[test]
-    fn a_request_at_hand_is_never_overdue_and_a_pipelined_one_is_a_header() {
-        let connections = Connections::new(LIMITS);
-        let control = connections.add(1);
-        control.bytes_came(connections.tick());
-        control.begin_request(false);
-        control.bytes_came(connections.tick());
-        sweeps(&connections, 100);
-        assert_eq!(control.told.load(Ordering::Relaxed), 0);
-        control.end_request(connections.tick());
-        sweeps(&connections, 5);
-        assert_eq!(control.told.load(Ordering::Relaxed), CLOSE);
-    }
-
-    #[test]
-    fn nobody_is_cut_short_however_small_the_limit() {
-        let connections = Connections::new(TimeLimits { header: Duration::from_millis(100), ..LIMITS });
-        let control = connections.add(1);
-        control.bytes_came(connections.tick());
-        connections.sweep();
-        assert_eq!(control.told.load(Ordering::Relaxed), 0, "this sweep may come at once");
-        connections.sweep();
-        assert_eq!(control.told.load(Ordering::Relaxed), CLOSE);
-    }
-
-    #[test]
-    fn a_body_is_no_pipelined_header() {
-        let connections = Connections::new(LIMITS);
-        let control = connections.add(1);
-        control.bytes_came(connections.tick());
-        control.begin_request(true);
-        control.bytes_came(connections.tick());
-        control.end_request(connections.tick());
-        sweeps(&connections, 39);
-        assert_eq!(control.told.load(Ordering::Relaxed), 0, "it is idle, not slow");
-        sweeps(&connections, 2);
-        assert_eq!(control.told.load(Ordering::Relaxed), CLOSE);
-    }
-}
+mod tests;
