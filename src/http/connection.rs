@@ -50,8 +50,6 @@ pub struct TimeLimits {
 #[derive(Debug, Default)]
 pub(super) struct Control {
     doing: AtomicU8,
-    /// A request has come on it.
-    used: AtomicBool,
     /// The tick at which it began to do that.
     since: AtomicU32,
     /// More bytes came while the request at hand was answered.
@@ -68,7 +66,6 @@ impl Control {
     /// A request's header is complete.
     pub(super) fn begin_request(&self, has_body: bool) {
         self.has_body.store(has_body, Ordering::Relaxed);
-        self.used.store(true, Ordering::Relaxed);
         self.doing.store(BUSY, Ordering::Relaxed);
     }
 
@@ -106,11 +103,6 @@ impl Control {
     /// What it was told.
     fn told(&self) -> u8 {
         self.told.load(Ordering::Acquire)
-    }
-
-    /// Whether not a byte has come on it.
-    fn is_untouched(&self) -> bool {
-        !self.used.load(Ordering::Relaxed) && self.doing.load(Ordering::Relaxed) == IDLE
     }
 
     /// Whether it does what it does for too long.
@@ -242,12 +234,7 @@ pub(super) async fn drive<C: Driven>(connection: C, control: &Control) {
             }
             _ => {}
         }
-        let polled = connection.as_mut().poll(context).map(drop);
-        if finishing && control.is_untouched() {
-            // hyper would wait for a first request, which a client that connected in advance need not send.
-            return Poll::Ready(());
-        }
-        polled
+        connection.as_mut().poll(context).map(drop)
     })
     .await;
 }
