@@ -1,16 +1,17 @@
-//! Too much waits for the ledger, or Redis has no memory left: new claims are refused, nothing is lost, and the rush
-//! goes on when there is room again.
+//! Too much waits for the ledger, Redis has no memory left, or a disk is full: new claims are refused, nothing is lost,
+//! and the rush goes on when there is room again.
 
 use std::collections::HashSet;
 use std::ops::Range;
 
 use crate::support::campaign::{DropFile, campaign};
+use crate::support::disk::{limit_files, redis_told_by_error};
 use crate::support::drainer::Drainer;
 use crate::support::http::{Answer, Client, bearer, claims_path};
 use crate::support::redis::RedisServer;
 use crate::support::replicated::ask;
 use crate::support::service::{PATIENCE, Service};
-use crate::support::{outcome, wait_for};
+use crate::support::{folder, outcome, wait_for};
 
 /// Entries that may wait in these tests.
 const ENTRIES_MAX: &str = "40";
@@ -143,6 +144,63 @@ fn redis_without_memory_refuses_before_it_writes_and_goes_on_with_more() {
     wait_for("all is in the ledger", PATIENCE, || {
         (service.metric("claimrush_claims_durable_total")? == 3).then_some(())
     });
+    let (code, out, err) = run(&service, &["audit"]);
+    assert_eq!(code, 0, "{out}{err}");
+}
+
+#[test]
+fn a_ledger_whose_disk_is_full_is_filled_again_when_there_is_room() {
+    let service = Service::start_with(&[("journal.entries_max", ENTRIES_MAX)], &["--no-drain"]);
+    service.apply_ok(&campaign("c-1", &[DropFile::open("d-1", 100_000)]));
+    let drain = Drainer::start(&service);
+    assert_eq!(service.claim("d-1", &service.ticket("d-1", "first")).status, 201);
+    wait_for("the first is in the ledger", PATIENCE, || (service.journal_length() == 0).then_some(()));
+
+    // Room for the log, and for no transaction.
+    limit_files(drain.pid(), Some(16 * 1024));
+    let (more, refusal) = claim_until_refused(&service, 0..100_000);
+    assert_refused(&refusal);
+    let entries = service.journal_length();
+    assert!(entries >= 39, "nothing left the journal: {entries}");
+
+    limit_files(drain.pid(), None);
+    let newcomer = wait_for("there is room again", PATIENCE, || {
+        Some(service.claim("d-1", &service.ticket("d-1", "newcomer"))).filter(|answer| answer.status != 503)
+    });
+    assert_eq!(newcomer.status, 201);
+    let told = [vec!["first".to_owned()], more, vec!["newcomer".to_owned()]].concat();
+    assert_nothing_lost(&service, &told);
+}
+
+#[test]
+fn redis_whose_disk_is_full_acknowledges_nothing_and_forgets_nothing() {
+    let programs = folder();
+    let redis = redis_told_by_error(programs.path());
+    let service =
+        Service::start_with(&[("redis.server_bin", redis.to_str().expect("a path"))], &["--no-drain"]);
+    service.apply_ok(&campaign("c-1", &[DropFile::open("d-1", 100_000)]));
+    let claim = |person: &str| service.claim("d-1", &service.ticket("d-1", person));
+    let mut told: Vec<String> = (0..10).map(|n| format!("early-{n}")).collect();
+    assert!(told.iter().all(|person| claim(person).status == 201));
+
+    let full = service.redis_pid();
+    limit_files(full, Some(1));
+    // Redis ends rather than acknowledge what it cannot keep; the service starts it again, with room.
+    wait_for("another Redis is there", PATIENCE, || {
+        let person = format!("late-{}", told.len());
+        let answer = claim(&person);
+        assert!([201, 200, 503].contains(&answer.status), "{}", answer.status);
+        if answer.status != 503 {
+            told.push(person);
+        }
+        (service.try_redis_pid()? != full && answer.status != 503).then_some(())
+    });
+    assert!(told.len() > 10, "it goes on");
+    for person in &told {
+        assert_eq!(claim(person).status, 200, "{person} still has their claim");
+    }
+    let _drain = Drainer::start(&service);
+    wait_for("all is in the ledger", PATIENCE, || (service.journal_length() == 0).then_some(()));
     let (code, out, err) = run(&service, &["audit"]);
     assert_eq!(code, 0, "{out}{err}");
 }

@@ -5,6 +5,7 @@ use std::process::{Child, ExitStatus, Stdio};
 
 use rustix::process::Signal;
 
+use super::disk::told_by_error;
 use super::service::{PATIENCE, Service};
 use super::signals::send_signal;
 use super::wait_for;
@@ -21,7 +22,7 @@ impl Drainer {
         let log = service.data().with_file_name("drain.log");
         wait_for("a drain runs", PATIENCE, || {
             let file = File::create(&log).expect("a log file");
-            let mut command = service.command(&["drain"]);
+            let mut command = told_by_error(&service.command(&["drain"]));
             command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file);
             let mut drainer = Self { process: command.spawn().expect("it starts") };
             let drains = wait_for("the drain says something", PATIENCE, || {

@@ -2,6 +2,7 @@
 
 pub(crate) mod campaign;
 pub(crate) mod crowd;
+pub(crate) mod disk;
 pub(crate) mod drainer;
 pub(crate) mod http;
 pub(crate) mod ledger;
