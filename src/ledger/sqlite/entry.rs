@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::books::{Books, Numbered, digest_after};
-use super::rows::{check_takers, insert_if_new, insert_new};
+use super::rows::{insert_if_new, insert_new};
 use super::write::{Pace, Trouble};
 use super::{encoded, signed};
 use crate::clock::UnixMs;
@@ -13,8 +13,10 @@ use crate::domain::claim::{JournalEvent, Takers};
 use crate::domain::ids::{DropId, DropNumber, Epoch, Shard};
 use crate::domain::money::Fen;
 use crate::ledger::LedgerError;
-use crate::ledger::chain::{ClaimsDigest, Covered, RowsDigest, Section};
+use crate::ledger::chain::{Covered, RowsDigest};
 use crate::ledger::postings::{Account, Posting};
+use crate::ledger::sections::{Sections, row_key};
+use crate::ledger::taken::check_takers;
 
 /// What the tables say of a drop.
 #[derive(Debug, Clone, Copy)]
@@ -61,7 +63,7 @@ impl<'t, 'c> Writer<'t, 'c> {
         match event {
             JournalEvent::Claimed { drop, epoch, claimed_at_ms, first_seq, takers } => {
                 let facts = self.drop_facts(drop)?;
-                check_takers(takers)?;
+                check_takers(takers).map_err(Trouble::Rejected)?;
                 let last = first_seq.checked_add(takers.count().saturating_sub(1));
                 if *first_seq == 0 || last.is_none() {
                     return Err(Trouble::Rejected(format!("claim numbers from {first_seq} on do not exist")));
@@ -194,11 +196,6 @@ impl<'t, 'c> Writer<'t, 'c> {
     }
 }
 
-/// A claim's row key: its series above, its `seq` in the lower 32 bits.
-pub(super) fn row_key(series: i64, seq: u32) -> i64 {
-    (series << 32) | i64::from(seq)
-}
-
 fn too_much() -> Trouble {
     Trouble::Rejected("the money does not fit 63 bits of fen".to_owned())
 }
@@ -268,46 +265,5 @@ impl Effects {
             }
         }
         Ok(books.digest.finish())
-    }
-}
-
-/// The new claims of a group, in stretches without a gap.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Sections {
-    done: Vec<Section>,
-    open: BTreeMap<(DropNumber, Epoch), OpenSection>,
-}
-
-#[derive(Debug, Clone)]
-struct OpenSection {
-    first_seq: u32,
-    count: u32,
-    digest: ClaimsDigest,
-}
-
-impl Sections {
-    /// The digest to which `count` claims from `first_seq` on are to be added: of the open section that they go
-    /// on, or of a new one.
-    fn open(&mut self, drop: DropNumber, epoch: Epoch, first_seq: u32, count: u32) -> &mut ClaimsDigest {
-        let new = || OpenSection { first_seq, count: 0, digest: ClaimsDigest::default() };
-        let section = self.open.entry((drop, epoch)).or_insert_with(new);
-        if section.first_seq.checked_add(section.count) != Some(first_seq) {
-            let full = std::mem::replace(section, new());
-            self.done.push(full.close(drop, epoch));
-        }
-        section.count = section.count.saturating_add(count);
-        &mut section.digest
-    }
-
-    pub(super) fn finish(self) -> Vec<Section> {
-        let rest = self.open.into_iter().map(|((drop, epoch), section)| section.close(drop, epoch));
-        self.done.into_iter().chain(rest).collect()
-    }
-}
-
-impl OpenSection {
-    fn close(self, drop: DropNumber, epoch: Epoch) -> Section {
-        let Self { first_seq, count, digest } = self;
-        Section { drop: drop.0, epoch: epoch.0, first_seq, count, sha256: digest.finish() }
     }
 }

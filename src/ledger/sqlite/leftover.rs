@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::books::Numbered;
-use super::entry::row_key;
 use super::verify::Verifier;
 use super::{encoded, read, unsigned};
 use crate::domain::campaign::Campaign;
 use crate::domain::ids::Shard;
 use crate::ledger::LedgerError;
+use crate::ledger::sections::row_key;
 use crate::ledger::chain::{NumberedDrop, SeriesKey};
 
 impl Verifier<'_> {

@@ -6,13 +6,13 @@ use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::apply::state_word;
-use super::entry::row_key;
 use super::{encoded, signed, unsigned};
 use crate::domain::claim::JournalId;
+use crate::ledger::admission::state_word;
 use crate::ledger::chain::{
     ClaimsDigest, Content, Coverage, Covered, NumberedDrop, Record, RowsDigest, Section, SeriesKey, Walk,
 };
+use crate::ledger::sections::row_key;
 use crate::ledger::{ChainBreak, ChainHead, LedgerError};
 
 /// Why the walk ends early.
