@@ -3,15 +3,20 @@
 //! Owns the rows, the double-entry postings and the audit chain, and commits the journal position in the same
 //! transaction as what it covers. Knows no HTTP and no Redis; it is told of journal entries, it does not read
 //! them. [`Ledger`] is the trait; [`postings`] and [`chain`] hold
-//! the rules of money and of the audit chain for every store; [`sqlite`] is the embedded store; `conformance`
-//! (tests) is what every store must do.
+//! the rules of money and of the audit chain for every store; [`sqlite`] is the embedded store, [`postgres`] the
+//! one in a server, [`open`] chooses between them; `conformance` (tests) is what every store must do.
 
+mod admission;
 pub mod chain;
 #[cfg(test)]
 pub(crate) mod conformance;
 mod epochs;
 pub mod postings;
+mod sections;
 pub mod sqlite;
+mod taken;
+mod testimony;
+mod totals;
 
 use async_trait::async_trait;
 

@@ -5,13 +5,12 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 use super::books::{Books, testify};
 use super::{encoded, read, unsigned};
 use crate::clock::UnixMs;
-use crate::domain::campaign::{Campaign, CampaignState, Changes, Refusal, changes};
+use crate::domain::campaign::{Campaign, CampaignState, Changes, changes};
 use crate::domain::ids::{CampaignId, DropId, DropNumber, Epoch, Shard};
 use crate::domain::money::Fen;
 use crate::ledger::chain::{Content, NumberedDrop};
 use crate::ledger::postings::Posting;
-use crate::ledger::{CampaignRecord, Catalogue, LedgerError};
-use crate::limits;
+use crate::ledger::{LedgerError, admission};
 
 /// See [`crate::ledger::Ledger::apply_campaign`].
 pub(super) fn apply(
@@ -36,7 +35,7 @@ pub(super) fn apply(
     if changes.is_empty() {
         return Ok(changes);
     }
-    check_caps(&catalogue, campaign, old.is_none(), &changes)?;
+    admission::check_caps(&catalogue, campaign, old.is_none(), &changes)?;
 
     let number = store(&transaction, campaign)?;
     let drops = number_drops(&transaction, number, campaign, &changes)?;
@@ -90,31 +89,6 @@ fn keep_earliest(transaction: &Transaction<'_>, campaign: &Campaign) -> Result<(
     Ok(())
 }
 
-/// The caps of the whole ledger, and that no other campaign has a drop of the same id.
-fn check_caps(
-    catalogue: &Catalogue,
-    campaign: &Campaign,
-    new: bool,
-    changes: &Changes,
-) -> Result<(), Refusal> {
-    if new && catalogue.campaigns.len() >= limits::CAMPAIGNS_MAX {
-        return Err(Refusal::TooManyCampaigns(limits::CAMPAIGNS_MAX));
-    }
-    let drops: usize = catalogue.campaigns.iter().map(|record| record.drops.len()).sum();
-    if drops.saturating_add(changes.created.len()) > limits::DROPS_MAX {
-        return Err(Refusal::TooManyDrops(limits::DROPS_MAX));
-    }
-    let has = |other: &&CampaignRecord, id: &DropId| {
-        other.campaign.id != campaign.id && other.campaign.drop_spec(id).is_some()
-    };
-    for id in &changes.created {
-        if let Some(other) = catalogue.campaigns.iter().find(|other| has(other, id)) {
-            return Err(Refusal::DropElsewhere { drop: id.clone(), campaign: other.campaign.id.clone() });
-        }
-    }
-    Ok(())
-}
-
 /// Claims of each of a campaign's drops that were not returned.
 fn live_claims(
     transaction: &Transaction<'_>,
@@ -146,14 +120,6 @@ pub(super) fn raise_revision(transaction: &Transaction<'_>) -> Result<(), Ledger
     Ok(())
 }
 
-/// The word of a state in the table.
-pub(super) fn state_word(state: CampaignState) -> &'static str {
-    match state {
-        CampaignState::Running => "running",
-        CampaignState::Paused => "paused",
-    }
-}
-
 /// See [`crate::ledger::Ledger::set_campaign_state`].
 pub(super) fn set_state(
     connection: &mut Connection,
@@ -162,7 +128,7 @@ pub(super) fn set_state(
     now_ms: UnixMs,
 ) -> Result<bool, LedgerError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let word = state_word(state);
+    let word = admission::state_word(state);
     let before: Option<String> = transaction
         .prepare_cached("SELECT state FROM campaign WHERE id = ?1")?
         .query_row([campaign.as_str()], |row| row.get(0))

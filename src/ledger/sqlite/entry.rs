@@ -1,11 +1,11 @@
 //! What one journal entry writes, and what a whole group of them adds up to.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::books::{Books, Numbered, digest_after};
-use super::rows::{check_takers, insert_if_new, insert_new};
+use super::rows::{insert_if_new, insert_new};
 use super::write::{Pace, Trouble};
 use super::{encoded, signed};
 use crate::clock::UnixMs;
@@ -13,16 +13,11 @@ use crate::domain::claim::{JournalEvent, Takers};
 use crate::domain::ids::{DropId, DropNumber, Epoch, Shard};
 use crate::domain::money::Fen;
 use crate::ledger::LedgerError;
-use crate::ledger::chain::{ClaimsDigest, Covered, RowsDigest, Section};
-use crate::ledger::postings::{Account, Posting};
-
-/// What the tables say of a drop.
-#[derive(Debug, Clone, Copy)]
-struct DropFacts {
-    number: DropNumber,
-    campaign: i64,
-    face: Fen,
-}
+use crate::ledger::chain::{Covered, RowsDigest};
+use crate::ledger::postings::Account;
+use crate::ledger::sections::{Sections, row_key};
+use crate::ledger::taken::check_takers;
+use crate::ledger::totals::{DropFacts, Totals};
 
 /// Writes the events of one group's entries.
 pub(super) struct Writer<'t, 'c> {
@@ -42,8 +37,7 @@ impl<'t, 'c> Writer<'t, 'c> {
     ) -> Result<Self, LedgerError> {
         let effects = Effects {
             sections: Sections::default(),
-            series: BTreeMap::new(),
-            money: BTreeMap::new(),
+            totals: Totals::default(),
             returns: digest_after(transaction, Numbered::Returns)?,
             quarantine: digest_after(transaction, Numbered::Quarantine)?,
         };
@@ -61,7 +55,7 @@ impl<'t, 'c> Writer<'t, 'c> {
         match event {
             JournalEvent::Claimed { drop, epoch, claimed_at_ms, first_seq, takers } => {
                 let facts = self.drop_facts(drop)?;
-                check_takers(takers)?;
+                check_takers(takers).map_err(Trouble::Rejected)?;
                 let last = first_seq.checked_add(takers.count().saturating_sub(1));
                 if *first_seq == 0 || last.is_none() {
                     return Err(Trouble::Rejected(format!("claim numbers from {first_seq} on do not exist")));
@@ -73,10 +67,10 @@ impl<'t, 'c> Writer<'t, 'c> {
                 let facts = self.drop_facts(drop)?;
                 let series = self.series(facts.number, *epoch)?;
                 if self.returned(series, *seq, person, *returned_at_ms, *may_claim_again)? {
-                    self.effects.series.entry(series).or_default().returned += 1;
-                    let money = self.effects.money.entry((facts.campaign, facts.number)).or_default();
-                    let sum = if *may_claim_again { &mut money.unissued } else { &mut money.recycled };
-                    add(sum, facts.face)?;
+                    self.effects
+                        .totals
+                        .returned(facts, series, *may_claim_again)
+                        .map_err(Trouble::Rejected)?;
                 }
                 Ok(())
             }
@@ -108,10 +102,7 @@ impl<'t, 'c> Writer<'t, 'c> {
                 }
             }
         }
-        self.effects.series.entry(series).or_default().claims += i64::from(written);
-        let worth = facts.face.times(u64::from(written)).ok_or_else(too_much)?;
-        let money = self.effects.money.entry((facts.campaign, facts.number)).or_default();
-        add(&mut money.claimed, worth)
+        self.effects.totals.claimed(facts, series, written).map_err(Trouble::Rejected)
     }
 
     /// Marks a claim as returned; `false` when it already is.
@@ -194,44 +185,13 @@ impl<'t, 'c> Writer<'t, 'c> {
     }
 }
 
-/// A claim's row key: its series above, its `seq` in the lower 32 bits.
-pub(super) fn row_key(series: i64, seq: u32) -> i64 {
-    (series << 32) | i64::from(seq)
-}
-
-fn too_much() -> Trouble {
-    Trouble::Rejected("the money does not fit 63 bits of fen".to_owned())
-}
-
-fn add(sum: &mut Fen, amount: Fen) -> Result<(), Trouble> {
-    *sum = sum.plus(amount).ok_or_else(too_much)?;
-    Ok(())
-}
-
 /// What the entries so far have done, beside their rows.
 #[derive(Debug, Clone)]
 pub(super) struct Effects {
     pub(super) sections: Sections,
-    series: BTreeMap<i64, SeriesCounts>,
-    money: BTreeMap<(i64, DropNumber), Money>,
+    totals: Totals,
     pub(super) returns: RowsDigest,
     pub(super) quarantine: RowsDigest,
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-struct SeriesCounts {
-    claims: i64,
-    returned: i64,
-}
-
-/// Worth of one drop's claims and returns.
-#[derive(Debug, Clone, Copy, Default)]
-struct Money {
-    claimed: Fen,
-    /// Returned by persons who may claim again.
-    unissued: Fen,
-    /// Returned by persons who may not.
-    recycled: Fen,
 }
 
 impl Effects {
@@ -240,12 +200,10 @@ impl Effects {
         let mut statement = transaction.prepare_cached(
             "UPDATE series SET claims = claims + ?2, returned = returned + ?3 WHERE number = ?1",
         )?;
-        let mut claims = 0;
-        for (series, counts) in &self.series {
+        for (series, counts) in &self.totals.series {
             statement.execute(params![series, counts.claims, counts.returned])?;
-            claims += super::unsigned(counts.claims)?;
         }
-        Ok((claims, self.returns.count()))
+        Ok((self.totals.claims(), self.returns.count()))
     }
 
     /// Writes the postings: for every drop one of its claims and one of each kind of its returns.
@@ -255,59 +213,13 @@ impl Effects {
         at_ms: UnixMs,
     ) -> Result<Covered, LedgerError> {
         let mut books = Books::open(transaction, at_ms)?;
-        for ((campaign, drop), money) in &self.money {
+        for ((campaign, drop), money) in &self.totals.money {
             let unissued = books.balance(*campaign, Account::Unissued)?;
             let recycled = books.balance(*campaign, Account::Recycled)?;
-            let postings = [
-                Posting::claimed(money.claimed, unissued, recycled),
-                Posting::returned(money.unissued, true),
-                Posting::returned(money.recycled, false),
-            ];
-            for posting in postings {
+            for posting in money.postings(unissued, recycled) {
                 books.post(*campaign, Some(*drop), posting)?;
             }
         }
         Ok(books.digest.finish())
-    }
-}
-
-/// The new claims of a group, in stretches without a gap.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Sections {
-    done: Vec<Section>,
-    open: BTreeMap<(DropNumber, Epoch), OpenSection>,
-}
-
-#[derive(Debug, Clone)]
-struct OpenSection {
-    first_seq: u32,
-    count: u32,
-    digest: ClaimsDigest,
-}
-
-impl Sections {
-    /// The digest to which `count` claims from `first_seq` on are to be added: of the open section that they go
-    /// on, or of a new one.
-    fn open(&mut self, drop: DropNumber, epoch: Epoch, first_seq: u32, count: u32) -> &mut ClaimsDigest {
-        let new = || OpenSection { first_seq, count: 0, digest: ClaimsDigest::default() };
-        let section = self.open.entry((drop, epoch)).or_insert_with(new);
-        if section.first_seq.checked_add(section.count) != Some(first_seq) {
-            let full = std::mem::replace(section, new());
-            self.done.push(full.close(drop, epoch));
-        }
-        section.count = section.count.saturating_add(count);
-        &mut section.digest
-    }
-
-    pub(super) fn finish(self) -> Vec<Section> {
-        let rest = self.open.into_iter().map(|((drop, epoch), section)| section.close(drop, epoch));
-        self.done.into_iter().chain(rest).collect()
-    }
-}
-
-impl OpenSection {
-    fn close(self, drop: DropNumber, epoch: Epoch) -> Section {
-        let Self { first_seq, count, digest } = self;
-        Section { drop: drop.0, epoch: epoch.0, first_seq, count, sha256: digest.finish() }
     }
 }

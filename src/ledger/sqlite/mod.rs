@@ -14,7 +14,6 @@ mod apply;
 mod books;
 mod entry;
 mod epochs;
-mod leftover;
 mod read;
 mod rows;
 mod schema;

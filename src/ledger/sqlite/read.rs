@@ -2,12 +2,12 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::entry::row_key;
 use super::{encoded, unsigned};
 use crate::domain::campaign::{Campaign, CampaignState};
 use crate::domain::claim::{JournalId, Poison};
 use crate::domain::ids::{CampaignId, ClaimNumber, DropId, DropNumber, Epoch, Shard};
 use crate::domain::money::Fen;
+use crate::ledger::sections::row_key;
 use crate::ledger::{
     Balances, CampaignRecord, Catalogue, ClaimRow, ClaimStatus, DropRecord, LedgerError, Loaded, Quarantined,
     Standing, Tally,

@@ -11,7 +11,7 @@ use rusqlite::{CachedStatement, OptionalExtension, Transaction, params};
 use super::write::Trouble;
 use crate::clock::UnixMs;
 use crate::domain::claim::Takers;
-use crate::domain::ids::check_person;
+use crate::ledger::taken::Taker;
 
 /// Rows in a wide statement.
 const WIDE: usize = 64;
@@ -32,22 +32,6 @@ const INSERT_ONE: &str =
     "INSERT OR FAIL INTO claim (number, claimed_at_ms, person, mark, status) VALUES (?1, ?2, ?3, ?4, 0)";
 const INSERT_IF_NEW: &str = "INSERT INTO claim (number, claimed_at_ms, person, mark, status) \
      VALUES (?1, ?2, ?3, ?4, 0) ON CONFLICT DO NOTHING";
-
-/// A taker as the journal names them: the person, and the mark of an idempotency key.
-pub(super) type Taker<'t> = (&'t str, Option<&'t str>);
-
-/// Whether persons and marks are of the form that the service writes.
-pub(super) fn check_takers(takers: &Takers) -> Result<(), Trouble> {
-    for (person, mark) in takers.iter() {
-        check_person(person).map_err(|error| Trouble::Rejected(format!("person {person:?} {error}")))?;
-        let hex =
-            |mark: &str| mark.len() == 16 && mark.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        if let Some(mark) = mark.filter(|mark| !hex(mark)) {
-            return Err(Trouble::Rejected(format!("mark {mark:?} is not 16 hex digits")));
-        }
-    }
-    Ok(())
-}
 
 /// Writes claims from row key `first` on, all of which must be new.
 pub(super) fn insert_new(

@@ -9,10 +9,11 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 use super::books::testify;
 use super::entry::{Effects, Writer};
 use super::{encoded, read};
-use crate::domain::claim::{JournalEntry, JournalEvent, JournalId, Poison};
+use crate::domain::claim::{JournalEntry, JournalId, Poison};
 use crate::domain::ids::Shard;
 use crate::failpoint::Step;
 use crate::ledger::chain::Content;
+use crate::ledger::taken::{cut, raw_text};
 use crate::ledger::{Committed, Group, LedgerError};
 use crate::limits;
 
@@ -134,25 +135,6 @@ fn quarantine(
     Ok(())
 }
 
-/// The start of a text, at most `bytes_max` long.
-fn cut(text: &str, bytes_max: usize) -> &str {
-    let end = (0..=bytes_max).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-    if text.len() <= bytes_max { text } else { text.get(..end).unwrap_or(text) }
-}
-
-/// An entry that was understood and yet not accepted, as a text to look at.
-fn raw_text(events: &[JournalEvent]) -> String {
-    let line = |event: &JournalEvent| match event {
-        JournalEvent::Claimed { drop, epoch, claimed_at_ms, first_seq, takers } => {
-            format!("claims {drop} {} {claimed_at_ms} {first_seq} {}", epoch.0, takers.as_str())
-        }
-        JournalEvent::Returned { drop, epoch, seq, person, returned_at_ms, may_claim_again } => {
-            format!("return {drop} {} {returned_at_ms} {seq} {person} {may_claim_again}", epoch.0)
-        }
-    };
-    events.iter().map(line).collect::<Vec<_>>().join("\n")
-}
-
 /// Postings, position and the record that covers the whole.
 fn finish(
     transaction: &Transaction<'_>,
@@ -185,18 +167,4 @@ fn set_position(transaction: &Transaction<'_>, shard: Shard, to: JournalId) -> R
         )?
         .execute(params![shard.0, to.ms.cast_signed(), to.seq.cast_signed()])?;
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn long_texts_are_cut_between_characters() {
-        assert_eq!(cut("abc", 3), "abc");
-        assert_eq!(cut("abc", 2), "ab");
-        assert_eq!(cut("a券b", 3), "a");
-        assert_eq!(cut("a券b", 4), "a券");
-        assert_eq!(cut("券", 0), "");
-    }
 }

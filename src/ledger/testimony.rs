@@ -1,0 +1,240 @@
+//! What the records of an audit chain, taken together, say must stand in the tables.
+//!
+//! Owns the order in which records may follow each other, what each of them demands of the rows, and what must not
+//! stand there although no record speaks of it. Pure: a store reads the rows, this says what they have to be.
+
+use std::collections::BTreeMap;
+
+use super::admission::state_word;
+use super::chain::{ClaimsDigest, Content, Coverage, Covered, NumberedDrop, RowsDigest, Section, SeriesKey};
+use crate::domain::claim::JournalId;
+
+/// What the tables have to show for one record.
+#[derive(Debug)]
+pub(super) enum Demand<'r> {
+    /// That a drop is noted as loaded; after a rebuild with what it carried over.
+    Loaded { drop: u32, shard: u8, epoch: u16, carried: Option<u64> },
+    /// Claims.
+    Section { shard: u8, section: &'r Section },
+    /// Returns, each of a claim that is marked as returned.
+    Returns(&'r Covered),
+    /// Quarantined entries.
+    Quarantine(&'r Covered),
+    /// Postings with their lines.
+    Postings(&'r Covered),
+}
+
+/// What the records so far have said.
+#[derive(Debug, Default)]
+pub(super) struct Testimony {
+    coverage: Coverage,
+    returns: u64,
+    quarantine: u64,
+    postings: u64,
+    lines: u64,
+    loaded: u64,
+    positions: BTreeMap<u8, String>,
+    drops: Vec<NumberedDrop>,
+    /// Digest and state by campaign.
+    campaigns: BTreeMap<String, (String, &'static str)>,
+}
+
+/// What stands in the tables at the end.
+#[derive(Debug, Default)]
+pub(super) struct Tables {
+    /// Rows of claims by series.
+    pub(super) claims_of: BTreeMap<SeriesKey, u64>,
+    /// Rows of claims, whatever their series.
+    pub(super) claims: u64,
+    /// Of these the ones that are marked as returned.
+    pub(super) returned: u64,
+    /// Number of the last return.
+    pub(super) returns: u64,
+    /// Number of the last quarantined entry.
+    pub(super) quarantine: u64,
+    /// Number of the last posting.
+    pub(super) postings: u64,
+    /// Rows of posting lines.
+    pub(super) lines: u64,
+    /// Rows of (drop, shard, epoch).
+    pub(super) loaded: u64,
+    /// By shard.
+    pub(super) positions: BTreeMap<u8, String>,
+    /// In order of their numbers.
+    pub(super) drops: Vec<NumberedDrop>,
+    /// Digest and state by campaign.
+    pub(super) campaigns: BTreeMap<String, (String, String)>,
+}
+
+impl Testimony {
+    /// Takes the next record; what the tables have to show for it.
+    ///
+    /// # Errors
+    /// What is wrong with the record itself.
+    pub(super) fn take<'r>(&mut self, content: &'r Content) -> Result<Vec<Demand<'r>>, String> {
+        match content {
+            Content::Campaign { campaign, before, after, drops, postings } => {
+                self.drops.extend_from_slice(drops);
+                let known = self.campaigns.get(campaign);
+                if known.map(|(digest, _)| digest) != before.as_ref() {
+                    return Err(format!("campaign {campaign:?} was not what it is said to have been"));
+                }
+                let state = known.map_or("running", |(_, state)| *state);
+                self.campaigns.insert(campaign.clone(), (after.clone(), state));
+                follows(&mut self.postings, postings, "its postings do not follow those")?;
+                Ok(vec![Demand::Postings(postings)])
+            }
+            Content::State { campaign, state } => {
+                let known = self.campaigns.get_mut(campaign);
+                let known = known
+                    .ok_or_else(|| format!("campaign {campaign:?} has no state before it is applied"))?;
+                known.1 = state_word(*state);
+                Ok(Vec::new())
+            }
+            Content::Loaded { drop, shard, epoch } => {
+                self.loaded = self.loaded.saturating_add(1);
+                Ok(vec![Demand::Loaded { drop: *drop, shard: *shard, epoch: *epoch, carried: None }])
+            }
+            Content::Rebuilt { drop, shard, epoch, carried, .. } => {
+                self.loaded = self.loaded.saturating_add(1);
+                let (drop, shard, epoch) = (*drop, *shard, *epoch);
+                Ok(vec![Demand::Loaded { drop, shard, epoch, carried: Some(*carried) }])
+            }
+            Content::Journal { shard, after, to, claims, returns, quarantine, postings } => {
+                let start = JournalId::START.to_string();
+                if self.positions.get(shard).unwrap_or(&start) != after {
+                    return Err(format!("the journal of s{shard} does not go on from {after}"));
+                }
+                self.positions.insert(*shard, to.clone());
+                let mut demands = Vec::with_capacity(claims.len().saturating_add(3));
+                for section in claims {
+                    if !self.coverage.add(*shard, section) {
+                        let called = called(*shard, section);
+                        return Err(format!("{called}: another record covers some of them too"));
+                    }
+                    demands.push(Demand::Section { shard: *shard, section });
+                }
+                follows(&mut self.returns, returns, "its returns do not follow those")?;
+                follows(&mut self.quarantine, quarantine, "its quarantine does not follow that")?;
+                follows(&mut self.postings, postings, "its postings do not follow those")?;
+                demands.extend([
+                    Demand::Returns(returns),
+                    Demand::Quarantine(quarantine),
+                    Demand::Postings(postings),
+                ]);
+                Ok(demands)
+            }
+        }
+    }
+
+    /// Adds the lines of the postings that were just looked at.
+    pub(super) fn count_lines(&mut self, lines: u64) {
+        self.lines = self.lines.saturating_add(lines);
+    }
+
+    /// What stands in the tables and under no record, or the other way round, if anything.
+    pub(super) fn left_over(&self, tables: &Tables) -> Option<String> {
+        let covered: BTreeMap<SeriesKey, u64> = self.coverage.counts().collect();
+        for (key, found) in &tables.claims_of {
+            let known = covered.get(key).copied().unwrap_or(0);
+            if *found != known {
+                let (drop, shard, epoch) = key;
+                let series = format!("drop {drop} in s{shard}, epoch {epoch}");
+                return Some(format!("{series}: {found} claims stand there, the records cover {known}"));
+            }
+        }
+        let counts = [
+            ("claims", tables.claims, covered.values().sum()),
+            ("returned claims", tables.returned, self.returns),
+            ("returns", tables.returns, self.returns),
+            ("quarantined entries", tables.quarantine, self.quarantine),
+            ("postings", tables.postings, self.postings),
+            ("posting lines", tables.lines, self.lines),
+            ("loaded drops", tables.loaded, self.loaded),
+        ];
+        if let Some((what, found, known)) = counts.into_iter().find(|(_, found, known)| found != known) {
+            return Some(format!("{found} {what} stand there, the records cover {known}"));
+        }
+        let start = JournalId::START.to_string();
+        for (shard, to) in &self.positions {
+            let found = tables.positions.get(shard).unwrap_or(&start);
+            if found != to {
+                return Some(format!("s{shard} stands at {found}, the records end at {to}"));
+            }
+        }
+        if tables.positions.len() != self.positions.len() {
+            return Some("a shard has a position and no record".to_owned());
+        }
+        if tables.drops != self.drops {
+            return Some("the drops' numbers or faces are not what was recorded".to_owned());
+        }
+        let same = |(id, known): &(&String, &(String, &str))| {
+            let stored = tables.campaigns.get(*id);
+            stored.is_some_and(|(digest, state)| (digest, state.as_str()) == (&known.0, known.1))
+        };
+        match self.campaigns.iter().find(|campaign| !same(campaign)) {
+            Some((id, _)) => Some(format!("campaign {id:?} is not what was recorded")),
+            None => (tables.campaigns.len() != self.campaigns.len())
+                .then(|| "a campaign has no record".to_owned()),
+        }
+    }
+}
+
+/// Whether numbered rows go on where those of the record before ended.
+fn follows(last: &mut u64, covered: &Covered, what: &str) -> Result<(), String> {
+    if covered.first != last.saturating_add(1) {
+        return Err(format!("{what} of the record before"));
+    }
+    *last = last.saturating_add(covered.count);
+    Ok(())
+}
+
+fn called(shard: u8, section: &Section) -> String {
+    let Section { drop, first_seq, count, .. } = section;
+    let last = first_seq.saturating_add(count.saturating_sub(1));
+    format!("claims {first_seq} to {last} of drop {drop} in s{shard}")
+}
+
+/// What is wrong with the rows of a section: `found` of them, with this digest. Nothing of either where its series
+/// does not exist.
+pub(super) fn section_differs(
+    shard: u8,
+    section: &Section,
+    rows: Option<(u32, ClaimsDigest)>,
+) -> Option<String> {
+    let called = called(shard, section);
+    match rows {
+        None => Some(format!("{called}: there are none")),
+        Some((found, _)) if found != section.count => {
+            Some(format!("{called}: {found} rows instead of {}", section.count))
+        }
+        Some((_, digest)) => (digest.finish() != section.sha256)
+            .then(|| format!("{called}: the rows are not those that were recorded")),
+    }
+}
+
+/// What is wrong with numbered rows, if anything.
+pub(super) fn rows_differ(digest: RowsDigest, covered: &Covered, what: &str) -> Option<String> {
+    let found = digest.finish();
+    if found.count == covered.count {
+        return (found.sha256 != covered.sha256)
+            .then(|| format!("its {what} are not those that were recorded"));
+    }
+    Some(format!("{} of its {} {what} stand there", found.count, covered.count))
+}
+
+/// What is wrong with a note that a drop was loaded: `found` is what it says was carried over, nothing where there
+/// is no note.
+pub(super) fn loaded_differs(
+    (drop, shard, epoch): SeriesKey,
+    carried: Option<u64>,
+    found: Option<u64>,
+) -> Option<String> {
+    match (carried, found) {
+        (None, None) => Some(format!("drop {drop} is no longer noted as loaded in s{shard}")),
+        (Some(carried), found) if found != Some(carried) => {
+            Some(format!("epoch {epoch} of drop {drop} in s{shard} is not what was recorded"))
+        }
+        _ => None,
+    }
+}
