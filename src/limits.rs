@@ -141,6 +141,22 @@ pub const JOURNAL_MEMORY_PERCENT_DEFAULT: u64 = 85;
 pub const LEDGER_QUEUE: usize = 64;
 /// How long a write to the embedded ledger waits for another process that writes to the same file.
 pub const LEDGER_BUSY_WAIT: Duration = Duration::from_secs(10);
+/// How long connecting to PostgreSQL may take.
+pub const LEDGER_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a PostgreSQL server may stay silent on the network before the connection counts as lost.
+pub const LEDGER_NETWORK_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long one writer waits for another, or for a connection of the pool.
+pub const LEDGER_LOCK_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long one statement that writes may take.
+pub const LEDGER_STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a writer that says nothing in the middle of a transaction keeps others out.
+pub const LEDGER_IDLE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Connections that write; more of them would only wait for each other.
+pub const LEDGER_WRITERS: usize = 2;
+/// Connections that look things up, and as many that go over many rows.
+pub const LEDGER_READERS: usize = 2;
+/// Audit records that are read at once.
+pub const AUDIT_RECORDS_PAGE: i64 = 256;
 /// Claim rows read at once by the audit and by the exports.
 pub const CLAIM_ROWS_PAGE: u32 = 10_000;
 /// Claims whose fingerprints the audit holds at once (8 bytes each) while it walks over the holders of a drop.

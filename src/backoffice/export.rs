@@ -11,7 +11,7 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rust_xlsxwriter::{Format, Workbook, Worksheet, XlsxError};
 use serde::Serialize;
@@ -22,8 +22,7 @@ use crate::clock::rfc3339;
 use crate::config::{Config, LedgerConfig};
 use crate::datadir::{DataDir, DataDirError};
 use crate::domain::ids::{DropId, DropNumber};
-use crate::ledger::sqlite::SqliteLedger;
-use crate::ledger::{ClaimRow, Ledger};
+use crate::ledger::{ClaimRow, Ledger, open};
 use crate::limits;
 
 /// The columns, in their order.
@@ -38,13 +37,13 @@ const SHEET_CLAIMS_MAX: u32 = 1_048_575;
 pub async fn run(config: Config, args: LedgerArgs) -> Result<Exit, Failure> {
     let LedgerCommand::Export(args) = args.command;
     let folder = DataDir::open(&config.data.dir)?;
-    let ledger = SqliteLedger::open_read_only(&ledger_file(&folder, &config)?)?;
+    let ledger = open::open_read_only(&ledger_config(&folder, &config)?, folder.path()).await?;
     let catalogue = ledger.catalogue().await?;
     let mut drops = catalogue.campaigns.iter().flat_map(|record| &record.drops);
     let Some(drop) = drops.find(|drop| drop.id.as_str() == args.drop) else {
         return Err(Failure::new(Exit::Failed, format!("the ledger has no drop {:?}", args.drop)));
     };
-    match export(&ledger, &drop.id, drop.number, &args).await {
+    match export(ledger.as_ref(), &drop.id, drop.number, &args).await {
         // A reader that has gone (`| head`) has seen what it wanted.
         Err(ExportError::Io(error)) if args.out.is_none() && error.kind() == io::ErrorKind::BrokenPipe => {
             Ok(Exit::Ok)
@@ -54,14 +53,11 @@ pub async fn run(config: Config, args: LedgerArgs) -> Result<Exit, Failure> {
     }
 }
 
-/// The ledger's file: that of the service that runs, or the configured one.
-fn ledger_file(folder: &DataDir, config: &Config) -> Result<PathBuf, Failure> {
+/// The ledger of the service that runs, or the configured one.
+fn ledger_config(folder: &DataDir, config: &Config) -> Result<LedgerConfig, Failure> {
     match folder.run_info() {
-        Ok(info) => {
-            let ledger = LedgerConfig { url: info.ledger_url, ..LedgerConfig::default() };
-            Ok(ledger.sqlite_path(folder.path()))
-        }
-        Err(DataDirError::NotRunning { .. }) => Ok(config.ledger.sqlite_path(folder.path())),
+        Ok(info) => Ok(LedgerConfig { url: info.ledger_url, ..config.ledger.clone() }),
+        Err(DataDirError::NotRunning { .. }) => Ok(config.ledger.clone()),
         Err(error) => Err(error.into()),
     }
 }

@@ -1,6 +1,7 @@
 //! What each key may be set to. The same words refuse a wrong type and a wrong value.
 
 use std::ops::RangeInclusive;
+use std::str::FromStr;
 
 use redis::IntoConnectionInfo;
 
@@ -115,9 +116,8 @@ pub(super) fn expectation(key: &str) -> Option<String> {
         "claim.ack" => "must be \"memory\", \"fsync\" or \"replica\"",
         "log.level" => "must be \"off\", \"error\", \"warn\", \"info\", \"debug\" or \"trace\"",
         "log.format" => "must be \"text\" or \"json\"",
-        "data.dir" | "redis.url_file" | "redis.server_bin" | "ledger.url_file" | "ticket.key_file" => {
-            "must be a path in quotes"
-        }
+        "data.dir" | "redis.url_file" | "redis.server_bin" | "ledger.url_file" | "ledger.ca_file"
+        | "ticket.key_file" => "must be a path in quotes",
         "redis.url" | "ledger.url" => "must be a URL in quotes",
         _ => return None,
     };
@@ -212,14 +212,21 @@ fn check_redis_url(url: &ServiceUrl) -> Result<(), ConfigError> {
 fn check_ledger_url(url: &ServiceUrl) -> Result<(), ConfigError> {
     let text = url.expose();
     if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-        let problem = "PostgreSQL is not supported by this build: must be sqlite:PATH, or empty for ledger.db in the data folder";
-        return Err(refuse_url("ledger.url", url, problem));
+        return match tokio_postgres::Config::from_str(text) {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+                let form = "must be postgres://user[:password]@host[:port]/database";
+                Err(refuse_url("ledger.url", url, &format!("{form}: {cause}")))
+            }
+        };
     }
     let path = text.strip_prefix("sqlite:").map(|path| path.strip_prefix("//").unwrap_or(path));
     if url.is_empty() || path.is_some_and(|path| !path.is_empty()) {
         return Ok(());
     }
-    Err(refuse_url("ledger.url", url, "must be sqlite:PATH, or empty for ledger.db in the data folder"))
+    let form = "must be sqlite:PATH or postgres://…, or empty for ledger.db in the data folder";
+    Err(refuse_url("ledger.url", url, form))
 }
 
 fn refuse_url(key: &str, url: &ServiceUrl, problem: &str) -> ConfigError {

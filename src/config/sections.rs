@@ -183,13 +183,28 @@ impl RedisConfig {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LedgerConfig {
-    /// `sqlite:PATH`; empty for `ledger.db` in the data folder.
+    /// `sqlite:PATH` or `postgres://user@host/database`; empty for `ledger.db` in the data folder.
     pub url: ServiceUrl,
     /// A file that holds the URL, in place of `url`.
     pub url_file: PathBuf,
+    /// Certificates (PEM) that vouch for a PostgreSQL server; empty for those of the system.
+    pub ca_file: PathBuf,
 }
 
 impl LedgerConfig {
+    /// Whether the URL is one of PostgreSQL.
+    #[must_use]
+    pub fn is_postgres(&self) -> bool {
+        let url = self.url.expose();
+        url.starts_with("postgres://") || url.starts_with("postgresql://")
+    }
+
+    /// [`Self::ca_file`], where it is set.
+    #[must_use]
+    pub fn ca_file(&self) -> Option<&Path> {
+        (!self.ca_file.as_os_str().is_empty()).then_some(&self.ca_file)
+    }
+
     /// The SQLite file: as the URL says, or `ledger.db` in `data_dir`.
     #[must_use]
     pub fn sqlite_path(&self, data_dir: &Path) -> PathBuf {

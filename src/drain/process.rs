@@ -10,8 +10,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::datadir::DataDir;
 use crate::domain::cause::Cause;
-use crate::ledger::Ledger;
-use crate::ledger::sqlite::SqliteLedger;
+use crate::ledger::open;
 use crate::redis::pool;
 use crate::redis::server::RedisServer;
 use crate::signals::Signals;
@@ -26,7 +25,7 @@ pub async fn run(config: Config) -> Result<Exit, Failure> {
     let folder = DataDir::open(&config.data.dir)?;
     let url = if config.redis.is_managed() { folder.run_info()?.redis_url } else { config.redis.url.clone() };
     drop(RedisServer::check(&url, &config).await?);
-    let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::open(&config.ledger.sqlite_path(folder.path()))?);
+    let ledger = open::open(&config.ledger, folder.path()).await?;
     let metrics =
         Metrics::new(Cause::CODES, 1).map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
     let pool = pool::connect(&url, &config.redis)?;

@@ -11,6 +11,8 @@ pub mod chain;
 #[cfg(test)]
 pub(crate) mod conformance;
 mod epochs;
+pub mod open;
+pub mod postgres;
 pub mod postings;
 mod sections;
 pub mod sqlite;

@@ -40,7 +40,7 @@ use crate::http::admin::Admin;
 use crate::http::front::RequestIds;
 use crate::http::listen::{self, ConnectionCap};
 use crate::ledger::Ledger;
-use crate::ledger::sqlite::SqliteLedger;
+use crate::ledger::open;
 use crate::redis::pool;
 use crate::redis::server::RedisServer;
 use crate::rush::gate::Gate;
@@ -111,8 +111,7 @@ impl Service {
         let clock = Clock::System;
         let metrics = Metrics::new(Cause::CODES, config.server.thread_count());
         let metrics = Arc::new(metrics.map_err(|error| Failure::new(Exit::Failed, error.to_string()))?);
-        let ledger = SqliteLedger::open(&config.ledger.sqlite_path(lock.dir().path()))?;
-        let ledger: Arc<dyn Ledger> = Arc::new(ledger);
+        let ledger = open::open(&config.ledger, lock.dir().path()).await?;
         let pool = pool::connect(redis.url(), &config.redis)?;
         let gate = Arc::new(Gate::default());
         let campaigns =

@@ -7,6 +7,7 @@ pub(crate) mod drainer;
 pub(crate) mod http;
 pub(crate) mod ledger;
 pub(crate) mod mint;
+pub(crate) mod postgres;
 pub(crate) mod proxy;
 pub(crate) mod redis;
 pub(crate) mod replicated;

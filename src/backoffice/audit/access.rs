@@ -3,6 +3,8 @@
 //! Owns nothing but what it starts: a managed Redis of a stopped service is started for the audit and stopped
 //! after it; one that outlived its service is looked at and left as it was found.
 
+use std::sync::Arc;
+
 use redis::aio::MultiplexedConnection;
 
 use super::AuditError;
@@ -10,14 +12,14 @@ use crate::cli::{Exit, Failure};
 use crate::clock::Clock;
 use crate::config::{Config, LedgerConfig, ServiceUrl};
 use crate::datadir::{DataDir, DataDirError, DataLock};
-use crate::ledger::sqlite::SqliteLedger;
+use crate::ledger::{Ledger, open};
 use crate::redis::managed::ManagedRedis;
 use crate::redis::pool;
 
 /// A ledger and a Redis to look at.
 pub(super) struct Access {
     /// Opened for reading alone.
-    pub(super) ledger: SqliteLedger,
+    pub(super) ledger: Arc<dyn Ledger>,
     /// A connection of our own.
     pub(super) redis: MultiplexedConnection,
     /// Whether claims may be granted and drained meanwhile.
@@ -35,7 +37,7 @@ impl Access {
             Running::No(lock) => (lock, None, config.ledger.clone()),
         };
         // Before Redis: a folder without a ledger is no reason to start one.
-        let ledger = SqliteLedger::open_read_only(&ledger.sqlite_path(folder.path()))?;
+        let ledger = open::open_read_only(&ledger, folder.path()).await?;
         let (held, url) = match (lock, url) {
             (Some(lock), _) => {
                 let managed = ManagedRedis::start(&lock, &config.redis).await?;
@@ -77,7 +79,7 @@ enum Running {
 
 fn running(folder: &DataDir, config: &Config) -> Result<Running, Failure> {
     let found = |info: crate::datadir::RunInfo| {
-        let ledger = LedgerConfig { url: info.ledger_url, ..LedgerConfig::default() };
+        let ledger = LedgerConfig { url: info.ledger_url, ..config.ledger.clone() };
         Running::Yes { redis: info.redis_url, ledger }
     };
     if !config.redis.is_managed() {

@@ -105,7 +105,7 @@ async fn audit(access: &mut Access, args: &AuditArgs) -> Result<Report, AuditErr
 
 /// One whole comparison, and the revision of the campaigns that it was made with.
 async fn compare(access: &mut Access, args: &AuditArgs) -> Result<(Report, u64), AuditError> {
-    let ledger: &dyn Ledger = &access.ledger;
+    let ledger: &dyn Ledger = access.ledger.as_ref();
     let log = args.claims_log.as_deref().map(ClaimsLog::open).transpose()?;
     let printer = Printer::default();
     let moment = moment::find(&mut access.redis, ledger, Shard::FIRST, &printer, access.live).await?;

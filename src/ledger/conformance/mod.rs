@@ -43,12 +43,12 @@ pub(crate) fn campaign() -> Campaign {
 }
 
 /// Runs every case, each with a fresh ledger.
-pub(crate) async fn all<L: Ledger>(make: impl Fn() -> L) {
+pub(crate) async fn all<L: Ledger>(make: impl AsyncFn() -> L) {
     macro_rules! cases {
         ($($module:ident :: $case:ident),* $(,)?) => {
             $(
                 println!("{}", stringify!($case));
-                $module::$case(&make()).await;
+                $module::$case(&make().await).await;
             )*
         };
     }

@@ -23,7 +23,7 @@ fn fresh() -> (TempDir, PathBuf) {
 async fn it_does_what_every_ledger_must() {
     let folder = tempfile::tempdir().unwrap();
     let made = std::cell::Cell::new(0);
-    conformance::all(|| {
+    conformance::all(async || {
         made.set(made.get() + 1);
         SqliteLedger::open(&folder.path().join(format!("{}.db", made.get()))).unwrap()
     })

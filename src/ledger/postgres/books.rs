@@ -1,0 +1,140 @@
+//! What every transaction leaves beside its rows: postings, and the audit record that covers it all.
+
+use deadpool_postgres::{GenericClient, Transaction};
+
+use super::{encoded, execute, number, query_number, query_opt};
+use crate::clock::UnixMs;
+use crate::domain::ids::DropNumber;
+use crate::domain::money::Fen;
+use crate::ledger::chain::{Content, Hash, ORIGIN, Record, RowsDigest};
+use crate::ledger::postings::{Account, Posting};
+use crate::ledger::{ChainHead, LedgerError};
+
+/// Has this transaction alone write until it ends. To be called before it reads anything that it goes by.
+pub(super) async fn lock(transaction: &Transaction<'_>) -> Result<(), LedgerError> {
+    execute(transaction, "SELECT revision FROM catalogue WHERE one = 1 FOR UPDATE", &[]).await?;
+    Ok(())
+}
+
+/// Says that campaigns, states or loading changed.
+pub(super) async fn raise_revision(transaction: &Transaction<'_>) -> Result<(), LedgerError> {
+    execute(transaction, "UPDATE catalogue SET revision = revision + 1", &[]).await?;
+    Ok(())
+}
+
+/// The tables whose rows are numbered 1, 2, 3 … and covered by records.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Numbered {
+    Returns,
+    Quarantine,
+    Postings,
+}
+
+impl Numbered {
+    /// The number of the last row.
+    pub(super) fn last(self) -> &'static str {
+        match self {
+            Self::Returns => "SELECT coalesce(max(number), 0) FROM claim_return",
+            Self::Quarantine => "SELECT coalesce(max(number), 0) FROM quarantine",
+            Self::Postings => "SELECT coalesce(max(number), 0) FROM posting",
+        }
+    }
+}
+
+/// A digest over the rows of `table` that this transaction is going to add.
+pub(super) async fn digest_after(
+    transaction: &Transaction<'_>,
+    table: Numbered,
+) -> Result<RowsDigest, LedgerError> {
+    let last: u64 = number(query_number(transaction, table.last(), &[]).await?)?;
+    Ok(RowsDigest::new(last.saturating_add(1)))
+}
+
+/// Writes postings and digests them.
+pub(super) struct Books<'t, 'c> {
+    transaction: &'t Transaction<'c>,
+    at_ms: UnixMs,
+    pub(super) digest: RowsDigest,
+}
+
+impl<'t, 'c> Books<'t, 'c> {
+    pub(super) async fn open(transaction: &'t Transaction<'c>, at_ms: UnixMs) -> Result<Self, LedgerError> {
+        Ok(Self { transaction, at_ms, digest: digest_after(transaction, Numbered::Postings).await? })
+    }
+
+    /// What an account of a campaign holds.
+    pub(super) async fn balance(&self, campaign: i64, account: Account) -> Result<Fen, LedgerError> {
+        let sql = "SELECT amount FROM account WHERE campaign = $1 AND name = $2";
+        let row = query_opt(self.transaction, sql, &[&campaign, &account.as_str()]).await?;
+        row.map_or(Ok(Fen(0)), |row| Ok(Fen(row.try_get(0)?)))
+    }
+
+    /// Writes a posting with its lines, unless nothing moved.
+    pub(super) async fn post(
+        &mut self,
+        campaign: i64,
+        drop: Option<DropNumber>,
+        posting: Option<Posting>,
+    ) -> Result<(), LedgerError> {
+        let Some(posting) = posting else { return Ok(()) };
+        let drop = drop.map(|drop| drop.0);
+        let drop_number: Option<i32> = drop.map(number).transpose()?;
+        let at: i64 = number(self.digest.next_number())?;
+        let sql =
+            "INSERT INTO posting (number, at_ms, campaign, drop_number, kind) VALUES ($1, $2, $3, $4, $5)";
+        execute(self.transaction, sql, &[&at, &self.at_ms, &campaign, &drop_number, &posting.kind()]).await?;
+        let mut lines: Vec<_> =
+            posting.lines().iter().map(|(account, amount)| (account.as_str(), amount.0)).collect();
+        lines.sort_unstable();
+        let (accounts, amounts): (Vec<&str>, Vec<i64>) = lines.iter().copied().unzip();
+        let sql = "INSERT INTO posting_line (posting, account, amount) \
+                   SELECT $1, l.account, l.amount FROM unnest($2::text[], $3::bigint[]) l (account, amount)";
+        execute(self.transaction, sql, &[&at, &accounts, &amounts]).await?;
+        let row = (at, self.at_ms, campaign, drop, posting.kind(), lines);
+        self.digest.push(&row).map_err(encoded)
+    }
+}
+
+/// The chain's last record: its number and hash.
+async fn chain_end<C: GenericClient>(client: &C) -> Result<(u64, Hash), LedgerError> {
+    let sql = "SELECT number, hash FROM audit ORDER BY number DESC LIMIT 1";
+    match query_opt(client, sql, &[]).await? {
+        None => Ok((0, ORIGIN)),
+        Some(row) => Ok((number(row.try_get::<_, i64>(0)?)?, hash(row.try_get(1)?)?)),
+    }
+}
+
+/// A stored hash.
+pub(super) fn hash(bytes: &[u8]) -> Result<Hash, LedgerError> {
+    Hash::try_from(bytes).map_err(|_| LedgerError::Corrupt(format!("a hash of {} bytes", bytes.len())))
+}
+
+/// The chain's head as the outside sees it.
+pub(super) async fn chain_head<C: GenericClient>(client: &C) -> Result<ChainHead, LedgerError> {
+    let (length, hash) = chain_end(client).await?;
+    Ok(ChainHead { length, hash: data_encoding::HEXLOWER.encode(&hash) })
+}
+
+/// See [`crate::ledger::Ledger::chain_record`].
+pub(super) async fn chain_record<C: GenericClient>(
+    client: &C,
+    hash: &str,
+) -> Result<Option<u64>, LedgerError> {
+    let Ok(hash) = data_encoding::HEXLOWER.decode(hash.as_bytes()) else { return Ok(None) };
+    let row = query_opt(client, "SELECT number FROM audit WHERE hash = $1", &[&hash]).await?;
+    row.map(|row| number(row.try_get::<_, i64>(0)?)).transpose()
+}
+
+/// Appends a record to the chain.
+pub(super) async fn testify(
+    transaction: &Transaction<'_>,
+    at_ms: UnixMs,
+    content: Content,
+) -> Result<(), LedgerError> {
+    let (length, hash) = chain_end(transaction).await?;
+    let record = Record::next(&hash, length.saturating_add(1), at_ms, content).map_err(encoded)?;
+    let (index, hash): (i64, &[u8]) = (number(record.index)?, &record.hash);
+    let sql = "INSERT INTO audit (number, body, hash) VALUES ($1, $2, $3)";
+    execute(transaction, sql, &[&index, &record.body, &hash]).await?;
+    Ok(())
+}
