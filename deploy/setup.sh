@@ -4,7 +4,7 @@
 #   deploy/setup.sh [run|test|bench]     (default: run)
 #
 #   run     redis-server 7 or newer, a C compiler and make (SQLite and the allocator are built from source)
-#   test    the same, and faketime for the tests of wrong clocks: the tests bring their own servers up
+#   test    the same, PostgreSQL, and faketime for the tests of wrong clocks: the tests bring their own servers up
 #   bench   also the peers that the bench compares with: webdis, node and npm, wrk
 #
 # Knows apt, dnf, apk and brew. Says what it will install before it does; does nothing where all is there. A
@@ -13,7 +13,16 @@ set -eu
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 fail() { say "$*"; exit 1; }
-have() { command -v "$1" >/dev/null 2>&1; }
+have() { command -v "$1" >/dev/null 2>&1 || { [ "$1" = initdb ] && have_versioned_initdb; }; }
+
+# Distributions and Homebrew keep the programs of PostgreSQL servers by version, off the path.
+POSTGRES_DIR=${POSTGRES_DIR:-/usr/lib/postgresql}
+have_versioned_initdb() {
+  for program in "$POSTGRES_DIR"/*/bin/initdb "${HOMEBREW_PREFIX:-/nowhere}"/opt/postgresql@*/bin/initdb; do
+    if [ -x "$program" ]; then return 0; fi
+  done
+  return 1
+}
 
 purpose=${1:-run}
 case $purpose in
@@ -55,6 +64,10 @@ package_of() {
     apt:redis-server) echo redis-server ;;
     dnf:redis-server) if dnf -q list redis >/dev/null 2>&1; then echo redis; else echo valkey-compat-redis; fi ;;
     *:redis-server) echo redis ;;
+    apt:initdb) echo postgresql ;;
+    dnf:initdb) echo postgresql-server ;;
+    apk:initdb) echo postgresql ;;
+    brew:initdb) echo postgresql@17 ;;
     dnf:npm) echo nodejs-npm ;;
     brew:node | brew:npm) echo node ;;
     *:node) echo nodejs ;;
@@ -115,6 +128,7 @@ keep_service_down() {
   if ! have systemctl || [ ! -d /run/systemd/system ]; then return; fi
   case $1 in
     redis-server) services='redis-server redis valkey' ;;
+    initdb) services=postgresql ;;
     webdis) services=webdis ;;
     *) return ;;
   esac
@@ -188,6 +202,8 @@ if [ -n "$missing" ]; then fail "still missing: $missing"; fi
 check_redis
 
 if [ "$purpose" = test ]; then
+  provide initdb
+  if [ -n "$missing" ]; then fail "still missing: PostgreSQL (initdb)"; fi
   # In a shell of its own: one row of the fault matrix is no reason to run no test at all.
   if ! have faketime; then (provide faketime) || :; fi
   if ! have faketime; then say "faketime is not to be had here; the tests leave the row of the wrong clock out"; fi

@@ -118,14 +118,14 @@ const REFUSED: &[Refused] = &[
         "redis.url_file = \"c.toml\": must not be set together with redis.url",
     ),
     (
-        "[ledger]\nurl = \"postgres://app:s3cret@db/claims\"",
+        "[ledger]\nurl = \"postgres://app:s3cret@db/claims?sslmode=maybe\"",
         &[],
-        "ledger.url = \"postgres://app:***@db/claims\": PostgreSQL is not supported by this build: must be sqlite:PATH, or empty for ledger.db in the data folder",
+        "ledger.url = \"postgres://app:***@db/claims?sslmode=maybe\": must be postgres://user[:password]@host[:port]/database: invalid value for option `sslmode`",
     ),
     (
         "[ledger]\nurl = \"ledger.db\"",
         &[],
-        "ledger.url = \"ledger.db\": must be sqlite:PATH, or empty for ledger.db in the data folder",
+        "ledger.url = \"ledger.db\": must be sqlite:PATH or postgres://…, or empty for ledger.db in the data folder",
     ),
     // Keys that are not there, in the file and in the environment, and files that are not TOML.
     (

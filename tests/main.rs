@@ -21,6 +21,7 @@ mod gate;
 mod harness_audit;
 mod lua_contract;
 mod managed_redis;
+mod postgres;
 mod processes;
 mod promotion;
 mod proxy;

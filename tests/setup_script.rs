@@ -91,6 +91,7 @@ impl Machine {
             .env_clear()
             .env("PATH", self.bin())
             .env("POLICY_RC_D", self.policy())
+            .env("POSTGRES_DIR", self.folder.path().join("postgresql"))
             .output()
             .unwrap()
     }
@@ -104,6 +105,7 @@ fn said(output: &Output) -> String {
 fn where_all_is_there_nothing_happens_and_nothing_is_said() {
     let machine = Machine::complete();
     machine.command("faketime", "exit 0");
+    machine.command("initdb", "exit 0");
     machine.manager("apt-get", &[]);
     for purpose in ["run", "test"] {
         let output = machine.set_up(purpose);
@@ -177,8 +179,25 @@ fn a_peer_that_cannot_be_had_keeps_no_other_out() {
 }
 
 #[test]
+fn the_tests_need_postgres_on_the_path_or_beside_it() {
+    let machine = Machine::complete();
+    machine.command("faketime", "exit 0");
+    machine.manager("apt-get", &[]);
+    let output = machine.set_up("test");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said(&output).starts_with("setup: missing: initdb; installing with apt: postgresql\n"));
+    assert!(said(&output).ends_with("setup: still missing: PostgreSQL (initdb)\n"), "{}", said(&output));
+    let versioned = machine.folder.path().join("postgresql/15/bin");
+    fs::create_dir_all(&versioned).unwrap();
+    machine.command("../postgresql/15/bin/initdb", "exit 0");
+    let output = machine.set_up("test");
+    assert_eq!((output.status.code(), said(&output).as_str()), (Some(0), ""));
+}
+
+#[test]
 fn without_faketime_the_other_tests_run() {
     let machine = Machine::complete();
+    machine.command("initdb", "exit 0");
     let output = machine.set_up("test");
     assert!(output.status.success(), "{}", said(&output));
     let words = "setup: faketime is not to be had here; the tests leave the row of the wrong clock out";

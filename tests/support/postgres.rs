@@ -106,6 +106,11 @@ impl PostgresServer {
         self.end(rustix::process::Signal::QUIT);
     }
 
+    /// Sets something, as `name=value`, from its next start on.
+    pub(crate) fn set(&mut self, setting: &str) {
+        self.settings.push(setting.to_owned());
+    }
+
     /// Starts it again after it was ended.
     pub(crate) fn start_again(&mut self) {
         self.process = spawn(&self.programs, self.folder.path(), self.port, &self.settings);
@@ -171,20 +176,23 @@ fn free_port() -> u16 {
     listener.local_addr().expect("it has an address").port()
 }
 
-/// The folder of the newest server's programs: distributions keep them beside each other and off the path.
+/// The folder of the newest server's programs: distributions and Homebrew keep them by version, off the path.
 fn programs() -> PathBuf {
-    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let mut versions: Vec<(u32, PathBuf)> = versions
-        .filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path().join("bin"))))
-        .filter(|(_, bin)| bin.join("initdb").exists())
-        .collect();
-    versions.sort();
-    if let Some((_, newest)) = versions.pop() {
-        return newest;
+    let brew = std::env::var_os("HOMEBREW_PREFIX").map(|prefix| Path::new(&prefix).join("opt"));
+    let places = [Some(PathBuf::from("/usr/lib/postgresql")), brew];
+    let folders = places.into_iter().flatten().filter_map(|place| std::fs::read_dir(place).ok()).flatten();
+    let version = |entry: std::io::Result<std::fs::DirEntry>| -> Option<(u32, PathBuf)> {
+        let entry = entry.ok()?;
+        let name = entry.file_name().into_string().ok()?;
+        Some((name.trim_start_matches("postgresql@").parse().ok()?, entry.path().join("bin")))
+    };
+    let newest = folders.filter_map(version).filter(|(_, bin)| bin.join("initdb").exists()).max();
+    if let Some((_, bin)) = newest {
+        return bin;
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path).find(|folder| folder.join("initdb").exists());
-    found.expect("no initdb: deploy/setup.sh installs PostgreSQL")
+    found.expect("no initdb: deploy/setup.sh test installs PostgreSQL")
 }
 
 fn as_somebody_else(program: &Path) -> Command {
