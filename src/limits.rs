@@ -125,6 +125,8 @@ pub const CONNECTIONS_DEFAULT: usize = 20_000;
 /// Connections held by the admin listener.
 pub const ADMIN_CONNECTIONS_MAX: usize = 256;
 
+/// Journal entries that the drain reads first, when it cannot know how many claims each has.
+pub const DRAIN_READ_ENTRIES_FIRST: usize = 32;
 /// Journal entries read at once by the drain.
 pub const DRAIN_READ_ENTRIES_MAX: usize = 512;
 /// Claims written in one ledger transaction.

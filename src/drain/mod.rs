@@ -160,17 +160,16 @@ impl Drain {
         connection: &mut Connection,
         after: JournalId,
     ) -> Result<(Vec<JournalEntry>, bool), DrainError> {
-        let mut entries: Vec<JournalEntry> = Vec::new();
-        let (mut from, mut claims) = (after, 0);
+        let mut group = Gathering::new(self.group_claims_max);
+        let mut from = after;
         loop {
-            let page =
-                journal::read_after(connection, self.shard, from, limits::DRAIN_READ_ENTRIES_MAX).await?;
-            let full = page.len() >= limits::DRAIN_READ_ENTRIES_MAX;
-            claims += page.iter().map(claims_in).sum::<usize>();
+            let asked = group.page();
+            let page = journal::read_after(connection, self.shard, from, asked).await?;
+            let full = page.len() >= asked;
             from = page.last().map_or(from, |entry| entry.id);
-            entries.extend(page);
-            if !full || claims >= self.group_claims_max {
-                return Ok((entries, full));
+            if !group.take(page) || !full {
+                let left = group.entries.last().is_some_and(|last| last.id < from);
+                return Ok((group.entries, full || left));
             }
         }
     }
@@ -212,6 +211,41 @@ impl Drain {
     }
 }
 
+/// A group that is being gathered: never more claims than asked for by more than its last entry.
+struct Gathering {
+    entries: Vec<JournalEntry>,
+    claims: usize,
+    claims_max: usize,
+}
+
+impl Gathering {
+    fn new(claims_max: usize) -> Self {
+        Self { entries: Vec::new(), claims: 0, claims_max }
+    }
+
+    /// How many entries to read next: as many as are likely to be taken, as the rest is read again.
+    fn page(&self) -> usize {
+        let left = self.claims_max.saturating_sub(self.claims);
+        let likely = match self.claims.checked_div(self.entries.len()) {
+            None => limits::DRAIN_READ_ENTRIES_FIRST,
+            Some(each) => left.div_ceil(each.max(1)),
+        };
+        likely.clamp(1, limits::DRAIN_READ_ENTRIES_MAX)
+    }
+
+    /// Takes entries until there are enough; `false` when there are.
+    fn take(&mut self, page: Vec<JournalEntry>) -> bool {
+        for entry in page {
+            if self.claims >= self.claims_max {
+                return false;
+            }
+            self.claims = self.claims.saturating_add(claims_in(&entry));
+            self.entries.push(entry);
+        }
+        self.claims < self.claims_max
+    }
+}
+
 /// Claims in an entry; poison counts as one, so that a journal full of it is still taken in groups.
 fn claims_in(entry: &JournalEntry) -> usize {
     let Ok(events) = &entry.content else { return 1 };
@@ -220,4 +254,49 @@ fn claims_in(entry: &JournalEntry) -> usize {
         JournalEvent::Returned { .. } => 1,
     });
     claims.sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::claim::Takers;
+    use crate::domain::ids::{DropId, Epoch};
+    use proptest::prelude::*;
+
+    fn entry(at: usize, claims: usize) -> JournalEntry {
+        let takers = Takers::new(&vec!["p"; claims].join(" "));
+        let drop = DropId::new("d").unwrap();
+        let claimed =
+            JournalEvent::Claimed { drop, epoch: Epoch::FIRST, claimed_at_ms: 1, first_seq: 1, takers };
+        JournalEntry { id: JournalId { ms: at as u64, seq: 0 }, content: Ok(vec![claimed]) }
+    }
+
+    proptest! {
+        #[test]
+        fn a_group_is_as_large_as_asked_for_and_leaves_no_gap(
+            sizes in prop::collection::vec(1..400_usize, 1..300), max in 1..5_000_usize,
+        ) {
+            let (mut at, mut groups) = (0, Vec::new());
+            while at < sizes.len() {
+                let mut group = Gathering::new(max);
+                let begun = at;
+                loop {
+                    let asked = group.page();
+                    prop_assert!((1..=limits::DRAIN_READ_ENTRIES_MAX).contains(&asked));
+                    let end = (at + asked).min(sizes.len());
+                    let page = (at..end).map(|n| entry(n, sizes[n])).collect();
+                    let more = group.take(page);
+                    at = begun + group.entries.len();
+                    if !more || end == sizes.len() {
+                        break;
+                    }
+                }
+                prop_assert!(at > begun, "it goes on");
+                let before_last = group.claims - sizes[at - 1];
+                prop_assert!(before_last < max && (group.claims >= max || at == sizes.len()));
+                groups.extend(group.entries.iter().map(|entry| entry.id.ms));
+            }
+            prop_assert_eq!(groups, (0..sizes.len() as u64).collect::<Vec<_>>());
+        }
+    }
 }
