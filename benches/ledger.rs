@@ -1,6 +1,12 @@
-//! What a claim costs on its way into the embedded ledger: `cargo bench --bench ledger [-- GROUPS]`.
+//! What a claim costs on its way into a ledger: `cargo bench --bench ledger [-- GROUPS [STORE]]`, STORE being
+//! `sqlite` or `postgres`, both where none is named.
 //!
-//! Prints processor time and wall time per claim row, commits included, for groups as the drain writes them.
+//! Prints processor time of this process and wall time per claim row, commits included, for groups as the drain writes
+//! them, and what reading them again costs. PostgreSQL runs on the same machine, with its defaults.
+
+#[path = "../tests/support/postgres.rs"]
+#[expect(dead_code, clippy::expect_used, reason = "shared with the tests, which use the rest of it")]
+mod server;
 
 use std::time::Instant;
 
@@ -8,9 +14,12 @@ use anyhow::{Context, Result, bail};
 use claimrush::domain::campaign::Campaign;
 use claimrush::domain::claim::{JournalEntry, JournalEvent, JournalId, Takers};
 use claimrush::domain::ids::{DropId, Epoch, Shard};
+use claimrush::ledger::postgres::PostgresLedger;
 use claimrush::ledger::sqlite::SqliteLedger;
 use claimrush::ledger::{Committed, Group, Ledger};
 use claimrush::limits::{BATCH_CLAIMS_MAX, DRAIN_GROUP_CLAIMS_MAX};
+
+use self::server::PostgresServer;
 
 const CAMPAIGN: &str = r#"
 id = "bench"
@@ -55,39 +64,83 @@ fn processor_seconds() -> Result<f64> {
     Ok(ticks as f64 / 100.0)
 }
 
-async fn measure(groups: usize, batch: usize) -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let path = folder.path().join("ledger.db");
-    let ledger = SqliteLedger::open(&path)?;
+async fn measure(ledger: &dyn Ledger, groups: usize, batch: usize) -> Result<usize> {
     ledger.apply_campaign(&Campaign::parse(CAMPAIGN)?, 0, 0).await?;
-    let groups: Vec<_> = (0..groups).map(|number| group(number, batch)).collect::<Result<_>>()?;
-    let rows = groups.len() * DRAIN_GROUP_CLAIMS_MAX;
-    let (began, processor) = (Instant::now(), processor_seconds()?);
-    for group in groups {
+    let rows = groups * DRAIN_GROUP_CLAIMS_MAX;
+    let (mut wall, processor) = (0.0, processor_seconds()?);
+    for number in 0..groups {
+        let group = group(number, batch)?;
+        let began = Instant::now();
         if let Committed::Moved { position } = ledger.commit(group).await? {
             bail!("the ledger stands at {position}");
         }
+        wall += began.elapsed().as_secs_f64();
     }
     let per_row = |seconds: f64| seconds * 1e6 / rows as f64;
-    let (cpu, wall) = (per_row(processor_seconds()? - processor), per_row(began.elapsed().as_secs_f64()));
-    println!("{rows} rows, {batch:>4} an entry: {cpu:.2} µs CPU, {wall:.2} µs wall a row");
+    let cpu = per_row(processor_seconds()? - processor);
+    println!(
+        "{rows} rows, {batch:>4} an entry: {cpu:.2} µs CPU, {:.2} µs wall a row, {:.0} rows/s",
+        per_row(wall),
+        rows as f64 / wall
+    );
+    let timed = |began: Instant| per_row(began.elapsed().as_secs_f64());
     let began = Instant::now();
     let head = ledger.verify_chain().await??;
-    let verify = per_row(began.elapsed().as_secs_f64());
-    drop(ledger);
-    let bytes = std::fs::metadata(&path)?.len() as f64 / rows as f64;
+    let verify = timed(began);
+    let began = Instant::now();
+    let tallies = ledger.tallies().await?;
+    let count = timed(began);
+    let claims: u64 = tallies.iter().map(|tally| tally.claims).sum();
+    if claims != rows as u64 {
+        bail!("{claims} rows stand there");
+    }
     println!(
-        "    chain of {} records: {verify:.2} µs wall a row to verify; file: {bytes:.0} bytes a row",
+        "    chain of {} records: {verify:.2} µs wall a row to verify, {count:.3} µs to count",
         head.length
+    );
+    Ok(rows)
+}
+
+async fn measure_sqlite(groups: usize, batch: usize) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("ledger.db");
+    let ledger = SqliteLedger::open(&path)?;
+    let rows = measure(&ledger, groups, batch).await?;
+    drop(ledger);
+    println!("    file: {:.0} bytes a row", std::fs::metadata(&path)?.len() as f64 / rows as f64);
+    Ok(())
+}
+
+async fn measure_postgres(groups: usize, batch: usize) -> Result<()> {
+    let server = PostgresServer::start(&["shared_buffers=128MB"]);
+    let ledger = PostgresLedger::open(&server.url(), None).await?;
+    let rows = measure(&ledger, groups, batch).await? as f64;
+    let size = |what: &str| -> Result<f64> { Ok(server.sql(&format!("SELECT {what}('claim')")).parse()?) };
+    println!(
+        "    table: {:.0} bytes a row, its index: {:.0}",
+        size("pg_table_size")? / rows,
+        size("pg_indexes_size")? / rows
     );
     Ok(())
 }
 
 fn main() -> Result<()> {
-    let groups = std::env::args().find_map(|argument| argument.parse().ok()).unwrap_or(50);
-    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|given| !given.starts_with('-')).collect();
+    let groups = arguments.iter().find_map(|given| given.parse().ok()).unwrap_or(50);
+    let wanted = |store: &str| {
+        arguments.iter().any(|given| given == store)
+            || arguments.iter().all(|given| given.parse::<usize>().is_ok())
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     for batch in [BATCH_CLAIMS_MAX, 200, 20, 1] {
-        runtime.block_on(measure(groups, batch))?;
+        if wanted("sqlite") {
+            print!("sqlite: ");
+            runtime.block_on(measure_sqlite(groups, batch))?;
+        }
+        if wanted("postgres") {
+            print!("postgres: ");
+            runtime.block_on(measure_postgres(groups, batch))?;
+        }
     }
     Ok(())
 }

@@ -150,9 +150,11 @@ pub const LEDGER_NETWORK_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long one writer waits for another, or for a connection of the pool.
 pub const LEDGER_LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long one statement that writes may take.
-pub const LEDGER_STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
+pub const LEDGER_STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a writer that says nothing in the middle of a transaction keeps others out.
 pub const LEDGER_IDLE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a PostgreSQL server may take over a change or a look-up before its connection is given up.
+pub const LEDGER_ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 /// Connections that write; more of them would only wait for each other.
 pub const LEDGER_WRITERS: usize = 2;
 /// Connections that look things up, and as many that go over many rows.

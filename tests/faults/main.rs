@@ -22,6 +22,7 @@ mod lost;
 mod matrix;
 mod network;
 mod poison;
+mod postgres;
 mod processes;
 mod redis_ways;
 mod report;

@@ -10,6 +10,7 @@ use claimrush::redis::keys;
 use redis::{Cmd, FromRedisValue, cmd};
 
 use crate::support::drainer::Drainer;
+use crate::support::postgres::PostgresServer;
 use crate::support::proxy::{Proxy, Upstream};
 use crate::support::redis::{RedisServer, kill_9, processes_in};
 use crate::support::service::{PATIENCE, Service};
@@ -33,6 +34,14 @@ pub(crate) struct Scene {
     pub(crate) drain: Option<Drainer>,
     /// Redis behind a proxy, where the service has not started it itself.
     pub(crate) external: Option<External>,
+    /// PostgreSQL behind a proxy, where the ledger is there.
+    pub(crate) ledger: Option<Postgres>,
+}
+
+/// A PostgreSQL server of the test's own, reached through a proxy.
+pub(crate) struct Postgres {
+    pub(crate) proxy: Proxy,
+    pub(crate) server: PostgresServer,
 }
 
 /// A Redis of the test's own, reached through a proxy.
@@ -59,14 +68,22 @@ impl Scene {
     /// The same with further settings.
     pub(crate) fn with(settings: &[(&str, &str)]) -> Self {
         let service = Service::start_with(&[&SETTINGS[..], settings].concat(), &[]);
-        Self { service, drain: None, external: None }
+        Self { service, drain: None, external: None, ledger: None }
     }
 
     /// A service with its own Redis, and a drain as a process of its own.
     pub(crate) fn with_drain() -> Self {
         let service = Service::start_with(&SETTINGS, &["--no-drain"]);
         let drain = Some(Drainer::start(&service));
-        Self { service, drain, external: None }
+        Self { service, drain, external: None, ledger: None }
+    }
+
+    /// A service with its own Redis, and its ledger in PostgreSQL.
+    pub(crate) fn with_postgres() -> Self {
+        let server = PostgresServer::start(&["listen_addresses=localhost"]);
+        let proxy = Proxy::start(Upstream::Tcp(([127, 0, 0, 1], server.port()).into()));
+        let url = PostgresServer::tcp_url_at(proxy.address().port());
+        Self { ledger: Some(Postgres { proxy, server }), ..Self::with(&[("ledger.url", &url)]) }
     }
 
     /// A service whose Redis is reached through a proxy.
@@ -79,7 +96,7 @@ impl Scene {
         let url = format!("redis://{}", external.proxy.address());
         let settings = [&SETTINGS[..], &[("redis.url", url.as_str())], settings].concat();
         let service = Service::start_with(&settings, flags);
-        Self { service, drain: None, external: Some(external) }
+        Self { service, drain: None, external: Some(external), ledger: None }
     }
 
     /// A service beside a Redis, the clock of the service being whatever `clock` says; nothing where faketime is not
@@ -99,7 +116,7 @@ impl Scene {
         let url = format!("redis://{}", external.proxy.address());
         let settings = [&SETTINGS[..], &[("redis.url", url.as_str())]].concat();
         let service = Service::start_in(environment, &settings, &[]);
-        Some(Self { service, drain: None, external: Some(external) })
+        Some(Self { service, drain: None, external: Some(external), ledger: None })
     }
 
     /// Redis' process.

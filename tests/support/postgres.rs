@@ -59,7 +59,12 @@ impl PostgresServer {
 
     /// How a service reaches it by the network; for one that was started with `listen_addresses`.
     pub(crate) fn tcp_url(&self) -> String {
-        format!("postgres://{USER}@localhost:{}/{DATABASE}", self.port)
+        Self::tcp_url_at(self.port)
+    }
+
+    /// The same by another port that leads to it.
+    pub(crate) fn tcp_url_at(port: u16) -> String {
+        format!("postgres://{USER}@localhost:{port}/{DATABASE}")
     }
 
     /// Where it listens, in its socket's name and on the network.
@@ -104,6 +109,36 @@ impl PostgresServer {
     /// Ends it in the middle of what it does (`pg_ctl stop -m immediate`): its next start recovers.
     pub(crate) fn stop_at_once(&mut self) {
         self.end(rustix::process::Signal::QUIT);
+    }
+
+    /// Ends all of its processes as a loss of power would.
+    pub(crate) fn kill(&mut self) {
+        for process in self.processes() {
+            let _ = rustix::process::kill_process(process, rustix::process::Signal::KILL);
+        }
+        self.process.wait().expect("it is our child");
+        // A start is refused as long as one of them is still there.
+        let started = Instant::now();
+        while !self.processes().is_empty() {
+            assert!(started.elapsed() < STARTED_WITHIN, "the server's processes do not end");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Sends a signal to all of its processes.
+    pub(crate) fn signal_all(&self, signal: rustix::process::Signal) {
+        for process in self.processes() {
+            let _ = rustix::process::kill_process(process, signal);
+        }
+    }
+
+    fn processes(&self) -> Vec<rustix::process::Pid> {
+        let data = self.folder.path().join("data").canonicalize().expect("it has its data");
+        let all = std::fs::read_dir("/proc").expect("/proc is there").flatten();
+        let its =
+            all.filter(|process| std::fs::read_link(process.path().join("cwd")).is_ok_and(|cwd| cwd == data));
+        let pids = its.filter_map(|process| process.file_name().to_str()?.parse().ok());
+        pids.filter_map(rustix::process::Pid::from_raw).collect()
     }
 
     /// Sets something, as `name=value`, from its next start on.

@@ -92,6 +92,17 @@ impl PostgresLedger {
     }
 }
 
+/// What a connection says, unless it takes too long: then nobody uses the connection any more.
+macro_rules! in_time {
+    ($client:ident, $work:expr) => {{
+        let outcome = tokio::time::timeout(limits::LEDGER_ANSWER_TIMEOUT, $work).await;
+        outcome.unwrap_or_else(|_| {
+            drop(Client::take($client));
+            Err(LedgerError::Unavailable("the server did not answer in time".to_owned()))
+        })
+    }};
+}
+
 /// A transaction that sees one moment.
 async fn snapshot(client: &mut Client) -> Result<Transaction<'_>, LedgerError> {
     let begin = client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true);
@@ -101,11 +112,13 @@ async fn snapshot(client: &mut Client) -> Result<Transaction<'_>, LedgerError> {
 #[async_trait]
 impl Ledger for PostgresLedger {
     async fn catalogue(&self) -> Result<Catalogue, LedgerError> {
-        read::catalogue(&snapshot(&mut self.look_ups.get().await?).await?).await
+        let mut client = self.look_ups.get().await?;
+        in_time!(client, async { read::catalogue(&snapshot(&mut client).await?).await })
     }
 
     async fn revision(&self) -> Result<u64, LedgerError> {
-        read::revision(&self.look_ups.get().await?).await
+        let client = self.look_ups.get().await?;
+        in_time!(client, read::revision(&client))
     }
 
     async fn apply_campaign(
@@ -114,7 +127,8 @@ impl Ledger for PostgresLedger {
         expected_revision: u64,
         now_ms: UnixMs,
     ) -> Result<Changes, LedgerError> {
-        apply::apply(&mut self.writer().await?, campaign, expected_revision, now_ms).await
+        let mut client = self.writer().await?;
+        in_time!(client, apply::apply(&mut client, campaign, expected_revision, now_ms))
     }
 
     async fn set_campaign_state(
@@ -123,40 +137,49 @@ impl Ledger for PostgresLedger {
         state: CampaignState,
         now_ms: UnixMs,
     ) -> Result<bool, LedgerError> {
-        apply::set_state(&mut self.writer().await?, campaign, state, now_ms).await
+        let mut client = self.writer().await?;
+        in_time!(client, apply::set_state(&mut client, campaign, state, now_ms))
     }
 
     async fn mark_loaded(&self, drop: DropNumber, shard: Shard, epoch: Epoch) -> Result<(), LedgerError> {
         let now_ms = self.clock.now_ms();
-        apply::mark_loaded(&mut self.writer().await?, drop, shard, epoch, now_ms).await
+        let mut client = self.writer().await?;
+        in_time!(client, apply::mark_loaded(&mut client, drop, shard, epoch, now_ms))
     }
 
     async fn note_rebuilt(&self, rebuilt: &Rebuilt) -> Result<(), LedgerError> {
-        epochs::note_rebuilt(&mut self.writer().await?, rebuilt).await
+        let mut client = self.writer().await?;
+        in_time!(client, epochs::note_rebuilt(&mut client, rebuilt))
     }
 
     async fn note_seen(&self, shard: Shard, seen: &[Seen]) -> Result<(), LedgerError> {
-        epochs::note_seen(&mut self.writer().await?, shard, seen).await
+        let mut client = self.writer().await?;
+        in_time!(client, epochs::note_seen(&mut client, shard, seen))
     }
 
     async fn seal(&self, shard: Shard, position: JournalId) -> Result<bool, LedgerError> {
-        epochs::seal(&mut self.writer().await?, shard, position).await
+        let mut client = self.writer().await?;
+        in_time!(client, epochs::seal(&mut client, shard, position))
     }
 
     async fn unseal(&self, shard: Shard) -> Result<(), LedgerError> {
-        epochs::unseal(&mut self.writer().await?, shard).await
+        let mut client = self.writer().await?;
+        in_time!(client, epochs::unseal(&mut client, shard))
     }
 
     async fn is_sealed(&self, shard: Shard) -> Result<bool, LedgerError> {
-        epochs::is_sealed(&self.look_ups.get().await?, shard).await
+        let client = self.look_ups.get().await?;
+        in_time!(client, epochs::is_sealed(&client, shard))
     }
 
     async fn position(&self, shard: Shard) -> Result<JournalId, LedgerError> {
-        read::position(&self.look_ups.get().await?, shard).await
+        let client = self.look_ups.get().await?;
+        in_time!(client, read::position(&client, shard))
     }
 
     async fn commit(&self, group: Group) -> Result<Committed, LedgerError> {
-        write::commit(&mut self.writer().await?, &group).await
+        let mut client = self.writer().await?;
+        in_time!(client, write::commit(&mut client, &group))
     }
 
     async fn tallies(&self) -> Result<Vec<Tally>, LedgerError> {
@@ -173,7 +196,8 @@ impl Ledger for PostgresLedger {
     }
 
     async fn claim(&self, number: ClaimNumber) -> Result<Option<ClaimRow>, LedgerError> {
-        read::claim(&self.look_ups.get().await?, number).await
+        let client = self.look_ups.get().await?;
+        in_time!(client, read::claim(&client, number))
     }
 
     async fn over_limit(
@@ -202,7 +226,8 @@ impl Ledger for PostgresLedger {
     }
 
     async fn chain_head(&self) -> Result<ChainHead, LedgerError> {
-        books::chain_head(&self.look_ups.get().await?).await
+        let client = self.look_ups.get().await?;
+        in_time!(client, books::chain_head(&client))
     }
 
     async fn verify_chain(&self) -> Result<Result<ChainHead, ChainBreak>, LedgerError> {
@@ -215,11 +240,13 @@ impl Ledger for PostgresLedger {
     }
 
     async fn quarantine(&self, limit: u32) -> Result<Vec<Quarantined>, LedgerError> {
-        read::quarantine(&self.look_ups.get().await?, limit).await
+        let client = self.look_ups.get().await?;
+        in_time!(client, read::quarantine(&client, limit))
     }
 
     async fn quarantine_count(&self) -> Result<u64, LedgerError> {
-        read::quarantine_count(&self.look_ups.get().await?).await
+        let client = self.look_ups.get().await?;
+        in_time!(client, read::quarantine_count(&client))
     }
 }
 
