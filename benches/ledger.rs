@@ -1,5 +1,5 @@
 //! What a claim costs on its way into a ledger: `cargo bench --bench ledger [-- GROUPS [STORE]]`, STORE being
-//! `sqlite` or `postgres`, both where none is named.
+//! `sqlite` or `postgres`, both where none is named; `shapes` compares other forms of PostgreSQL's table of claims.
 //!
 //! Prints processor time of this process and wall time per claim row, commits included, for groups as the drain writes
 //! them, and what reading them again costs. PostgreSQL runs on the same machine, with its defaults.
@@ -13,7 +13,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use claimrush::domain::campaign::Campaign;
 use claimrush::domain::claim::{JournalEntry, JournalEvent, JournalId, Takers};
-use claimrush::domain::ids::{DropId, Epoch, Shard};
+use claimrush::domain::ids::{ClaimNumber, DropId, DropNumber, Epoch, Shard};
 use claimrush::ledger::postgres::PostgresLedger;
 use claimrush::ledger::sqlite::SqliteLedger;
 use claimrush::ledger::{Committed, Group, Ledger};
@@ -79,7 +79,7 @@ async fn measure(ledger: &dyn Ledger, groups: usize, batch: usize) -> Result<usi
     let per_row = |seconds: f64| seconds * 1e6 / rows as f64;
     let cpu = per_row(processor_seconds()? - processor);
     println!(
-        "{rows} rows, {batch:>4} an entry: {cpu:.2} µs CPU, {:.2} µs wall a row, {:.0} rows/s",
+        "    {rows} rows, {batch:>4} an entry: {cpu:.2} µs CPU, {:.2} µs wall a row, {:.0} rows/s",
         per_row(wall),
         rows as f64 / wall
     );
@@ -111,15 +111,45 @@ async fn measure_sqlite(groups: usize, batch: usize) -> Result<()> {
     Ok(())
 }
 
-async fn measure_postgres(groups: usize, batch: usize) -> Result<()> {
+/// Forms that the table of claims could have: a name, and what makes it so.
+const SHAPES: [(&str, &str); 3] = [
+    ("as it is, its key its only index", ""),
+    ("an index by person beside it", "CREATE INDEX claim_person ON claim (person)"),
+    (
+        "a partition for each series",
+        "ALTER TABLE claim RENAME TO plain; \
+         CREATE TABLE claim (LIKE plain, PRIMARY KEY (number)) PARTITION BY RANGE (number); \
+         CREATE TABLE claim_1 PARTITION OF claim FOR VALUES FROM (4294967296) TO (8589934592); \
+         DROP TABLE plain",
+    ),
+];
+/// Claims that are looked up one by one.
+const LOOK_UPS: u32 = 2_000;
+
+async fn measure_postgres(groups: usize, batch: usize, (name, shape): (&str, &str)) -> Result<()> {
     let server = PostgresServer::start(&["shared_buffers=128MB"]);
     let ledger = PostgresLedger::open(&server.url(), None).await?;
-    let rows = measure(&ledger, groups, batch).await? as f64;
-    let size = |what: &str| -> Result<f64> { Ok(server.sql(&format!("SELECT {what}('claim')")).parse()?) };
+    server.sql(shape);
+    println!("postgres, {name}:");
+    let rows = measure(&ledger, groups, batch).await?;
+    let began = Instant::now();
+    for at in 0..LOOK_UPS {
+        let seq = 1 + at * (u32::try_from(rows)? / LOOK_UPS);
+        let number = ClaimNumber { drop: DropNumber(1), shard: Shard(0), epoch: Epoch::FIRST, seq };
+        ledger.claim(number).await?.context("it was written")?;
+    }
+    let look_up = began.elapsed().as_secs_f64() * 1e6 / f64::from(LOOK_UPS);
+    let bytes = |what: &str| -> Result<f64> {
+        let sql = format!(
+            "SELECT sum({what}(relid)) FROM pg_partition_tree('claim') \
+             UNION ALL SELECT {what}('claim') ORDER BY 1 DESC NULLS LAST LIMIT 1"
+        );
+        Ok(server.sql(&sql).parse::<f64>()? / rows as f64)
+    };
     println!(
-        "    table: {:.0} bytes a row, its index: {:.0}",
-        size("pg_table_size")? / rows,
-        size("pg_indexes_size")? / rows
+        "    {look_up:.0} µs wall to look one up; table: {:.0} bytes a row, its indexes: {:.0}",
+        bytes("pg_table_size")?,
+        bytes("pg_indexes_size")?
     );
     Ok(())
 }
@@ -132,14 +162,19 @@ fn main() -> Result<()> {
             || arguments.iter().all(|given| given.parse::<usize>().is_ok())
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    if wanted("shapes") && !wanted("postgres") {
+        for shape in SHAPES {
+            runtime.block_on(measure_postgres(groups, 200, shape))?;
+        }
+        return Ok(());
+    }
     for batch in [BATCH_CLAIMS_MAX, 200, 20, 1] {
         if wanted("sqlite") {
-            print!("sqlite: ");
+            println!("sqlite:");
             runtime.block_on(measure_sqlite(groups, batch))?;
         }
         if wanted("postgres") {
-            print!("postgres: ");
-            runtime.block_on(measure_postgres(groups, batch))?;
+            runtime.block_on(measure_postgres(groups, batch, SHAPES[0]))?;
         }
     }
     Ok(())
