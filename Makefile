@@ -12,6 +12,7 @@ FAULT_ROWS ?=
 FAULT_FLAGS ?=
 # Turns of each acknowledgement mode.
 ACK_ROUNDS ?= 5
+ACK_ROWS ?= ack-memory,ack-fsync,ack-replica,ack-memory-pg,ack-fsync-pg,ack-replica-pg
 HOLDERS ?= 10000,10000000
 
 SERVICE := target/release/claimrush
@@ -57,10 +58,10 @@ bench: ## the table of docs/BENCHMARKS.md, all rows in one run, into bench-out/
 	@if command -v npm >/dev/null 2>&1; then set -x; npm ci --no-audit --no-fund --prefix loadtest/peers/node; fi
 	$(LOADTEST) bench --service-bin $(SERVICE) --out $(BENCH_OUT) --page docs/BENCHMARKS.md
 
-bench-ack: ## claims/s by acknowledgement mode, in one run, into bench-out/ack/ and docs/BENCHMARKS.md
-	@deploy/setup.sh run
+bench-ack: ## claims/s by acknowledgement mode and ledger, in one run, into bench-out/ack/ and docs/BENCHMARKS.md
+	@deploy/setup.sh test
 	@$(MAKE) --no-print-directory release
-	$(LOADTEST) bench --service-bin $(SERVICE) --rows ack-memory,ack-fsync,ack-replica --rounds $(ACK_ROUNDS) \
+	$(LOADTEST) bench --service-bin $(SERVICE) --rows $(ACK_ROWS) --rounds $(ACK_ROUNDS) \
 	  --out $(BENCH_OUT)/ack --page docs/BENCHMARKS.md --section bench-ack
 
 lint: ## format, clippy, and cargo-deny and shellcheck where installed

@@ -51,6 +51,30 @@ impl AckMode {
     }
 }
 
+/// Where claims are kept in the end: `ledger.url` of the service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LedgerStore {
+    /// A file of the service's own.
+    Sqlite,
+    /// A server on the same machine.
+    Postgres,
+}
+
+impl LedgerStore {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Sqlite, Self::Postgres];
+
+    /// Its name in the table.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Sqlite => "SQLite",
+            Self::Postgres => "PostgreSQL",
+        }
+    }
+}
+
 /// The Redis of one mode, with its replica if it has one; ended when dropped.
 #[derive(Debug)]
 pub struct AckRedis {
@@ -161,28 +185,33 @@ fn connect(socket: &Path) -> Option<redis::Connection> {
 pub fn markdown(measured: &Measurements) -> Result<String> {
     let medians = Medians(&measured.samples);
     let mut out = String::new();
-    let modes = CONNECTIONS.into_iter().flat_map(|connections| AckMode::ALL.map(|mode| (connections, mode)));
-    for (connections, mode) in modes {
-        let rate = |mode| medians.rate(Contender::Ack(mode), connections);
-        let Some(claims_per_s) = rate(mode) else { continue };
+    let modes = CONNECTIONS.into_iter().flat_map(|connections| {
+        let of = move |store| AckMode::ALL.map(|mode| (connections, mode, store));
+        LedgerStore::ALL.into_iter().flat_map(of)
+    });
+    for (connections, mode, store) in modes {
+        let rate = |mode, store| medians.rate(Contender::Ack(mode, store), connections);
+        let Some(claims_per_s) = rate(mode, store) else { continue };
         if out.is_empty() {
             writeln!(
                 out,
-                "\n| connections | ack | ledger | claims/s | ÷ memory | ÷ fsync | CPU a claim | p99 |"
+                "\n| connections | ack | ledger | claims/s | ÷ memory | ÷ fsync | ÷ SQLite | CPU a claim | p99 |"
             )?;
-            writeln!(out, "| ---: | --- | --- | ---: | ---: | ---: | ---: | ---: |")?;
+            writeln!(out, "| ---: | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |")?;
         }
-        let over = |other| {
-            let ratio = rate(other).map(|other| claims_per_s / other);
+        let over = |other: Option<f64>| {
+            let ratio = other.map(|other| claims_per_s / other);
             ratio.map_or("–".to_owned(), |ratio| format!("{ratio:.2}"))
         };
-        let of = |value| medians.of(Contender::Ack(mode), connections, value).unwrap_or(f64::NAN);
+        let of = |value| medians.of(Contender::Ack(mode, store), connections, value).unwrap_or(f64::NAN);
         writeln!(
             out,
-            "| {connections} | `{}` | SQLite | {claims_per_s:.0} | {} | {} | {:.2} µs | {:.2} ms |",
+            "| {connections} | `{}` | {} | {claims_per_s:.0} | {} | {} | {} | {:.2} µs | {:.2} ms |",
             mode.word(),
-            over(AckMode::Memory),
-            over(AckMode::Fsync),
+            store.word(),
+            over(rate(AckMode::Memory, store)),
+            over(rate(AckMode::Fsync, store)),
+            over(rate(mode, LedgerStore::Sqlite)),
             of(|sample| sample.cpu_us),
             of(|sample| sample.p99_ms)
         )?;

@@ -5,7 +5,8 @@ use std::{env, fs, net::SocketAddr, path::Path, process::Command};
 use anyhow::{Context, Result, ensure};
 
 use super::{
-    ack::{self, AckMode, AckRedis},
+    ack::{self, AckMode, AckRedis, LedgerStore},
+    postgres::{self, PostgresServer},
     process::Started,
     service::Service,
     setup::{READY_WAIT, RedisServer, Workshop, accepts, free_address},
@@ -24,8 +25,8 @@ pub enum Contender {
     EchoByWrk,
     /// The service, granting.
     Claimrush,
-    /// The service, granting, in one of its acknowledgement modes.
-    Ack(AckMode),
+    /// The service, granting, in one of its acknowledgement modes, with one of its ledgers.
+    Ack(AckMode, LedgerStore),
     /// The service, answering that all is gone.
     SoldOut,
     /// One pooled checkout and one EVALSHA a claim.
@@ -43,7 +44,9 @@ impl Contender {
     /// The contenders that the asked rows need. Acknowledgement modes only when they are asked for.
     #[must_use]
     pub fn wanted(args: &BenchArgs) -> Vec<Self> {
-        let modes = AckMode::ALL.map(Self::Ack).into_iter().filter(|mode| args.names(mode.name()));
+        let modes =
+            LedgerStore::ALL.into_iter().flat_map(|store| AckMode::ALL.map(|mode| Self::Ack(mode, store)));
+        let modes = modes.filter(|mode| args.names(mode.name()));
         Self::ALL.into_iter().filter(|contender| args.wants(contender.name())).chain(modes).collect()
     }
 
@@ -54,9 +57,12 @@ impl Contender {
             Self::Echo => "echo",
             Self::EchoByWrk => "wrk",
             Self::Claimrush => "claimrush",
-            Self::Ack(AckMode::Memory) => "ack-memory",
-            Self::Ack(AckMode::Fsync) => "ack-fsync",
-            Self::Ack(AckMode::Replica) => "ack-replica",
+            Self::Ack(AckMode::Memory, LedgerStore::Sqlite) => "ack-memory",
+            Self::Ack(AckMode::Fsync, LedgerStore::Sqlite) => "ack-fsync",
+            Self::Ack(AckMode::Replica, LedgerStore::Sqlite) => "ack-replica",
+            Self::Ack(AckMode::Memory, LedgerStore::Postgres) => "ack-memory-pg",
+            Self::Ack(AckMode::Fsync, LedgerStore::Postgres) => "ack-fsync-pg",
+            Self::Ack(AckMode::Replica, LedgerStore::Postgres) => "ack-replica-pg",
             Self::SoldOut => "sold-out",
             Self::Pooled => "pooled",
             Self::Webdis => "webdis",
@@ -69,7 +75,7 @@ impl Contender {
     pub fn connections(self) -> &'static [usize] {
         match self {
             Self::Echo | Self::Claimrush => &[256, 1_000],
-            Self::Ack(_) => &ack::CONNECTIONS,
+            Self::Ack(..) => &ack::CONNECTIONS,
             Self::EchoByWrk | Self::SoldOut | Self::Pooled | Self::Webdis | Self::Node => &[256],
         }
     }
@@ -86,10 +92,13 @@ impl Contender {
         match self {
             Self::Echo => None,
             Self::EchoByWrk => missing_program("wrk"),
-            Self::Claimrush | Self::Ack(_) | Self::SoldOut if args.service_bin.is_none() => {
+            Self::Claimrush | Self::Ack(..) | Self::SoldOut if args.service_bin.is_none() => {
                 Some("no --service-bin".into())
             }
-            Self::Claimrush | Self::Ack(_) | Self::SoldOut | Self::Pooled => missing_program("redis-server"),
+            Self::Ack(_, LedgerStore::Postgres) if !postgres::is_installed() => {
+                Some("PostgreSQL is not installed".into())
+            }
+            Self::Claimrush | Self::Ack(..) | Self::SoldOut | Self::Pooled => missing_program("redis-server"),
             Self::Webdis => missing_program("redis-server").or_else(|| missing_program("webdis")),
             Self::Node => missing_program("redis-server").or_else(|| missing_program("node")).or_else(|| {
                 let modules = args.peers.join("node/node_modules");
@@ -114,7 +123,7 @@ impl Contender {
                     ..Stage::default()
                 })
             }
-            Self::Ack(mode) => start_ack(workshop, mode, &format!("{}-{round}", self.name())),
+            Self::Ack(mode, store) => start_ack(workshop, mode, store, &format!("{}-{round}", self.name())),
             Self::Pooled => start_pooled(workshop),
             Self::Webdis => start_webdis(workshop),
             Self::Node => start_node(workshop),
@@ -142,6 +151,8 @@ pub struct Stage {
     pub redis: Option<RedisServer>,
     /// The Redis of an acknowledgement mode.
     ack: Option<AckRedis>,
+    /// The ledger of the service, where it is a server.
+    ledger: Option<PostgresServer>,
     /// Ended before its Redis.
     server: Option<Started>,
 }
@@ -149,7 +160,16 @@ pub struct Stage {
 impl Default for Stage {
     fn default() -> Self {
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        Self { address, path: None, watched: Vec::new(), service: None, redis: None, ack: None, server: None }
+        Self {
+            address,
+            path: None,
+            watched: Vec::new(),
+            service: None,
+            redis: None,
+            ack: None,
+            ledger: None,
+            server: None,
+        }
     }
 }
 
@@ -163,6 +183,7 @@ impl Stage {
         drop(self.redis);
         let ended = self.service.map_or(Ok(()), Service::end);
         drop(self.ack);
+        drop(self.ledger);
         ended
     }
 
@@ -173,12 +194,19 @@ impl Stage {
     }
 }
 
-fn start_ack(workshop: &Workshop<'_>, mode: AckMode, name: &str) -> Result<Stage> {
+fn start_ack(workshop: &Workshop<'_>, mode: AckMode, store: LedgerStore, name: &str) -> Result<Stage> {
     let redis = AckRedis::start(workshop, mode)?;
-    let service = Service::start(workshop, name, &redis.settings())?;
-    let watched = service.watched().into_iter().chain(redis.pids()).collect();
+    let mut settings = redis.settings();
+    let ledger = match store {
+        LedgerStore::Sqlite => None,
+        LedgerStore::Postgres => Some(PostgresServer::start(workshop)?),
+    };
+    settings.extend(ledger.iter().map(|ledger| ("CLAIMRUSH_LEDGER__URL", ledger.url())));
+    let service = Service::start(workshop, name, &settings)?;
+    let ledger_pids = ledger.iter().flat_map(|ledger| crate::cpu::family_of(ledger.pid()));
+    let watched = service.watched().into_iter().chain(redis.pids()).chain(ledger_pids).collect();
     let address = service.listen;
-    Ok(Stage { address, watched, service: Some(service), ack: Some(redis), ..Stage::default() })
+    Ok(Stage { address, watched, service: Some(service), ack: Some(redis), ledger, ..Stage::default() })
 }
 
 fn start_echo(workshop: &Workshop<'_>) -> Result<Stage> {

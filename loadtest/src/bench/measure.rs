@@ -73,7 +73,7 @@ impl<'a> Load<'a> {
     #[must_use]
     pub fn new(stage: &'a Stage, workshop: &'a Workshop<'a>, contender: Contender) -> Self {
         let (tickets, drop) = match contender {
-            Contender::Claimrush | Contender::Ack(_) => (service::ticket_file(workshop, DROP), DROP),
+            Contender::Claimrush | Contender::Ack(..) => (service::ticket_file(workshop, DROP), DROP),
             Contender::SoldOut => (service::ticket_file(workshop, SOLD_OUT_DROP), SOLD_OUT_DROP),
             _ => (workshop.tickets.clone(), "peer"),
         };

@@ -6,6 +6,7 @@
 //! - [`process`]: whatever is started is ended
 //! - [`setup`]: folders, tickets, Redis
 //! - [`ack`]: what each acknowledgement mode costs
+//! - [`postgres`]: a ledger that is a server
 //! - [`contender`]: how each one is started
 //! - [`service`]: the service under test, its journal and its audit
 //! - [`measure`]: one measurement
@@ -16,6 +17,7 @@ pub mod ack;
 pub mod contender;
 pub mod measure;
 pub mod memory;
+pub mod postgres;
 pub mod process;
 pub mod service;
 pub mod setup;

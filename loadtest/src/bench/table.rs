@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{
     Measurements,
-    ack::{self, AckMode},
+    ack::{self, AckMode, LedgerStore},
     contender::Contender,
     measure::Sample,
 };
@@ -75,8 +75,8 @@ pub fn compare(measured: &Measurements) -> Vec<Row> {
 }
 
 fn ratios(medians: &Medians<'_>) -> Vec<Comparison> {
-    const FSYNC: Contender = Contender::Ack(AckMode::Fsync);
-    const MEMORY: Contender = Contender::Ack(AckMode::Memory);
+    const FSYNC: Contender = Contender::Ack(AckMode::Fsync, LedgerStore::Sqlite);
+    const MEMORY: Contender = Contender::Ack(AckMode::Memory, LedgerStore::Sqlite);
     use Contender::{Claimrush, Echo, EchoByWrk, Node, Pooled, SoldOut, Webdis};
     let over =
         |above: Option<f64>, below: Option<f64>| Some(above? / below?).filter(|ratio| ratio.is_finite());
@@ -242,19 +242,19 @@ mod tests {
     #[test]
     fn modes_stand_beside_each_other_with_their_ratios() {
         let samples = vec![
-            sample(Contender::Ack(AckMode::Memory), 100.0, 10.0),
-            sample(Contender::Ack(AckMode::Fsync), 80.0, 12.0),
+            sample(Contender::Ack(AckMode::Memory, LedgerStore::Sqlite), 100.0, 10.0),
+            sample(Contender::Ack(AckMode::Fsync, LedgerStore::Sqlite), 80.0, 12.0),
         ];
         let measured = Measurements { samples, ..Measurements::default() };
         let [row] = &compare(&measured)[..] else { unreachable!("fsync and memory were measured") };
         assert_eq!((row.value, row.met), (0.8, false));
         let text = ack::markdown(&measured).unwrap();
         assert!(
-            text.contains("| 256 | `memory` | SQLite | 100 | 1.00 | 1.25 | 10.00 µs | 1.00 ms |"),
+            text.contains("| 256 | `memory` | SQLite | 100 | 1.00 | 1.25 | 1.00 | 10.00 µs | 1.00 ms |"),
             "{text}"
         );
         assert!(
-            text.contains("| 256 | `fsync` | SQLite | 80 | 0.80 | 1.00 | 12.00 µs | 1.00 ms |"),
+            text.contains("| 256 | `fsync` | SQLite | 80 | 0.80 | 1.00 | 1.00 | 12.00 µs | 1.00 ms |"),
             "{text}"
         );
         assert!(!text.contains("replica"), "{text}");
