@@ -117,6 +117,46 @@ fn two_front_ends_and_two_drains_share_one_ledger() {
     assert_kept(&server, &other, &told);
 }
 
+/// What docs/BACKUP.md says of a dump: it is the same ledger; and what came after it is missed by name, while its
+/// holders keep their claims.
+#[test]
+fn a_dump_restores_the_ledger_and_the_audit_names_what_came_after_it() {
+    let server = PostgresServer::start(&[]);
+    let url = server.url();
+    let mut service = Service::start_with(&[("ledger.url", &url)], &[]);
+    service.apply_ok(&campaign("c-1", &[DropFile::open("d-1", STOCK)]));
+    let claim = |service: &Service, person: &str| service.claim("d-1", &service.ticket("d-1", person));
+    assert_eq!(claim(&service, "ann").status, 201);
+    wait_drained(&service);
+    let report = |service: &Service, args: &[&str]| {
+        let (exit, out, err) = run(service, &[&["audit", "--json"], args].concat());
+        (exit, serde_json::from_str::<serde_json::Value>(&out).expect(&err))
+    };
+    let head = report(&service, &[]).1["head"].as_str().expect("a head").to_owned();
+    let dump = server.dump();
+    service.stop();
+    server.restore(&dump);
+    assert_eq!(report(&service, &["--head", &head]).0, 0, "the same ledger");
+
+    service.restart();
+    assert_eq!(claim(&service, "ann").status, 200);
+    assert_eq!(claim(&service, "bob").status, 201);
+    wait_drained(&service);
+    let newer = report(&service, &[]).1["head"].as_str().expect("a head").to_owned();
+    service.stop();
+    server.restore(&dump);
+    let (exit, report) = report(&service, &["--head", &newer]);
+    let broken: Vec<_> =
+        report["checks"].as_array().unwrap().iter().filter(|check| check["ok"] == false).collect();
+    assert_eq!(exit, 1);
+    let names: Vec<_> = broken.iter().filter_map(|check| check["id"].as_str()).collect();
+    assert!(names.contains(&"I3") && names.contains(&"I7"), "{broken:?}");
+    service.restart();
+    assert_eq!(claim(&service, "bob").status, 200, "Redis knows what the ledger has forgotten");
+    let other = claim(&service, "cid");
+    assert_eq!((other.status, other.json()["seq"].as_u64()), (201, Some(3)), "nothing is sold twice");
+}
+
 /// Exit code and last line of a service that cannot start.
 fn refused(url: &str, ca_file: Option<&Path>) -> (i32, String) {
     let work = folder();

@@ -110,7 +110,7 @@ pub struct BenchArgs {
     /// Only these; the modes of acknowledgement are measured only when they stand here
     #[arg(long, value_delimiter = ',',
           value_parser = ["echo", "wrk", "claimrush", "sold-out", "pooled", "webdis", "node", "memory",
-                          "ack-memory", "ack-fsync", "ack-replica"])]
+                          "ack-memory", "ack-fsync", "ack-replica", "ack-memory-pg", "ack-fsync-pg", "ack-replica-pg"])]
     pub rows: Vec<String>,
 }
 

@@ -83,6 +83,28 @@ impl PostgresServer {
         self.query(DATABASE, statements)
     }
 
+    /// The database as `pg_dump` writes it.
+    pub(crate) fn dump(&self) -> Vec<u8> {
+        let mut dump = Command::new(self.programs.join("pg_dump"));
+        dump.args(["--format=custom", "-U", USER, "-h"]).arg(self.folder.path());
+        let dumped = dump.args(["-p", &self.port.to_string(), DATABASE]).output().expect("pg_dump runs");
+        assert!(dumped.status.success(), "{}", String::from_utf8_lossy(&dumped.stderr));
+        dumped.stdout
+    }
+
+    /// Puts a dump into an empty database in the place of the one that is there; nobody may be connected.
+    pub(crate) fn restore(&self, dump: &[u8]) {
+        self.query("postgres", &format!("DROP DATABASE {DATABASE}"));
+        self.query("postgres", &format!("CREATE DATABASE {DATABASE}"));
+        let file = self.folder.path().join("ledger.dump");
+        std::fs::write(&file, dump).expect("it is written");
+        let mut restore = Command::new(self.programs.join("pg_restore"));
+        restore.args(["--no-owner", "--dbname", DATABASE, "-U", USER, "-h"]).arg(self.folder.path());
+        let restored =
+            restore.args(["-p", &self.port.to_string()]).arg(file).output().expect("pg_restore runs");
+        assert!(restored.status.success(), "{}", String::from_utf8_lossy(&restored.stderr));
+    }
+
     fn query(&self, database: &str, statements: &str) -> String {
         let told = self.psql(database).args(["-c", statements]).output().expect("psql runs");
         assert!(told.status.success(), "{statements}: {}", String::from_utf8_lossy(&told.stderr));
