@@ -6,10 +6,11 @@
 --
 -- Reply: for each drop { epoch, state, opens_at, closes_at, limit, stock, seq, returned }, as it now stands
 -- Reply when refused: { code, d }; no drop was changed
+--   FROZEN       -6   the drop is being restored, and stays frozen until it is complete
 --   UNKNOWN_DROP -7   there is no such drop
 -- An error that begins with MALFORMED: the call is not as above; no drop was changed.
 
-local UNKNOWN_DROP = -7
+local FROZEN, UNKNOWN_DROP = -6, -7
 
 local STATES = { running = true, paused = true, frozen = true }
 
@@ -20,8 +21,10 @@ end
 
 local reply = {}
 for d = 1, #KEYS do
-  local f = redis.call('HMGET', KEYS[d], 'epoch', 'opens_at', 'closes_at', 'limit', 'stock', 'seq', 'returned')
+  local f = redis.call('HMGET', KEYS[d], 'epoch', 'opens_at', 'closes_at', 'limit', 'stock', 'seq', 'returned',
+    'rebuild')
   if not f[1] then return { UNKNOWN_DROP, d } end
+  if f[8] and state ~= 'frozen' then return { FROZEN, d } end
   reply[d] = { f[1], state, f[2], f[3], f[4], f[5], f[6], f[7] }
 end
 

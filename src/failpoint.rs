@@ -31,11 +31,19 @@ pub enum Step {
     DrainCommitted,
     /// The journal is trimmed.
     DrainTrimmed,
+    /// A lost drop stands in Redis empty, under its new epoch.
+    RecoveryBegun,
+    /// Some of its claims are there.
+    RecoveryHeld,
+    /// All are, and the ledger knows the new epoch; Redis does not say that it is complete.
+    RecoveryNoted,
+    /// It is complete, and nobody may claim yet.
+    RecoveryFinished,
 }
 
 impl Step {
     /// Every step, in the order of the way.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 14] = [
         Self::BatchTaken,
         Self::BatchCalled,
         Self::BatchAnswered,
@@ -46,6 +54,10 @@ impl Step {
         Self::DrainTestified,
         Self::DrainCommitted,
         Self::DrainTrimmed,
+        Self::RecoveryBegun,
+        Self::RecoveryHeld,
+        Self::RecoveryNoted,
+        Self::RecoveryFinished,
     ];
 
     /// Its name in `FAILPOINT`.
@@ -62,6 +74,10 @@ impl Step {
             Self::DrainTestified => "drain.testified",
             Self::DrainCommitted => "drain.committed",
             Self::DrainTrimmed => "drain.trimmed",
+            Self::RecoveryBegun => "recovery.begun",
+            Self::RecoveryHeld => "recovery.held",
+            Self::RecoveryNoted => "recovery.noted",
+            Self::RecoveryFinished => "recovery.finished",
         }
     }
 

@@ -161,7 +161,11 @@ pub const LEDGER_WRITERS: usize = 2;
 pub const LEDGER_READERS: usize = 2;
 /// Audit records that are read at once.
 pub const AUDIT_RECORDS_PAGE: i64 = 256;
-/// Claim rows read at once by the audit and by the exports.
+/// How long a recovery waits for the drain.
+pub const RECOVERY_DRAIN_WAIT: Duration = Duration::from_secs(30);
+/// Claims that a recovery gives Redis in one call; at most the thousand that `restore.lua` takes.
+pub const RESTORE_HOLDERS: usize = 500;
+/// Claim rows read at once by the audit, by the exports and by a recovery.
 pub const CLAIM_ROWS_PAGE: u32 = 10_000;
 /// Claims whose fingerprints the audit holds at once (8 bytes each) while it walks over the holders of a drop.
 pub const AUDIT_WINDOW_CLAIMS: u32 = 1 << 22;

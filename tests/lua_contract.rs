@@ -222,8 +222,12 @@ const PLANTED: &[(&str, &str, &str)] = &[
     ("configure.lua", "local UNKNOWN_DROP, SHRINK_BELOW_CLAIMED = -7, -8", "local UNKNOWN_DROP = -7"),
     ("state.lua", "redis.call('HSET', KEYS[d],", "redis.call('HSET', 'cr:{s0}:drop:x',"),
     ("README.md", "| `CLOSED` | -3 |", "| `CLOSED` | -13 |"),
-    ("README.md", "| `FROZEN` | -6 | the drop is being loaded or rebuilt | `claim.lua`, `return.lua` |", ""),
-    ("README.md", "`claim.lua`, `configure.lua`, `state.lua`, `return.lua`", "`claim.lua`"),
+    (
+        "README.md",
+        "| `FROZEN` | -6 | the drop is being loaded or rebuilt | `claim.lua`, `state.lua`, `return.lua` |",
+        "",
+    ),
+    ("README.md", "`claim.lua`, `configure.lua`, `restore.lua`, `state.lua`, `return.lua`", "`claim.lua`"),
 ];
 
 #[test]

@@ -1,6 +1,6 @@
 //! The words that the admin listener and its clients exchange.
 //!
-//! Owns the JSON of `/admin/v1/campaigns`; both sides read and write these types. Amounts are texts such as
+//! Owns the JSON of `/admin/v1/campaigns` and `/admin/v1/recovery`; both sides read and write these types. Amounts are texts such as
 //! `"4000000.00 CNY"`, instants are RFC 3339.
 
 use serde::{Deserialize, Serialize};
@@ -73,6 +73,43 @@ pub enum ApplyOutcome {
     /// The file says what stood already.
     Unchanged,
 }
+
+/// The answer to `GET /admin/v1/recovery` (what would be done) and to `POST` (what was done).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recovery {
+    /// Whether it was done.
+    pub applied: bool,
+    /// The drops that Redis has lost, in whole or in part; empty when there is nothing to do.
+    pub drops: Vec<RecoveryDrop>,
+}
+
+/// One drop that is made anew from the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecoveryDrop {
+    /// Its id.
+    pub id: String,
+    /// The epoch that it had, and whose number the lost claims carry.
+    pub epoch: u16,
+    /// The epoch that it gets.
+    pub next_epoch: u16,
+    /// The number of the last claim that Redis has, if the drop is there at all.
+    pub in_redis: Option<u32>,
+    /// Claims that the ledger has, all of which it gets back.
+    pub in_ledger: u64,
+    /// Of these, not returned.
+    pub live: u64,
+    /// Units in all.
+    pub stock_total: u64,
+    /// Units that it can give again.
+    pub stock_left: u64,
+    /// How many claims are known to be lost: a front end saw them granted, and no store has them.
+    pub lost: u64,
+    /// Their ids, at most [`LOST_IDS_MAX`].
+    pub lost_claims: Vec<String>,
+}
+
+/// Ids of lost claims that are named of one drop.
+pub const LOST_IDS_MAX: usize = 1_000;
 
 /// The part of an RFC 9457 problem that a command line shows.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

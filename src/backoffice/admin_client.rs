@@ -15,14 +15,14 @@ use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::admin_api::{Applied, CAMPAIGN_FILE_TYPE, CampaignList, CampaignView, Problem};
+use super::admin_api::{Applied, CAMPAIGN_FILE_TYPE, CampaignList, CampaignView, Problem, Recovery};
 use crate::clock::UnixMs;
 use crate::domain::ids::CampaignId;
 
 /// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long an answer may take; applying a campaign loads its drops first.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long an answer may take; a recovery writes millions of claims first.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
 /// The longest answer that is read, in bytes: a thousand campaigns.
 const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 
@@ -137,6 +137,23 @@ impl AdminClient {
     /// See [`AdminError`].
     pub async fn resume(&self, id: &CampaignId) -> Result<CampaignView, AdminError> {
         self.call(Method::POST, &format!("/admin/v1/campaigns/{id}/resume"), Bytes::new()).await
+    }
+
+    /// What a recovery would do.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub async fn recovery(&self) -> Result<Recovery, AdminError> {
+        self.call(Method::GET, "/admin/v1/recovery", Bytes::new()).await
+    }
+
+    /// Recovers what Redis has lost from the ledger.
+    ///
+    /// # Errors
+    /// [`AdminError::Refused`] also when a loss would have to be accepted and is not.
+    pub async fn recover(&self, accept_loss: bool) -> Result<Recovery, AdminError> {
+        let path = if accept_loss { "/admin/v1/recovery?accept_loss=true" } else { "/admin/v1/recovery" };
+        self.call(Method::POST, path, Bytes::new()).await
     }
 
     async fn call<T: DeserializeOwned>(

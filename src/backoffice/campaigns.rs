@@ -8,7 +8,10 @@
 //!  create: frozen in Redis ─► noted in the ledger ─► running
 //! ```
 
+pub mod recovery;
+
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use deadpool_redis::{Connection, Pool};
 
@@ -16,12 +19,15 @@ use super::soundness::{self, Books, Compared, Placed};
 use crate::clock::{Clock, UnixMs};
 use crate::domain::campaign::{self, Campaign, CampaignState, Changes, DropSpec, FileError, Refusal};
 use crate::domain::ids::{CampaignId, DropId, Epoch, Shard};
-use crate::ledger::{Catalogue, Ledger, LedgerError};
+use crate::ledger::{CampaignRecord, Catalogue, Ledger, LedgerError};
 use crate::redis::codes::{Code, DropState};
 use crate::redis::peer::Peer;
 use crate::redis::scripts::{self, DropConfig, Mode, ScriptError};
 use crate::redis::{pool, reads};
 use crate::rush::gate::{DropRules, Gate};
+
+/// How often it is looked whether lost drops are there again.
+const LOST_LOOK_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Applies, pauses and loads campaigns.
 pub struct Campaigns {
@@ -35,8 +41,17 @@ pub struct Campaigns {
     pub shard: Shard,
     /// For the audit records' time.
     pub clock: Clock,
-    /// One change at a time; holds the revision that was loaded last.
-    loaded: tokio::sync::Mutex<Option<u64>>,
+    /// One change at a time; what was loaded last.
+    loaded: tokio::sync::Mutex<LastLoad>,
+}
+
+/// What was loaded last.
+#[derive(Debug, Default)]
+struct LastLoad {
+    /// The ledger's revision; nothing after a failure.
+    revision: Option<u64>,
+    /// When to look again, where drops were lost: another front end may have recovered them meanwhile.
+    again_at: Option<Instant>,
 }
 
 /// Why a campaign was not applied.
@@ -79,7 +94,7 @@ impl Campaigns {
     /// Nothing is loaded yet.
     #[must_use]
     pub fn new(ledger: Arc<dyn Ledger>, pool: Pool, gate: Arc<Gate>, shard: Shard, clock: Clock) -> Self {
-        Self { ledger, pool, gate, shard, clock, loaded: tokio::sync::Mutex::new(None) }
+        Self { ledger, pool, gate, shard, clock, loaded: tokio::sync::Mutex::default() }
     }
 
     /// Applies a campaign file, optionally with all drops moved so that the first opens at `opens_at_ms`. A
@@ -106,7 +121,7 @@ impl Campaigns {
             return Ok((new.id, planned));
         }
         if let Some(old) = old {
-            self.shrink(&old.campaign, &new, text).await?;
+            self.shrink(old, &new, text).await?;
         }
         let applied = self.ledger.apply_campaign(&new, catalogue.revision, self.clock.now_ms()).await;
         // Also after a refusal: what was shrunk in Redis goes back to what the ledger says.
@@ -122,39 +137,44 @@ impl Campaigns {
     }
 
     /// Takes stock away in Redis, where nobody can claim it meanwhile, before the ledger gives its money away.
-    async fn shrink(&self, old: &Campaign, new: &Campaign, text: &str) -> Result<(), ApplyError> {
-        let smaller: Vec<_> = old
-            .drops
-            .iter()
-            .filter_map(|before| {
+    async fn shrink(&self, old: &CampaignRecord, new: &Campaign, text: &str) -> Result<(), ApplyError> {
+        let drops = old.campaign.drops.iter().zip(&old.drops);
+        let smaller: Vec<_> = drops
+            .filter_map(|(before, record)| {
                 let after = new.drop_spec(&before.id)?;
-                (after.stock < before.stock).then_some((before, after.stock))
+                (after.stock < before.stock).then_some((before, after.stock, record.carried_in(self.shard)))
             })
             .collect();
         if smaller.is_empty() {
             return Ok(());
         }
-        let configs: Vec<_> = smaller
-            .iter()
-            .map(|(before, stock)| config(before, *stock, Mode::Update, Epoch::FIRST))
-            .collect();
+        let below_claimed = |drop: &DropId, stock: u64| ApplyError::Refused {
+            line: campaign::line_of_drop(text, drop),
+            what: format!("drop {:?}: stock {stock} is below what is claimed already", drop.as_str()),
+        };
+        let mut configs = Vec::with_capacity(smaller.len());
+        for (before, stock, carried) in &smaller {
+            let total = stock.checked_sub(*carried).ok_or_else(|| below_claimed(&before.id, *stock))?;
+            configs.push(config(before, total, Mode::Update, Epoch::FIRST));
+        }
         let mut connection = pool::checkout(&self.pool).await.map_err(LoadError::from)?;
         match scripts::configure(&mut connection, self.shard, &configs).await.map_err(LoadError::from)? {
             Ok(_) => Ok(()),
             Err(refused) => {
-                let drop = configs.get(refused.drop).map(|config| config.drop);
-                let name = drop.map_or("", DropId::as_str);
-                let stock = configs.get(refused.drop).map_or(0, |config| config.stock_total);
-                let what = match refused.code {
-                    Code::ShrinkBelowClaimed => {
-                        format!("drop {name:?}: stock {stock} is below what is claimed already")
+                let found = smaller.get(refused.drop).map(|(before, stock, _)| (&before.id, *stock));
+                match (refused.code, found) {
+                    (Code::ShrinkBelowClaimed, Some((drop, stock))) => Err(below_claimed(drop, stock)),
+                    (_, found) => {
+                        let drop = found.map(|(drop, _)| drop);
+                        Err(ApplyError::Refused {
+                            line: drop.and_then(|drop| campaign::line_of_drop(text, drop)),
+                            what: format!(
+                                "drop {:?} is not loaded in Redis",
+                                drop.map_or("", DropId::as_str)
+                            ),
+                        })
                     }
-                    _ => format!("drop {name:?} is not loaded in Redis"),
-                };
-                Err(ApplyError::Refused {
-                    line: drop.and_then(|drop| campaign::line_of_drop(text, drop)),
-                    what,
-                })
+                }
             }
         }
     }
@@ -187,7 +207,8 @@ impl Campaigns {
     /// [`LoadError`].
     pub async fn load_if_stale(&self) -> Result<(), LoadError> {
         let mut loaded = self.loaded.lock().await;
-        if *loaded == Some(self.ledger.revision().await?) {
+        let again = loaded.again_at.is_some_and(|at| Instant::now() >= at);
+        if !again && loaded.revision == Some(self.ledger.revision().await?) {
             return Ok(());
         }
         self.load_locked(&mut loaded).await
@@ -204,8 +225,8 @@ impl Campaigns {
         self.load_locked(&mut loaded).await
     }
 
-    async fn load_locked(&self, loaded: &mut Option<u64>) -> Result<(), LoadError> {
-        *loaded = None;
+    async fn load_locked(&self, loaded: &mut LastLoad) -> Result<(), LoadError> {
+        loaded.revision = None;
         let catalogue = self.ledger.catalogue().await?;
         let tallies = self.ledger.tallies().await?;
         let position = self.ledger.position(self.shard).await?;
@@ -233,7 +254,8 @@ impl Campaigns {
                 gate.update(view, now_ms);
             }
         }
-        *loaded = Some(self.ledger.revision().await?);
+        loaded.again_at = (!compared.lost().is_empty()).then(|| Instant::now() + LOST_LOOK_INTERVAL);
+        loaded.revision = Some(self.ledger.revision().await?);
         self.gate.trust.set(&peer.run_id);
         Ok(())
     }
@@ -267,7 +289,8 @@ impl Campaigns {
                 .iter()
                 .map(|placed| {
                     let mode = if placed.is_loaded(self.shard) { Mode::Update } else { Mode::Create };
-                    config(placed.spec, placed.spec.stock, mode, Epoch::FIRST)
+                    let carried = placed.record.carried_in(self.shard);
+                    config(placed.spec, placed.spec.stock.saturating_sub(carried), mode, Epoch::FIRST)
                 })
                 .collect();
             if let Err(refused) = scripts::configure(connection, self.shard, &configs).await? {

@@ -25,6 +25,8 @@ pub(super) struct Placed<'a> {
     pub(super) state: CampaignState,
     /// As Redis has it, if it does.
     pub(super) view: Option<DropView>,
+    /// Whether it is being made anew and is not complete.
+    restoring: bool,
 }
 
 impl Placed<'_> {
@@ -73,12 +75,13 @@ impl<'a> Compared<'a> {
         let ids: Vec<DropId> =
             records.iter().flat_map(|record| &record.drops).map(|drop| drop.id.clone()).collect();
         let (_, found) = reads::views(connection, books.shard, &ids).await?;
-        let mut found = found.into_iter();
+        let restoring = reads::restoring(connection, books.shard, &ids).await?;
+        let mut found = found.into_iter().zip(restoring);
         let mut placed = Vec::with_capacity(found.len());
         for record in records {
             for (drop, spec) in record.drops.iter().zip(&record.campaign.drops) {
-                let view = found.next().flatten();
-                placed.push(Placed { record: drop, spec, state: record.state, view });
+                let (view, restoring) = found.next().unwrap_or_default();
+                placed.push(Placed { record: drop, spec, state: record.state, view, restoring });
             }
         }
         let journal_behind = journal::last_id(connection, books.shard).await? < books.position;
@@ -110,13 +113,19 @@ impl<'a> Compared<'a> {
         seen.collect()
     }
 
+    /// The highest epoch and number that is known of a drop.
+    pub(super) fn known(&self, placed: &Placed<'_>) -> (Epoch, u32) {
+        self.known.get(&placed.record.number).copied().unwrap_or((Epoch::FIRST, 0))
+    }
+
     fn is_lost(&self, placed: &Placed<'_>) -> bool {
-        if !placed.is_loaded(self.shard) {
-            return false;
-        }
+        let Some(loaded) = placed.record.loaded_in(self.shard) else { return false };
         let Some(view) = placed.view else { return true };
-        let known = self.known.get(&placed.record.number).copied().unwrap_or((Epoch::FIRST, 0));
-        self.journal_behind || (view.epoch, view.seq) < known
+        // An epoch beyond the noted one is what a recovery left that did not come to its end.
+        self.journal_behind
+            || placed.restoring
+            || view.epoch != loaded.epoch
+            || (view.epoch, view.seq) < self.known(placed)
     }
 }
 

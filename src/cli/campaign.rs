@@ -124,7 +124,7 @@ pub(super) async fn run(global: &Global, args: CampaignArgs) -> Result<Exit, Fai
 }
 
 /// The client, by address or by data folder.
-fn client(global: &Global, access: &AdminAccess) -> Result<AdminClient, Failure> {
+pub(super) fn client(global: &Global, access: &AdminAccess) -> Result<AdminClient, Failure> {
     if let Some(url) = &access.admin {
         let Some(file) = &access.token_file else {
             return Err(Failure::new(Exit::Usage, "--admin needs --token-file"));
@@ -214,7 +214,7 @@ fn campaign_text(campaign: &CampaignView) -> String {
 }
 
 /// Columns under their heads, as wide as their widest cell.
-fn table<const N: usize>(heads: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
+pub(super) fn table<const N: usize>(heads: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
     let rows: Vec<[String; N]> = std::iter::once(heads.map(str::to_owned)).chain(rows).collect();
     let mut widths = [0; N];
     for row in &rows {

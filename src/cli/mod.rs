@@ -7,6 +7,7 @@
 mod args;
 mod campaign;
 mod exit;
+mod recover;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -24,6 +25,7 @@ pub use args::{
 };
 pub use campaign::{AdminAccess, CampaignArgs, CampaignCommand, OpensAt};
 pub use exit::{Exit, Failure};
+pub use recover::RecoverArgs;
 
 /// A claim-rush engine: flash sales that are never oversold, never lost, and audited to the fen.
 #[derive(Debug, Parser)]
@@ -61,6 +63,8 @@ pub enum Command {
     Ticket(TicketArgs),
     /// Check every promise, Redis against ledger, while the service runs or is stopped.
     Audit(AuditArgs),
+    /// Make drops that Redis has lost anew from the ledger; without --apply say what would be done.
+    Recover(RecoverArgs),
     /// Write a drop's claims, while the service runs or is stopped.
     Ledger(LedgerArgs),
     /// Check the configuration and print it as it holds, without secrets.
@@ -118,6 +122,14 @@ pub fn ticket(global: &Global, args: &TicketArgs) -> Result<Exit, Failure> {
 /// [`Failure`] with what the service refused, or with why it cannot be reached.
 pub async fn campaign(global: &Global, args: CampaignArgs) -> Result<Exit, Failure> {
     campaign::run(global, args).await
+}
+
+/// `claimrush recover`.
+///
+/// # Errors
+/// [`Failure`] with what the service refused, or with why it cannot be reached.
+pub async fn recover(global: &Global, args: RecoverArgs) -> Result<Exit, Failure> {
+    recover::run(global, args).await
 }
 
 /// Writes to standard output. A reader that has gone (`| head`) is no failure.

@@ -17,7 +17,8 @@ use super::front::RequestIds;
 use super::listen::Handle;
 use super::problem::Problem;
 use super::reply::{self, Reply};
-use crate::backoffice::admin_api::{Applied, ApplyOutcome, CampaignList, CampaignView, DropView};
+use crate::backoffice::admin_api::{Applied, ApplyOutcome, CampaignList, CampaignView, DropView, Recovery};
+use crate::backoffice::campaigns::recovery::RecoverError;
 use crate::backoffice::campaigns::{ApplyError, Campaigns, LoadError};
 use crate::clock::{Clock, UnixMs, rfc3339};
 use crate::domain::campaign::{CampaignState, Changes, DropSpec};
@@ -72,6 +73,10 @@ impl Admin {
                 self.check_token(&head.headers)?;
                 self.campaigns_call(method, rest, head.uri.query(), body).await
             }
+            (method, ["admin", "v1", "recovery"]) => {
+                self.check_token(&head.headers)?;
+                self.recovery_call(method, head.uri.query()).await
+            }
             (_, ["metrics" | "healthz" | "readyz"]) => {
                 Err(Problem { allow: Some("GET"), ..Problem::from(Cause::MethodNotAllowed) })
             }
@@ -102,6 +107,25 @@ impl Admin {
             }
             _ => Err(Cause::NotFound.into()),
         }
+    }
+
+    async fn recovery_call(&self, method: &Method, query: Option<&str>) -> Result<Reply, Problem> {
+        let applied = match *method {
+            Method::GET => false,
+            Method::POST => true,
+            _ => return Err(Problem { allow: Some("GET, POST"), ..Problem::from(Cause::MethodNotAllowed) }),
+        };
+        let found = if applied {
+            self.campaigns.recover(query == Some("accept_loss=true")).await
+        } else {
+            self.campaigns.lost_drops().await
+        };
+        let found = found.map_err(|error| match error {
+            RecoverError::Load(error) => failed(&error),
+            error => Problem::with_detail(Cause::Conflict, error.to_string()),
+        })?;
+        let drops = found.iter().map(|drop| drop.describe(self.campaigns.shard)).collect();
+        to_reply(&Recovery { applied, drops })
     }
 
     /// Ready while claims can be granted: not stopping, Redis up and compared with the ledger, no shard frozen.

@@ -91,6 +91,12 @@ impl DropRecord {
     pub fn loaded_in(&self, shard: Shard) -> Option<Loaded> {
         self.loaded.iter().filter(|loaded| loaded.shard == shard).max_by_key(|loaded| loaded.epoch).copied()
     }
+
+    /// See [`Loaded::carried`], of the present epoch.
+    #[must_use]
+    pub fn carried_in(&self, shard: Shard) -> u64 {
+        self.loaded_in(shard).map_or(0, |loaded| loaded.carried)
+    }
 }
 
 /// A stretch of one shard's journal, to be written in one transaction.

@@ -2,7 +2,7 @@
 //!
 //! The codes stand in the scripts' headers and in `lua/README.md` too; a contract test keeps them equal.
 
-pub use super::reply::{ClaimReply, DropReply, DropState, DropView, Outcome, decode_records};
+pub use super::reply::{ClaimReply, DropReply, DropState, DropView, Outcome, decode_records, encode_record};
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $variant:ident = $number:literal, $name:literal;)*) => {
@@ -65,6 +65,8 @@ codes! {
     AlreadyReturned = -9, "ALREADY_RETURNED";
     /// The person has no such claim.
     NotFound = -10, "NOT_FOUND";
+    /// The drop is in a higher epoch or complete in this one, or somebody else restores it.
+    Superseded = -11, "SUPERSEDED";
 }
 
 /// A reply that the script cannot have given to this call. The connection that brought it is not to be trusted.

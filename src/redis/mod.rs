@@ -14,6 +14,7 @@ pub mod peer;
 pub mod pool;
 pub mod reads;
 mod reply;
+pub mod restore;
 pub mod scripts;
 pub mod server;
 pub mod server_check;

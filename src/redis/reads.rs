@@ -43,6 +43,36 @@ pub async fn views<'a, C: ConnectionLike>(
     Ok((now_ms, views.collect::<Result<_, _>>()?))
 }
 
+/// Which of a shard's drops are being restored: begun by [`super::restore`], and not finished.
+///
+/// # Errors
+/// As [`views`].
+pub async fn restoring<'a, C: ConnectionLike>(
+    conn: &mut C,
+    shard: Shard,
+    drops: impl IntoIterator<Item = &'a DropId>,
+) -> Result<Vec<bool>, ScriptError> {
+    let mut pipeline = pipe();
+    // A pipeline must not be empty.
+    pipeline.cmd("PING").ignore();
+    for drop in drops {
+        pipeline.cmd("HEXISTS").arg(keys::drop(shard, drop)).arg("rebuild");
+    }
+    Ok(pipeline.query_async(conn).await?)
+}
+
+/// How many persons hold a claim of a drop, returned ones included.
+///
+/// # Errors
+/// As [`views`].
+pub async fn holders_count<C: ConnectionLike>(
+    conn: &mut C,
+    shard: Shard,
+    drop: &DropId,
+) -> Result<u64, ScriptError> {
+    Ok(cmd("HLEN").arg(keys::holders(shard, drop)).query_async(conn).await?)
+}
+
 /// A person's claims in a drop, in the order in which they were granted; empty for one who has none.
 ///
 /// # Errors

@@ -204,7 +204,21 @@ pub fn decode_records(mut records: &[u8]) -> Result<Vec<Grant>, ReplyError> {
     Ok(grants)
 }
 
+/// A claim as a holder's record, in the form of `claim.lua`.
+#[must_use]
+pub fn encode_record(grant: &Grant, may_claim_again: bool) -> Vec<u8> {
+    let again = if grant.returned && may_claim_again { FLAG_MAY_CLAIM_AGAIN } else { 0 };
+    let returned = if grant.returned { FLAG_RETURNED } else { 0 };
+    let mut record = vec![returned | again | grant.mark.map_or(0, |_| FLAG_MARK)];
+    record.extend(grant.epoch.0.to_be_bytes());
+    record.extend(grant.seq.to_be_bytes());
+    record.extend(grant.claimed_at_ms.to_be_bytes().iter().skip(2));
+    record.extend(grant.mark.iter().flat_map(|mark| mark.0));
+    record
+}
+
 const FLAG_RETURNED: u8 = 1;
+const FLAG_MAY_CLAIM_AGAIN: u8 = 2;
 const FLAG_MARK: u8 = 4;
 const FLAGS_KNOWN: u8 = 7;
 
@@ -309,6 +323,17 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_is_written_is_read_back(
+            epoch: u16, seq: u32, claimed_at_ms in 0..(1_i64 << 48), returned: bool, again: bool,
+            mark in proptest::option::of(any::<[u8; 8]>()),
+        ) {
+            let grant = Grant { epoch: Epoch(epoch), seq, claimed_at_ms, returned, mark: mark.map(Mark) };
+            let record = encode_record(&grant, again);
+            prop_assert_eq!(record[0] & 2 != 0, returned && again);
+            prop_assert_eq!(decode_records(&record), Ok(vec![grant]));
+        }
+
         #[test]
         fn records_are_read_back_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
             if let Ok(grants) = decode_records(&bytes) {

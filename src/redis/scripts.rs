@@ -58,8 +58,10 @@ pub static CONFIGURE: Script = script!("configure.lua");
 pub static STATE: Script = script!("state.lua");
 /// Gives a claim's unit back to stock.
 pub static RETURN: Script = script!("return.lua");
+/// Makes a drop anew from the ledger.
+pub static RESTORE: Script = script!("restore.lua");
 /// Every script.
-pub static ALL: [&Script; 4] = [&CLAIM, &CONFIGURE, &STATE, &RETURN];
+pub static ALL: [&Script; 5] = [&CLAIM, &CONFIGURE, &STATE, &RETURN, &RESTORE];
 
 impl Script {
     /// The digest by which the server knows it, 40 hex digits.
@@ -69,7 +71,7 @@ impl Script {
     }
 
     /// Begins a call with this many keys.
-    fn call(&self, keys: usize) -> Cmd {
+    pub(super) fn call(&self, keys: usize) -> Cmd {
         let mut call = cmd("EVALSHA");
         call.arg(self.sha()).arg(keys);
         call
@@ -262,7 +264,8 @@ fn views_or_refusal(reply: &Value, drops: usize) -> Result<Result<Vec<DropView>,
     Ok(Ok(views.collect::<Result<_, _>>()?))
 }
 
-fn code(value: &Value) -> Result<Code, ReplyError> {
+/// The code that a value is.
+pub(super) fn code(value: &Value) -> Result<Code, ReplyError> {
     match value {
         Value::Int(number) => Code::from_number(*number).ok_or(ReplyError::Malformed("an unknown code")),
         _ => Err(ReplyError::Malformed("a code is no integer")),

@@ -96,14 +96,15 @@ impl Service {
     }
 
     /// Starts it again on the same folder with this fail point, and waits until that kills it, before or after it
-    /// is ready. `meanwhile` is called over and over while it is ready.
+    /// is ready. `meanwhile` is called over and over while it is ready, or frozen.
     pub(crate) fn restart_until_killed(&mut self, failpoint: &str, mut meanwhile: impl FnMut(&Self)) {
         self.process = self.serve_with(&[("FAILPOINT".to_owned(), failpoint.to_owned())]);
         let ended = wait_for(&format!("{failpoint} kills the service"), PATIENCE, || {
             let ended = self.process.try_wait().expect("it is our child");
             if ended.is_none()
                 && let Some(info) = info_of(self.work.path(), &self.process)
-                && readiness(info.admin_listen).is_some_and(|answer| answer.status == 200)
+                && readiness(info.admin_listen)
+                    .is_some_and(|answer| answer.status == 200 || answer.text("reason") == "shard_frozen")
             {
                 self.info = info;
                 meanwhile(self);

@@ -1,0 +1,304 @@
+//! Recovery: drops that Redis has lost are made anew from the ledger, under a higher epoch.
+//!
+//! Owns the order of the steps. Each may be cut short by a crash: the drop then stays frozen, and the next recovery
+//! begins again. Nothing is sold before the last one.
+//!
+//! ```text
+//!  frozen ─► journal drained ─► begin: empty, epoch + 1 ─► holders, page by page ─► counted ─► noted and
+//!  audited in the ledger ─► finish ─► loaded like any other drop: running, or paused
+//! ```
+
+use std::time::{Duration, Instant};
+
+use deadpool_redis::Connection;
+
+use super::{Campaigns, LoadError};
+use crate::backoffice::admin_api::{LOST_IDS_MAX, RecoveryDrop};
+use crate::backoffice::soundness::{Books, Compared, Placed};
+use crate::domain::campaign::DropSpec;
+use crate::domain::claim::Grant;
+use crate::domain::ids::{ClaimNumber, DropId, DropNumber, Epoch, Mark, Shard};
+use crate::failpoint::Step;
+use crate::ledger::{ClaimRow, ClaimStatus, Grounds, LedgerError, LostClaims, Rebuilt, Tally};
+use crate::limits;
+use crate::redis::codes::{Code, DropView, encode_record};
+use crate::redis::restore::{Beginning, Restore};
+use crate::redis::{journal, pool, reads};
+
+/// How often the drain's progress is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// A drop that Redis has lost, in whole or in part, and what it would be made of.
+#[derive(Debug, Clone)]
+pub struct LostDrop {
+    /// The drop.
+    pub spec: DropSpec,
+    /// Its number.
+    pub number: DropNumber,
+    /// The epoch that it had.
+    pub epoch: Epoch,
+    /// The epoch that it gets.
+    pub next_epoch: Epoch,
+    /// As Redis has it now; nothing where it is gone.
+    pub in_redis: Option<DropView>,
+    /// Claims that the ledger has of it, of all epochs.
+    pub in_ledger: u64,
+    /// Of these the ones that were not returned: the new epoch has so many units less to give.
+    pub live: u64,
+    /// Claims that were granted, as a front end has seen, and that no store has.
+    pub lost: Vec<LostClaims>,
+}
+
+/// Why nothing was recovered, or not all.
+#[derive(Debug, thiserror::Error)]
+pub enum RecoverError {
+    /// The ledger or Redis failed.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// It was not said that a loss is accepted.
+    #[error(
+        "drop {drop}: {known} claims are known to be lost, and nobody can prove that there are no more: say --accept-loss if that is accepted"
+    )]
+    LossNotAccepted {
+        /// The first such drop.
+        drop: DropId,
+        /// Claims that a front end has seen.
+        known: u64,
+    },
+    /// The journal has claims that the ledger must have first.
+    #[error("the journal is not drained: see that a drain runs and that the ledger can be written")]
+    NotDrained,
+    /// The drop cannot be made as the ledger says.
+    #[error("drop {drop}: {what}")]
+    Refused {
+        /// The drop.
+        drop: DropId,
+        /// Why.
+        what: String,
+    },
+}
+
+impl From<LedgerError> for RecoverError {
+    fn from(error: LedgerError) -> Self {
+        Self::Load(error.into())
+    }
+}
+
+impl From<crate::redis::scripts::ScriptError> for RecoverError {
+    fn from(error: crate::redis::scripts::ScriptError) -> Self {
+        Self::Load(error.into())
+    }
+}
+
+impl From<redis::RedisError> for RecoverError {
+    fn from(error: redis::RedisError) -> Self {
+        Self::Load(error.into())
+    }
+}
+
+impl Campaigns {
+    /// The drops that Redis has lost, in whole or in part. Changes nothing beyond what [`Campaigns::load`] does.
+    ///
+    /// # Errors
+    /// [`RecoverError::Load`].
+    pub async fn lost_drops(&self) -> Result<Vec<LostDrop>, RecoverError> {
+        let mut loaded = self.loaded.lock().await;
+        self.load_locked(&mut loaded).await?;
+        let mut connection = pool::checkout(&self.pool).await?;
+        self.find_lost(&mut connection).await
+    }
+
+    /// Makes every lost drop anew, and gives what was done. A drop that was ever open asks for `accept_loss`, as
+    /// claims may be gone that nobody who is still there has seen.
+    ///
+    /// # Errors
+    /// [`RecoverError`]; drops that were made anew before it stay so, the others stay frozen.
+    pub async fn recover(&self, accept_loss: bool) -> Result<Vec<LostDrop>, RecoverError> {
+        let mut loaded = self.loaded.lock().await;
+        self.load_locked(&mut loaded).await?;
+        let mut connection = pool::checkout(&self.pool).await?;
+        if self.find_lost(&mut connection).await?.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.wait_drained(&mut connection).await?;
+        let lost = self.find_lost(&mut connection).await?;
+        let mut grounds = Vec::with_capacity(lost.len());
+        for drop in &lost {
+            grounds.push(self.grounds(&mut connection, drop, accept_loss).await?);
+        }
+        for (drop, grounds) in lost.iter().zip(grounds) {
+            self.make_anew(&mut connection, drop, grounds).await?;
+            tracing::warn!(
+                drop = %drop.spec.id, epoch = drop.next_epoch.0, claims = drop.in_ledger,
+                lost = drop.lost.iter().map(LostClaims::count).sum::<u64>(), "a drop was made anew from the ledger"
+            );
+        }
+        self.load_locked(&mut loaded).await?;
+        Ok(lost)
+    }
+
+    async fn find_lost(&self, connection: &mut Connection) -> Result<Vec<LostDrop>, RecoverError> {
+        let catalogue = self.ledger.catalogue().await?;
+        let tallies = self.ledger.tallies().await?;
+        let position = self.ledger.position(self.shard).await?;
+        let books = Books { shard: self.shard, catalogue: &catalogue, tallies: &tallies, position };
+        let compared = Compared::make(connection, &self.gate, &books).await?;
+        let of = |placed: &Placed<'_>| {
+            let rows = tallies
+                .iter()
+                .filter(|tally| (tally.drop, tally.shard) == (placed.record.number, self.shard));
+            let rows: Vec<&Tally> = rows.collect();
+            let epoch = placed.record.loaded_in(self.shard).map_or(Epoch::FIRST, |loaded| loaded.epoch);
+            let refused =
+                |what: &str| RecoverError::Refused { drop: placed.spec.id.clone(), what: what.to_owned() };
+            let next = epoch.0.checked_add(1).ok_or_else(|| refused("there are no more epochs"))?;
+            let live: u64 = rows.iter().map(|tally| tally.claims.saturating_sub(tally.returned)).sum();
+            if live > placed.spec.stock {
+                return Err(refused("the ledger has more live claims than its stock"));
+            }
+            Ok(LostDrop {
+                spec: placed.spec.clone(),
+                number: placed.record.number,
+                epoch,
+                next_epoch: Epoch(next),
+                in_redis: placed.view,
+                in_ledger: rows.iter().map(|tally| tally.claims).sum(),
+                live,
+                lost: known_to_be_lost(compared.known(placed), &rows),
+            })
+        };
+        compared.lost().into_iter().map(of).collect()
+    }
+
+    /// Waits until the ledger has all that stands in the journal now. Lost drops are frozen, so nothing of theirs
+    /// comes after it.
+    async fn wait_drained(&self, connection: &mut Connection) -> Result<(), RecoverError> {
+        let end = journal::last_id(connection, self.shard).await?;
+        let began = Instant::now();
+        while self.ledger.position(self.shard).await? < end {
+            if began.elapsed() > limits::RECOVERY_DRAIN_WAIT {
+                return Err(RecoverError::NotDrained);
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        Ok(())
+    }
+
+    /// Why the drop may be made from the ledger.
+    async fn grounds(
+        &self,
+        connection: &mut Connection,
+        drop: &LostDrop,
+        accept_loss: bool,
+    ) -> Result<Grounds, RecoverError> {
+        let catalogue = self.ledger.catalogue().await?;
+        let mut records = catalogue.campaigns.iter().flat_map(|record| &record.drops);
+        let earliest = records.find(|record| record.number == drop.number);
+        let earliest = earliest.and_then(|record| record.opens_at_min_ms);
+        let (now_ms, _) = reads::views(connection, self.shard, []).await?;
+        let never_open = earliest.is_some_and(|opens_at_ms| now_ms < opens_at_ms);
+        if never_open && drop.in_ledger == 0 && drop.lost.is_empty() {
+            return Ok(Grounds::NeverOpen);
+        }
+        if accept_loss {
+            return Ok(Grounds::Operator);
+        }
+        let known = drop.lost.iter().map(LostClaims::count).sum();
+        Err(RecoverError::LossNotAccepted { drop: drop.spec.id.clone(), known })
+    }
+
+    async fn make_anew(
+        &self,
+        connection: &mut Connection,
+        drop: &LostDrop,
+        grounds: Grounds,
+    ) -> Result<(), RecoverError> {
+        let refused = |what: String| RecoverError::Refused { drop: drop.spec.id.clone(), what };
+        let by_code = |code: Code| refused(format!("Redis refuses: {}", code.name()));
+        let token = data_encoding::HEXLOWER.encode(&rand::random::<[u8; 16]>());
+        let restore =
+            Restore { shard: self.shard, drop: &drop.spec.id, token: &token, epoch: drop.next_epoch };
+        let beginning = Beginning {
+            stock_total: drop.spec.stock.saturating_sub(drop.live),
+            opens_at_ms: drop.spec.opens_at_ms,
+            closes_at_ms: drop.spec.closes_at_ms,
+            limit: drop.spec.limit_per_person,
+            position: self.ledger.position(self.shard).await?,
+        };
+        restore.begin(connection, &beginning).await?.map_err(by_code)?;
+        Step::RecoveryBegun.reached();
+        let (mut after, mut made) = (None, 0_u64);
+        loop {
+            let page = self.ledger.claims(drop.number, after, limits::CLAIM_ROWS_PAGE).await?;
+            let Some(last) = page.last().map(|row| row.number) else { break };
+            after = Some(last);
+            let ours = page.into_iter().filter(|row| row.number.shard == self.shard);
+            let holders = ours.map(holder).collect::<Result<Vec<_>, _>>()?;
+            for chunk in holders.chunks(limits::RESTORE_HOLDERS) {
+                made = made.saturating_add(restore.holders(connection, chunk).await?.map_err(by_code)?);
+                Step::RecoveryHeld.reached();
+            }
+        }
+        if made != drop.in_ledger {
+            let of = drop.in_ledger;
+            return Err(refused(format!("{made} claims were written, the ledger has {of}")));
+        }
+        let rebuilt = Rebuilt {
+            drop: drop.number,
+            shard: self.shard,
+            epoch: drop.next_epoch,
+            carried: drop.live,
+            grounds,
+            lost: drop.lost.clone(),
+            now_ms: self.clock.now_ms(),
+        };
+        self.ledger.note_rebuilt(&rebuilt).await?;
+        Step::RecoveryNoted.reached();
+        restore.finish(connection).await?.map_err(by_code)?;
+        Step::RecoveryFinished.reached();
+        Ok(())
+    }
+}
+
+impl LostDrop {
+    /// The same in the words of the admin listener.
+    #[must_use]
+    pub fn describe(&self, shard: Shard) -> RecoveryDrop {
+        let numbers = self.lost.iter().flat_map(|lost| {
+            (lost.first_seq..=lost.last_seq)
+                .map(|seq| ClaimNumber { drop: self.number, shard, epoch: Epoch(lost.epoch), seq }.claim_id())
+        });
+        RecoveryDrop {
+            id: self.spec.id.to_string(),
+            epoch: self.epoch.0,
+            next_epoch: self.next_epoch.0,
+            in_redis: self.in_redis.map(|view| view.seq),
+            in_ledger: self.in_ledger,
+            live: self.live,
+            stock_total: self.spec.stock,
+            stock_left: self.spec.stock.saturating_sub(self.live),
+            lost: self.lost.iter().map(LostClaims::count).sum(),
+            lost_claims: numbers.take(LOST_IDS_MAX).collect(),
+        }
+    }
+}
+
+/// The claims of an epoch that were seen beyond those that the ledger has.
+fn known_to_be_lost((epoch, seen): (Epoch, u32), rows: &[&Tally]) -> Vec<LostClaims> {
+    let in_ledger = rows.iter().find(|tally| tally.epoch == epoch).map_or(0, |tally| tally.seq_max);
+    let first = in_ledger.checked_add(1).filter(|first| *first <= seen);
+    first.into_iter().map(|first_seq| LostClaims { epoch: epoch.0, first_seq, last_seq: seen }).collect()
+}
+
+/// A row of the ledger as a person and their record.
+fn holder(row: ClaimRow) -> Result<(String, Vec<u8>), LedgerError> {
+    let ClaimRow { number: ClaimNumber { epoch, seq, .. }, person, mark, status, may_claim_again, .. } = row;
+    let mark = mark.map(|hex| {
+        let bytes =
+            data_encoding::HEXLOWER.decode(hex.as_bytes()).ok().and_then(|bytes| bytes.try_into().ok());
+        bytes.map(Mark).ok_or_else(|| LedgerError::Corrupt(format!("mark {hex:?} of claim {seq}")))
+    });
+    let returned = status == ClaimStatus::Returned;
+    let grant = Grant { epoch, seq, claimed_at_ms: row.claimed_at_ms, returned, mark: mark.transpose()? };
+    Ok((person, encode_record(&grant, may_claim_again)))
+}

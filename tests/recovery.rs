@@ -1,0 +1,177 @@
+//! Redis has lost a drop: it is frozen, `claimrush recover` says what would be made anew from the ledger and what was
+//! lost, and makes it. Holders keep their claims, nobody gets a unit that somebody has, and the audit holds.
+
+use redis::cmd;
+
+use crate::support::campaign::{DropFile, campaign};
+use crate::support::http::{Client, bearer, claims_path};
+use crate::support::outcome;
+use crate::support::postgres::PostgresServer;
+use crate::support::service::{PATIENCE, Service};
+use crate::support::wait_for;
+
+const STOCK: u32 = 40;
+const BEFORE: u32 = 25;
+
+fn run(service: &Service, args: &[&str]) -> (i32, String, String) {
+    outcome(&service.command(args).output().expect("it runs"))
+}
+
+fn claim(service: &Service, person: u32) -> (u16, serde_json::Value) {
+    let answer = service.claim("d-1", &service.ticket("d-1", &format!("p-{person}")));
+    (answer.status, answer.json())
+}
+
+fn claim_keyed(service: &Service, person: &str, key: &str) -> (u16, serde_json::Value) {
+    let ticket = service.ticket("d-2", person);
+    let headers = [("authorization", &*bearer(&ticket)), ("idempotency-key", key)];
+    let answer = Client::connect(service.address()).call("POST", &claims_path("d-2"), &headers, b"");
+    (answer.status, answer.json())
+}
+
+fn file() -> String {
+    campaign("c-1", &[DropFile::open("d-1", STOCK), DropFile::open("d-2", 9).limit(2)])
+}
+
+/// A service with claims of both drops, all in the ledger; what the first drop's people were told.
+fn sold(settings: &[(&str, &str)]) -> (Service, Vec<serde_json::Value>) {
+    let service = Service::start_with(settings, &[]);
+    service.apply_ok(&file());
+    let told = (0..BEFORE).map(|person| claim(&service, person).1).collect();
+    for key in ["k1", "k2"] {
+        assert_eq!(claim_keyed(&service, "twice", key).0, 201);
+    }
+    wait_for("all is in the ledger", PATIENCE, || (service.journal_length() == 0).then_some(()));
+    (service, told)
+}
+
+/// Everybody has what they had, new people get what is left and no more, and the audit holds.
+fn assert_recovered(service: &Service, told: &[serde_json::Value]) {
+    service.wait_ready();
+    for (person, before) in (0..).zip(told) {
+        let (status, again) = claim(service, person);
+        assert_eq!((status, &again["claim_id"], &again["code"]), (200, &before["claim_id"], &before["code"]));
+    }
+    let both = ["k1", "k2"].map(|key| claim_keyed(service, "twice", key));
+    assert_eq!(both.each_ref().map(|(status, _)| *status), [200, 200]);
+    assert_ne!(both[0].1["claim_id"], both[1].1["claim_id"]);
+    assert_eq!(claim_keyed(service, "twice", "k3").0, 409);
+    let left = STOCK - u32::try_from(told.len()).unwrap();
+    for person in 1_000..1_000 + left {
+        let (status, answer) = claim(service, person);
+        assert_eq!((status, answer["seq"].as_u64()), (201, Some(u64::from(person - 999))), "{answer}");
+    }
+    assert_eq!(claim(service, 2_000).0, 410, "nothing is sold twice");
+    wait_for("all is in the ledger", PATIENCE, || (service.journal_length() == 0).then_some(()));
+    let (exit, out, err) = run(service, &["audit"]);
+    assert_eq!(exit, 0, "{out}{err}");
+}
+
+fn lose_everything(service: &Service) {
+    let () = service.ask_redis(&cmd("FLUSHALL"));
+    service.wait_unready("shard_frozen");
+}
+
+#[test]
+fn an_empty_redis_gets_back_what_the_ledger_has() {
+    let (service, told) = sold(&[]);
+    let (exit, out, _) = run(&service, &["recover"]);
+    assert_eq!((exit, out.starts_with("nothing is lost")), (0, true), "{out}");
+    lose_everything(&service);
+    assert_eq!(claim(&service, 0).0, 503);
+
+    let (exit, plan, err) = run(&service, &["recover"]);
+    assert_eq!((exit, err.as_str()), (0, ""));
+    let row = plan.lines().find(|line| line.starts_with("d-1")).expect("a row");
+    let row: Vec<&str> = row.split_whitespace().collect();
+    assert_eq!(row, ["d-1", "1", "2", "gone", "25", "0", "40", "15"], "{plan}");
+    assert!(plan.contains("nothing was changed"), "{plan}");
+    assert_eq!(claim(&service, 0).0, 503, "it was a dry run");
+
+    let (exit, _, err) = run(&service, &["recover", "--apply"]);
+    assert_eq!(exit, 1, "{err}");
+    assert!(err.contains("drop d-1: 0 claims are known to be lost, and nobody can prove"), "{err}");
+    assert_eq!(claim(&service, 0).0, 503);
+
+    let (exit, done, err) = run(&service, &["recover", "--apply", "--accept-loss"]);
+    assert_eq!((exit, err.as_str()), (0, ""), "{done}");
+    assert!(done.contains("made anew from the ledger"), "{done}");
+    assert_recovered(&service, &told);
+    assert_eq!(run(&service, &["recover"]).1.lines().count(), 1, "nothing is left to do");
+}
+
+#[test]
+fn it_is_the_same_from_postgres_and_after_a_restart_and_a_second_loss() {
+    let server = PostgresServer::start(&[]);
+    let url = server.url();
+    let (mut service, mut told) = sold(&[("ledger.url", &url)]);
+    for round in 0..2 {
+        lose_everything(&service);
+        service.stop();
+        assert_eq!(service.restart_to_judge().as_deref(), Some("shard_frozen"));
+        let (exit, _, err) = run(&service, &["recover", "--apply", "--accept-loss"]);
+        assert_eq!((exit, err.as_str()), (0, ""));
+        service.wait_ready();
+        let (status, answer) = claim(&service, 100 + round);
+        assert_eq!((status, answer["seq"].as_u64()), (201, Some(1)), "numbers begin again in an epoch");
+        wait_for("all is in the ledger", PATIENCE, || (service.journal_length() == 0).then_some(()));
+        assert_eq!(run(&service, &["audit"]).0, 0);
+        told.push(answer);
+    }
+    let rows = server.sql(
+        "SELECT string_agg(epoch || ':' || carried, ' ' ORDER BY epoch) FROM loaded WHERE drop_number = 1",
+    );
+    assert_eq!(rows, "1:0 2:25 3:26");
+    let stock = run(&service, &["ledger", "export", "--drop", "d-1", "--format", "csv"]).1;
+    assert_eq!(stock.lines().count() - 1, told.len());
+}
+
+#[test]
+fn what_was_seen_and_is_in_no_store_is_named_and_needs_to_be_accepted() {
+    let service = Service::start_with(&[], &["--no-drain"]);
+    service.apply_ok(&file());
+    let told: Vec<_> = (0..3).map(|person| claim(&service, person).1).collect();
+    wait_for("the service has seen it", PATIENCE, || {
+        (service.drop_state("d-1").json()["stock_left"] == STOCK - 3).then_some(())
+    });
+    lose_everything(&service);
+    let (exit, plan, _) = run(&service, &["recover", "--json"]);
+    let plan: serde_json::Value = serde_json::from_str(&plan).expect("JSON");
+    let drop = &plan["drops"][0];
+    assert_eq!((exit, drop["lost"].as_u64(), drop["in_ledger"].as_u64()), (0, Some(3), Some(0)), "{plan}");
+    let named: Vec<_> = drop["lost_claims"].as_array().unwrap().iter().collect();
+    assert_eq!(named, told.iter().map(|claim| &claim["claim_id"]).collect::<Vec<_>>());
+    let (_, _, err) = run(&service, &["recover", "--apply"]);
+    assert!(err.contains("drop d-1: 3 claims are known to be lost"), "{err}");
+    assert_eq!(run(&service, &["recover", "--apply", "--accept-loss"]).0, 0);
+    service.wait_ready();
+    assert_eq!(claim(&service, 0).0, 201, "their claim is gone, and they may claim again");
+}
+
+/// A recovery that dies at any of its steps leaves the drop frozen, and the next one makes it.
+#[test]
+fn a_recovery_that_is_killed_at_any_step_is_begun_again() {
+    for step in ["recovery.begun", "recovery.held", "recovery.noted", "recovery.finished"] {
+        let (mut service, told) = sold(&[]);
+        lose_everything(&service);
+        service.stop();
+        service.restart_until_killed(step, |service| {
+            let _ = service.command(&["recover", "--apply", "--accept-loss"]).output();
+        });
+        let reason = service.restart_to_judge();
+        let (exit, plan, err) = run(&service, &["recover", "--apply", "--accept-loss"]);
+        assert_eq!((exit, err.as_str()), (0, ""), "{step}: {reason:?} {plan}");
+        assert_recovered(&service, &told);
+    }
+}
+
+#[test]
+fn a_drop_that_was_never_open_needs_nobodys_word() {
+    let service = Service::start();
+    service.apply_ok(&campaign("c-1", &[DropFile::open("d-1", STOCK).not_open()]));
+    lose_everything(&service);
+    assert_eq!(run(&service, &["recover", "--apply"]).0, 0);
+    service.wait_ready();
+    assert_eq!(service.drop_state("d-1").json()["stock_left"], STOCK);
+    assert_eq!(run(&service, &["audit"]).0, 0);
+}
