@@ -13,13 +13,14 @@ FAULT_FLAGS ?=
 # Turns of each acknowledgement mode.
 ACK_ROUNDS ?= 5
 ACK_ROWS ?= ack-memory,ack-fsync,ack-replica,ack-memory-pg,ack-fsync-pg,ack-replica-pg
+RECOVERY_CLAIMS ?= 1000000
 HOLDERS ?= 10000,10000000
 
 SERVICE := target/release/claimrush
 LOADTEST := target/release/claimrush-loadtest
 SHELL_FILES := $(wildcard deploy/*.sh) .ci/run
 
-.PHONY: help demo test faults bench bench-ack lint soak scale fmt release
+.PHONY: help demo test faults bench bench-ack lint soak recovery scale fmt release
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
@@ -74,6 +75,10 @@ lint: ## format, clippy, and cargo-deny and shellcheck where installed
 
 soak: ## the rows that kill any process while a drop sells out, SOAK_ROUNDS=200 rounds each
 	@$(MAKE) --no-print-directory faults FAULT_ROUNDS=$(SOAK_ROUNDS) FAULT_ROWS=kills::
+
+recovery: ## a drop of RECOVERY_CLAIMS=1000000 claims made anew from PostgreSQL in an empty Redis: seconds, and the audit
+	@deploy/setup.sh test
+	RECOVERY_CLAIMS=$(RECOVERY_CLAIMS) $(CARGO) test --release --test integration -- --nocapture a_large_drop_comes_back
 
 scale: ## cost and Redis memory per claim from 10^4 to 10^7 holders in one drop (needs 4 GB)
 	@deploy/setup.sh run

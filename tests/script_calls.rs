@@ -1,9 +1,11 @@
 //! The scripts at the borders of what they take: full, malformed and repeated calls, and a Redis that fails.
 
+use claimrush::domain::claim::Grant;
 use claimrush::domain::claim::JournalId;
 use claimrush::domain::ids::{DropId, Epoch, Mark, PersonId, Shard};
 use claimrush::limits;
-use claimrush::redis::codes::{Code, DropState, Outcome, decode_records};
+use claimrush::redis::codes::{Code, DropState, Outcome, decode_records, encode_record};
+use claimrush::redis::restore::{Beginning, Restore};
 use claimrush::redis::scripts::{self, ClaimCall, DropConfig, Mode, Refused, Return};
 use claimrush::redis::{journal, keys, reads};
 use redis::aio::MultiplexedConnection;
@@ -96,6 +98,57 @@ async fn a_script_that_the_server_forgot_is_loaded_again() {
     assert!(matches!(claim_one(&mut conn, &drop, &ann).await, Outcome::Again(grant) if grant.seq == 1));
 }
 
+/// Of two who restore at once the later one goes on alone; until it is complete nobody can run the drop; each step may
+/// come twice; and the journal never gives an id again that the ledger has.
+#[tokio::test]
+async fn a_drop_is_restored_by_one_and_runs_when_it_is_complete() {
+    let (_redis, mut conn, drop, ann) = with_one_claim().await;
+    let far = JournalId { ms: 1 << 42, seq: 7 };
+    let beginning =
+        Beginning { stock_total: 9, opens_at_ms: 0, closes_at_ms: 1 << 42, limit: 1, position: far };
+    let by = |token| Restore { shard: SHARD, drop: &drop, token, epoch: Epoch(u16::MAX) };
+    // The drop was made in the last epoch there is, and is complete in it.
+    assert_eq!(by("one").begin(&mut conn, &beginning).await.unwrap(), Err(Code::Superseded));
+    cmd("DEL").arg(keys::drop(SHARD, &drop)).query_async::<()>(&mut conn).await.unwrap();
+    let bob = Grant { epoch: Epoch(1), seq: 5, claimed_at_ms: 77, returned: false, mark: None };
+    let bobs = vec![("bob".to_owned(), encode_record(&bob, false)); 2];
+    assert_eq!(by("one").holders(&mut conn, &bobs).await.unwrap(), Err(Code::UnknownDrop));
+
+    assert!(by("one").begin(&mut conn, &beginning).await.unwrap().is_ok());
+    assert_eq!(by("one").holders(&mut conn, &bobs).await.unwrap(), Ok(1), "the same claim twice is one");
+    for _ in 0..2 {
+        assert!(by("two").begin(&mut conn, &beginning).await.unwrap().is_ok());
+    }
+    assert_eq!(reads::holders_count(&mut conn, SHARD, &drop).await.unwrap(), 0, "it begins empty");
+    assert_eq!(by("one").holders(&mut conn, &bobs).await.unwrap(), Err(Code::Superseded));
+    assert_eq!(by("one").finish(&mut conn).await.unwrap(), Err(Code::Superseded));
+    assert_eq!(reads::restoring(&mut conn, SHARD, [&drop]).await.unwrap(), [true]);
+    let run = [&drop];
+    let refused = scripts::set_state(&mut conn, SHARD, &run, DropState::Running).await.unwrap();
+    assert_eq!(refused, Err(Refused { code: Code::Frozen, drop: 0 }));
+    assert!(scripts::set_state(&mut conn, SHARD, &run, DropState::Frozen).await.unwrap().is_ok());
+
+    assert_eq!(by("two").holders(&mut conn, &bobs[..1]).await.unwrap(), Ok(1));
+    assert_eq!(by("two").holders(&mut conn, &bobs).await.unwrap(), Ok(0));
+    assert_eq!(claim_one(&mut conn, &drop, &ann).await, Outcome::Refused(Code::Frozen));
+    for _ in 0..2 {
+        let view = by("two").finish(&mut conn).await.unwrap().unwrap();
+        assert_eq!(
+            (view.epoch, view.stock, view.seq, view.state),
+            (Epoch(u16::MAX), 9, 0, DropState::Frozen)
+        );
+    }
+    assert_eq!(by("three").begin(&mut conn, &beginning).await.unwrap(), Err(Code::Superseded));
+    scripts::set_state(&mut conn, SHARD, &run, DropState::Running).await.unwrap().unwrap();
+    let bobs_name = PersonId::new("bob").unwrap();
+    assert_eq!(claim_one(&mut conn, &drop, &bobs_name).await, Outcome::Again(bob));
+    assert_eq!(claim_one(&mut conn, &drop, &ann).await, Outcome::Granted { seq: 1 });
+    assert!(journal::last_id(&mut conn, SHARD).await.unwrap() > far);
+    let entries = journal::read_after(&mut conn, SHARD, JournalId::START, 9).await.unwrap();
+    let after: Vec<_> = entries.iter().filter(|entry| entry.id >= far).collect();
+    assert_eq!(after.len(), 1, "what held the place is gone: {after:?}");
+}
+
 #[tokio::test]
 async fn a_malformed_call_changes_nothing() {
     let (_redis, mut conn, drop, _) = with_one_claim().await;
@@ -110,6 +163,15 @@ async fn a_malformed_call_changes_nothing() {
         changed
     };
     let calls: &[(&scripts::Script, &[&str], &[&str])] = &[
+        (&scripts::RESTORE, &one, &["begin", "", "9", "9", "1", "2", "1", "0-0"]),
+        (&scripts::RESTORE, &one, &["begin", "t", "0", "9", "1", "2", "1", "0-0"]),
+        (&scripts::RESTORE, &one, &["begin", "t", "9", "9", "2", "2", "1", "0-0"]),
+        (&scripts::RESTORE, &one, &["begin", "t", "9", "9", "1", "2", "1", "0"]),
+        (&scripts::RESTORE, &one, &["begin", "t", "9", "9", "1", "2", "101", "0-0"]),
+        (&scripts::RESTORE, &one, &["holders", "t", "9"]),
+        (&scripts::RESTORE, &one, &["holders", "t", "9", "ann"]),
+        (&scripts::RESTORE, &one, &["finish", "t", "9", "9"]),
+        (&scripts::RESTORE, &one, &["end", "t", "9"]),
         (&scripts::CLAIM, &one, &["1", "d", "0", "0"]),
         (&scripts::CLAIM, &one, &["1", "d", "-1", "0"]),
         (&scripts::CLAIM, &one, &["1", "d", "1.5", "0", "bob"]),
