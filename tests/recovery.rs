@@ -171,14 +171,58 @@ fn a_recovery_that_is_killed_at_any_step_is_begun_again() {
 }
 
 #[test]
-fn a_drop_that_was_never_open_needs_nobodys_word() {
+fn a_drop_that_was_never_open_comes_back_by_itself() {
     let service = Service::start();
     service.apply_ok(&campaign("c-1", &[DropFile::open("d-1", STOCK).not_open()]));
-    lose_everything(&service);
-    assert_eq!(run(&service, &["recover", "--apply"]).0, 0);
+    let () = service.ask_redis(&cmd("FLUSHALL"));
+    wait_for("it is made anew", PATIENCE, || service.log().contains("never_open").then_some(()));
     service.wait_ready();
     assert_eq!(service.drop_state("d-1").json()["stock_left"], STOCK);
     assert_eq!(run(&service, &["audit"]).0, 0);
+}
+
+fn lose_redis_folder(service: &Service) {
+    std::fs::remove_dir_all(service.redis_dir()).expect("it is there");
+}
+
+/// A service that was stopped in order has left everything in its ledger, and says so there.
+#[test]
+fn a_redis_that_was_lost_after_an_orderly_stop_comes_back_by_itself() {
+    let (mut service, told) = sold(&[]);
+    service.stop();
+    lose_redis_folder(&service);
+    assert_eq!(service.restart_to_judge(), None);
+    assert_recovered(&service, &told);
+}
+
+#[test]
+fn a_redis_that_was_lost_after_a_crash_does_not() {
+    let (mut service, told) = sold(&[]);
+    service.stop();
+    service.restart();
+    // The seal of the orderly stop is broken: something may have been granted since.
+    let redis = service.redis_pid();
+    service.kill();
+    crate::support::redis::kill_9(redis);
+    wait_for("redis has ended", PATIENCE, || {
+        crate::support::redis::processes_in(&service.redis_dir()).is_empty().then_some(())
+    });
+    lose_redis_folder(&service);
+    assert_eq!(service.restart_to_judge().as_deref(), Some("shard_frozen"));
+    assert_eq!(claim(&service, 0).0, 503);
+    assert_eq!(run(&service, &["recover", "--apply", "--accept-loss"]).0, 0);
+    assert_recovered(&service, &told);
+}
+
+/// With a drain of its own the journal may hold claims when the service stops: no seal then.
+#[test]
+fn there_is_no_seal_while_claims_wait_for_the_ledger() {
+    let mut service = Service::start_with(&[], &["--no-drain"]);
+    service.apply_ok(&file());
+    assert_eq!(claim(&service, 0).0, 201);
+    service.stop();
+    lose_redis_folder(&service);
+    assert_eq!(service.restart_to_judge().as_deref(), Some("shard_frozen"));
 }
 
 /// Claims of the drop that is made anew in a measured run; `make recovery` sets a million.
@@ -207,7 +251,8 @@ fn a_large_drop_comes_back_from_postgres_to_the_last_claim() {
     let server = PostgresServer::start(&[]);
     let url = server.url();
     let service = Service::start_with(&[("ledger.url", &url)], &[]);
-    service.apply_ok(&campaign("c-1", &[DropFile::open("d-1", claims + 1)]));
+    let file = campaign("c-1", &[DropFile::open("d-1", claims + 1)]);
+    service.apply_ok(&file.replace("1000000.00 CNY", "9000000.00 CNY"));
     grant(&service, "d-1", claims);
     wait_for("all is in the ledger", PATIENCE, || (service.journal_length() == 0).then_some(()));
     let (exit, out, err) = run(&service, &["audit"]);

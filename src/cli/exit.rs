@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use crate::backoffice::admin_client::AdminError;
 use crate::backoffice::campaigns::LoadError;
+use crate::backoffice::campaigns::recovery::RecoverError;
 use crate::config::ConfigError;
 use crate::datadir::DataDirError;
 use crate::guard::ticket::{KeyFileError, MintError};
@@ -118,6 +119,12 @@ impl From<LedgerError> for Failure {
 
 impl From<LoadError> for Failure {
     fn from(error: LoadError) -> Self {
+        Self::new(Exit::Unavailable, error.to_string())
+    }
+}
+
+impl From<RecoverError> for Failure {
+    fn from(error: RecoverError) -> Self {
         Self::new(Exit::Unavailable, error.to_string())
     }
 }

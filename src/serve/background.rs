@@ -54,6 +54,12 @@ pub(super) async fn watch_campaigns(campaigns: Arc<Campaigns>, stop: Cancellatio
             _ = ticks.tick() => campaigns.load_if_stale().await,
             () = campaigns.gate.trust.asked() => campaigns.load_anew().await,
         };
+        let lost = campaigns.gate.drops().iter().any(|drop| drop.went_back());
+        if let (Ok(()), true) = (&loaded, lost)
+            && let Err(error) = campaigns.recover_proven(false).await
+        {
+            tracing::warn!(%error, "a lost drop could not be made anew");
+        }
         if let Err(error) = loaded {
             tracing::warn!(%error, "campaigns could not be loaded");
             // Lanes ask again fifty times a second; a ledger or a Redis that is down is not to be asked as often.

@@ -99,6 +99,8 @@ struct Running {
     drain: Option<tokio::task::JoinHandle<()>>,
     background: TaskTracker,
     stops: Stops,
+    /// Who seals the shard at the end, where that can be known.
+    sealer: Option<Arc<Campaigns>>,
 }
 
 impl Service {
@@ -126,6 +128,9 @@ impl Service {
             pressure: Arc::default(),
         };
         campaigns.load().await?;
+        campaigns.recover_proven(redis.pid().is_some()).await?;
+        // From here on somebody may be granted something that the ledger does not have yet.
+        ledger.unseal(Shard::FIRST).await?;
         poller.poll_once().await?;
         gate.set_redis_up(true);
         let shared = Shared {
@@ -191,6 +196,8 @@ impl Service {
     ) -> Result<Running, Failure> {
         let Self { shared, ledger, campaigns, poller, pool, token } = self;
         let (stops, background) = (Stops::default(), TaskTracker::new());
+        // With a Redis of its own nobody grants once the fronts have stopped.
+        let sealer = shared.config.redis.is_managed().then(|| Arc::clone(&campaigns));
         let fronts = core::start_all(&shared, listeners, &stops.fronts)?;
         let stop = || stops.background.clone();
         background.spawn(poller.run(stop()));
@@ -209,7 +216,7 @@ impl Service {
         let config = &shared.config;
         let drain = Drain::new(config, pool, ledger, Arc::clone(&shared.metrics), shared.clock.clone());
         let drain = config.drain.enabled.then(|| tokio::spawn(drain.run(stops.drain.clone())));
-        Ok(Running { fronts, drain, background, stops })
+        Ok(Running { fronts, drain, background, stops, sealer })
     }
 }
 
@@ -232,6 +239,12 @@ impl Running {
         self.stops.background.cancel();
         self.background.close();
         self.background.wait().await;
+        if let Some(sealer) = self.sealer {
+            match sealer.seal().await {
+                Ok(sealed) => tracing::info!(sealed, "the ledger was asked whether it has everything"),
+                Err(error) => tracing::warn!(%error, "the shard is not sealed"),
+            }
+        }
     }
 }
 

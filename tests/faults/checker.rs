@@ -68,10 +68,13 @@ fn exported(scene: &Scene, drop: &str) -> Vec<Exported> {
 
 /// I1: initial stock = left + accepted − returned, left ≥ 0; and accepted is what the ledger has (I3).
 fn stock_adds_up(scene: &Scene, drop: &str, stock: usize, rows: &[Exported], broken: &mut Vec<String>) {
-    let Some([left, seq, returned]) = scene.numbers(drop) else {
+    let Some([left, seq, returned, epoch]) = scene.numbers(drop) else {
         broken.push(format!("I1: Redis has no {drop}"));
         return;
     };
+    // What older epochs gave stands in the ledger alone.
+    let older = rows.iter().filter(|row| i64::from(row.epoch) < epoch).count();
+    let seq = seq + i64::try_from(older).expect("a count");
     if left < 0 || left + seq - returned != i64::try_from(stock).expect("a stock") {
         broken.push(format!("I1: stock {stock} is not {left} left + {seq} accepted - {returned} returned"));
     }

@@ -165,11 +165,11 @@ impl Scene {
         self.ask_redis(cmd("XLEN").arg(keys::journal(Shard::FIRST)))
     }
 
-    /// Stock, number of the last claim, and units that went back, as Redis has them.
-    pub(crate) fn numbers(&self, drop: &str) -> Option<[i64; 3]> {
+    /// Stock, number of the last claim, units that went back, and the epoch, as Redis has them.
+    pub(crate) fn numbers(&self, drop: &str) -> Option<[i64; 4]> {
         let key = keys::drop(Shard::FIRST, &DropId::new(drop).expect("an id"));
         let found: Vec<Option<i64>> =
-            self.ask_redis(cmd("HMGET").arg(key).arg("stock").arg("seq").arg("returned"));
+            self.ask_redis(cmd("HMGET").arg(key).arg("stock").arg("seq").arg("returned").arg("epoch"));
         let found: Option<Vec<i64>> = found.into_iter().collect();
         found?.try_into().ok()
     }

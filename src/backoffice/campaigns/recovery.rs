@@ -22,6 +22,7 @@ use crate::failpoint::Step;
 use crate::ledger::{ClaimRow, ClaimStatus, Grounds, LedgerError, LostClaims, Rebuilt, Tally};
 use crate::limits;
 use crate::redis::codes::{Code, DropView, encode_record};
+use crate::redis::peer::Peer;
 use crate::redis::restore::{Beginning, Restore};
 use crate::redis::{journal, pool, reads};
 
@@ -137,6 +138,54 @@ impl Campaigns {
         Ok(lost)
     }
 
+    /// Makes those lost drops anew of which the ledger proves that it has everything: drops that were never open, and,
+    /// where `seal_counts`, all if the shard is sealed. Whether there were any.
+    ///
+    /// # Errors
+    /// As [`Campaigns::recover`]; what cannot be proven is no error and stays frozen.
+    pub async fn recover_proven(&self, seal_counts: bool) -> Result<bool, RecoverError> {
+        let mut loaded = self.loaded.lock().await;
+        let mut connection = pool::checkout(&self.pool).await?;
+        let lost = self.find_lost(&mut connection).await?;
+        let sealed = seal_counts && !lost.is_empty() && self.ledger.is_sealed(self.shard).await?;
+        let mut made = false;
+        for drop in lost.iter().filter(|drop| drop.lost.is_empty()) {
+            let grounds = if sealed {
+                Some(Grounds::Sealed)
+            } else {
+                let never_open = self.was_never_open(&mut connection, drop).await?;
+                (never_open && self.is_drained(&mut connection).await?).then_some(Grounds::NeverOpen)
+            };
+            if let Some(grounds) = grounds {
+                self.make_anew(&mut connection, drop, grounds).await?;
+                let (drop, why) = (&drop.spec.id, grounds.as_str());
+                tracing::warn!(%drop, why, "a lost drop was made anew from the ledger");
+                made = true;
+            }
+        }
+        if made {
+            self.load_locked(&mut loaded).await?;
+        }
+        Ok(made)
+    }
+
+    /// Seals the shard if the ledger has all that was ever granted in it. To be called when nobody grants any more:
+    /// the only front end of a Redis of its own has stopped. Whether it did.
+    ///
+    /// # Errors
+    /// [`RecoverError::Load`]; there is no seal then.
+    pub async fn seal(&self) -> Result<bool, RecoverError> {
+        let _no_changes = self.loaded.lock().await;
+        let mut connection = pool::checkout(&self.pool).await?;
+        let peer = Peer::learn(&mut connection).await?;
+        if !self.gate.trust.is_for(&peer.run_id) || !self.find_lost(&mut connection).await?.is_empty() {
+            return Ok(false);
+        }
+        let end = journal::last_id(&mut connection, self.shard).await?;
+        // Refused where the journal is not in the ledger up to its end.
+        Ok(self.ledger.seal(self.shard, end).await?)
+    }
+
     async fn find_lost(&self, connection: &mut Connection) -> Result<Vec<LostDrop>, RecoverError> {
         let catalogue = self.ledger.catalogue().await?;
         let tallies = self.ledger.tallies().await?;
@@ -184,6 +233,25 @@ impl Campaigns {
         Ok(())
     }
 
+    async fn is_drained(&self, connection: &mut Connection) -> Result<bool, RecoverError> {
+        Ok(self.ledger.position(self.shard).await? >= journal::last_id(connection, self.shard).await?)
+    }
+
+    /// Whether nothing can have been granted: there is no claim, and no release instant of it has ever come.
+    async fn was_never_open(
+        &self,
+        connection: &mut Connection,
+        drop: &LostDrop,
+    ) -> Result<bool, RecoverError> {
+        let catalogue = self.ledger.catalogue().await?;
+        let mut records = catalogue.campaigns.iter().flat_map(|record| &record.drops);
+        let earliest = records.find(|record| record.number == drop.number);
+        let earliest = earliest.and_then(|record| record.opens_at_min_ms);
+        let (now_ms, _) = reads::views(connection, self.shard, []).await?;
+        let never_open = earliest.is_some_and(|opens_at_ms| now_ms < opens_at_ms);
+        Ok(never_open && drop.in_ledger == 0 && drop.lost.is_empty())
+    }
+
     /// Why the drop may be made from the ledger.
     async fn grounds(
         &self,
@@ -191,13 +259,7 @@ impl Campaigns {
         drop: &LostDrop,
         accept_loss: bool,
     ) -> Result<Grounds, RecoverError> {
-        let catalogue = self.ledger.catalogue().await?;
-        let mut records = catalogue.campaigns.iter().flat_map(|record| &record.drops);
-        let earliest = records.find(|record| record.number == drop.number);
-        let earliest = earliest.and_then(|record| record.opens_at_min_ms);
-        let (now_ms, _) = reads::views(connection, self.shard, []).await?;
-        let never_open = earliest.is_some_and(|opens_at_ms| now_ms < opens_at_ms);
-        if never_open && drop.in_ledger == 0 && drop.lost.is_empty() {
+        if self.was_never_open(connection, drop).await? {
             return Ok(Grounds::NeverOpen);
         }
         if accept_loss {
