@@ -11,7 +11,8 @@
 -- then for each drop d, its first argument at i:
 -- ARGV[i]           drop id
 -- ARGV[i+1]         n, the number of claims in it, 1 to 1000
--- ARGV[i+2]         1 when marks follow the persons, else 0
+-- ARGV[i+2]         0 when persons alone follow; 1 when marks follow them; 2 when marks follow and an operator grants
+--                   what is owed: then neither the window nor a pause refuses, all the rest does
 -- ARGV[from..to]    n persons, from = i+3: 1 to 128 visible ASCII characters each, which the caller has checked.
 --                   A person may stand more than once; claims are decided in their order.
 -- ARGV[to+1..to+n]  when marks follow: n marks, 8 bytes each, or empty where the person is the idempotency key
@@ -146,14 +147,14 @@ for d = 1, (#KEYS - 1) / 2 do
   if not n or n < 1 or n > CLAIMS_MAX or n % 1 ~= 0 then
     return redis.error_reply('MALFORMED number of claims of drop ' .. d)
   end
-  if follow ~= '0' and follow ~= '1' then return redis.error_reply('MALFORMED marks of drop ' .. d) end
+  if follow ~= '0' and follow ~= '1' and follow ~= '2' then return redis.error_reply('MALFORMED marks of drop ' .. d) end
   if seen[drop_key] then return redis.error_reply('MALFORMED drop ' .. d .. ' stands twice') end
   seen[drop_key] = true
 
   local from, to = i + 3, i + 2 + n
   local persons, marks = { unpack(ARGV, from, to) }, nil
   i = to + 1
-  if follow == '1' then
+  if follow ~= '0' then
     marks = { unpack(ARGV, to + 1, to + n) }
     i = to + n + 1
     for c = 1, n do
@@ -176,7 +177,8 @@ for d = 1, (#KEYS - 1) / 2 do
     if state == 'frozen' then
       for c = 1, n do results[c + 8] = FROZEN end
     else
-      local refused = refusal(state, opens_at, closes_at)
+      local refused = nil
+      if follow ~= '2' then refused = refusal(state, opens_at, closes_at) end
       local drop = { epoch = epoch, refused = refused, limit = limit, stock = stock, seq = seq }
       local held = redis.call('HMGET', holders_key, unpack(persons))
       local holders, takers = decide(drop, results, persons, marks, held)

@@ -161,6 +161,14 @@ pub const LEDGER_WRITERS: usize = 2;
 pub const LEDGER_READERS: usize = 2;
 /// Audit records that are read at once.
 pub const AUDIT_RECORDS_PAGE: i64 = 256;
+/// Orphan receipts that are read at once.
+pub const RECEIPTS_PAGE: u32 = 500;
+/// Persons of whom it is kept that they showed the code of one lost claim.
+pub const RECEIPT_PERSONS_MAX: usize = 8;
+/// Voucher look-ups that may run at a time; further ones are answered that the service is busy.
+pub const VOUCHER_LOOK_UPS: usize = 64;
+/// The longest reason for which a receipt is found to be void, in bytes.
+pub const RECEIPT_REASON_BYTES_MAX: usize = 500;
 /// How long a recovery waits for the drain.
 pub const RECOVERY_DRAIN_WAIT: Duration = Duration::from_secs(30);
 /// Claims that a recovery gives Redis in one call; at most the thousand that `restore.lua` takes.

@@ -37,6 +37,7 @@ fn run(Cli { global, command }: Cli) -> Result<Exit, Failure> {
             block_on(claimrush::backoffice::audit::run(global.load(&global.overrides())?, args))
         }
         Command::Recover(args) => block_on(cli::recover(&global, args)),
+        Command::Receipt(args) => block_on(cli::receipt(&global, args)),
         Command::Ledger(args) => {
             block_on(claimrush::backoffice::export::run(global.load(&global.overrides())?, args))
         }

@@ -40,6 +40,7 @@ const MUTANTS: &[(&str, &str, &str)] = &[
     ("closing ignored", "if now_ms >= closes_at then return CLOSED end", ""),
     ("closing off by one", "now_ms >= closes_at", "now_ms > closes_at"),
     ("pause ignored", "if state == 'paused' then return PAUSED end", ""),
+    ("everybody is owed", "if follow ~= '2' then refused", "if follow == '2' then refused"),
     ("frozen ignored", "state == 'frozen'", "false"),
     (
         "retry grants again",

@@ -25,6 +25,7 @@ mod postgres;
 mod processes;
 mod promotion;
 mod proxy;
+mod receipts;
 mod recovery;
 mod redis_durability;
 mod replica_ack;

@@ -1,9 +1,11 @@
 //! The words that the admin listener and its clients exchange.
 //!
-//! Owns the JSON of `/admin/v1/campaigns` and `/admin/v1/recovery`; both sides read and write these types. Amounts are texts such as
-//! `"4000000.00 CNY"`, instants are RFC 3339.
+//! Owns the JSON of `/admin/v1/campaigns`, `/admin/v1/recovery` and `/admin/v1/receipts`; both sides read and write
+//! these types. Amounts are texts such as `"4000000.00 CNY"`, instants are RFC 3339.
 
 use serde::{Deserialize, Serialize};
+
+use crate::ledger::ReceiptState;
 
 /// The media type of a campaign file as a request body.
 pub const CAMPAIGN_FILE_TYPE: &str = "application/toml";
@@ -110,6 +112,62 @@ pub struct RecoveryDrop {
 
 /// Ids of lost claims that are named of one drop.
 pub const LOST_IDS_MAX: usize = 1_000;
+
+/// The answer to `GET /admin/v1/receipts`: signed codes that people showed and no store knows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceiptList {
+    /// In order of their numbers, from the one after `?after=` on; a part of them.
+    pub receipts: Vec<ReceiptView>,
+    /// How many are open, of all.
+    pub open: u64,
+    /// How many were honoured.
+    pub honoured: u64,
+    /// How many were found void.
+    pub void: u64,
+}
+
+/// One receipt: the answer to settling it, too.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceiptView {
+    /// Its number.
+    pub number: u64,
+    /// The claim that its code stands for.
+    pub claim_id: String,
+    /// The claim's drop.
+    pub drop: String,
+    /// Who showed it.
+    pub person: String,
+    /// When they showed it first.
+    pub shown_at: String,
+    /// `open`, `honoured` or `void`.
+    pub state: ReceiptState,
+    /// When it was settled.
+    pub settled_at: Option<String>,
+    /// The claim that the person got for it.
+    pub honoured_by: Option<String>,
+    /// Why it is void.
+    pub reason: Option<String>,
+    /// Whether the ledger has the claim by now: it came back, and the receipt may be found void.
+    pub found: bool,
+    /// Whether the code is beyond what Redis has granted: Redis may have gone back unseen.
+    pub ahead: bool,
+}
+
+/// The body of `POST /admin/v1/receipts/{number}/honour`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Honour {
+    /// The drop whose stock gives the unit; the receipt's own without it.
+    pub from: Option<String>,
+}
+
+/// The body of `POST /admin/v1/receipts/{number}/void`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Void {
+    /// Why nothing is owed.
+    pub reason: String,
+}
 
 /// The part of an RFC 9457 problem that a command line shows.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

@@ -15,7 +15,10 @@ use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::admin_api::{Applied, CAMPAIGN_FILE_TYPE, CampaignList, CampaignView, Problem, Recovery};
+use super::admin_api::{
+    Applied, CAMPAIGN_FILE_TYPE, CampaignList, CampaignView, Honour, Problem, ReceiptList, ReceiptView,
+    Recovery, Void,
+};
 use crate::clock::UnixMs;
 use crate::domain::ids::CampaignId;
 
@@ -156,6 +159,32 @@ impl AdminClient {
         self.call(Method::POST, path, Bytes::new()).await
     }
 
+    /// Receipts after number `after`.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub async fn receipts(&self, after: u64) -> Result<ReceiptList, AdminError> {
+        self.call(Method::GET, &format!("/admin/v1/receipts?after={after}"), Bytes::new()).await
+    }
+
+    /// Gives the person of a receipt a unit of `from`, or of the receipt's own drop.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub async fn honour(&self, number: u64, from: Option<String>) -> Result<ReceiptView, AdminError> {
+        let body = to_body(&Honour { from })?;
+        self.call(Method::POST, &format!("/admin/v1/receipts/{number}/honour"), body).await
+    }
+
+    /// Finds that nothing is owed for a receipt.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub async fn void(&self, number: u64, reason: String) -> Result<ReceiptView, AdminError> {
+        let body = to_body(&Void { reason })?;
+        self.call(Method::POST, &format!("/admin/v1/receipts/{number}/void"), body).await
+    }
+
     async fn call<T: DeserializeOwned>(
         &self,
         method: Method,
@@ -212,6 +241,11 @@ impl AdminClient {
     fn alien(&self, cause: &dyn std::fmt::Display) -> AdminError {
         AdminError::Alien { address: self.address.clone(), cause: cause.to_string() }
     }
+}
+
+fn to_body(value: &impl serde::Serialize) -> Result<Bytes, AdminError> {
+    let body = serde_json::to_vec(value).map_err(|error| AdminError::Refused(error.to_string()))?;
+    Ok(body.into())
 }
 
 #[cfg(test)]

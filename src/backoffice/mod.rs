@@ -1,4 +1,4 @@
-//! Behind the counter: campaigns now; merchants, redemptions, expiry, reconciliation and reports later.
+//! Behind the counter: campaigns and receipts now; merchants, redemptions, expiry, reconciliation and reports later.
 //!
 //! Owns what staff do. Works on the ledger first and on Redis from the ledger; never on the claim path. The
 //! client side of the admin API lives here too, as it speaks of the same things.
@@ -8,4 +8,5 @@ pub mod admin_client;
 pub mod audit;
 pub mod campaigns;
 pub mod export;
+pub mod receipts;
 mod soundness;

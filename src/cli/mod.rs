@@ -7,6 +7,7 @@
 mod args;
 mod campaign;
 mod exit;
+mod receipt;
 mod recover;
 
 use std::io::Write;
@@ -25,6 +26,7 @@ pub use args::{
 };
 pub use campaign::{AdminAccess, CampaignArgs, CampaignCommand, OpensAt};
 pub use exit::{Exit, Failure};
+pub use receipt::{ReceiptArgs, ReceiptCommand};
 pub use recover::RecoverArgs;
 
 /// A claim-rush engine: flash sales that are never oversold, never lost, and audited to the fen.
@@ -65,6 +67,8 @@ pub enum Command {
     Audit(AuditArgs),
     /// Make drops that Redis has lost anew from the ledger; without --apply say what would be done.
     Recover(RecoverArgs),
+    /// List, honour and void signed codes that people showed and no store knows.
+    Receipt(ReceiptArgs),
     /// Write a drop's claims, while the service runs or is stopped.
     Ledger(LedgerArgs),
     /// Check the configuration and print it as it holds, without secrets.
@@ -130,6 +134,14 @@ pub async fn campaign(global: &Global, args: CampaignArgs) -> Result<Exit, Failu
 /// [`Failure`] with what the service refused, or with why it cannot be reached.
 pub async fn recover(global: &Global, args: RecoverArgs) -> Result<Exit, Failure> {
     recover::run(global, args).await
+}
+
+/// `claimrush receipt …`.
+///
+/// # Errors
+/// [`Failure`] with what the service refused, or with why it cannot be reached.
+pub async fn receipt(global: &Global, args: ReceiptArgs) -> Result<Exit, Failure> {
+    receipt::run(global, args).await
 }
 
 /// Writes to standard output. A reader that has gone (`| head`) is no failure.

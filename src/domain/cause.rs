@@ -38,6 +38,8 @@ causes! {
     UnknownDrop = "unknown_drop",
     /// No such campaign.
     UnknownCampaign = "unknown_campaign",
+    /// No such voucher, or none that this person may see.
+    UnknownVoucher = "unknown_voucher",
     /// The person holds no claim in this drop.
     NoClaim = "no_claim",
     /// No such path.
@@ -76,6 +78,10 @@ causes! {
     Unauthorized = "unauthorized",
     /// The campaign file was refused.
     CampaignRefused = "campaign_refused",
+    /// No such receipt.
+    UnknownReceipt = "unknown_receipt",
+    /// The receipt cannot be settled so.
+    ReceiptRefused = "receipt_refused",
     /// Somebody else changed the same thing at the same time.
     Conflict = "conflict",
 }

@@ -12,14 +12,15 @@ use serde::Serialize;
 use serde_json::json;
 use subtle::ConstantTimeEq;
 
-use super::body;
 use super::front::RequestIds;
 use super::listen::Handle;
 use super::problem::Problem;
 use super::reply::{self, Reply};
+use super::{admin_receipts, body};
 use crate::backoffice::admin_api::{Applied, ApplyOutcome, CampaignList, CampaignView, DropView, Recovery};
 use crate::backoffice::campaigns::recovery::RecoverError;
 use crate::backoffice::campaigns::{ApplyError, Campaigns, LoadError};
+use crate::backoffice::receipts::Receipts;
 use crate::clock::{Clock, UnixMs, rfc3339};
 use crate::domain::campaign::{CampaignState, Changes, DropSpec};
 use crate::domain::cause::Cause;
@@ -31,13 +32,15 @@ use crate::rush::gate::{Gate, PublicState};
 use crate::telemetry::metrics::Metrics;
 
 /// How long an admin request's body may take.
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// What the admin listener needs.
 pub struct Admin {
     /// Campaigns.
     pub campaigns: Arc<Campaigns>,
+    /// Codes that no store knows.
+    pub receipts: Arc<Receipts>,
     /// What the gate sees of them.
     pub gate: Arc<Gate>,
     /// Counters.
@@ -76,6 +79,10 @@ impl Admin {
             (method, ["admin", "v1", "recovery"]) => {
                 self.check_token(&head.headers)?;
                 self.recovery_call(method, head.uri.query()).await
+            }
+            (method, ["admin", "v1", "receipts", rest @ ..]) => {
+                self.check_token(&head.headers)?;
+                admin_receipts::call(self, method, rest, head.uri.query(), body).await
             }
             (_, ["metrics" | "healthz" | "readyz"]) => {
                 Err(Problem { allow: Some("GET"), ..Problem::from(Cause::MethodNotAllowed) })
@@ -222,7 +229,7 @@ impl Admin {
     }
 }
 
-fn to_reply(value: &impl Serialize) -> Result<Reply, Problem> {
+pub(super) fn to_reply(value: &impl Serialize) -> Result<Reply, Problem> {
     serde_json::to_string(value).map(reply::private_json).map_err(|error| failed(&error))
 }
 
@@ -263,7 +270,7 @@ fn refused(error: ApplyError) -> Problem {
 }
 
 /// Staff may see what failed inside.
-fn failed(error: &impl std::fmt::Display) -> Problem {
+pub(super) fn failed(error: &impl std::fmt::Display) -> Problem {
     tracing::warn!(%error, "an admin call failed");
     Problem::with_detail(Cause::Unavailable, error.to_string())
 }

@@ -15,12 +15,12 @@ use super::reply::{self, Reply};
 use crate::clock::{self, UnixMs};
 use crate::domain::cause::Cause;
 use crate::domain::claim::Grant;
-use crate::domain::ids::{Mark, PersonId};
+use crate::domain::ids::{ClaimNumber, Mark, PersonId};
 use crate::limits;
 use crate::redis::scripts::ScriptError;
 use crate::redis::{pool, reads};
 use crate::rush::Decision;
-use crate::rush::gate::DropGate;
+use crate::rush::gate::{DropGate, DropRules};
 use crate::rush::holders::Fingerprint;
 
 /// How long before the release instant a person is told to come back in small steps.
@@ -139,7 +139,7 @@ async fn held(front: &Front, drop: &DropGate, person: &PersonId) -> Result<(Vec<
 }
 
 /// The person whom the request's ticket names, if they may knock now.
-fn admit(
+pub(super) fn admit(
     front: &Front,
     headers: &HeaderMap,
     drop: &str,
@@ -187,18 +187,7 @@ fn claim_body(front: &Front, drop: &DropGate, grant: &Grant, replayed: bool) -> 
 /// Appends a claim as the contract shows it. Drop ids and codes need no escaping: their alphabets have none.
 fn append_claim(front: &Front, drop: &DropGate, grant: &Grant, replayed: bool, out: &mut String) {
     let rules = drop.rules();
-    let number = grant.number(rules.number, front.shard);
-    out.push_str(r#"{"claim_id":""#);
-    number.append_claim_id(out);
-    out.push_str(r#"","drop":""#);
-    out.push_str(drop.id.as_str());
-    out.push_str(r#"","seq":"#);
-    out.push_str(itoa::Buffer::new().format(grant.seq));
-    if rules.spec.voucher.is_some() {
-        out.push_str(r#","voucher":""#);
-        front.signer.append_code(number, out);
-        out.push('"');
-    }
+    append_claim_head(front, &rules, grant.number(rules.number, front.shard), out);
     out.push_str(r#","status":""#);
     out.push_str(if grant.returned { "returned" } else { "issued" });
     out.push_str(r#"","claimed_at":""#);
@@ -206,4 +195,19 @@ fn append_claim(front: &Front, drop: &DropGate, grant: &Grant, replayed: bool, o
     out.push_str(r#"","replayed":"#);
     out.push_str(if replayed { "true" } else { "false" });
     out.push('}');
+}
+
+/// Appends the part of a claim that its number tells, its object still open.
+pub(super) fn append_claim_head(front: &Front, rules: &DropRules, number: ClaimNumber, out: &mut String) {
+    out.push_str(r#"{"claim_id":""#);
+    number.append_claim_id(out);
+    out.push_str(r#"","drop":""#);
+    out.push_str(rules.spec.id.as_str());
+    out.push_str(r#"","seq":"#);
+    out.push_str(itoa::Buffer::new().format(number.seq));
+    if rules.spec.voucher.is_some() {
+        out.push_str(r#","voucher":""#);
+        front.signer.append_code(number, out);
+        out.push('"');
+    }
 }

@@ -18,7 +18,8 @@ use super::listen::Handle;
 use super::problem::Problem;
 use super::reply::{self, Reply};
 use super::route::{Route, route};
-use super::{claims, drops};
+use super::{claims, drops, vouchers};
+use crate::backoffice::receipts::VoucherDesk;
 use crate::clock::{self, Clock, UnixMs};
 use crate::domain::cause::Cause;
 use crate::domain::ids::Shard;
@@ -44,6 +45,8 @@ pub struct Front {
     pub pool: Pool,
     /// What replicas must have before a claim is shown, where claims are acknowledged by replicas.
     pub fence: Option<Fence>,
+    /// Looks vouchers up.
+    pub vouchers: VoucherDesk,
     /// Signs voucher codes.
     pub signer: VoucherSigner,
     /// Counters.
@@ -151,6 +154,10 @@ impl Front {
             }
             Route::Mine(drop) => {
                 Step::Later(Box::pin(claims::mine(self, claims::ask_mine(self, drop, &head.headers, peer)?)))
+            }
+            Route::Voucher(code) => {
+                let asked = vouchers::ask(self, code, &head.headers, peer)?;
+                Step::Later(Box::pin(vouchers::show(self, asked)))
             }
             Route::Drop(drop) => Step::Done(drops::drop_state(self, drop, &head.headers)),
             Route::Campaign(campaign) => Step::Done(drops::campaign_state(self, campaign, &head.headers)),

@@ -4,6 +4,7 @@
 //! further down, what it looks like on the wire is decided here.
 
 pub mod admin;
+mod admin_receipts;
 mod body;
 mod claims;
 pub mod connection;
@@ -13,3 +14,4 @@ pub mod listen;
 pub mod problem;
 pub mod reply;
 mod route;
+mod vouchers;

@@ -101,6 +101,7 @@ fn title(cause: Cause) -> &'static str {
         Cause::TicketExpired => "The ticket has expired",
         Cause::UnknownDrop => "There is no such drop",
         Cause::UnknownCampaign => "There is no such campaign",
+        Cause::UnknownVoucher => "There is no such voucher of yours",
         Cause::NoClaim => "You hold no claim in this drop",
         Cause::NotFound => "There is nothing at this path",
         Cause::MethodNotAllowed => "This path does not take this method",
@@ -120,6 +121,8 @@ fn title(cause: Cause) -> &'static str {
         Cause::OutcomeUnknown => "No answer came in time; ask again to learn whether the claim is yours",
         Cause::Unauthorized => "A valid admin token is required: Authorization: Bearer <token>",
         Cause::CampaignRefused => "The campaign was refused; nothing was changed",
+        Cause::UnknownReceipt => "There is no such receipt",
+        Cause::ReceiptRefused => "The receipt was not settled so",
         Cause::Conflict => "Somebody else changed this at the same time; nothing was changed",
     }
 }

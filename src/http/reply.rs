@@ -25,12 +25,15 @@ pub fn status_of(cause: Cause) -> StatusCode {
         Cause::TicketMissing | Cause::TicketInvalid | Cause::TicketExpired | Cause::Unauthorized => {
             StatusCode::UNAUTHORIZED
         }
-        Cause::UnknownDrop | Cause::UnknownCampaign | Cause::NoClaim | Cause::NotFound => {
-            StatusCode::NOT_FOUND
-        }
+        Cause::UnknownDrop
+        | Cause::UnknownCampaign
+        | Cause::UnknownVoucher
+        | Cause::UnknownReceipt
+        | Cause::NoClaim
+        | Cause::NotFound => StatusCode::NOT_FOUND,
         Cause::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Cause::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
-        Cause::LimitReached | Cause::Conflict => StatusCode::CONFLICT,
+        Cause::LimitReached | Cause::Conflict | Cause::ReceiptRefused => StatusCode::CONFLICT,
         Cause::SoldOut | Cause::Closed => StatusCode::GONE,
         Cause::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Cause::TargetTooLong => StatusCode::URI_TOO_LONG,

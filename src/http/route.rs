@@ -17,6 +17,8 @@ pub(super) enum Route<'p> {
     Mine(&'p str),
     /// How does this drop stand?
     Drop(&'p str),
+    /// How does the voucher of this code stand?
+    Voucher(&'p str),
     /// What is in this campaign?
     Campaign(&'p str),
 }
@@ -26,6 +28,7 @@ enum Path {
     Claims,
     Mine,
     Drop,
+    Voucher,
     Campaign,
 }
 
@@ -35,6 +38,7 @@ static PATHS: LazyLock<Router<Path>> = LazyLock::new(|| {
         ("/v1/drops/{id}/claims", Path::Claims),
         ("/v1/drops/{id}/claims/mine", Path::Mine),
         ("/v1/drops/{id}", Path::Drop),
+        ("/v1/vouchers/{id}", Path::Voucher),
         ("/v1/campaigns/{id}", Path::Campaign),
     ];
     for (pattern, path) in paths {
@@ -58,6 +62,7 @@ pub(super) fn route<'p>(method: &Method, path: &'p str) -> Result<Route<'p>, Pro
         Path::Claims => (Route::Claim(id), "POST"),
         Path::Mine => (Route::Mine(id), "GET, HEAD"),
         Path::Drop => (Route::Drop(id), "GET, HEAD"),
+        Path::Voucher => (Route::Voucher(id), "GET, HEAD"),
         Path::Campaign => (Route::Campaign(id), "GET, HEAD"),
     };
     let allowed = match route {
@@ -80,6 +85,7 @@ mod tests {
         assert_eq!(route(&Method::POST, "/v1/drops/a-b/claims"), Ok(Route::Claim("a-b")));
         assert_eq!(route(&Method::GET, "/v1/drops/a-b/claims/mine"), Ok(Route::Mine("a-b")));
         assert_eq!(route(&Method::GET, "/v1/drops/a-b"), Ok(Route::Drop("a-b")));
+        assert_eq!(route(&Method::GET, "/v1/vouchers/AB"), Ok(Route::Voucher("AB")));
         assert_eq!(route(&Method::HEAD, "/v1/campaigns/c"), Ok(Route::Campaign("c")));
         let refused = route(&Method::GET, "/v1/drops/a-b/claims").expect_err("GET is not for claims");
         assert_eq!((refused.cause, refused.allow), (Cause::MethodNotAllowed, Some("POST")));

@@ -75,6 +75,13 @@ pub enum Content {
         /// Claims that are known to have been granted and that the ledger does not have.
         lost: Vec<LostClaims>,
     },
+    /// An orphan receipt was registered or settled.
+    Receipt {
+        /// Its number.
+        number: u64,
+        /// Digest of its row as it stands now, lower-case hex.
+        sha256: String,
+    },
     /// A stretch of a shard's journal was written.
     Journal {
         /// The shard.

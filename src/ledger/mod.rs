@@ -14,6 +14,7 @@ mod epochs;
 pub mod open;
 pub mod postgres;
 pub mod postings;
+mod receipts;
 mod sections;
 pub mod sqlite;
 mod taken;
@@ -23,6 +24,7 @@ mod totals;
 use async_trait::async_trait;
 
 pub use self::epochs::{Grounds, Loaded, LostClaims, Rebuilt, Seen};
+pub use self::receipts::{ReceiptCounts, ReceiptRow, ReceiptState, Settlement};
 use crate::clock::UnixMs;
 use crate::domain::campaign::{Campaign, CampaignState, Changes, Refusal};
 use crate::domain::claim::{JournalEntry, JournalId};
@@ -327,6 +329,34 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// One claim.
     async fn claim(&self, number: ClaimNumber) -> Result<Option<ClaimRow>, LedgerError>;
+
+    /// Keeps that a person showed the signed code of a claim that no store has, and gives what is kept; the same again
+    /// changes nothing. Audited. Nothing when the ledger has the claim, or when more than
+    /// [`crate::limits::RECEIPT_PERSONS_MAX`] persons would have shown its code.
+    async fn register_receipt(
+        &self,
+        claim: ClaimNumber,
+        person: &str,
+        now_ms: UnixMs,
+    ) -> Result<Option<ReceiptRow>, LedgerError>;
+
+    /// Settles an open receipt, and gives it as it stands; one that is settled stays as it is. Audited. Nothing when
+    /// there is none of that number.
+    async fn settle_receipt(
+        &self,
+        number: u64,
+        settlement: &Settlement,
+        now_ms: UnixMs,
+    ) -> Result<Option<ReceiptRow>, LedgerError>;
+
+    /// Receipts after number `after`, in order, at most `limit`.
+    async fn receipts(&self, after: u64, limit: u32) -> Result<Vec<ReceiptRow>, LedgerError>;
+
+    /// The receipts of one claim, in order of their numbers.
+    async fn receipts_of(&self, claim: ClaimNumber) -> Result<Vec<ReceiptRow>, LedgerError>;
+
+    /// How many receipts there are.
+    async fn receipt_counts(&self) -> Result<ReceiptCounts, LedgerError>;
 
     /// Persons who hold more live claims in a drop than its limit, with their count, at most `limit` of them.
     async fn over_limit(

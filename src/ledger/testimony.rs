@@ -37,6 +37,8 @@ pub(super) struct Testimony {
     drops: Vec<NumberedDrop>,
     /// Digest and state by campaign.
     campaigns: BTreeMap<String, (String, &'static str)>,
+    /// Digest by receipt.
+    receipts: BTreeMap<u64, String>,
 }
 
 /// What stands in the tables at the end.
@@ -64,6 +66,8 @@ pub(super) struct Tables {
     pub(super) drops: Vec<NumberedDrop>,
     /// Digest and state by campaign.
     pub(super) campaigns: BTreeMap<String, (String, String)>,
+    /// Digest by receipt.
+    pub(super) receipts: BTreeMap<u64, String>,
 }
 
 impl Testimony {
@@ -99,6 +103,10 @@ impl Testimony {
                 self.loaded = self.loaded.saturating_add(1);
                 let (drop, shard, epoch) = (*drop, *shard, *epoch);
                 Ok(vec![Demand::Loaded { drop, shard, epoch, carried: Some(*carried) }])
+            }
+            Content::Receipt { number, sha256 } => {
+                self.receipts.insert(*number, sha256.clone());
+                Ok(Vec::new())
             }
             Content::Journal { shard, after, to, claims, returns, quarantine, postings } => {
                 let start = JournalId::START.to_string();
@@ -167,6 +175,9 @@ impl Testimony {
         }
         if tables.drops != self.drops {
             return Some("the drops' numbers or faces are not what was recorded".to_owned());
+        }
+        if tables.receipts != self.receipts {
+            return Some("the orphan receipts are not what was recorded".to_owned());
         }
         let same = |(id, known): &(&String, &(String, &str))| {
             let stored = tables.campaigns.get(*id);

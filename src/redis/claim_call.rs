@@ -29,6 +29,8 @@ pub struct ClaimCall {
     /// buffers for a later one.
     sections: Vec<Section>,
     used: usize,
+    /// Whether an operator grants what is owed: then neither window nor pause refuses.
+    owed: bool,
 }
 
 /// The claims of one drop.
@@ -61,7 +63,16 @@ impl ClaimCall {
     /// An empty batch.
     #[must_use]
     pub fn new(shard: Shard, batch_id: u64) -> Self {
-        Self { shard, batch_id, claims: 0, sections: Vec::new(), used: 0 }
+        Self { shard, batch_id, claims: 0, sections: Vec::new(), used: 0, owed: false }
+    }
+
+    /// A call that grants one person what is owed to them, also before the release, after the end and during a pause.
+    /// `mark` tells what is owed apart from whatever else the person claims.
+    #[must_use]
+    pub fn owed(shard: Shard, batch_id: u64, drop: &DropId, person: &PersonId, mark: Mark) -> Self {
+        let mut call = Self { owed: true, ..Self::new(shard, batch_id) };
+        let _fits = call.claim(drop, person, Some(mark));
+        call
     }
 
     /// Empties it for another batch of the same shard and keeps the buffers.
@@ -155,7 +166,8 @@ impl ClaimCall {
         }
         cmd.arg(self.batch_id);
         for section in sections {
-            cmd.arg(section.drop.as_str()).arg(section.ends.len()).arg(usize::from(section.marked));
+            cmd.arg(section.drop.as_str()).arg(section.ends.len());
+            cmd.arg(if self.owed { 2 } else { usize::from(section.marked) });
             for person in section.persons() {
                 cmd.arg(person);
             }

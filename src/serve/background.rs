@@ -11,12 +11,15 @@ use crate::backoffice::campaigns::Campaigns;
 use crate::datadir::{DataLock, RunInfo};
 use crate::http::admin::Admin;
 use crate::http::listen::{ConnectionCap, Listening};
+use crate::ledger::{Ledger, ReceiptState};
 use crate::limits;
 use crate::redis::server::RedisWatch;
 use crate::telemetry::metrics::{Metrics, UPKEEP_INTERVAL};
 
 /// How often the ledger is asked whether somebody changed the campaigns.
 const CAMPAIGN_WATCH: Duration = Duration::from_millis(500);
+/// How often orphan receipts are counted.
+const RECEIPT_COUNT: Duration = Duration::from_secs(5);
 /// How long an admin request at hand may still take when the service stops.
 const ADMIN_GRACE: Duration = Duration::from_secs(1);
 
@@ -82,6 +85,23 @@ pub(super) async fn follow_redis(
         metrics.redis_restarts_total.increment(1);
         if let Err(error) = lock.write_run_info(&info) {
             tracing::warn!(%error, "run.json is out of date");
+        }
+    }
+}
+
+/// Keeps the gauge of orphan receipts true, which other front ends and operators change too.
+pub(super) async fn count_receipts(ledger: Arc<dyn Ledger>, shared: Arc<Shared>, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(RECEIPT_COUNT);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        // A ledger that is down is told of elsewhere.
+        let Ok(counts) = ledger.receipt_counts().await else { continue };
+        for (state, count) in ReceiptState::ALL.iter().zip(counts.by_state()) {
+            shared
+                .metrics
+                .orphan_receipts
+                .of(state.as_str())
+                .set(f64::from(u32::try_from(count).unwrap_or(u32::MAX)));
         }
     }
 }

@@ -9,6 +9,7 @@ use deadpool_redis::Pool;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::backoffice::receipts::VoucherDesk;
 use crate::cli::{Exit, Failure};
 use crate::clock::Clock;
 use crate::config::{Config, ServerConfig, ServiceUrl};
@@ -32,6 +33,7 @@ pub(super) struct Shared {
     pub(super) gate: Arc<Gate>,
     pub(super) guard: Arc<Guard>,
     pub(super) signer: VoucherSigner,
+    pub(super) vouchers: VoucherDesk,
     pub(super) metrics: Arc<Metrics>,
     pub(super) cap: Arc<ConnectionCap>,
     pub(super) clock: Clock,
@@ -126,6 +128,7 @@ impl Core {
             queue,
             pool,
             fence,
+            vouchers: shared.vouchers.clone(),
             signer: shared.signer.clone(),
             metrics: Arc::clone(&shared.metrics),
             request_seconds: shared.metrics.request_seconds.core(number),

@@ -20,10 +20,12 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use deadpool_redis::Pool;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::backoffice::campaigns::Campaigns;
+use crate::backoffice::receipts::{Receipts, VoucherDesk};
 use crate::cli::{Exit, Failure};
 use crate::clock::{Clock, rfc3339};
 use crate::config::Config;
@@ -79,6 +81,7 @@ struct Service {
     shared: Arc<Shared>,
     ledger: Arc<dyn Ledger>,
     campaigns: Arc<Campaigns>,
+    receipts: Arc<Receipts>,
     poller: Poller,
     /// Redis for everything that is no claim.
     pool: Pool,
@@ -133,18 +136,21 @@ impl Service {
         ledger.unseal(Shard::FIRST).await?;
         poller.poll_once().await?;
         gate.set_redis_up(true);
+        let campaigns = Arc::new(campaigns);
+        let receipts = Arc::new(Receipts::new(Arc::clone(&campaigns)));
         let shared = Shared {
             config: config.clone(),
             redis_url: redis.url().clone(),
             gate,
             guard: Arc::new(guard(config, keys)?),
+            vouchers: VoucherDesk::new(Arc::clone(&receipts), Handle::current()),
             signer: VoucherSigner::new(keys.voucher_secret().bytes()),
             metrics,
             cap: Arc::new(ConnectionCap::new(config.server.max_connections)),
             clock,
         };
         let token = lock.dir().admin_token()?;
-        Ok(Self { shared: Arc::new(shared), ledger, campaigns: Arc::new(campaigns), poller, pool, token })
+        Ok(Self { shared: Arc::new(shared), ledger, campaigns, receipts, poller, pool, token })
     }
 
     /// Listens, serves until the first signal, and stops in order; at once after a second signal.
@@ -194,7 +200,7 @@ impl Service {
         admin_listener: std::net::TcpListener,
         stopping: &Arc<AtomicBool>,
     ) -> Result<Running, Failure> {
-        let Self { shared, ledger, campaigns, poller, pool, token } = self;
+        let Self { shared, ledger, campaigns, receipts, poller, pool, token } = self;
         let (stops, background) = (Stops::default(), TaskTracker::new());
         // With a Redis of its own nobody grants once the fronts have stopped.
         let sealer = shared.config.redis.is_managed().then(|| Arc::clone(&campaigns));
@@ -203,8 +209,10 @@ impl Service {
         background.spawn(poller.run(stop()));
         background.spawn(background::watch_campaigns(Arc::clone(&campaigns), stop()));
         background.spawn(background::upkeep(Arc::clone(&shared), stop()));
+        background.spawn(background::count_receipts(Arc::clone(&ledger), Arc::clone(&shared), stop()));
         let admin = Admin {
             campaigns,
+            receipts,
             gate: Arc::clone(&shared.gate),
             metrics: Arc::clone(&shared.metrics),
             token: token.into(),

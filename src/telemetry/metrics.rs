@@ -90,6 +90,9 @@ instruments! {
         /// Journal entries in quarantine in the ledger. Alarm when above 0: somebody must look at them.
         quarantine_entries: Gauge,
 
+        /// Signed codes that people showed and no store knows, by what was decided. Alarm when `open` is above 0.
+        orphan_receipts: Gauges["state": 3],
+
         /// Units that a drop still has, as last seen.
         drop_stock_left: Gauges["drop": DROPS_MAX],
         /// Claims granted in a drop, as last seen.

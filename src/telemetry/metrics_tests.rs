@@ -34,6 +34,7 @@ fn every_metric_is_rendered_with_its_help_before_anything_happened() {
         &metrics.shard_frozen,
         &metrics.drop_stock_left,
         &metrics.journal_fill_ratio,
+        &metrics.orphan_receipts,
     ] {
         gauges.of("one").set(0);
     }

@@ -10,6 +10,7 @@ mod claims_log;
 mod holders;
 mod moment;
 mod print;
+mod receipts;
 pub mod report;
 mod tail;
 
@@ -139,6 +140,7 @@ async fn compare(access: &mut Access, args: &AuditArgs) -> Result<(Report, u64),
         checks::chain(&verified, kept),
         checks::quarantine(&moment, ledger.quarantine_count().await?, &ledger.quarantine(shown).await?),
         checks::frozen(&moment),
+        receipts::receipts(ledger).await?,
     ];
     let report = Report {
         ok: checks.iter().all(|check| check.ok),

@@ -18,7 +18,7 @@ const ID_COLUMNS: usize = 32;
 pub struct Report {
     /// Whether every check holds.
     pub ok: bool,
-    /// I1 to I7, then Q (quarantine) and F (frozen drops).
+    /// I1 to I7, then Q (quarantine), F (frozen drops) and R (orphan receipts).
     pub checks: Vec<Check>,
     /// The audit chain's last hash, to be kept elsewhere; empty when the chain does not verify.
     pub head: String,
@@ -29,7 +29,7 @@ pub struct Report {
 /// One promise, and whether it holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Check {
-    /// `I1` to `I7`, `Q` or `F`.
+    /// `I1` to `I7`, `Q`, `F` or `R`.
     pub id: &'static str,
     /// What is promised, in one sentence.
     pub promise: &'static str,

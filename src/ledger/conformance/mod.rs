@@ -3,6 +3,7 @@
 mod campaigns;
 mod epochs;
 mod groups;
+mod receipts;
 mod returns;
 
 use super::{Balances, ClaimRow, Committed, Group, Ledger};
@@ -83,6 +84,10 @@ pub(crate) async fn all<L: Ledger>(make: impl AsyncFn() -> L) {
         epochs::a_seal_holds_until_it_is_broken_or_outdated,
         epochs::the_earliest_release_instant_is_kept,
         epochs::a_row_says_how_it_was_returned,
+        receipts::a_receipt_is_registered_once_for_a_person,
+        receipts::a_claim_that_the_ledger_has_leaves_no_receipt,
+        receipts::a_receipt_is_settled_once,
+        receipts::a_claim_is_honoured_for_one_person_alone,
     ];
 }
 

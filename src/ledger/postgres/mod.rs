@@ -15,6 +15,7 @@ mod connect;
 mod entry;
 mod epochs;
 mod read;
+mod receipts;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -31,7 +32,7 @@ use tokio_postgres::{IsolationLevel, Row};
 use self::connect::{Purpose, Target};
 use super::{
     Balances, Catalogue, ChainBreak, ChainHead, ClaimRow, Committed, Group, Ledger, LedgerError, Quarantined,
-    Rebuilt, Seen, Standing, Tally,
+    Rebuilt, ReceiptCounts, ReceiptRow, Seen, Settlement, Standing, Tally,
 };
 use crate::clock::{Clock, UnixMs};
 use crate::domain::campaign::{Campaign, CampaignState, Changes};
@@ -198,6 +199,41 @@ impl Ledger for PostgresLedger {
     async fn claim(&self, number: ClaimNumber) -> Result<Option<ClaimRow>, LedgerError> {
         let client = self.look_ups.get().await?;
         in_time!(client, read::claim(&client, number))
+    }
+
+    async fn register_receipt(
+        &self,
+        claim: ClaimNumber,
+        person: &str,
+        now_ms: UnixMs,
+    ) -> Result<Option<ReceiptRow>, LedgerError> {
+        let mut client = self.writer().await?;
+        in_time!(client, receipts::register(&mut client, claim, person, now_ms))
+    }
+
+    async fn settle_receipt(
+        &self,
+        number: u64,
+        settlement: &Settlement,
+        now_ms: UnixMs,
+    ) -> Result<Option<ReceiptRow>, LedgerError> {
+        let mut client = self.writer().await?;
+        in_time!(client, receipts::settle(&mut client, number, settlement, now_ms))
+    }
+
+    async fn receipts(&self, after: u64, limit: u32) -> Result<Vec<ReceiptRow>, LedgerError> {
+        let client = self.look_ups.get().await?;
+        in_time!(client, receipts::page(&client, after, limit))
+    }
+
+    async fn receipts_of(&self, claim: ClaimNumber) -> Result<Vec<ReceiptRow>, LedgerError> {
+        let client = self.look_ups.get().await?;
+        in_time!(client, receipts::of(&client, claim))
+    }
+
+    async fn receipt_counts(&self) -> Result<ReceiptCounts, LedgerError> {
+        let client = self.look_ups.get().await?;
+        in_time!(client, receipts::counts(&client))
     }
 
     async fn over_limit(

@@ -86,7 +86,7 @@ async fn services_that_start_together_make_the_tables_once() {
     for opening in openings {
         opening.await.unwrap().unwrap();
     }
-    assert_eq!(server.sql("SELECT version FROM schema_version"), "1");
+    assert_eq!(server.sql("SELECT version FROM schema_version"), "2");
 }
 
 #[tokio::test]
@@ -162,7 +162,7 @@ async fn a_newer_schema_is_refused_by_name() {
     let server = PostgresServer::start(&[]);
     drop(open(&server.url()).await);
     server.sql("UPDATE schema_version SET version = 7");
-    let text = "ledger corrupt: the database has schema 7, this program knows 1: use a newer claimrush";
+    let text = "ledger corrupt: the database has schema 7, this program knows 2: use a newer claimrush";
     let url = server.url();
     assert_eq!(PostgresLedger::open(&url, None).await.unwrap_err().to_string(), text);
     assert_eq!(PostgresLedger::open_read_only(&url, None).await.unwrap_err().to_string(), text);
@@ -194,6 +194,11 @@ const TAMPERED: &[(&str, u64, &str)] = &[
     ("UPDATE claim SET status = 1 WHERE person = 'ann'", 7, "returned claims"),
     ("UPDATE claim SET status = 0", 5, "0 of its 1 returns"),
     ("UPDATE claim_return SET may_claim_again = false", 5, "returns are not those"),
+    (
+        "INSERT INTO receipt (number, claim, person, shown_at_ms) VALUES (1, 'clm_0000200004000009', 'eve', 1)",
+        7,
+        "orphan receipts are not",
+    ),
     ("DELETE FROM quarantine", 4, "0 of its 1 quarantine"),
     ("UPDATE quarantine SET raw = 'nothing'", 4, "quarantine are not those"),
     ("UPDATE posting SET at_ms = 0 WHERE number = 1", 1, "postings are not those"),

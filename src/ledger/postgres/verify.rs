@@ -11,7 +11,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, RowStream};
 
 use super::books::{Numbered, hash};
-use super::{encoded, number, query, query_number, query_opt, read};
+use super::{encoded, number, query, query_number, query_opt, read, receipts};
 use crate::domain::campaign::Campaign;
 use crate::ledger::chain::{
     ClaimsDigest, Content, Covered, NumberedDrop, Record, RowsDigest, Section, SeriesKey, Walk,
@@ -192,6 +192,7 @@ impl Verifier<'_, '_> {
             positions: self.positions().await?,
             drops: self.drops().await?,
             campaigns: self.campaigns().await?,
+            receipts: self.receipts().await?,
             ..Tables::default()
         };
         tables.claims_of.extend(self.series.keys().map(|key| (*key, 0)));
@@ -227,6 +228,20 @@ impl Verifier<'_, '_> {
             Ok(NumberedDrop { number, id: row.try_get(1)?, face: row.try_get(2)? })
         };
         rows.await?.iter().map(drop).collect()
+    }
+
+    async fn receipts(&self) -> Result<BTreeMap<u64, String>, LedgerError> {
+        let mut digests = BTreeMap::new();
+        loop {
+            let after = digests.last_key_value().map_or(0, |(number, _)| *number);
+            let page = receipts::page(self.snapshot, after, limits::RECEIPTS_PAGE).await?;
+            if page.is_empty() {
+                return Ok(digests);
+            }
+            for row in page {
+                digests.insert(row.number, row.digest().map_err(encoded)?);
+            }
+        }
     }
 
     async fn campaigns(&self) -> Result<BTreeMap<String, (String, String)>, LedgerError> {

@@ -15,6 +15,7 @@ mod books;
 mod entry;
 mod epochs;
 mod read;
+mod receipts;
 mod rows;
 mod schema;
 #[cfg(test)]
@@ -30,7 +31,7 @@ use async_trait::async_trait;
 use self::worker::Worker;
 use super::{
     Balances, Catalogue, ChainBreak, ChainHead, ClaimRow, Committed, Group, Ledger, LedgerError, Quarantined,
-    Rebuilt, Seen, Standing, Tally,
+    Rebuilt, ReceiptCounts, ReceiptRow, Seen, Settlement, Standing, Tally,
 };
 use crate::clock::{Clock, UnixMs};
 use crate::domain::campaign::{Campaign, CampaignState, Changes};
@@ -166,6 +167,38 @@ impl Ledger for SqliteLedger {
 
     async fn claim(&self, number: ClaimNumber) -> Result<Option<ClaimRow>, LedgerError> {
         self.look_ups.run(move |connection| read::claim(connection, number)).await
+    }
+
+    async fn register_receipt(
+        &self,
+        claim: ClaimNumber,
+        person: &str,
+        now_ms: UnixMs,
+    ) -> Result<Option<ReceiptRow>, LedgerError> {
+        let person = person.to_owned();
+        self.writer()?.run(move |connection| receipts::register(connection, claim, person, now_ms)).await
+    }
+
+    async fn settle_receipt(
+        &self,
+        number: u64,
+        settlement: &Settlement,
+        now_ms: UnixMs,
+    ) -> Result<Option<ReceiptRow>, LedgerError> {
+        let settlement = settlement.clone();
+        self.writer()?.run(move |connection| receipts::settle(connection, number, settlement, now_ms)).await
+    }
+
+    async fn receipts(&self, after: u64, limit: u32) -> Result<Vec<ReceiptRow>, LedgerError> {
+        self.look_ups.run(move |connection| receipts::page(connection, after, limit)).await
+    }
+
+    async fn receipts_of(&self, claim: ClaimNumber) -> Result<Vec<ReceiptRow>, LedgerError> {
+        self.look_ups.run(move |connection| receipts::of(connection, claim)).await
+    }
+
+    async fn receipt_counts(&self) -> Result<ReceiptCounts, LedgerError> {
+        self.look_ups.run(|connection| receipts::counts(connection)).await
     }
 
     async fn over_limit(

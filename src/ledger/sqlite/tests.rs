@@ -115,6 +115,11 @@ const TAMPERED: &[(&str, u64, &str)] = &[
     ("UPDATE claim SET status = 1 WHERE person = 'ann'", 7, "returned claims"),
     ("UPDATE claim SET status = 0", 5, "0 of its 1 returns"),
     ("UPDATE claim_return SET may_claim_again = 0", 5, "returns are not those"),
+    (
+        "INSERT INTO receipt (number, claim, person, shown_at_ms) VALUES (1, 'clm_0000200004000009', 'eve', 1)",
+        7,
+        "orphan receipts are not",
+    ),
     ("DELETE FROM quarantine", 4, "0 of its 1 quarantine"),
     ("UPDATE quarantine SET raw = 'nothing'", 4, "quarantine are not those"),
     ("UPDATE posting SET at_ms = 0 WHERE number = 1", 1, "postings are not those"),

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::books::Numbered;
-use super::{encoded, read, signed, unsigned};
+use super::{encoded, read, receipts, signed, unsigned};
 use crate::domain::campaign::Campaign;
 use crate::domain::ids::Shard;
 use crate::ledger::chain::{
@@ -16,6 +16,7 @@ use crate::ledger::chain::{
 use crate::ledger::sections::row_key;
 use crate::ledger::testimony::{Demand, Tables, Testimony, loaded_differs, rows_differ, section_differs};
 use crate::ledger::{ChainBreak, ChainHead, LedgerError};
+use crate::limits;
 
 /// See [`crate::ledger::Ledger::verify_chain`].
 pub(super) fn verify(connection: &mut Connection) -> Result<Result<ChainHead, ChainBreak>, LedgerError> {
@@ -188,6 +189,7 @@ impl Verifier<'_> {
             positions: self.positions()?,
             drops: self.drops()?,
             campaigns: self.campaigns()?,
+            receipts: self.receipts()?,
         })
     }
 
@@ -213,6 +215,20 @@ impl Verifier<'_> {
             Ok(NumberedDrop { number: row.get(0)?, id: row.get(1)?, face: row.get(2)? })
         })?;
         Ok(drops.collect::<Result<_, _>>()?)
+    }
+
+    fn receipts(&self) -> Result<BTreeMap<u64, String>, LedgerError> {
+        let mut digests = BTreeMap::new();
+        loop {
+            let after = digests.last_key_value().map_or(0, |(number, _)| *number);
+            let page = receipts::page(self.connection, after, limits::RECEIPTS_PAGE)?;
+            if page.is_empty() {
+                return Ok(digests);
+            }
+            for row in page {
+                digests.insert(row.number, row.digest().map_err(encoded)?);
+            }
+        }
     }
 
     fn campaigns(&self) -> Result<BTreeMap<String, (String, String)>, LedgerError> {
