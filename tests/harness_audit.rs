@@ -21,7 +21,7 @@ use crate::support::service::Service;
 
 const OUTSIDE: [&str; 4] = ["seen_once", "granted_within_stock", "found_by_owner", "unknown_settled"];
 const LEDGER: [&str; 3] = ["in_the_ledger", "ledger_has_no_surprise", "numbers_without_gaps"];
-const SERVICE: [&str; 9] = ["I1", "I2", "I3", "I4", "I5", "I6", "I7", "Q", "F"];
+const SERVICE: [&str; 10] = ["I1", "I2", "I3", "I4", "I5", "I6", "I7", "Q", "F", "R"];
 
 fn ids(audited: &AuditResult) -> BTreeSet<&str> {
     audited.checks.iter().map(|check| check.id.as_str()).collect()

@@ -17,7 +17,7 @@ use crate::support::service::PATIENCE;
 use crate::support::wait_for;
 
 /// Fails unless each of these promises is seen to be broken; how the table says it.
-fn caught(after: &After, promises: &[&str]) -> String {
+pub(crate) fn caught(after: &After, promises: &[&str]) -> String {
     let broken = after.broken();
     for promise in promises {
         let seen = broken.iter().any(|line| line.starts_with(&format!("{promise}: ")));

@@ -11,6 +11,8 @@ use rand::RngExt;
 use redis::cmd;
 
 use crate::checker;
+use crate::controls::caught;
+use crate::history::PERSON_MARK;
 use crate::matrix::{After, DROP, Row, Stage};
 use crate::scene::Scene;
 use crate::support::crowd::Wish;
@@ -135,6 +137,29 @@ fn a_byte_in_the_middle_is_flipped() {
             scene.service.restart();
             assert_kept(after);
             "refused to start; held once mended".to_owned()
+        },
+    );
+}
+
+#[test]
+fn a_byte_of_a_name_is_flipped() {
+    Row::new("append-only file: a byte of a holder's name flipped").observe(
+        Scene::whole,
+        |_: &mut Stage| {},
+        |(), after| {
+            after.everybody_asks_again();
+            let scene = &mut *after.scene;
+            let path = append_only_file(&scene.service.redis_dir());
+            scene.service.stop();
+            let mut bytes = fs::read(&path).expect("it is read");
+            // A whole word of the protocol, as a holder has one; in the journal a name is part of a text.
+            let name = format!("\r\n{PERSON_MARK}-");
+            let at = bytes.windows(name.len()).position(|found| found == name.as_bytes()).expect("a holder");
+            bytes[at + 2] ^= 1;
+            fs::write(&path, bytes).expect("it is written");
+            // Redis keeps no checksum of its file, and the numbers are all there.
+            scene.service.restart();
+            caught(after, &["I2"]) + " by the audit"
         },
     );
 }

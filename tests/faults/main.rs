@@ -14,6 +14,7 @@
 mod checker;
 mod clocks;
 mod controls;
+mod failover;
 mod history;
 mod journal;
 mod kills;
