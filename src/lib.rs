@@ -8,6 +8,8 @@ pub mod signals;
 
 pub mod http;
 
+pub mod desk;
+
 pub mod guard;
 
 pub mod rush;

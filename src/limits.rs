@@ -161,6 +161,20 @@ pub const LEDGER_WRITERS: usize = 2;
 pub const LEDGER_READERS: usize = 2;
 /// Audit records that are read at once.
 pub const AUDIT_RECORDS_PAGE: i64 = 256;
+/// The longest identity token.
+pub const IDENTITY_BYTES_MAX: usize = 8 * 1024;
+/// The longest `sub` and the longest value of a dimension in one.
+pub const IDENTITY_TEXT_BYTES_MAX: usize = 256;
+/// What else a person may be known by.
+pub const DIMENSIONS_MAX: usize = 8;
+/// The longest set of keys that identities are checked with.
+pub const KEY_SET_BYTES_MAX: usize = 256 * 1024;
+/// How often keys that are not known are asked for, however many tokens name some.
+pub const KEY_SET_FETCH_MIN: Duration = Duration::from_secs(10);
+/// The shortest RSA key.
+pub const RSA_BITS_MIN: usize = 2_048;
+/// The longest solution of a challenge, in base64.
+pub const SOLUTION_BYTES_MAX: usize = 2_048;
 /// Orphan receipts that are read at once.
 pub const RECEIPTS_PAGE: u32 = 500;
 /// Persons of whom it is kept that they showed the code of one lost claim.

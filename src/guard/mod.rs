@@ -1,4 +1,4 @@
-//! Who may knock, and how often: tickets, client addresses and rate limits.
+//! Who may knock, and how often: tickets, client addresses, rate limits, and the work that a ticket costs.
 //!
 //! Owns what is checked before a claim may reach the gate, all of it from memory and without I/O. A refusal is
 //! a variant named by its cause; its `code()` is the stable word that clients and metrics see. Knows no status
@@ -6,7 +6,9 @@
 
 pub mod address;
 mod admit;
+pub mod challenge;
 pub mod rate;
+pub mod risk;
 pub mod ticket;
 
 pub use admit::{Guard, GuardRefusal};

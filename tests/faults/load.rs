@@ -1,6 +1,6 @@
 //! Rows: more people than the service can carry, and services that come and go under load.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use claimrush::guard::ticket::KEY_FILE_NAME;
 
@@ -8,6 +8,7 @@ use crate::matrix::{Row, Stage};
 use crate::scene::{DURABLE, External, Scene};
 use crate::support::outcome;
 use crate::support::postgres::PostgresServer;
+use crate::support::proxy::Weather;
 use crate::support::service::Service;
 
 /// A service that carries little, so that a few people are too many.
@@ -17,6 +18,8 @@ const SMALL: [(&str, &str); 4] = [
     ("claim.inflight_max", "1"),
     ("claim.queue_max", "32"),
 ];
+/// How late every piece is, each way.
+const SLOW: Duration = Duration::from_millis(20);
 /// Who comes at one time, beyond everybody else: ten times what a batch carries, five times what it and the queue do.
 const CROWD: usize = 320;
 /// How many of them come in all.
@@ -24,22 +27,19 @@ const CROWD_PEOPLE: usize = 640;
 
 #[test]
 fn overload() {
-    Row::new("overload: over ten times what is carried, 320 clients ask again at once").run(
-        Scene::with(&SMALL),
-        |stage: &mut Stage| {
-            let count = |name| stage.scene.service.metric(name).expect("it answers");
-            let (refused, carried) =
-                (count("claimrush_refusals_total"), count("claimrush_claims_decided_total"));
-            stage.rush.crowd_comes(CROWD_PEOPLE, CROWD);
-            let refused = count("claimrush_refusals_total") - refused;
-            let carried = count("claimrush_claims_decided_total") - carried;
-            assert!(
-                refused + carried >= 10 * carried,
-                "ten times too much: {refused} refused, {carried} carried"
-            );
-            Instant::now()
-        },
-    );
+    let row = Row::new("overload: over ten times what is carried, 320 clients ask again at once");
+    row.run(Scene::beside(External::start(&DURABLE), &SMALL, &[]), |stage: &mut Stage| {
+        // A batch at a time and a slow way to Redis: some 800 claims a second are carried, on any machine.
+        stage.scene.proxy().set(Weather { delay: SLOW, ..Weather::default() });
+        let count = |name| stage.scene.service.metric(name).expect("it answers");
+        let (refused, carried) = (count("claimrush_refusals_total"), count("claimrush_claims_decided_total"));
+        stage.rush.crowd_comes(CROWD_PEOPLE, CROWD);
+        let refused = count("claimrush_refusals_total") - refused;
+        let carried = count("claimrush_claims_decided_total") - carried;
+        assert!(refused >= 9 * carried, "ten times too much: {refused} refused, {carried} carried");
+        stage.scene.proxy().heal();
+        Instant::now()
+    });
 }
 
 #[test]

@@ -1,0 +1,124 @@
+//! Where the keys of identity tokens come from: a file, or the sponsor's URL, fetched again when it is due or when a
+//! token names a key that is not known.
+//!
+//! Owns the cache. An old set is used on while a fetch fails; nobody who sends tokens can make it fetch more often than
+//! every [`limits::KEY_SET_FETCH_MIN`].
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwapOption;
+
+use super::identity::{IdentityKeys, KeySetFlaw};
+use super::outbound::{FetchError, Outbound};
+use crate::limits;
+
+/// Where a set of keys stands.
+#[derive(Debug, Clone)]
+pub enum KeySource {
+    /// In a file, read at the start and whenever it is due.
+    File(PathBuf),
+    /// At a URL.
+    Url(String),
+}
+
+/// Why there are no keys.
+#[derive(Debug, thiserror::Error)]
+pub enum KeysError {
+    /// The file cannot be read.
+    #[error("{}: {cause}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        cause: std::io::Error,
+    },
+    /// The URL gives none.
+    #[error("{0}")]
+    Fetch(#[from] FetchError),
+    /// What is there is no set of keys.
+    #[error("{place}: {flaw}")]
+    Flaw {
+        /// File or URL.
+        place: String,
+        /// What is wrong.
+        flaw: KeySetFlaw,
+    },
+}
+
+/// The keys as they were read last.
+pub struct KeyCache {
+    source: KeySource,
+    outbound: Outbound,
+    refresh: Duration,
+    keys: ArcSwapOption<IdentityKeys>,
+    /// When it was tried last; whoever holds it is trying.
+    tried_at: tokio::sync::Mutex<Option<Instant>>,
+}
+
+impl KeyCache {
+    /// An empty cache.
+    #[must_use]
+    pub fn new(source: KeySource, outbound: Outbound, refresh: Duration) -> Self {
+        Self {
+            source,
+            outbound,
+            refresh,
+            keys: ArcSwapOption::empty(),
+            tried_at: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// The keys, if they were ever read.
+    #[must_use]
+    pub fn keys(&self) -> Option<Arc<IdentityKeys>> {
+        self.keys.load_full()
+    }
+
+    /// The keys, fetched first when there are none or none of this name.
+    pub async fn keys_with(&self, kid: &str) -> Option<Arc<IdentityKeys>> {
+        if let Some(keys) = self.keys().filter(|keys| keys.has(kid)) {
+            return Some(keys);
+        }
+        let mut tried_at = self.tried_at.lock().await;
+        // Somebody else may have fetched it while we waited.
+        let known = self.keys().is_some_and(|keys| keys.has(kid));
+        if !known && tried_at.is_none_or(|at| at.elapsed() >= limits::KEY_SET_FETCH_MIN) {
+            *tried_at = Some(Instant::now());
+            self.read_or_warn().await;
+        }
+        self.keys()
+    }
+
+    /// Reads the keys.
+    ///
+    /// # Errors
+    /// [`KeysError`]; the keys that were there stay.
+    pub async fn read(&self) -> Result<(), KeysError> {
+        let (place, text) = match &self.source {
+            KeySource::File(path) => {
+                let cause = |cause| KeysError::File { path: path.clone(), cause };
+                (path.display().to_string(), tokio::fs::read_to_string(path).await.map_err(cause)?)
+            }
+            KeySource::Url(url) => (url.clone(), self.outbound.get(url, limits::KEY_SET_BYTES_MAX).await?),
+        };
+        let keys = IdentityKeys::read(&text).map_err(|flaw| KeysError::Flaw { place, flaw })?;
+        self.keys.store(Some(Arc::new(keys)));
+        Ok(())
+    }
+
+    async fn read_or_warn(&self) {
+        if let Err(error) = self.read().await {
+            tracing::warn!(%error, "the keys of identity tokens could not be read; those that were there are used on");
+        }
+    }
+
+    /// Reads the keys again whenever they are due, until `stop`.
+    pub async fn keep_fresh(self: Arc<Self>, stop: tokio_util::sync::CancellationToken) {
+        while stop.run_until_cancelled(tokio::time::sleep(self.refresh)).await.is_some() {
+            *self.tried_at.lock().await = Some(Instant::now());
+            self.read_or_warn().await;
+        }
+    }
+}
