@@ -5,6 +5,7 @@
 pub mod campaign;
 pub mod cause;
 pub mod claim;
+pub mod eligibility;
 pub mod ids;
 pub mod money;
 pub mod voucher;

@@ -75,6 +75,11 @@ pub enum Content {
         /// Claims that are known to have been granted and that the ledger does not have.
         lost: Vec<LostClaims>,
     },
+    /// What persons are known by was bound to them.
+    Bonds {
+        /// The new rows.
+        rows: Covered,
+    },
     /// An orphan receipt was registered or settled.
     Receipt {
         /// Its number.

@@ -22,6 +22,8 @@ pub(super) enum Demand<'r> {
     Quarantine(&'r Covered),
     /// Postings with their lines.
     Postings(&'r Covered),
+    /// Bonds.
+    Bonds(&'r Covered),
 }
 
 /// What the records so far have said.
@@ -31,6 +33,7 @@ pub(super) struct Testimony {
     returns: u64,
     quarantine: u64,
     postings: u64,
+    bonds: u64,
     lines: u64,
     loaded: u64,
     positions: BTreeMap<u8, String>,
@@ -56,6 +59,8 @@ pub(super) struct Tables {
     pub(super) quarantine: u64,
     /// Number of the last posting.
     pub(super) postings: u64,
+    /// Number of the last bond.
+    pub(super) bonds: u64,
     /// Rows of posting lines.
     pub(super) lines: u64,
     /// Rows of (drop, shard, epoch).
@@ -103,6 +108,10 @@ impl Testimony {
                 self.loaded = self.loaded.saturating_add(1);
                 let (drop, shard, epoch) = (*drop, *shard, *epoch);
                 Ok(vec![Demand::Loaded { drop, shard, epoch, carried: Some(*carried) }])
+            }
+            Content::Bonds { rows } => {
+                follows(&mut self.bonds, rows, "its bonds do not follow those")?;
+                Ok(vec![Demand::Bonds(rows)])
             }
             Content::Receipt { number, sha256 } => {
                 self.receipts.insert(*number, sha256.clone());
@@ -158,6 +167,7 @@ impl Testimony {
             ("quarantined entries", tables.quarantine, self.quarantine),
             ("postings", tables.postings, self.postings),
             ("posting lines", tables.lines, self.lines),
+            ("bonds", tables.bonds, self.bonds),
             ("loaded drops", tables.loaded, self.loaded),
         ];
         if let Some((what, found, known)) = counts.into_iter().find(|(_, found, known)| found != known) {

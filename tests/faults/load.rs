@@ -96,7 +96,7 @@ fn the_ledger_is_migrated() {
         |stage: &mut Stage| {
             let at = Instant::now();
             // What the version before this one had; a service that runs does not look again.
-            server.sql("DROP TABLE receipt; UPDATE schema_version SET version = 1");
+            server.sql("DROP TABLE receipt; DROP TABLE bond; UPDATE schema_version SET version = 1");
             let newer = beside(stage.scene, &server.url());
             assert_eq!(server.sql("SELECT count(*) FROM receipt"), "0", "it is there again");
             stage.rush.crowd().move_to(newer.address());

@@ -10,6 +10,7 @@ use toml::de::DeTable;
 
 use super::table::{Field, Source, Table};
 use super::{Campaign, DropSpec, VoucherTerms, value};
+use crate::domain::eligibility::Eligibility;
 use crate::domain::ids::{CampaignId, DropId};
 use crate::domain::money::Fen;
 use crate::limits;
@@ -24,8 +25,11 @@ pub struct FileError {
     pub what: String,
 }
 
-const CAMPAIGN_KEYS: [&str; 6] = ["id", "name", "sponsor", "budget", "time_zone", "drop"];
-const DROP_KEYS: [&str; 7] = ["id", "name", "opens_at", "closes_at", "stock", "limit_per_person", "voucher"];
+const CAMPAIGN_KEYS: [&str; 7] = ["id", "name", "sponsor", "budget", "time_zone", "drop", "eligibility"];
+const DROP_KEYS: [&str; 8] =
+    ["id", "name", "opens_at", "closes_at", "stock", "limit_per_person", "voucher", "eligibility"];
+const ELIGIBILITY_KEYS: [&str; 5] =
+    ["regions", "min_account_age", "allow_list", "one_per_campaign", "cool_down"];
 const VOUCHER_KEYS: [&str; 4] = ["face", "threshold", "valid_for", "merchants"];
 const MERCHANT_KEYS: [&str; 2] = ["category", "region"];
 
@@ -58,7 +62,8 @@ pub(super) fn parse(text: &str) -> Result<Campaign, FileError> {
     let name = optional_text(&file, "name")?.unwrap_or_else(|| id.to_string());
     let sponsor = optional_text(&file, "sponsor")?;
     let time_zone = time_zone.to_owned();
-    Ok(Campaign { id, name, sponsor, budget, currency, time_zone, drops })
+    let eligibility = eligibility(&file)?;
+    Ok(Campaign { id, name, sponsor, budget, currency, time_zone, drops, eligibility })
 }
 
 fn syntax(source: Source<'_>, error: &toml::de::Error) -> FileError {
@@ -73,6 +78,39 @@ fn id<T: std::str::FromStr<Err: std::fmt::Display>>(table: &Table<'_, '_>) -> Re
 
 fn optional_text(table: &Table<'_, '_>, key: &'static str) -> Result<Option<String>, FileError> {
     table.get(key).map(|field| table.text(&field).map(str::to_owned)).transpose()
+}
+
+/// Reads who may take part.
+fn eligibility(table: &Table<'_, '_>) -> Result<Option<Eligibility>, FileError> {
+    let Some(field) = table.get("eligibility") else { return Ok(None) };
+    let rules = table.table(&field, &ELIGIBILITY_KEYS)?;
+    let span = |key| -> Result<Option<i64>, FileError> {
+        let Some(field) = rules.get(key) else { return Ok(None) };
+        value::duration_ms(rules.text(&field)?).map(Some).map_err(|what| rules.refuse(&field, &what))
+    };
+    let mut read = Eligibility {
+        min_account_age_ms: span("min_account_age")?,
+        cool_down_ms: span("cool_down")?,
+        ..Eligibility::default()
+    };
+    if let Some(field) = rules.get("regions") {
+        read.regions = rules.texts(&field)?;
+        let code = |region: &String| region.len() <= 12 && region.bytes().all(|byte| byte.is_ascii_digit());
+        if read.regions.is_empty() || !read.regions.iter().all(code) {
+            return Err(rules
+                .refuse(&field, "must be codes of GB/T 2260, or how they begin, as in [\"53\", \"5101\"]"));
+        }
+    }
+    if let Some(field) = rules.get("allow_list") {
+        let name = rules.text(&field)?;
+        // A list is found by its name: it must stay one of a file, not become a path.
+        DropId::new(name).map_err(|error| rules.refuse_rule(&field, &error.to_string()))?;
+        read.allow_list = Some(name.to_owned());
+    }
+    if let Some(field) = rules.get("one_per_campaign") {
+        read.one_per_campaign = rules.truth(&field)?;
+    }
+    Ok((read != Eligibility::default()).then_some(read))
 }
 
 /// Reads one drop after the other, and keeps what must hold over all of them.
@@ -106,7 +144,12 @@ impl Drops<'_> {
             self.spend(table, &stock_field, stock, terms.face)?;
         }
         let name = optional_text(table, "name")?;
-        Ok(DropSpec { id, name, opens_at_ms, closes_at_ms, stock, limit_per_person, voucher })
+        let eligibility = eligibility(table)?;
+        if eligibility.as_ref().is_some_and(|rules| rules.one_per_campaign) {
+            let what = "one_per_campaign is a rule of the campaign, not of one drop";
+            return Err(table.refuse_rule(&table.need("eligibility")?, what));
+        }
+        Ok(DropSpec { id, name, opens_at_ms, closes_at_ms, stock, limit_per_person, voucher, eligibility })
     }
 
     fn instant(&self, table: &Table<'_, '_>, key: &'static str) -> Result<i64, FileError> {

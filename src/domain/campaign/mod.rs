@@ -20,6 +20,7 @@ pub use changes::{Changes, Refusal, StockChange, changes};
 pub use file::FileError;
 pub use lines::line_of_drop;
 
+use super::eligibility::Eligibility;
 use super::ids::{CampaignId, DropId};
 use super::money::Fen;
 use crate::clock::UnixMs;
@@ -43,6 +44,9 @@ pub struct Campaign {
     pub time_zone: String,
     /// Its timed releases, in the order of the file. At least one.
     pub drops: Vec<DropSpec>,
+    /// Who may take part in any of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eligibility: Option<Eligibility>,
 }
 
 /// Reads a checked id out of its stored text.
@@ -125,6 +129,9 @@ pub struct DropSpec {
     pub limit_per_person: u32,
     /// What a claim gives; `None` for a drop of something that is not money.
     pub voucher: Option<VoucherTerms>,
+    /// Who may take part in it, beyond the campaign's own rules.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eligibility: Option<Eligibility>,
 }
 
 /// What a voucher is worth, where, and how long.

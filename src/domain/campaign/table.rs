@@ -111,6 +111,14 @@ impl<'t, 'i> Table<'t, 'i> {
         }
     }
 
+    /// `true` or `false`.
+    pub(super) fn truth(&self, field: &Field<'t, 'i>) -> Result<bool, FileError> {
+        match field.value.get_ref() {
+            DeValue::Boolean(truth) => Ok(*truth),
+            other => Err(self.refuse(field, &format!("must be true or false, is {}", kind(other)))),
+        }
+    }
+
     /// Texts in brackets.
     pub(super) fn texts(&self, field: &Field<'t, 'i>) -> Result<Vec<String>, FileError> {
         let DeValue::Array(array) = field.value.get_ref() else {

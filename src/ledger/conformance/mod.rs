@@ -1,5 +1,6 @@
 //! What every ledger must do, in small named cases. A store's tests call [`all`] with a way to make a fresh one.
 
+mod bonds;
 mod campaigns;
 mod epochs;
 mod groups;
@@ -84,6 +85,8 @@ pub(crate) async fn all<L: Ledger>(make: impl AsyncFn() -> L) {
         epochs::a_seal_holds_until_it_is_broken_or_outdated,
         epochs::the_earliest_release_instant_is_kept,
         epochs::a_row_says_how_it_was_returned,
+        bonds::the_first_to_show_a_dimension_holds_it,
+        bonds::one_drop_is_chosen_until_it_is_over,
         receipts::a_receipt_is_registered_once_for_a_person,
         receipts::a_claim_that_the_ledger_has_leaves_no_receipt,
         receipts::a_receipt_is_settled_once,

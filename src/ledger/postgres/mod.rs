@@ -10,6 +10,7 @@
 //! ```
 
 mod apply;
+mod bonds;
 mod books;
 mod connect;
 mod entry;
@@ -31,8 +32,8 @@ use tokio_postgres::{IsolationLevel, Row};
 
 use self::connect::{Purpose, Target};
 use super::{
-    Balances, Catalogue, ChainBreak, ChainHead, ClaimRow, Committed, Group, Ledger, LedgerError, Quarantined,
-    Rebuilt, ReceiptCounts, ReceiptRow, Seen, Settlement, Standing, Tally,
+    Balances, Bind, Bound, Catalogue, ChainBreak, ChainHead, ClaimRow, Committed, Group, Ledger, LedgerError,
+    Quarantined, Rebuilt, ReceiptCounts, ReceiptRow, Seen, Settlement, Standing, Tally,
 };
 use crate::clock::{Clock, UnixMs};
 use crate::domain::campaign::{Campaign, CampaignState, Changes};
@@ -219,6 +220,11 @@ impl Ledger for PostgresLedger {
     ) -> Result<Option<ReceiptRow>, LedgerError> {
         let mut client = self.writer().await?;
         in_time!(client, receipts::settle(&mut client, number, settlement, now_ms))
+    }
+
+    async fn bind(&self, requests: Vec<Bind>, now_ms: UnixMs) -> Result<Vec<Bound>, LedgerError> {
+        let mut client = self.writer().await?;
+        in_time!(client, bonds::bind(&mut client, &requests, now_ms))
     }
 
     async fn receipts(&self, after: u64, limit: u32) -> Result<Vec<ReceiptRow>, LedgerError> {

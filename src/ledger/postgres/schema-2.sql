@@ -13,5 +13,15 @@ CREATE TABLE receipt (
     CHECK ((settled_at_ms IS NULL) = (replacement IS NULL AND reason IS NULL)),
     CHECK (replacement IS NULL OR reason IS NULL)
 );
+-- What persons are known by in a campaign, as keyed hashes, and which drop they chose; the last row of a field counts.
+CREATE TABLE bond (
+    number bigint PRIMARY KEY,
+    at_ms bigint NOT NULL,
+    campaign bigint NOT NULL REFERENCES campaign (number),
+    field text COLLATE "C" NOT NULL,
+    value text COLLATE "C" NOT NULL
+);
+CREATE INDEX bond_field ON bond (campaign, field, number);
+
 -- A claim is owed once, whoever shows its code.
 CREATE UNIQUE INDEX receipt_honoured ON receipt (claim) WHERE replacement IS NOT NULL;

@@ -199,6 +199,11 @@ const TAMPERED: &[(&str, u64, &str)] = &[
         7,
         "orphan receipts are not",
     ),
+    (
+        "INSERT INTO bond (number, at_ms, campaign, field, value) VALUES (1, 1, 1, 'f', 'eve')",
+        7,
+        "bonds stand there",
+    ),
     ("DELETE FROM quarantine", 4, "0 of its 1 quarantine"),
     ("UPDATE quarantine SET raw = 'nothing'", 4, "quarantine are not those"),
     ("UPDATE posting SET at_ms = 0 WHERE number = 1", 1, "postings are not those"),

@@ -92,6 +92,7 @@ impl Verifier<'_, '_> {
                     rows_differ(self.quarantine(covered).await?, covered, "quarantine")
                 }
                 Demand::Postings(covered) => rows_differ(self.postings(covered).await?, covered, "postings"),
+                Demand::Bonds(covered) => rows_differ(self.bonds(covered).await?, covered, "bonds"),
             };
             if differs.is_some() {
                 return Ok(differs);
@@ -189,6 +190,7 @@ impl Verifier<'_, '_> {
             returns: self.count(Numbered::Returns.last()).await?,
             quarantine: self.count(Numbered::Quarantine.last()).await?,
             postings: self.count(Numbered::Postings.last()).await?,
+            bonds: self.count(Numbered::Bonds.last()).await?,
             positions: self.positions().await?,
             drops: self.drops().await?,
             campaigns: self.campaigns().await?,
@@ -228,6 +230,19 @@ impl Verifier<'_, '_> {
             Ok(NumberedDrop { number, id: row.try_get(1)?, face: row.try_get(2)? })
         };
         rows.await?.iter().map(drop).collect()
+    }
+
+    async fn bonds(&self, covered: &Covered) -> Result<RowsDigest, LedgerError> {
+        let sql = "SELECT number, at_ms, campaign, field, value FROM bond \
+                   WHERE number BETWEEN $1 AND $2 ORDER BY number";
+        let mut digest = RowsDigest::new(covered.first);
+        let mut rows = pin!(self.rows(sql, range(covered)?).await?);
+        while let Some(row) = rows.try_next().await? {
+            let (at, at_ms, campaign): (i64, i64, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+            let (field, value): (&str, &str) = (row.try_get(3)?, row.try_get(4)?);
+            digest.push(&(at, at_ms, campaign, field, value)).map_err(encoded)?;
+        }
+        Ok(digest)
     }
 
     async fn receipts(&self) -> Result<BTreeMap<u64, String>, LedgerError> {

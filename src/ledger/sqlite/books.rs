@@ -25,6 +25,7 @@ pub(super) enum Numbered {
     Returns,
     Quarantine,
     Postings,
+    Bonds,
 }
 
 impl Numbered {
@@ -34,6 +35,7 @@ impl Numbered {
             Self::Returns => "SELECT coalesce(max(number), 0) FROM claim_return",
             Self::Quarantine => "SELECT coalesce(max(number), 0) FROM quarantine",
             Self::Postings => "SELECT coalesce(max(number), 0) FROM posting",
+            Self::Bonds => "SELECT coalesce(max(number), 0) FROM bond",
         }
     }
 }

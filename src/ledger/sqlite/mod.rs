@@ -11,6 +11,7 @@
 //! ```
 
 mod apply;
+mod bonds;
 mod books;
 mod entry;
 mod epochs;
@@ -30,8 +31,8 @@ use async_trait::async_trait;
 
 use self::worker::Worker;
 use super::{
-    Balances, Catalogue, ChainBreak, ChainHead, ClaimRow, Committed, Group, Ledger, LedgerError, Quarantined,
-    Rebuilt, ReceiptCounts, ReceiptRow, Seen, Settlement, Standing, Tally,
+    Balances, Bind, Bound, Catalogue, ChainBreak, ChainHead, ClaimRow, Committed, Group, Ledger, LedgerError,
+    Quarantined, Rebuilt, ReceiptCounts, ReceiptRow, Seen, Settlement, Standing, Tally,
 };
 use crate::clock::{Clock, UnixMs};
 use crate::domain::campaign::{Campaign, CampaignState, Changes};
@@ -187,6 +188,10 @@ impl Ledger for SqliteLedger {
     ) -> Result<Option<ReceiptRow>, LedgerError> {
         let settlement = settlement.clone();
         self.writer()?.run(move |connection| receipts::settle(connection, number, settlement, now_ms)).await
+    }
+
+    async fn bind(&self, requests: Vec<Bind>, now_ms: UnixMs) -> Result<Vec<Bound>, LedgerError> {
+        self.writer()?.run(move |connection| bonds::bind(connection, &requests, now_ms)).await
     }
 
     async fn receipts(&self, after: u64, limit: u32) -> Result<Vec<ReceiptRow>, LedgerError> {

@@ -78,6 +78,7 @@ impl Verifier<'_> {
                 Demand::Returns(covered) => rows_differ(self.returns(covered)?, covered, "returns"),
                 Demand::Quarantine(covered) => rows_differ(self.quarantine(covered)?, covered, "quarantine"),
                 Demand::Postings(covered) => rows_differ(self.postings(covered)?, covered, "postings"),
+                Demand::Bonds(covered) => rows_differ(self.bonds(covered)?, covered, "bonds"),
             };
             if differs.is_some() {
                 return Ok(differs);
@@ -184,6 +185,7 @@ impl Verifier<'_> {
             returns: count(Numbered::Returns.last())?,
             quarantine: count(Numbered::Quarantine.last())?,
             postings: count(Numbered::Postings.last())?,
+            bonds: count(Numbered::Bonds.last())?,
             lines: count("SELECT count(*) FROM posting_line")?,
             loaded: count("SELECT count(*) FROM loaded")?,
             positions: self.positions()?,
@@ -215,6 +217,20 @@ impl Verifier<'_> {
             Ok(NumberedDrop { number: row.get(0)?, id: row.get(1)?, face: row.get(2)? })
         })?;
         Ok(drops.collect::<Result<_, _>>()?)
+    }
+
+    fn bonds(&self, covered: &Covered) -> Result<RowsDigest, LedgerError> {
+        let mut digest = RowsDigest::new(covered.first);
+        let mut statement = self.connection.prepare_cached(
+            "SELECT number, at_ms, campaign, field, value FROM bond WHERE number BETWEEN ?1 AND ?2 ORDER BY number",
+        )?;
+        let mut rows = statement.query(range(covered)?)?;
+        while let Some(row) = rows.next()? {
+            let (number, at_ms, campaign): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            let (field, value): (String, String) = (row.get(3)?, row.get(4)?);
+            digest.push(&(number, at_ms, campaign, field, value)).map_err(encoded)?;
+        }
+        Ok(digest)
     }
 
     fn receipts(&self) -> Result<BTreeMap<u64, String>, LedgerError> {
