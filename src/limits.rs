@@ -161,6 +161,18 @@ pub const LEDGER_WRITERS: usize = 2;
 pub const LEDGER_READERS: usize = 2;
 /// Audit records that are read at once.
 pub const AUDIT_RECORDS_PAGE: i64 = 256;
+/// Persons on the list of those who are kept out.
+pub const BLOCKED_MAX: usize = 1_000_000;
+/// Accounts on one allow-list, at eight bytes each.
+pub const ALLOW_LIST_MAX: usize = 10_000_000;
+/// Bonds that wait for the ledger; further ones are answered that the service is busy.
+pub const BONDS_QUEUE: usize = 4_096;
+/// Bonds in one transaction.
+pub const BONDS_BATCH: usize = 500;
+/// Requests at the ticket desk at a time; further ones are answered that the service is busy.
+pub const DESK_REQUESTS: usize = 256;
+/// The shortest and the longest name of a device, in bytes.
+pub const DEVICE_BYTES: std::ops::RangeInclusive<usize> = 16..=256;
 /// The longest identity token.
 pub const IDENTITY_BYTES_MAX: usize = 8 * 1024;
 /// The longest `sub` and the longest value of a dimension in one.
@@ -233,6 +245,18 @@ pub mod range {
     pub const SHUTDOWN_DEADLINE_MS: RangeInclusive<u64> = 100..=600_000;
     /// `server.trusted_proxies`: every address is compared with each of them.
     pub const TRUSTED_PROXIES: RangeInclusive<u64> = 0..=64;
+    /// `desk.keys_refresh_s`.
+    pub const KEYS_REFRESH_S: RangeInclusive<u64> = 10..=86_400;
+    /// `desk.opens_before_s`.
+    pub const DESK_OPENS_BEFORE_S: RangeInclusive<u64> = 0..=31_536_000;
+    /// `desk.ticket_valid_s`.
+    pub const TICKET_VALID_S: RangeInclusive<u64> = 10..=604_800;
+    /// `desk.person_per_minute` and `desk.address_per_minute`.
+    pub const DESK_PER_MINUTE: RangeInclusive<u64> = 1..=600_000;
+    /// `desk.difficulty`; 64 times as much is asked at most.
+    pub const DIFFICULTY: RangeInclusive<u64> = 1..=10_000_000;
+    /// `desk.challenge_valid_s`.
+    pub const CHALLENGE_VALID_S: RangeInclusive<u64> = 10..=3_600;
     /// `redis.response_timeout_ms`.
     pub const REDIS_RESPONSE_MS: RangeInclusive<u64> = 50..=60_000;
     /// `redis.replicas`.

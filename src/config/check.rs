@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 use redis::IntoConnectionInfo;
 
-use super::{Ack, Config, ConfigError, ServiceUrl};
+use super::{Ack, ChallengeKind, Config, ConfigError, DeskConfig, ServiceUrl};
+use crate::desk::outbound::is_allowed;
 use crate::limits::range;
 
 /// A number's key, what it may be, and where it stands.
@@ -96,6 +97,29 @@ const NUMERIC: &[Numeric] = &[
         range: range::JOURNAL_MEMORY_PERCENT,
         value: |c| c.journal.memory_max_percent,
     },
+    Numeric { key: "desk.keys_refresh_s", range: range::KEYS_REFRESH_S, value: |c| c.desk.keys_refresh_s },
+    Numeric {
+        key: "desk.opens_before_s",
+        range: range::DESK_OPENS_BEFORE_S,
+        value: |c| c.desk.opens_before_s,
+    },
+    Numeric { key: "desk.ticket_valid_s", range: range::TICKET_VALID_S, value: |c| c.desk.ticket_valid_s },
+    Numeric {
+        key: "desk.person_per_minute",
+        range: range::DESK_PER_MINUTE,
+        value: |c| c.desk.person_per_minute.into(),
+    },
+    Numeric {
+        key: "desk.address_per_minute",
+        range: range::DESK_PER_MINUTE,
+        value: |c| c.desk.address_per_minute.into(),
+    },
+    Numeric { key: "desk.difficulty", range: range::DIFFICULTY, value: |c| c.desk.difficulty },
+    Numeric {
+        key: "desk.challenge_valid_s",
+        range: range::CHALLENGE_VALID_S,
+        value: |c| c.desk.challenge_valid_s,
+    },
     Numeric { key: "ticket.leeway_s", range: range::TICKET_LEEWAY_S, value: |c| c.ticket.leeway_s },
 ];
 
@@ -112,13 +136,23 @@ pub(super) fn expectation(key: &str) -> Option<String> {
     let text = match key {
         "server.listen" | "server.admin_listen" => "must be an address and a port, as in \"127.0.0.1:8080\"",
         "server.trusted_proxies" => "must be a list of networks, as in [\"10.0.0.0/8\", \"fd00::/8\"]",
-        "limits.exempt_loopback" | "drain.enabled" => "must be true or false",
+        "limits.exempt_loopback" | "drain.enabled" | "ticket.device_required" => "must be true or false",
         "claim.ack" => "must be \"memory\", \"fsync\" or \"replica\"",
+        "desk.challenge" => "must be \"proof_of_work\", \"turnstile\", \"hcaptcha\" or \"none\"",
+        "desk.captcha_fallback" => "must be \"refuse\" or \"proof_of_work\"",
+        "desk.issuer" | "desk.audience" => "must be a text in quotes",
         "log.level" => "must be \"off\", \"error\", \"warn\", \"info\", \"debug\" or \"trace\"",
         "log.format" => "must be \"text\" or \"json\"",
-        "data.dir" | "redis.url_file" | "redis.server_bin" | "ledger.url_file" | "ledger.ca_file"
-        | "ticket.key_file" => "must be a path in quotes",
-        "redis.url" | "ledger.url" => "must be a URL in quotes",
+        "data.dir"
+        | "redis.url_file"
+        | "redis.server_bin"
+        | "ledger.url_file"
+        | "ledger.ca_file"
+        | "ticket.key_file"
+        | "desk.keys_file"
+        | "desk.captcha_secret_file"
+        | "desk.lists_dir" => "must be a path in quotes",
+        "redis.url" | "ledger.url" | "desk.keys_url" | "desk.captcha_url" => "must be a URL in quotes",
         _ => return None,
     };
     Some(text.to_owned())
@@ -143,7 +177,27 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     }
     check_addresses(config)?;
     check_replicas(config)?;
+    check_desk(&config.desk)?;
     check_places(config)
+}
+
+/// Keys from one place, over a way that can be trusted; and a captcha service that knows us.
+fn check_desk(desk: &DeskConfig) -> Result<(), ConfigError> {
+    if desk.keys_path().is_some() && !desk.keys_url.is_empty() {
+        return Err(refuse("desk.keys_url", "\"…\"", "must not stand beside desk.keys_file".to_owned()));
+    }
+    for (key, url) in [("desk.keys_url", &desk.keys_url), ("desk.captcha_url", &desk.captcha_url)] {
+        if !url.is_empty() && !is_allowed(url) {
+            let problem = "must be https://, or http:// on this machine".to_owned();
+            return Err(refuse(key, format_args!("\"{url}\""), problem));
+        }
+    }
+    let asks = matches!(desk.challenge, ChallengeKind::Turnstile | ChallengeKind::Hcaptcha);
+    if asks && desk.captcha_secret_file.as_os_str().is_empty() {
+        let problem = "needs desk.captcha_secret_file".to_owned();
+        return Err(refuse("desk.challenge", "\"turnstile\" or \"hcaptcha\"", problem));
+    }
+    Ok(())
 }
 
 /// `claim.ack = "replica"` needs replicas, and time to wait for them.

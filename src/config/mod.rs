@@ -5,11 +5,13 @@
 //! the config file and the files that `*_file` keys name.
 
 mod check;
+mod desk;
 mod load;
 mod sections;
 mod service_url;
 mod words;
 
+pub use desk::{CaptchaFallback, ChallengeKind, DeskConfig};
 pub use load::{Overrides, load};
 pub use sections::{
     ClaimConfig, Config, DataConfig, DrainConfig, LedgerConfig, LimitsConfig, LogConfig, RedisConfig,

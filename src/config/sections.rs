@@ -7,6 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use super::desk::DeskConfig;
 use super::{Ack, LogFormat, LogLevel, ServiceUrl};
 use crate::limits;
 use crate::rush::backpressure::JournalLimits;
@@ -34,6 +35,8 @@ pub struct Config {
     pub journal: JournalConfig,
     /// `[ticket]`: the keys that tickets are checked with.
     pub ticket: TicketConfig,
+    /// `[desk]`: who may get a ticket here.
+    pub desk: DeskConfig,
     /// `[log]`: what is logged, and how.
     pub log: LogConfig,
 }
@@ -352,6 +355,8 @@ impl JournalConfig {
 pub struct TicketConfig {
     /// The key file; empty for `ticket.key` in the data folder.
     pub key_file: PathBuf,
+    /// Whether a ticket that is bound to a device is refused without the header `Device-Id`.
+    pub device_required: bool,
     /// Seconds by which another machine's clock may differ when `exp` and `nbf` are checked.
     pub leeway_s: u64,
 }

@@ -7,4 +7,10 @@
 pub mod captcha;
 pub mod identity;
 pub mod keys;
+pub mod lists;
 pub mod outbound;
+pub mod refusal;
+mod ticket_desk;
+pub mod union;
+
+pub use ticket_desk::{DeskSettings, NewTicket, TicketDesk, TicketRequest};

@@ -34,6 +34,18 @@ causes! {
     TicketInvalid = "ticket_invalid",
     /// Past its `exp`.
     TicketExpired = "ticket_expired",
+    /// No identity token.
+    IdentityMissing = "identity_missing",
+    /// The identity token is not believed.
+    IdentityInvalid = "identity_invalid",
+    /// The identity token is past its `exp`.
+    IdentityExpired = "identity_expired",
+    /// The challenge's solution is missing, wrong, late or spent.
+    ChallengeFailed = "challenge_failed",
+    /// The rules do not let this person in; which of them, nobody outside is told.
+    NotEligible = "not_eligible",
+    /// Staff keep this person out.
+    Blocked = "blocked",
     /// No such drop.
     UnknownDrop = "unknown_drop",
     /// No such campaign.

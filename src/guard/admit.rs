@@ -1,19 +1,26 @@
 //! The whole guard in one call: ticket first, then the limits by person and by address.
 
-use hyper::header::HeaderMap;
+use hyper::header::{HeaderMap, HeaderName};
 use std::net::IpAddr;
 
 use super::address::AddressRules;
+use super::blocked::Blocked;
 use super::rate::{LimitRules, Limits, RateRefusal};
-use super::ticket::{KeyFile, Scratch, TicketRefusal, TicketVerifier, bearer};
+use super::ticket::{KeyFile, Scratch, TicketFlaw, TicketRefusal, TicketVerifier, bearer, device_hash};
 use crate::clock::UnixMs;
 use crate::domain::ids::PersonId;
+
+/// In which a device says the name that it chose for itself.
+const DEVICE: HeaderName = HeaderName::from_static("device-id");
 
 /// Admits persons, or tells why not. Threads share one.
 pub struct Guard {
     verifier: TicketVerifier,
     limits: Limits,
     addresses: AddressRules,
+    blocked: Blocked,
+    /// Whether a ticket that is bound to a device needs its name.
+    device_required: bool,
 }
 
 /// Why a request goes no further.
@@ -25,13 +32,40 @@ pub enum GuardRefusal {
     /// It comes too often.
     #[error(transparent)]
     Rate(#[from] RateRefusal),
+    /// Staff keep this person out.
+    #[error("this person is kept out")]
+    Blocked,
 }
 
 impl Guard {
     /// A guard with these keys and rules. `leeway_ms` forgives that much between the minter's clock and ours.
     #[must_use]
     pub fn new(keys: &KeyFile, leeway_ms: i64, limits: LimitRules, addresses: AddressRules) -> Self {
-        Self { verifier: TicketVerifier::new(keys, leeway_ms), limits: Limits::new(limits), addresses }
+        Self {
+            verifier: TicketVerifier::new(keys, leeway_ms),
+            limits: Limits::new(limits),
+            addresses,
+            blocked: Blocked::default(),
+            device_required: false,
+        }
+    }
+
+    /// The same with a list of persons who are kept out, which may change later.
+    #[must_use]
+    pub fn blocking(self, blocked: Blocked) -> Self {
+        Self { blocked, ..self }
+    }
+
+    /// The same, refusing tickets that are bound to a device from whoever does not name one.
+    #[must_use]
+    pub fn requiring_device(self, device_required: bool) -> Self {
+        Self { device_required, ..self }
+    }
+
+    /// The address of a client as it is limited; nothing for one that is not.
+    #[must_use]
+    pub fn limited_address(&self, peer: IpAddr, headers: &HeaderMap) -> Option<IpAddr> {
+        self.addresses.client(peer, headers).limited()
     }
 
     /// The person whom the request's ticket names, if it is good for this drop and comes not too often.
@@ -48,11 +82,24 @@ impl Guard {
     ) -> Result<PersonId, GuardRefusal> {
         let mut scratch = Scratch::new();
         let ticket = self.verifier.verify(bearer(authorization)?, drop, now_ms, &mut scratch)?;
-        let address = self.addresses.client(peer, headers).limited();
-        self.limits.check(&ticket.person, address)?;
+        if let Some(bound_to) = &ticket.device {
+            self.check_device(bound_to, headers)?;
+        }
+        self.limits.check(&ticket.person, self.limited_address(peer, headers))?;
+        if self.blocked.is(&ticket.person, now_ms) {
+            return Err(GuardRefusal::Blocked);
+        }
         // The verifier has checked the person already: this only takes it over.
-        PersonId::new(&ticket.person)
-            .map_err(|error| TicketRefusal::from(super::ticket::TicketFlaw::Person(error)).into())
+        PersonId::new(&ticket.person).map_err(|error| TicketRefusal::from(TicketFlaw::Person(error)).into())
+    }
+
+    /// Whether the device that a ticket is bound to is the one that sends it, by the name that the device chose.
+    fn check_device(&self, bound_to: &str, headers: &HeaderMap) -> Result<(), TicketRefusal> {
+        match headers.get(DEVICE) {
+            None if !self.device_required => Ok(()),
+            Some(device) if device_hash(device.as_bytes()) == bound_to => Ok(()),
+            _ => Err(TicketFlaw::Device.into()),
+        }
     }
 
     /// Forgets keys that have fully recovered. Due every few seconds.

@@ -6,6 +6,7 @@
 
 pub mod address;
 mod admit;
+pub mod blocked;
 pub mod challenge;
 pub mod rate;
 pub mod risk;

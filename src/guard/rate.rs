@@ -148,8 +148,16 @@ impl<C: Clock> Limits<C> {
     /// # Errors
     /// [`RateRefusal`] names the limit that refuses, and the wait.
     pub fn check(&self, person: &str, address: Option<IpAddr>) -> Result<(), RateRefusal> {
-        self.person.check(self.hasher.hash_one(person)).map_err(RateRefusal::Person)?;
+        self.check_person(person)?;
         self.check_address(address)
+    }
+
+    /// Counts one call of `person` alone.
+    ///
+    /// # Errors
+    /// [`RateRefusal::Person`] with the wait.
+    pub fn check_person(&self, person: &str) -> Result<(), RateRefusal> {
+        self.person.check(self.hasher.hash_one(person)).map_err(RateRefusal::Person)
     }
 
     /// Counts one call from `address` alone, for calls that name no person.
@@ -178,6 +186,14 @@ impl<C: Clock> Limits<C> {
         self.person.upkeep();
         self.address.upkeep();
     }
+}
+
+/// What stands for an address ([`limited_as`]), and for the network around it: a /24 in IPv4, a /48 in IPv6.
+#[must_use]
+pub fn host_and_network(address: IpAddr) -> ((u8, u64), (u8, u64)) {
+    let (family, host) = limited_as(address);
+    let network = if family == 4 { (24, host >> 8) } else { (48, host >> 16) };
+    ((family, host), network)
 }
 
 /// What stands for an address: the address itself in IPv4, also when it comes mapped into IPv6; in IPv6 the

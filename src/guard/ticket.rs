@@ -18,5 +18,5 @@ mod attacks;
 pub use flaw::{TicketFlaw, TicketRefusal};
 pub use key::{Algorithm, KeyFlaw, Secret, TicketKey};
 pub use key_file::{KEY_FILE_NAME, KeyFile, KeyFileCause, KeyFileError};
-pub use mint::{MintError, MintRequest, Persons, TicketMint, run as mint_tickets};
+pub use mint::{MintError, MintRequest, Pass, Persons, TicketMint, device_hash, run as mint_tickets};
 pub use verify::{Scratch, Ticket, TicketVerifier, bearer};

@@ -14,6 +14,7 @@ use hyper::Request;
 use hyper::body::{Body, Incoming};
 use hyper::header::HeaderMap;
 
+use super::desk::{self, DeskAccess};
 use super::listen::Handle;
 use super::problem::Problem;
 use super::reply::{self, Reply};
@@ -47,6 +48,8 @@ pub struct Front {
     pub fence: Option<Fence>,
     /// Looks vouchers up.
     pub vouchers: VoucherDesk,
+    /// The ticket desk, where there is one.
+    pub desk: Option<DeskAccess>,
     /// Signs voucher codes.
     pub signer: VoucherSigner,
     /// Counters.
@@ -151,6 +154,11 @@ impl Front {
                 let (drop, headers) = (drop.to_owned(), head.headers);
                 let taken = async move { claims::take_with_body(self, &drop, headers, body, peer).await };
                 Step::Later(Box::pin(taken))
+            }
+            Route::Challenge(drop) => Step::Done(desk::challenge(self, drop, &head.headers, peer)),
+            Route::Ticket(drop) => {
+                let (drop, headers) = (drop.to_owned(), head.headers);
+                Step::Later(Box::pin(desk::ticket(self, drop, headers, body, peer)))
             }
             Route::Mine(drop) => {
                 Step::Later(Box::pin(claims::mine(self, claims::ask_mine(self, drop, &head.headers, peer)?)))

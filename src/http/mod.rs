@@ -8,6 +8,7 @@ mod admin_receipts;
 mod body;
 mod claims;
 pub mod connection;
+pub mod desk;
 mod drops;
 pub mod front;
 pub mod listen;

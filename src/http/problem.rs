@@ -31,6 +31,7 @@ impl From<GuardRefusal> for Problem {
             GuardRefusal::Ticket(TicketRefusal::Missing) => Cause::TicketMissing.into(),
             GuardRefusal::Ticket(TicketRefusal::Expired) => Cause::TicketExpired.into(),
             GuardRefusal::Ticket(invalid) => Self::with_detail(Cause::TicketInvalid, invalid.to_string()),
+            GuardRefusal::Blocked => Cause::Blocked.into(),
             GuardRefusal::Rate(rate) => {
                 let wait_ms = u64::try_from(rate.retry_after().0.as_millis()).unwrap_or(u64::MAX);
                 Self::with_detail(Cause::RateLimited, rate.to_string()).retry_after(wait_ms)
@@ -99,6 +100,12 @@ fn title(cause: Cause) -> &'static str {
         Cause::TicketMissing => "A ticket is required: Authorization: Bearer <ticket>",
         Cause::TicketInvalid => "The ticket is not valid here",
         Cause::TicketExpired => "The ticket has expired",
+        Cause::IdentityMissing => "An identity token is required",
+        Cause::IdentityInvalid => "The identity token is not valid here",
+        Cause::IdentityExpired => "The identity token has expired",
+        Cause::ChallengeFailed => "The challenge is not solved",
+        Cause::NotEligible => "You are not eligible",
+        Cause::Blocked => "You cannot take part",
         Cause::UnknownDrop => "There is no such drop",
         Cause::UnknownCampaign => "There is no such campaign",
         Cause::UnknownVoucher => "There is no such voucher of yours",

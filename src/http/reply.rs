@@ -22,9 +22,14 @@ const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 pub fn status_of(cause: Cause) -> StatusCode {
     match cause {
         Cause::BadRequest | Cause::IdempotencyKeyRequired => StatusCode::BAD_REQUEST,
-        Cause::TicketMissing | Cause::TicketInvalid | Cause::TicketExpired | Cause::Unauthorized => {
-            StatusCode::UNAUTHORIZED
-        }
+        Cause::TicketMissing
+        | Cause::TicketInvalid
+        | Cause::TicketExpired
+        | Cause::IdentityMissing
+        | Cause::IdentityInvalid
+        | Cause::IdentityExpired
+        | Cause::Unauthorized => StatusCode::UNAUTHORIZED,
+        Cause::ChallengeFailed | Cause::NotEligible | Cause::Blocked => StatusCode::FORBIDDEN,
         Cause::UnknownDrop
         | Cause::UnknownCampaign
         | Cause::UnknownVoucher
@@ -59,6 +64,14 @@ fn json(status: StatusCode, content_type: HeaderValue, body: String) -> Reply {
 #[must_use]
 pub fn claimed(body: String, replayed: bool) -> Reply {
     json(if replayed { StatusCode::OK } else { StatusCode::CREATED }, JSON, body)
+}
+
+/// 201 with something new that is the asker's alone.
+#[must_use]
+pub fn created(body: String) -> Reply {
+    let mut reply = json(StatusCode::CREATED, JSON, body);
+    reply.headers_mut().insert(CACHE_CONTROL, NO_STORE);
+    reply
 }
 
 /// 200 with a body that is the asker's alone.

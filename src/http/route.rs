@@ -13,6 +13,10 @@ use crate::domain::cause::Cause;
 pub(super) enum Route<'p> {
     /// Take a claim in this drop.
     Claim(&'p str),
+    /// What has to be done for a ticket of this drop?
+    Challenge(&'p str),
+    /// A ticket for this drop.
+    Ticket(&'p str),
     /// What do I hold in this drop?
     Mine(&'p str),
     /// How does this drop stand?
@@ -26,6 +30,8 @@ pub(super) enum Route<'p> {
 #[derive(Debug, Clone, Copy)]
 enum Path {
     Claims,
+    Challenges,
+    Tickets,
     Mine,
     Drop,
     Voucher,
@@ -37,6 +43,8 @@ static PATHS: LazyLock<Router<Path>> = LazyLock::new(|| {
     let paths = [
         ("/v1/drops/{id}/claims", Path::Claims),
         ("/v1/drops/{id}/claims/mine", Path::Mine),
+        ("/v1/drops/{id}/challenges", Path::Challenges),
+        ("/v1/drops/{id}/tickets", Path::Tickets),
         ("/v1/drops/{id}", Path::Drop),
         ("/v1/vouchers/{id}", Path::Voucher),
         ("/v1/campaigns/{id}", Path::Campaign),
@@ -60,13 +68,15 @@ pub(super) fn route<'p>(method: &Method, path: &'p str) -> Result<Route<'p>, Pro
     let id = matched.params.get("id").unwrap_or_default();
     let (route, allow) = match matched.value {
         Path::Claims => (Route::Claim(id), "POST"),
+        Path::Challenges => (Route::Challenge(id), "POST"),
+        Path::Tickets => (Route::Ticket(id), "POST"),
         Path::Mine => (Route::Mine(id), "GET, HEAD"),
         Path::Drop => (Route::Drop(id), "GET, HEAD"),
         Path::Voucher => (Route::Voucher(id), "GET, HEAD"),
         Path::Campaign => (Route::Campaign(id), "GET, HEAD"),
     };
     let allowed = match route {
-        Route::Claim(_) => *method == Method::POST,
+        Route::Claim(_) | Route::Challenge(_) | Route::Ticket(_) => *method == Method::POST,
         _ => *method == Method::GET || *method == Method::HEAD,
     };
     if allowed {

@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use crate::domain::ids::{DropId, Shard};
+use crate::domain::ids::{CampaignId, DropId, Shard};
 
 /// The hash of a drop in a shard: epoch, state, window, limit, stock and counters.
 #[must_use]
@@ -29,6 +29,18 @@ pub fn journal(shard: Shard) -> String {
 #[must_use]
 pub fn fence(shard: Shard) -> String {
     named(shard, "fence", "")
+}
+
+/// The hash of what persons of a campaign are known by, as far as the ledger has it: keyed hash → person.
+#[must_use]
+pub fn bonds(shard: Shard, campaign: &CampaignId) -> String {
+    named(shard, "bonds:", campaign.as_str())
+}
+
+/// That a challenge was spent. It ends with the challenge.
+#[must_use]
+pub fn spent(shard: Shard, challenge: &[u8; 16]) -> String {
+    named(shard, "spent:", &data_encoding::HEXLOWER.encode(challenge))
 }
 
 /// Appends to `out` what [`drop`] returns, for the hot path.
@@ -63,5 +75,6 @@ mod tests {
         assert_eq!(holders(Shard(12), &id), "cr:{s12}:holders:caiyun-100-25");
         assert_eq!(journal(Shard(0)), "cr:{s0}:journal");
         assert_eq!(fence(Shard(3)), "cr:{s3}:fence");
+        assert_eq!(spent(Shard(0), &[0xab; 16]), format!("cr:{{s0}}:spent:{}", "ab".repeat(16)));
     }
 }

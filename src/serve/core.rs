@@ -17,6 +17,7 @@ use crate::domain::ids::Shard;
 use crate::domain::voucher::VoucherSigner;
 use crate::guard::Guard;
 use crate::http::connection::TimeLimits;
+use crate::http::desk::DeskAccess;
 use crate::http::front::{Front, RequestIds, Stamps};
 use crate::http::listen::{self, ConnectionCap, Listening};
 use crate::redis::fence::Fence;
@@ -34,6 +35,7 @@ pub(super) struct Shared {
     pub(super) guard: Arc<Guard>,
     pub(super) signer: VoucherSigner,
     pub(super) vouchers: VoucherDesk,
+    pub(super) desk: Option<DeskAccess>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) cap: Arc<ConnectionCap>,
     pub(super) clock: Clock,
@@ -129,6 +131,7 @@ impl Core {
             pool,
             fence,
             vouchers: shared.vouchers.clone(),
+            desk: shared.desk.clone(),
             signer: shared.signer.clone(),
             metrics: Arc::clone(&shared.metrics),
             request_seconds: shared.metrics.request_seconds.core(number),

@@ -12,6 +12,7 @@
 
 mod background;
 mod core;
+mod desk;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -30,15 +31,19 @@ use crate::cli::{Exit, Failure};
 use crate::clock::{Clock, rfc3339};
 use crate::config::Config;
 use crate::datadir::{DataDir, DataLock, RunInfo};
+use crate::desk::TicketDesk;
+use crate::desk::lists::Lists;
 use crate::domain::cause::Cause;
 use crate::domain::ids::Shard;
 use crate::domain::voucher::VoucherSigner;
 use crate::drain::Drain;
 use crate::guard::Guard;
 use crate::guard::address::AddressRules;
+use crate::guard::blocked::Blocked;
 use crate::guard::rate::{Allowance, LimitRules};
 use crate::guard::ticket::KeyFile;
 use crate::http::admin::Admin;
+use crate::http::desk::DeskAccess;
 use crate::http::front::RequestIds;
 use crate::http::listen::{self, ConnectionCap};
 use crate::ledger::Ledger;
@@ -82,6 +87,8 @@ struct Service {
     ledger: Arc<dyn Ledger>,
     campaigns: Arc<Campaigns>,
     receipts: Arc<Receipts>,
+    desk: Option<Arc<TicketDesk>>,
+    lists: Arc<Lists>,
     poller: Poller,
     /// Redis for everything that is no claim.
     pool: Pool,
@@ -138,11 +145,25 @@ impl Service {
         gate.set_redis_up(true);
         let campaigns = Arc::new(campaigns);
         let receipts = Arc::new(Receipts::new(Arc::clone(&campaigns)));
+        let blocked = Blocked::default();
+        let lists = desk::lists(&config.desk, &blocked);
+        let lent = desk::Lent {
+            config,
+            keys,
+            ledger: Arc::clone(&ledger),
+            pool: pool.clone(),
+            gate: Arc::clone(&gate),
+            metrics: Arc::clone(&metrics),
+            clock: clock.clone(),
+            blocked: blocked.clone(),
+        };
+        let desk = desk::open(lent, Arc::clone(&lists)).await?.map(Arc::new);
         let shared = Shared {
             config: config.clone(),
             redis_url: redis.url().clone(),
             gate,
-            guard: Arc::new(guard(config, keys)?),
+            guard: Arc::new(guard(config, keys, blocked)?),
+            desk: desk.clone().map(|desk| DeskAccess::new(desk, Handle::current())),
             vouchers: VoucherDesk::new(Arc::clone(&receipts), Handle::current()),
             signer: VoucherSigner::new(keys.voucher_secret().bytes()),
             metrics,
@@ -150,7 +171,7 @@ impl Service {
             clock,
         };
         let token = lock.dir().admin_token()?;
-        Ok(Self { shared: Arc::new(shared), ledger, campaigns, receipts, poller, pool, token })
+        Ok(Self { shared: Arc::new(shared), ledger, campaigns, receipts, desk, lists, poller, pool, token })
     }
 
     /// Listens, serves until the first signal, and stops in order; at once after a second signal.
@@ -200,7 +221,7 @@ impl Service {
         admin_listener: std::net::TcpListener,
         stopping: &Arc<AtomicBool>,
     ) -> Result<Running, Failure> {
-        let Self { shared, ledger, campaigns, receipts, poller, pool, token } = self;
+        let Self { shared, ledger, campaigns, receipts, desk, lists, poller, pool, token } = self;
         let (stops, background) = (Stops::default(), TaskTracker::new());
         // With a Redis of its own nobody grants once the fronts have stopped.
         let sealer = shared.config.redis.is_managed().then(|| Arc::clone(&campaigns));
@@ -210,6 +231,10 @@ impl Service {
         background.spawn(background::watch_campaigns(Arc::clone(&campaigns), stop()));
         background.spawn(background::upkeep(Arc::clone(&shared), stop()));
         background.spawn(background::count_receipts(Arc::clone(&ledger), Arc::clone(&shared), stop()));
+        background.spawn(lists.keep_fresh(stop()));
+        if let Some(desk) = desk {
+            desk::spawn_upkeep(&desk, &background, &stops.background);
+        }
         let admin = Admin {
             campaigns,
             receipts,
@@ -261,7 +286,7 @@ fn cut_short(why: &str) -> Failure {
 }
 
 /// The guard of this configuration.
-fn guard(config: &Config, keys: &KeyFile) -> Result<Guard, Failure> {
+fn guard(config: &Config, keys: &KeyFile, blocked: Blocked) -> Result<Guard, Failure> {
     let limits = &config.limits;
     let allowance = |per_second: u32, burst: u32| {
         Allowance::new(burst, Duration::from_secs(1) / per_second.max(1))
@@ -278,5 +303,6 @@ fn guard(config: &Config, keys: &KeyFile) -> Result<Guard, Failure> {
         ..AddressRules::default()
     };
     let leeway_ms = i64::try_from(config.ticket.leeway_s).unwrap_or(0).saturating_mul(1_000);
-    Ok(Guard::new(keys, leeway_ms, rules, addresses))
+    let guard = Guard::new(keys, leeway_ms, rules, addresses).blocking(blocked);
+    Ok(guard.requiring_device(config.ticket.device_required))
 }

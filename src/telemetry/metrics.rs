@@ -22,6 +22,10 @@ pub const UPKEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// The most cores that have a gauge of their own.
 const CORE_SERIES_MAX: usize = 1_024;
 
+/// The rules of eligibility, in the order of their indices: the domain's words, which a test compares.
+pub(crate) const RULES: &[&str] =
+    &["region", "account_age", "allow_list", "one_per_campaign", "cool_down", "union"];
+
 /// The most shards that have a gauge of their own.
 const SHARD_SERIES_MAX: usize = 1_024;
 
@@ -56,6 +60,11 @@ instruments! {
         replica_short_batches_total: Counter,
         /// Claims answered "outcome unknown": the reply was lost twice, or too few replicas had it in time.
         outcome_unknown_total: Counter,
+
+        /// Tickets given at the desk.
+        desk_tickets_total: Counter,
+        /// People whom a rule did not let in at the desk, by the rule.
+        desk_ineligible_total: Counters["rule": RULES],
 
         /// Connections open on the public listener.
         connections: Gauge,

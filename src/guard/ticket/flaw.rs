@@ -75,6 +75,9 @@ pub enum TicketFlaw {
     /// The ticket is for another drop.
     #[error("the ticket is for another drop")]
     Drop,
+    /// It is bound to another device.
+    #[error("the ticket is for another device")]
+    Device,
     /// `nbf` is still to come.
     #[error("the ticket is not valid yet")]
     NotYet,

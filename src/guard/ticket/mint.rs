@@ -7,6 +7,7 @@ use std::time::Duration;
 use data_encoding::BASE64URL_NOPAD;
 use jsonwebtoken::{EncodingKey, Header};
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 use super::{Algorithm, KeyFile};
 use crate::clock::UnixMs;
@@ -68,6 +69,25 @@ struct NewClaims<'a> {
     nbf: i64,
     exp: i64,
     jti: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dev: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    region: Option<&'a str>,
+}
+
+/// What a ticket is bound to, beside its drop.
+#[derive(Debug, Clone, Copy)]
+pub struct Pass<'a> {
+    /// Who may claim.
+    pub person: &'a str,
+    /// From when, cut to whole seconds.
+    pub from_ms: UnixMs,
+    /// Until when, cut to whole seconds.
+    pub until_ms: UnixMs,
+    /// The hash of the device, [`device_hash`].
+    pub device: Option<&'a str>,
+    /// Where the person is at home.
+    pub region: Option<&'a str>,
 }
 
 impl TicketMint {
@@ -130,13 +150,36 @@ impl TicketMint {
         now_ms: UnixMs,
         valid_for: Duration,
     ) -> Result<String, MintError> {
-        let nbf = now_ms.div_euclid(1_000);
-        let valid_s = i64::try_from(valid_for.as_secs()).unwrap_or(i64::MAX);
+        let valid_ms = i64::try_from(valid_for.as_secs()).unwrap_or(i64::MAX).saturating_mul(1_000);
+        let from_ms = now_ms.div_euclid(1_000).saturating_mul(1_000);
+        let until_ms = from_ms.saturating_add(valid_ms);
+        self.mint_pass(drop, &Pass { person, from_ms, until_ms, device: None, region: None })
+    }
+
+    /// A ticket that is bound to all that `pass` says, with a random id.
+    ///
+    /// # Errors
+    /// [`MintError::Sign`] when the library cannot sign.
+    pub fn mint_pass(&self, drop: &DropId, pass: &Pass<'_>) -> Result<String, MintError> {
         let jti = BASE64URL_NOPAD.encode(&rand::random::<[u8; 16]>());
-        let claims =
-            NewClaims { sub: person, drop: drop.as_str(), nbf, exp: nbf.saturating_add(valid_s), jti: &jti };
+        let claims = NewClaims {
+            sub: pass.person,
+            drop: drop.as_str(),
+            nbf: pass.from_ms.div_euclid(1_000),
+            exp: pass.until_ms.div_euclid(1_000),
+            jti: &jti,
+            dev: pass.device,
+            region: pass.region,
+        };
         Ok(jsonwebtoken::encode(&self.header, &claims, &self.key)?)
     }
+}
+
+/// What a ticket says of a device: the first half of the SHA-256 of the name that the device gave itself, base64url.
+#[must_use]
+pub fn device_hash(device: &[u8]) -> String {
+    let digest = Sha256::digest(device);
+    BASE64URL_NOPAD.encode(digest.first_chunk::<16>().map_or(&[][..], |half| half))
 }
 
 fn check(person: &str) -> Result<(), MintError> {

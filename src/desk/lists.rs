@@ -1,0 +1,205 @@
+//! Lists of persons in files: who may take part, and who may not. Read again when they change, without a stop.
+//!
+//! Owns the folder and the form of allow-lists. An allow-list keeps eight bytes a person: ten million take 80 MB, and
+//! twice that while another one takes its place.
+
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, SystemTime};
+
+use sha2::{Digest, Sha256};
+use tokio_util::sync::CancellationToken;
+
+use crate::guard::blocked::{BlockList, Blocked};
+use crate::limits;
+
+/// The list of those who are kept out.
+const BLOCKED_FILE: &str = "blocked.csv";
+/// How often files are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// Persons who may take part.
+#[derive(Debug, Default)]
+pub struct AllowList {
+    /// The first 64 bits of the SHA-256 of each account, in order.
+    accounts: Vec<u64>,
+}
+
+impl AllowList {
+    /// Reads one SHA-256 of an account (`sub` of its identity) a line, 64 hex digits; what comes after a comma is for
+    /// people. Empty lines and lines that begin with `#` are passed over.
+    ///
+    /// # Errors
+    /// What is wrong, with the line; a list is taken whole or not at all.
+    pub fn read(text: impl BufRead) -> Result<Self, String> {
+        let mut accounts = Vec::new();
+        for (line, row) in (1_usize..).zip(text.lines()) {
+            let row = row.map_err(|error| format!("line {line}: {error}"))?;
+            let row = row.trim();
+            if row.is_empty() || row.starts_with('#') {
+                continue;
+            }
+            let hex = row.split(',').next().unwrap_or_default().trim();
+            let digest = data_encoding::HEXLOWER_PERMISSIVE.decode(hex.as_bytes()).ok();
+            let digest: Option<[u8; 32]> = digest.and_then(|digest| digest.try_into().ok());
+            let digest = digest.ok_or_else(|| format!("line {line}: must begin with 64 hex digits"))?;
+            if accounts.len() >= limits::ALLOW_LIST_MAX {
+                return Err(format!("line {line}: there are more lines than are kept"));
+            }
+            accounts.push(first_bits(&digest));
+        }
+        accounts.sort_unstable();
+        accounts.dedup();
+        accounts.shrink_to_fit();
+        Ok(Self { accounts })
+    }
+
+    /// Whether an account stands on it.
+    #[must_use]
+    pub fn has(&self, account: &str) -> bool {
+        self.accounts.binary_search(&first_bits(&Sha256::digest(account).into())).is_ok()
+    }
+
+    /// How many it names.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.accounts.len()
+    }
+
+    /// Whether it names nobody.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.accounts.is_empty()
+    }
+}
+
+fn first_bits(digest: &[u8; 32]) -> u64 {
+    digest.first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
+}
+
+/// The lists of a folder.
+#[derive(Debug, Default)]
+pub struct Lists {
+    folder: Option<PathBuf>,
+    blocked: Blocked,
+    allowed: RwLock<HashMap<String, Arc<AllowList>>>,
+    /// When each file was changed that was looked at last.
+    seen: std::sync::Mutex<HashMap<PathBuf, SystemTime>>,
+}
+
+impl Lists {
+    /// The lists of `folder`, not read yet; none without one. `blocked` is what the hot path looks at.
+    #[must_use]
+    pub fn new(folder: Option<PathBuf>, blocked: Blocked) -> Self {
+        Self { folder, blocked, ..Self::default() }
+    }
+
+    /// Whether an account stands on the list of this name; nothing where there is no such list.
+    #[must_use]
+    pub fn allows(&self, name: &str, account: &str) -> Option<bool> {
+        let lists = self.allowed.read().unwrap_or_else(PoisonError::into_inner);
+        lists.get(name).map(|list| list.has(account))
+    }
+
+    /// Reads what has changed. Blocks: to be called where that hurts nobody.
+    pub fn refresh(&self) {
+        let Some(folder) = &self.folder else { return };
+        let files = match std::fs::read_dir(folder) {
+            Ok(files) => files,
+            Err(error) => {
+                tracing::warn!(folder = %folder.display(), %error, "the lists cannot be read");
+                return;
+            }
+        };
+        for path in files.flatten().map(|file| file.path()) {
+            let is_list = path.extension().is_some_and(|extension| extension == "csv");
+            let changed = path.metadata().and_then(|meta| meta.modified());
+            if let (true, Ok(changed)) = (is_list, changed)
+                && self.is_news(&path, changed)
+            {
+                match self.read(&path) {
+                    Ok(count) => tracing::info!(file = %path.display(), count, "a list was read"),
+                    Err(error) => {
+                        tracing::error!(file = %path.display(), error, "a list is wrong; the one before holds on");
+                    }
+                }
+            }
+        }
+    }
+
+    fn is_news(&self, path: &Path, changed: SystemTime) -> bool {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.insert(path.to_owned(), changed) != Some(changed)
+    }
+
+    fn read(&self, path: &Path) -> Result<usize, String> {
+        if path.file_name().is_some_and(|name| name == BLOCKED_FILE) {
+            let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+            let list = BlockList::read(&text).map_err(|error| error.to_string())?;
+            let count = list.len();
+            self.blocked.replace(list);
+            return Ok(count);
+        }
+        let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
+        let list = AllowList::read(BufReader::new(file))?;
+        let (count, name) = (list.len(), path.file_stem().unwrap_or_default().to_string_lossy().into_owned());
+        self.allowed.write().unwrap_or_else(PoisonError::into_inner).insert(name, Arc::new(list));
+        Ok(count)
+    }
+
+    /// Reads what changes, until `stop`.
+    pub async fn keep_fresh(self: Arc<Self>, stop: CancellationToken) {
+        if self.folder.is_none() {
+            return;
+        }
+        while stop.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_some() {
+            let lists = Arc::clone(&self);
+            let _ = tokio::task::spawn_blocking(move || lists.refresh()).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hashed(account: &str) -> String {
+        data_encoding::HEXLOWER.encode(&Sha256::digest(account))
+    }
+
+    #[test]
+    fn an_allow_list_knows_its_accounts() {
+        let text =
+            format!("# vip\n{},ann\n\n{}\n{}\n", hashed("ann"), hashed("bob").to_uppercase(), hashed("ann"));
+        let list = AllowList::read(text.as_bytes()).unwrap();
+        assert_eq!((list.len(), list.has("ann"), list.has("bob"), list.has("cid")), (2, true, true, false));
+        let error = AllowList::read(format!("{}\nann\n", hashed("x")).as_bytes()).unwrap_err();
+        assert_eq!(error, "line 2: must begin with 64 hex digits");
+        assert!(AllowList::read(&[0xff_u8, 0xfe][..]).is_err());
+    }
+
+    #[test]
+    fn a_changed_file_takes_its_place_and_a_wrong_one_does_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let lists = Lists::new(Some(folder.path().to_owned()), Blocked::default());
+        let write = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            // Two writes within the clock's grain would look like one.
+            lists.seen.lock().unwrap().remove(&path);
+            lists.refresh();
+        };
+        assert_eq!(lists.allows("vip", "ann"), None);
+        write("vip.csv", &hashed("ann"));
+        assert_eq!((lists.allows("vip", "ann"), lists.allows("vip", "bob")), (Some(true), Some(false)));
+        write("vip.csv", "nonsense");
+        assert_eq!(lists.allows("vip", "ann"), Some(true), "the one before holds on");
+        write("vip.csv", &hashed("bob"));
+        assert_eq!((lists.allows("vip", "ann"), lists.allows("vip", "bob")), (Some(false), Some(true)));
+        write("blocked.csv", "ann,,why");
+        assert!(lists.blocked.is("ann", 0));
+        assert_eq!(lists.allows("blocked", "ann"), None);
+    }
+}

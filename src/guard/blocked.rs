@@ -1,0 +1,125 @@
+//! Persons whom staff keep out, with an end and a reason.
+//!
+//! Owns the form of the list and the question on the hot path: one look at a pointer while nobody is blocked, one hash
+//! otherwise.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use crate::clock::UnixMs;
+use crate::domain::ids::check_person;
+use crate::limits;
+
+/// A list as it was read.
+#[derive(Debug, Default)]
+pub struct BlockList {
+    hasher: RandomState,
+    /// Until when, by the hash of the person under this list's random key.
+    until_ms: HashMap<u64, UnixMs>,
+}
+
+/// What is wrong with a list.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {what}")]
+pub struct BlockListError {
+    /// The line, from 1.
+    pub line: usize,
+    /// What is wrong with it; names nobody.
+    pub what: &'static str,
+}
+
+impl BlockList {
+    /// Reads `person,until,reason` a line: `until` is RFC 3339 or empty for ever; what comes after it is for people. Empty
+    /// lines and lines that begin with `#` are passed over.
+    ///
+    /// # Errors
+    /// [`BlockListError`] for the first wrong line; a list is taken whole or not at all.
+    pub fn read(text: &str) -> Result<Self, BlockListError> {
+        let mut list = Self::default();
+        for (line, row) in (1..).zip(text.lines()) {
+            let row = row.trim();
+            if row.is_empty() || row.starts_with('#') {
+                continue;
+            }
+            let wrong = |what| BlockListError { line, what };
+            let mut fields = row.splitn(3, ',').map(str::trim);
+            let person = fields.next().unwrap_or_default();
+            check_person(person).map_err(|_| wrong("the first field is no person"))?;
+            let until_ms = match fields.next().unwrap_or_default() {
+                "" => UnixMs::MAX,
+                until => until
+                    .parse::<jiff::Timestamp>()
+                    .map_err(|_| {
+                        wrong("the second field must be empty or a date like 2026-01-31T00:00:00+08:00")
+                    })?
+                    .as_millisecond(),
+            };
+            if list.until_ms.len() >= limits::BLOCKED_MAX {
+                return Err(wrong("there are more lines than are kept"));
+            }
+            list.until_ms.insert(list.hasher.hash_one(person), until_ms);
+        }
+        Ok(list)
+    }
+
+    /// How many persons it names.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.until_ms.len()
+    }
+
+    /// Whether it names nobody.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.until_ms.is_empty()
+    }
+
+    fn blocks(&self, person: &str, now_ms: UnixMs) -> bool {
+        !self.is_empty()
+            && self.until_ms.get(&self.hasher.hash_one(person)).is_some_and(|until_ms| now_ms < *until_ms)
+    }
+}
+
+/// The list that holds now. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Blocked(Arc<ArcSwap<BlockList>>);
+
+impl Blocked {
+    /// Whether a person is kept out.
+    #[must_use]
+    pub fn is(&self, person: &str, now_ms: UnixMs) -> bool {
+        self.0.load().blocks(person, now_ms)
+    }
+
+    /// Puts another list in its place.
+    pub fn replace(&self, list: BlockList) {
+        self.0.store(Arc::new(list));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_person_is_blocked_until_their_time_is_over() {
+        let blocked = Blocked::default();
+        assert!(!blocked.is("ann", 0));
+        let text = "# why\n\nann,,scalper, proven\nbob, 2023-11-20T10:00:00+08:00 ,trial\n";
+        blocked.replace(BlockList::read(text).unwrap());
+        let end_ms = 1_700_445_600_000;
+        assert!(blocked.is("ann", UnixMs::MAX - 1) && !blocked.is("cid", 0));
+        assert!(blocked.is("bob", end_ms - 1) && !blocked.is("bob", end_ms));
+    }
+
+    #[test]
+    fn a_wrong_line_is_named() {
+        for (text, line) in [("ann\nb b,,x", 2), ("ann,soon", 1), (",,", 1)] {
+            assert_eq!(BlockList::read(text).unwrap_err().line, line, "{text}");
+        }
+        assert_eq!(BlockList::read("ann\nann\n").unwrap().len(), 1);
+    }
+}
