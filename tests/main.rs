@@ -16,6 +16,7 @@ mod claim_mutants;
 mod config_cli;
 mod connections;
 mod data_folder;
+mod desk;
 mod export;
 mod gate;
 mod harness_audit;

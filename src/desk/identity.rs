@@ -133,7 +133,7 @@ pub struct Identity {
     pub issuer: String,
     /// `sub`: the account.
     pub subject: String,
-    /// `dims`: what else the person is known by, hashed by the sponsor: phone, id_card, payment, device, login.
+    /// `dims`: what else the person is known by, hashed by the sponsor: `phone`, `id_card`, `payment`, `device`, `login`.
     pub dimensions: BTreeMap<String, String>,
     /// `region`: where the person is at home, a code of GB/T 2260.
     pub region: Option<String>,

@@ -98,7 +98,6 @@ pub struct Union {
 
 impl Union {
     /// The union, and what has to be run beside it: it ends when the last clone is gone.
-    #[must_use]
     pub fn new(
         ledger: Arc<dyn Ledger>,
         pool: Pool,

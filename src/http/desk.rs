@@ -45,7 +45,7 @@ pub(super) fn challenge(
 ) -> Result<Reply, Problem> {
     let access = front.desk.as_ref().ok_or(Cause::NotFound)?;
     let address = front.guard.limited_address(peer, headers);
-    let challenge = access.desk.challenge(drop, address).map_err(|refusal| problem(front, refusal))?;
+    let challenge = access.desk.challenge(drop, address).map_err(|refusal| problem(front, &refusal))?;
     let body = serde_json::to_string(&challenge).map_err(|_| Cause::Unavailable)?;
     Ok(reply::created(body))
 }
@@ -75,15 +75,15 @@ pub(super) async fn ticket(
         let _permit = permit;
         desk.ticket(&drop, &request, address).await
     });
-    let given = work.await.map_err(|_| Cause::Unavailable)?.map_err(|refusal| problem(front, refusal))?;
+    let given = work.await.map_err(|_| Cause::Unavailable)?.map_err(|refusal| problem(front, &refusal))?;
     let body = serde_json::to_string(&given).map_err(|_| Cause::Unavailable)?;
     Ok(reply::created(body))
 }
 
-fn problem(front: &Front, refusal: DeskRefusal) -> Problem {
+fn problem(front: &Front, refusal: &DeskRefusal) -> Problem {
     let wait = |after: RetryAfter| u64::try_from(after.0.as_millis()).unwrap_or(u64::MAX);
     let detail = refusal.to_string();
-    match refusal {
+    match *refusal {
         DeskRefusal::UnknownDrop => Cause::UnknownDrop.into(),
         DeskRefusal::NotYet { from_ms } => {
             let wait_ms = u64::try_from(from_ms - front.clock.now_ms()).unwrap_or(0).max(1_000);

@@ -69,7 +69,7 @@ pub(super) async fn open(lent: Lent<'_>, lists: Arc<Lists>) -> Result<Option<Tic
         // A file is ours to get right; a sponsor's server may come up later than we do.
         Err(error) if is_file => return Err(refused(&error)),
         Err(error) => {
-            tracing::warn!(%error, "there are no keys of identity tokens yet: nobody gets a ticket")
+            tracing::warn!(%error, "there are no keys of identity tokens yet: nobody gets a ticket");
         }
     }
     let secret = lent.keys.voucher_secret().bytes();

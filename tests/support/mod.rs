@@ -13,6 +13,7 @@ pub(crate) mod redis;
 pub(crate) mod replicated;
 pub(crate) mod service;
 pub(crate) mod signals;
+pub(crate) mod stand_in;
 
 use std::path::Path;
 use std::process::{Command, Output};
