@@ -49,7 +49,13 @@ fn mint(keys: &KeyFile) -> anyhow::Result<Vec<String>> {
 /// Limits that refuse nothing, so that the way through is measured.
 fn wide_limits() -> anyhow::Result<Limits> {
     let wide = Allowance::new(1_000_000, Duration::from_nanos(1))?;
-    Ok(Limits::new(LimitRules { person: wide, address: wide, keys_max: 4_000_000 }))
+    Ok(Limits::new(LimitRules {
+        person: wide,
+        address: wide,
+        network: wide,
+        device: wide,
+        keys_max: 4_000_000,
+    }))
 }
 
 /// Calls `with` for each of `all` in turn, again and again.

@@ -32,6 +32,10 @@ pub const PERSON_BURST_DEFAULT: u32 = 20;
 pub const ADDRESS_PER_SECOND_DEFAULT: u32 = 500;
 /// See [`ADDRESS_PER_SECOND_DEFAULT`].
 pub const ADDRESS_BURST_DEFAULT: u32 = 2_000;
+/// Requests per second that one IPv6 /48 may keep up.
+pub const NETWORK_PER_SECOND_DEFAULT: u32 = 5_000;
+/// See [`NETWORK_PER_SECOND_DEFAULT`].
+pub const NETWORK_BURST_DEFAULT: u32 = 20_000;
 /// The largest burst of a rate limit.
 pub const RATE_BURST_MAX: u32 = 1_000_000;
 /// The longest time in which a used-up rate limit recovers; a key is remembered as long.

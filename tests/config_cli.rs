@@ -136,7 +136,7 @@ const REFUSED: &[Refused] = &[
     (
         "[sever]\nlisten = \"127.0.0.1:1\"",
         &[],
-        "sever: no such key; the config has server, data, redis, ledger, claim, limits, drain, journal, ticket, log",
+        "sever: no such key; the config has server, data, redis, ledger, claim, limits, drain, journal, ticket, desk, log",
     ),
     ("drain = 5", &[], "drain = 5: must be a section, as in [drain]"),
     ("[drain]\nenabled = true\nenabled = true", &[], "c.toml: line 3: duplicate key"),

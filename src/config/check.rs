@@ -83,6 +83,16 @@ const NUMERIC: &[Numeric] = &[
         range: range::ADDRESS_RATE,
         value: |c| c.limits.address_burst.into(),
     },
+    Numeric {
+        key: "limits.network_per_second",
+        range: range::ADDRESS_RATE,
+        value: |c| c.limits.network_per_second.into(),
+    },
+    Numeric {
+        key: "limits.network_burst",
+        range: range::ADDRESS_RATE,
+        value: |c| c.limits.network_burst.into(),
+    },
     Numeric { key: "limits.keys_max", range: range::LIMITER_KEYS, value: |c| wide(c.limits.keys_max) },
     Numeric {
         key: "drain.commit_interval_ms",

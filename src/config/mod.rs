@@ -6,16 +6,17 @@
 
 mod check;
 mod desk;
+mod guard;
 mod load;
 mod sections;
 mod service_url;
 mod words;
 
 pub use desk::{CaptchaFallback, ChallengeKind, DeskConfig};
+pub use guard::{LimitsConfig, TicketConfig};
 pub use load::{Overrides, load};
 pub use sections::{
-    ClaimConfig, Config, DataConfig, DrainConfig, LedgerConfig, LimitsConfig, LogConfig, RedisConfig,
-    ServerConfig, TicketConfig,
+    ClaimConfig, Config, DataConfig, DrainConfig, LedgerConfig, LogConfig, RedisConfig, ServerConfig,
 };
 pub use service_url::ServiceUrl;
 pub use words::{Ack, LogFormat, LogLevel};

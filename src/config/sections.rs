@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::desk::DeskConfig;
+use super::guard::{LimitsConfig, TicketConfig};
 use super::{Ack, LogFormat, LogLevel, ServiceUrl};
 use crate::limits;
 use crate::rush::backpressure::JournalLimits;
@@ -254,37 +255,6 @@ impl ClaimConfig {
     }
 }
 
-/// How often one person or address may ask.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LimitsConfig {
-    /// Requests per second that one person may keep up.
-    pub person_per_second: u32,
-    /// Requests that one person may make at once.
-    pub person_burst: u32,
-    /// Requests per second that one address (IPv6: one /64) may keep up.
-    pub address_per_second: u32,
-    /// Requests that one address may make at once.
-    pub address_burst: u32,
-    /// Whether loopback peers are free of the address limit: a balancer or a bench sits there.
-    pub exempt_loopback: bool,
-    /// Persons, and addresses, that the limiter remembers.
-    pub keys_max: usize,
-}
-
-impl Default for LimitsConfig {
-    fn default() -> Self {
-        Self {
-            person_per_second: limits::PERSON_PER_SECOND_DEFAULT,
-            person_burst: limits::PERSON_BURST_DEFAULT,
-            address_per_second: limits::ADDRESS_PER_SECOND_DEFAULT,
-            address_burst: limits::ADDRESS_BURST_DEFAULT,
-            exempt_loopback: true,
-            keys_max: limits::RATE_KEYS_DEFAULT,
-        }
-    }
-}
-
 /// From the journal to the ledger.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -346,26 +316,6 @@ impl JournalConfig {
             bytes: self.bytes_max,
             memory_percent: self.memory_max_percent,
         }
-    }
-}
-
-/// The keys that tickets are checked with.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TicketConfig {
-    /// The key file; empty for `ticket.key` in the data folder.
-    pub key_file: PathBuf,
-    /// Whether a ticket that is bound to a device is refused without the header `Device-Id`.
-    pub device_required: bool,
-    /// Seconds by which another machine's clock may differ when `exp` and `nbf` are checked.
-    pub leeway_s: u64,
-}
-
-impl TicketConfig {
-    /// The key file: as set, or `ticket.key` in `data_dir`.
-    #[must_use]
-    pub fn key_path(&self, data_dir: &Path) -> PathBuf {
-        if self.key_file.as_os_str().is_empty() { data_dir.join("ticket.key") } else { self.key_file.clone() }
     }
 }
 

@@ -4,7 +4,7 @@ use super::identity::IdentityRefusal;
 use crate::clock::UnixMs;
 use crate::domain::eligibility::Ineligible;
 use crate::guard::challenge::ChallengeFlaw;
-use crate::guard::rate::RetryAfter;
+use crate::guard::rate::{Allowance, RateRefusal};
 
 /// Why no ticket is given. What `Display` says is for the client, save the reason why somebody is not eligible.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -21,12 +21,9 @@ pub enum DeskRefusal {
     /// The drop is over.
     #[error("the drop is over")]
     Over,
-    /// The person asks too often.
-    #[error("too many requests by this person")]
-    PersonRate(RetryAfter),
-    /// The address asks too often.
-    #[error("too many requests from this address")]
-    AddressRate(RetryAfter),
+    /// Somebody asks too often.
+    #[error("{0}")]
+    Rate(RateRefusal, Allowance),
     /// The identity.
     #[error(transparent)]
     Identity(#[from] IdentityRefusal),

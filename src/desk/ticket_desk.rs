@@ -126,7 +126,7 @@ impl TicketDesk {
     pub fn challenge(&self, drop: &str, address: Option<IpAddr>) -> Result<Challenge, DeskRefusal> {
         let now_ms = self.clock.now_ms();
         self.open_drop(drop, now_ms)?;
-        self.limits.check_address(address).map_err(rate)?;
+        self.limits.check_address(address).map_err(|rate| self.refused(rate))?;
         let harder = address.map_or(1, |address| {
             let (host, network) = crate::guard::rate::host_and_network(address);
             times_harder(self.activity.count(host), self.activity.count(network))
@@ -147,11 +147,11 @@ impl TicketDesk {
     ) -> Result<NewTicket, DeskRefusal> {
         let now_ms = self.clock.now_ms();
         let (gate, rules) = self.open_drop(drop, now_ms)?;
-        self.limits.check_address(address).map_err(rate)?;
+        self.limits.check_address(address).map_err(|rate| self.refused(rate))?;
         let device = request.device.as_deref().map(device_of).transpose()?;
         let identity = self.identify(&request.identity, now_ms).await?;
         let person = self.names.person(&identity);
-        self.limits.check_person(&person).map_err(rate)?;
+        self.limits.check_person(&person).map_err(|rate| self.refused(rate))?;
         self.check_work(drop, request, now_ms).await?;
         if self.blocked.is(&person, now_ms) {
             return Err(DeskRefusal::Blocked);
@@ -174,6 +174,10 @@ impl TicketDesk {
         let second = |at_ms: UnixMs| crate::clock::rfc3339(at_ms.div_euclid(1_000).saturating_mul(1_000));
         let (valid_from, valid_until) = (second(now_ms), second(until_ms));
         Ok(NewTicket { ticket, drop: drop.to_owned(), valid_from, valid_until })
+    }
+
+    fn refused(&self, rate: RateRefusal) -> DeskRefusal {
+        DeskRefusal::Rate(rate, self.limits.allowance(rate))
     }
 
     /// The drop, if its tickets are given now.
@@ -306,13 +310,6 @@ impl TicketDesk {
             found.push((other.clone(), last));
         }
         Ok(found)
-    }
-}
-
-fn rate(refusal: RateRefusal) -> DeskRefusal {
-    match refusal {
-        RateRefusal::Person(after) => DeskRefusal::PersonRate(after),
-        RateRefusal::Address(after) => DeskRefusal::AddressRate(after),
     }
 }
 

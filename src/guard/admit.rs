@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::address::AddressRules;
 use super::blocked::Blocked;
-use super::rate::{LimitRules, Limits, RateRefusal};
+use super::rate::{Allowance, LimitRules, Limits, RateRefusal};
 use super::ticket::{KeyFile, Scratch, TicketFlaw, TicketRefusal, TicketVerifier, bearer, device_hash};
 use crate::clock::UnixMs;
 use crate::domain::ids::PersonId;
@@ -30,8 +30,8 @@ pub enum GuardRefusal {
     #[error(transparent)]
     Ticket(#[from] TicketRefusal),
     /// It comes too often.
-    #[error(transparent)]
-    Rate(#[from] RateRefusal),
+    #[error("{0}")]
+    Rate(RateRefusal, Allowance),
     /// Staff keep this person out.
     #[error("this person is kept out")]
     Blocked,
@@ -85,12 +85,21 @@ impl Guard {
         if let Some(bound_to) = &ticket.device {
             self.check_device(bound_to, headers)?;
         }
-        self.limits.check(&ticket.person, self.limited_address(peer, headers))?;
+        self.limits
+            .check(&ticket.person, self.limited_address(peer, headers))
+            .map_err(|rate| self.refused(rate))?;
+        if let Some(device) = &ticket.device {
+            self.limits.check_device(device).map_err(|rate| self.refused(rate))?;
+        }
         if self.blocked.is(&ticket.person, now_ms) {
             return Err(GuardRefusal::Blocked);
         }
         // The verifier has checked the person already: this only takes it over.
         PersonId::new(&ticket.person).map_err(|error| TicketRefusal::from(TicketFlaw::Person(error)).into())
+    }
+
+    fn refused(&self, rate: RateRefusal) -> GuardRefusal {
+        GuardRefusal::Rate(rate, self.limits.allowance(rate))
     }
 
     /// Whether the device that a ticket is bound to is the one that sends it, by the name that the device chose.

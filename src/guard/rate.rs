@@ -20,6 +20,9 @@ use governor::middleware::NoOpMiddleware;
 pub use allowance::{Allowance, AllowanceError};
 use cells::BoundedCells;
 
+/// Marks an IPv6 /48 among networks.
+const IPV6_NETWORK: u8 = 48;
+
 /// How long a refused caller must wait before the next call can pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RetryAfter(pub Duration);
@@ -41,6 +44,12 @@ pub enum RateRefusal {
     /// The address, or the IPv6 /64 that it is in, calls too often.
     #[error("too many requests from this address")]
     Address(RetryAfter),
+    /// The network around it, an IPv6 /48, calls too often.
+    #[error("too many requests from this network")]
+    Network(RetryAfter),
+    /// The device that the ticket is bound to calls too often.
+    #[error("too many requests by this device")]
+    Device(RetryAfter),
 }
 
 impl RateRefusal {
@@ -54,7 +63,18 @@ impl RateRefusal {
     #[must_use]
     pub fn retry_after(self) -> RetryAfter {
         match self {
-            Self::Person(after) | Self::Address(after) => after,
+            Self::Person(after) | Self::Address(after) | Self::Network(after) | Self::Device(after) => after,
+        }
+    }
+
+    /// What the limit is called in `RateLimit` headers.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Person(_) => "person",
+            Self::Address(_) => "address",
+            Self::Network(_) => "network",
+            Self::Device(_) => "device",
         }
     }
 }
@@ -108,7 +128,11 @@ pub struct LimitRules {
     pub person: Allowance,
     /// What each IPv4 address and each IPv6 /64 may do.
     pub address: Allowance,
-    /// Keys kept apart by each of the two limits.
+    /// What each IPv6 /48 may do.
+    pub network: Allowance,
+    /// What each device may do that a ticket is bound to.
+    pub device: Allowance,
+    /// Keys kept apart by each of the limits.
     pub keys_max: usize,
 }
 
@@ -117,6 +141,9 @@ pub struct LimitRules {
 pub struct Limits<C: Clock = DefaultClock> {
     person: KeyedLimit<C>,
     address: KeyedLimit<C>,
+    network: KeyedLimit<C>,
+    device: KeyedLimit<C>,
+    rules: LimitRules,
     /// Seeded anew in every process, so that nobody can choose persons or addresses that share a cell.
     hasher: RandomState,
 }
@@ -135,7 +162,10 @@ impl<C: Clock + Clone> Limits<C> {
     pub fn with_clock(rules: LimitRules, clock: C) -> Self {
         Self {
             person: KeyedLimit::new(rules.person, rules.keys_max, clock.clone()),
-            address: KeyedLimit::new(rules.address, rules.keys_max, clock),
+            address: KeyedLimit::new(rules.address, rules.keys_max, clock.clone()),
+            network: KeyedLimit::new(rules.network, rules.keys_max, clock.clone()),
+            device: KeyedLimit::new(rules.device, rules.keys_max, clock),
+            rules,
             hasher: RandomState::new(),
         }
     }
@@ -166,7 +196,32 @@ impl<C: Clock> Limits<C> {
     /// [`RateRefusal::Address`] with the wait.
     pub fn check_address(&self, address: Option<IpAddr>) -> Result<(), RateRefusal> {
         let Some(address) = address else { return Ok(()) };
-        self.address.check(self.hasher.hash_one(limited_as(address))).map_err(RateRefusal::Address)
+        let (host, network) = host_and_network(address);
+        self.address.check(self.hasher.hash_one(host)).map_err(RateRefusal::Address)?;
+        // Behind one IPv4 network stand far too many people: only IPv6 has networks of one subscriber's making.
+        if network.0 == IPV6_NETWORK {
+            self.network.check(self.hasher.hash_one(network)).map_err(RateRefusal::Network)?;
+        }
+        Ok(())
+    }
+
+    /// Counts one call of a device, by its hash.
+    ///
+    /// # Errors
+    /// [`RateRefusal::Device`] with the wait.
+    pub fn check_device(&self, device: &str) -> Result<(), RateRefusal> {
+        self.device.check(self.hasher.hash_one(device)).map_err(RateRefusal::Device)
+    }
+
+    /// What the limit that refused grants.
+    #[must_use]
+    pub fn allowance(&self, refusal: RateRefusal) -> Allowance {
+        match refusal {
+            RateRefusal::Person(_) => self.rules.person,
+            RateRefusal::Address(_) => self.rules.address,
+            RateRefusal::Network(_) => self.rules.network,
+            RateRefusal::Device(_) => self.rules.device,
+        }
     }
 
     /// The limit by person, for its gauge.
@@ -181,10 +236,11 @@ impl<C: Clock> Limits<C> {
         &self.address
     }
 
-    /// [`KeyedLimit::upkeep`] of both limits.
+    /// [`KeyedLimit::upkeep`] of all limits.
     pub fn upkeep(&self) {
-        self.person.upkeep();
-        self.address.upkeep();
+        for limit in [&self.person, &self.address, &self.network, &self.device] {
+            limit.upkeep();
+        }
     }
 }
 
@@ -192,7 +248,7 @@ impl<C: Clock> Limits<C> {
 #[must_use]
 pub fn host_and_network(address: IpAddr) -> ((u8, u64), (u8, u64)) {
     let (family, host) = limited_as(address);
-    let network = if family == 4 { (24, host >> 8) } else { (48, host >> 16) };
+    let network = if family == 4 { (24, host >> 8) } else { (IPV6_NETWORK, host >> 16) };
     ((family, host), network)
 }
 

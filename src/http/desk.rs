@@ -17,7 +17,6 @@ use crate::desk::identity::IdentityRefusal;
 use crate::desk::refusal::DeskRefusal;
 use crate::desk::{TicketDesk, TicketRequest};
 use crate::domain::cause::Cause;
-use crate::guard::rate::RetryAfter;
 use crate::limits;
 
 /// How a core reaches the desk: its work is done on the background runtime.
@@ -81,7 +80,6 @@ pub(super) async fn ticket(
 }
 
 fn problem(front: &Front, refusal: &DeskRefusal) -> Problem {
-    let wait = |after: RetryAfter| u64::try_from(after.0.as_millis()).unwrap_or(u64::MAX);
     let detail = refusal.to_string();
     match *refusal {
         DeskRefusal::UnknownDrop => Cause::UnknownDrop.into(),
@@ -91,9 +89,7 @@ fn problem(front: &Front, refusal: &DeskRefusal) -> Problem {
             Problem::with_detail(Cause::NotOpen, detail).retry_after(wait_ms)
         }
         DeskRefusal::Over => Cause::Closed.into(),
-        DeskRefusal::PersonRate(after) | DeskRefusal::AddressRate(after) => {
-            Problem::with_detail(Cause::RateLimited, detail).retry_after(wait(after))
-        }
+        DeskRefusal::Rate(rate, allowance) => Problem::rate_limited(rate, allowance),
         DeskRefusal::Identity(IdentityRefusal::Missing) => {
             Problem::with_detail(Cause::IdentityMissing, detail)
         }

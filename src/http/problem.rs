@@ -4,7 +4,17 @@
 
 use crate::domain::cause::Cause;
 use crate::guard::GuardRefusal;
+use crate::guard::rate::{Allowance, RateRefusal};
 use crate::guard::ticket::TicketRefusal;
+
+/// A rate limit of which nothing is left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UsedUp {
+    /// What it is called.
+    pub name: &'static str,
+    /// What it grants.
+    pub allowance: Allowance,
+}
 
 /// A refusal on its way to the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,13 +25,15 @@ pub struct Problem {
     pub detail: Option<Box<str>>,
     /// When a retry can help, in milliseconds.
     pub retry_after_ms: Option<u64>,
+    /// The limit that is used up, for [`Cause::RateLimited`].
+    pub limit: Option<UsedUp>,
     /// The methods that the path does take, for [`Cause::MethodNotAllowed`].
     pub allow: Option<&'static str>,
 }
 
 impl From<Cause> for Problem {
     fn from(cause: Cause) -> Self {
-        Self { cause, detail: None, retry_after_ms: default_retry_after_ms(cause), allow: None }
+        Self { cause, detail: None, retry_after_ms: default_retry_after_ms(cause), limit: None, allow: None }
     }
 }
 
@@ -32,10 +44,7 @@ impl From<GuardRefusal> for Problem {
             GuardRefusal::Ticket(TicketRefusal::Expired) => Cause::TicketExpired.into(),
             GuardRefusal::Ticket(invalid) => Self::with_detail(Cause::TicketInvalid, invalid.to_string()),
             GuardRefusal::Blocked => Cause::Blocked.into(),
-            GuardRefusal::Rate(rate) => {
-                let wait_ms = u64::try_from(rate.retry_after().0.as_millis()).unwrap_or(u64::MAX);
-                Self::with_detail(Cause::RateLimited, rate.to_string()).retry_after(wait_ms)
-            }
+            GuardRefusal::Rate(rate, allowance) => Self::rate_limited(rate, allowance),
         }
     }
 }
@@ -45,6 +54,15 @@ impl Problem {
     #[must_use]
     pub fn with_detail(cause: Cause, detail: impl Into<Box<str>>) -> Self {
         Self { detail: Some(detail.into()), ..Self::from(cause) }
+    }
+
+    /// A limit that is used up: how long to wait, and what the limit grants.
+    #[must_use]
+    pub fn rate_limited(rate: RateRefusal, allowance: Allowance) -> Self {
+        let wait_ms = u64::try_from(rate.retry_after().0.as_millis()).unwrap_or(u64::MAX);
+        let limit = UsedUp { name: rate.name(), allowance };
+        let problem = Self::with_detail(Cause::RateLimited, rate.to_string()).retry_after(wait_ms);
+        Self { limit: Some(limit), ..problem }
     }
 
     /// The same, to be tried again no sooner than this.

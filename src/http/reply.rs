@@ -134,6 +134,21 @@ pub fn problem(problem: &Problem, request_id: &str) -> Reply {
         // The header counts whole seconds: rounded up, or a client would come too early.
         headers.insert(RETRY_AFTER, HeaderValue::from(retry_after_ms.div_ceil(1_000).max(1)));
     }
+    if let (Some(limit), Some(wait_ms)) = (&problem.limit, problem.retry_after_ms) {
+        // As draft-ietf-httpapi-ratelimit-headers-10 has them: units a window, and what is left until when.
+        let burst = limit.allowance.burst();
+        let window = limit.allowance.interval().saturating_mul(burst).as_secs_f64().ceil().max(1.0);
+        let (name, wait_s) = (limit.name, wait_ms.div_ceil(1_000).max(1));
+        let fields = [
+            ("ratelimit-policy", format!("\"{name}\";q={burst};w={window}")),
+            ("ratelimit", format!("\"{name}\";r=0;t={wait_s}")),
+        ];
+        for (field, text) in fields {
+            if let Ok(value) = HeaderValue::from_str(&text) {
+                headers.insert(HeaderName::from_static(field), value);
+            }
+        }
+    }
     if let Some(allow) = problem.allow {
         headers.insert(ALLOW, HeaderValue::from_static(allow));
     }

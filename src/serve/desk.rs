@@ -119,6 +119,9 @@ fn limit_rules(config: &DeskConfig) -> Result<LimitRules, crate::guard::rate::Al
     Ok(LimitRules {
         person: a_minute(config.person_per_minute)?,
         address: a_minute(config.address_per_minute)?,
+        // A network is as many addresses as it likes to be; a device is the person's.
+        network: a_minute(config.address_per_minute.saturating_mul(10).min(limits::RATE_BURST_MAX))?,
+        device: a_minute(config.person_per_minute)?,
         keys_max: limits::RATE_KEYS_DEFAULT,
     })
 }

@@ -295,6 +295,8 @@ fn guard(config: &Config, keys: &KeyFile, blocked: Blocked) -> Result<Guard, Fai
     let rules = LimitRules {
         person: allowance(limits.person_per_second, limits.person_burst)?,
         address: allowance(limits.address_per_second, limits.address_burst)?,
+        network: allowance(limits.network_per_second, limits.network_burst)?,
+        device: allowance(limits.person_per_second, limits.person_burst)?,
         keys_max: limits.keys_max,
     };
     let addresses = AddressRules {

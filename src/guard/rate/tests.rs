@@ -105,6 +105,8 @@ fn persons_and_addresses_are_limited_apart() {
     let rules = LimitRules {
         person: Allowance::new(1, 1_000 * MS).expect("an allowance"),
         address: Allowance::new(2, 100 * MS).expect("an allowance"),
+        network: Allowance::new(4, 100 * MS).expect("an allowance"),
+        device: Allowance::new(1, 300 * MS).expect("an allowance"),
         keys_max: 100,
     };
     let limits = Limits::with_clock(rules, clock);
@@ -118,6 +120,29 @@ fn persons_and_addresses_are_limited_apart() {
     assert_eq!(limits.check("dan", None), Ok(()), "an exempt address");
     assert_eq!(limits.check_address(address), Err(RateRefusal::Address(RetryAfter(100 * MS))));
     assert_eq!((limits.person().keys(), limits.address().keys()), (4, 1));
+}
+
+#[test]
+fn a_network_of_many_addresses_and_a_device_of_many_persons_are_limited() {
+    let one = |burst| Allowance::new(burst, 100 * MS).expect("an allowance");
+    let rules =
+        LimitRules { person: one(9), address: one(1), network: one(4), device: one(2), keys_max: 100 };
+    let limits = Limits::with_clock(rules, FakeRelativeClock::default());
+    let address = |text: &str| Some(text.parse().expect("an address"));
+    // Somebody with a /48 has 65,536 networks of their own to come from.
+    for n in 0..4 {
+        assert_eq!(limits.check("ann", address(&format!("2001:db8:1:{n}::1"))), Ok(()));
+    }
+    let wait = RetryAfter(100 * MS);
+    assert_eq!(limits.check("ann", address("2001:db8:1:ffff::1")), Err(RateRefusal::Network(wait)));
+    assert_eq!(limits.check("ann", address("2001:db8:2::1")), Ok(()), "another /48");
+    for n in 0..9 {
+        assert_eq!(limits.check_address(address(&format!("192.0.2.{n}"))), Ok(()), "many people behind it");
+    }
+    assert_eq!((limits.check_device("d"), limits.check_device("d")), (Ok(()), Ok(())));
+    let refused = limits.check_device("d").expect_err("the device again");
+    assert_eq!((refused, refused.name()), (RateRefusal::Device(wait), "device"));
+    assert_eq!(limits.allowance(refused).burst(), 2);
 }
 
 #[test]
