@@ -8,8 +8,12 @@ use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
+use claimrush::guard::Guard;
+use claimrush::guard::address::AddressRules;
+use claimrush::guard::blocked::{BlockList, Blocked};
 use claimrush::guard::rate::{Allowance, LimitRules, Limits};
 use claimrush::guard::ticket::{KeyFile, MintRequest, Persons, Scratch, TicketVerifier, mint_tickets};
+use hyper::header::HeaderMap;
 
 const DROP: &str = "caiyun-100-25";
 const NOW_MS: i64 = 1_700_000_000_000;
@@ -115,5 +119,46 @@ fn main() -> anyhow::Result<()> {
         let passed = verified.is_ok_and(|ticket| limits.check(&ticket.person, peer).is_ok());
         assert!(black_box(passed));
     });
+
+    let public = KeyFile::parse(&format!(
+        "voucher_secret = \"{}\"\n[[key]]\nkid = \"ed\"\nalg = \"EdDSA\"\nsecret = \"{}\"\n",
+        data_encoding::BASE64URL_NOPAD.encode(&[1; 32]),
+        data_encoding::BASE64URL_NOPAD.encode(&[2; 32])
+    ))?;
+    let signed: Vec<String> = mint(&public)?.into_iter().take(1_000).collect();
+    let verifier = TicketVerifier::new(&public, 0);
+    measure_each("verify a ticket of EdDSA", &signed, |ticket| {
+        assert!(black_box(verifier.verify(black_box(ticket), DROP, NOW_MS, &mut scratch)).is_ok());
+    });
+
+    let wide = Allowance::new(1_000_000, Duration::from_nanos(1))?;
+    let rules = LimitRules { person: wide, address: wide, network: wide, device: wide, keys_max: 4_000_000 };
+    let blocked = Blocked::default();
+    let many: String = (0..100_000).map(|n| format!("blocked-{n},,why\n")).collect();
+    blocked.replace(BlockList::read(&many)?);
+    let guard = Guard::new(&keys, 0, rules, AddressRules::default()).blocking(blocked);
+    let headers = HeaderMap::new();
+    let peer = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+    let bearers: Vec<Vec<u8>> =
+        tickets.iter().map(|ticket| format!("Bearer {ticket}").into_bytes()).collect();
+    measure_each("the whole guard, 100,000 persons blocked", &bearers, |bearer| {
+        let admitted = guard.admit(Some(black_box(bearer)), &headers, DROP, peer, NOW_MS);
+        assert!(black_box(admitted).is_ok());
+    });
+
+    let flood = Limits::new(LimitRules { keys_max: 1_000_000, ..rules });
+    let before = resident_kb()?;
+    for n in 0..10_000_000_u32 {
+        let _ = flood.check_person(itoa::Buffer::new().format(n));
+    }
+    println!("{:<42}{:>6} keys", "10,000,000 persons leave", flood.person().keys());
+    println!("{:<42}{:>6} MB", "and take", (resident_kb()? - before) / 1_024);
     Ok(())
+}
+
+/// Memory of this process.
+fn resident_kb() -> anyhow::Result<u64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    Ok(line.unwrap_or("0").trim().trim_end_matches(" kB").parse()?)
 }

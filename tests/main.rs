@@ -30,6 +30,7 @@ mod receipts;
 mod recovery;
 mod redis_durability;
 mod replica_ack;
+mod rotation;
 mod script_calls;
 mod server_peer;
 mod setup_script;

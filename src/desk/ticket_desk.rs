@@ -7,6 +7,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use deadpool_redis::Pool;
 use redis::cmd;
 
@@ -52,8 +53,8 @@ pub struct TicketDesk {
     pub lists: Arc<Lists>,
     /// Whom staff keep out.
     pub blocked: Blocked,
-    /// Signs tickets.
-    pub mint: TicketMint,
+    /// Signs tickets. Replaced when the key file changes.
+    pub mint: ArcSwap<TicketMint>,
     /// How often persons and addresses may come.
     pub limits: Limits,
     /// What is known of drops.
@@ -166,7 +167,7 @@ impl TicketDesk {
         let until_ms = until_ms.min(rules.spec.closes_at_ms);
         let region = identity.region.as_deref();
         let pass = Pass { person: &person, from_ms: now_ms, until_ms, device: device.as_deref(), region };
-        let ticket = self.mint.mint_pass(&gate.id, &pass).map_err(|error| {
+        let ticket = self.mint.load().mint_pass(&gate.id, &pass).map_err(|error| {
             tracing::error!(%error, "a ticket cannot be signed");
             DeskRefusal::Away
         })?;

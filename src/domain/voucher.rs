@@ -3,6 +3,9 @@
 //! A code is the signed receipt of its claim: 10 bytes of claim number, then the first 10 bytes of
 //! HMAC-SHA256 over them, 32 characters in all. 80 bits cannot be guessed online, and the code fits a small QR.
 
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
@@ -14,9 +17,14 @@ const MAC_BYTES: usize = 10;
 const CODE_BYTES: usize = ClaimNumber::BYTES + MAC_BYTES;
 
 /// Signs and checks voucher codes. Holds a prepared key; cloning it is cheap.
+/// Clones share the key, which may be replaced.
 #[derive(Clone)]
-pub struct VoucherSigner {
-    keyed: Hmac<Sha256>,
+pub struct VoucherSigner(Arc<ArcSwap<Keyed>>);
+
+struct Keyed {
+    current: Hmac<Sha256>,
+    /// Codes that were signed with these are still believed.
+    old: Vec<Hmac<Sha256>>,
 }
 
 impl std::fmt::Debug for VoucherSigner {
@@ -35,18 +43,26 @@ fn keyed(key: &[u8]) -> Hmac<Sha256> {
     Hmac::new_from_slice(key).expect("HMAC takes keys of every length")
 }
 
+fn derived(secret: &[u8]) -> Hmac<Sha256> {
+    keyed(&keyed(secret).chain_update(DOMAIN).finalize().into_bytes())
+}
+
 impl VoucherSigner {
     /// Derives the signing key from the voucher secret, which is not the ticket secret.
     #[must_use]
     pub fn new(secret: &[u8]) -> Self {
-        let derived = keyed(secret).chain_update(DOMAIN).finalize().into_bytes();
-        Self { keyed: keyed(&derived) }
+        Self(Arc::new(ArcSwap::from_pointee(Keyed { current: derived(secret), old: Vec::new() })))
+    }
+
+    /// Signs with another secret from now on, and believes what was signed with old ones too.
+    pub fn rekey<'s>(&self, secret: &[u8], old: impl Iterator<Item = &'s [u8]>) {
+        self.0.store(Arc::new(Keyed { current: derived(secret), old: old.map(derived).collect() }));
     }
 
     /// Appends the code of a claim.
     pub fn append_code(&self, number: ClaimNumber, out: &mut String) {
         let number = number.to_bytes();
-        let mac = self.keyed.clone().chain_update(number).finalize().into_bytes();
+        let mac = self.0.load().current.clone().chain_update(number).finalize().into_bytes();
         let mut code = [0_u8; CODE_BYTES];
         for (to, from) in code.iter_mut().zip(number.iter().chain(mac.iter())) {
             *to = *from;
@@ -73,7 +89,12 @@ impl VoucherSigner {
             .and_then(|bytes| bytes.try_into().ok())
             .ok_or(InvalidCode)?;
         let (number, mac) = bytes.split_first_chunk::<{ ClaimNumber::BYTES }>().ok_or(InvalidCode)?;
-        self.keyed.clone().chain_update(number).verify_truncated_left(mac).map_err(|_| InvalidCode)?;
+        let keyed = self.0.load();
+        let mut all = std::iter::once(&keyed.current).chain(&keyed.old);
+        let signed = |key: &Hmac<Sha256>| key.clone().chain_update(number).verify_truncated_left(mac).is_ok();
+        if !all.any(signed) {
+            return Err(InvalidCode);
+        }
         Ok(ClaimNumber::from_bytes(*number))
     }
 }
@@ -95,6 +116,17 @@ mod tests {
         assert_eq!(signer.verify(&code.to_lowercase()), Ok(NUMBER));
         assert_eq!(VoucherSigner::new(b"another").verify(&code), Err(InvalidCode));
         assert_eq!(signer.verify(""), Err(InvalidCode));
+    }
+
+    #[test]
+    fn codes_outlive_their_secret_while_it_is_listed() {
+        let signer = VoucherSigner::new(b"first");
+        let (old, shared) = (signer.code(NUMBER), signer.clone());
+        signer.rekey(b"second", [&b"first"[..]].into_iter());
+        assert_ne!(shared.code(NUMBER), old, "clones sign with the new one");
+        assert_eq!((shared.verify(&old), shared.verify(&shared.code(NUMBER))), (Ok(NUMBER), Ok(NUMBER)));
+        signer.rekey(b"second", std::iter::empty());
+        assert_eq!(shared.verify(&old), Err(InvalidCode));
     }
 
     #[test]

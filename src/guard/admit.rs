@@ -1,7 +1,10 @@
 //! The whole guard in one call: ticket first, then the limits by person and by address.
 
-use hyper::header::{HeaderMap, HeaderName};
 use std::net::IpAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use hyper::header::{HeaderMap, HeaderName};
 
 use super::address::AddressRules;
 use super::blocked::Blocked;
@@ -15,7 +18,9 @@ const DEVICE: HeaderName = HeaderName::from_static("device-id");
 
 /// Admits persons, or tells why not. Threads share one.
 pub struct Guard {
-    verifier: TicketVerifier,
+    /// Replaced when the key file changes.
+    verifier: ArcSwap<TicketVerifier>,
+    leeway_ms: i64,
     limits: Limits,
     addresses: AddressRules,
     blocked: Blocked,
@@ -42,7 +47,8 @@ impl Guard {
     #[must_use]
     pub fn new(keys: &KeyFile, leeway_ms: i64, limits: LimitRules, addresses: AddressRules) -> Self {
         Self {
-            verifier: TicketVerifier::new(keys, leeway_ms),
+            verifier: ArcSwap::from_pointee(TicketVerifier::new(keys, leeway_ms)),
+            leeway_ms,
             limits: Limits::new(limits),
             addresses,
             blocked: Blocked::default(),
@@ -60,6 +66,11 @@ impl Guard {
     #[must_use]
     pub fn requiring_device(self, device_required: bool) -> Self {
         Self { device_required, ..self }
+    }
+
+    /// Believes tickets by these keys from now on, and by no others.
+    pub fn rekey(&self, keys: &KeyFile) {
+        self.verifier.store(Arc::new(TicketVerifier::new(keys, self.leeway_ms)));
     }
 
     /// The address of a client as it is limited; nothing for one that is not.
@@ -81,7 +92,8 @@ impl Guard {
         now_ms: UnixMs,
     ) -> Result<PersonId, GuardRefusal> {
         let mut scratch = Scratch::new();
-        let ticket = self.verifier.verify(bearer(authorization)?, drop, now_ms, &mut scratch)?;
+        let verifier = self.verifier.load();
+        let ticket = verifier.verify(bearer(authorization)?, drop, now_ms, &mut scratch)?;
         if let Some(bound_to) = &ticket.device {
             self.check_device(bound_to, headers)?;
         }

@@ -14,9 +14,11 @@ mod verify;
 
 #[cfg(test)]
 mod attacks;
+#[cfg(test)]
+mod eddsa;
 
 pub use flaw::{TicketFlaw, TicketRefusal};
-pub use key::{Algorithm, KeyFlaw, Secret, TicketKey};
+pub use key::{Algorithm, KeyFlaw, PublicKey, Secret, TicketKey};
 pub use key_file::{KEY_FILE_NAME, KeyFile, KeyFileCause, KeyFileError};
 pub use mint::{MintError, MintRequest, Pass, Persons, TicketMint, device_hash, run as mint_tickets};
 pub use verify::{Scratch, Ticket, TicketVerifier, bearer};

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use deadpool_redis::Pool;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -72,7 +73,7 @@ pub(super) async fn open(lent: Lent<'_>, lists: Arc<Lists>) -> Result<Option<Tic
             tracing::warn!(%error, "there are no keys of identity tokens yet: nobody gets a ticket");
         }
     }
-    let secret = lent.keys.voucher_secret().bytes();
+    let secret = lent.keys.identity_secret().bytes();
     let (union, work) = Union::new(lent.ledger, lent.pool.clone(), Shard::FIRST, lent.clock.clone());
     // It ends with the desk.
     tokio::spawn(work);
@@ -90,7 +91,7 @@ pub(super) async fn open(lent: Lent<'_>, lists: Arc<Lists>) -> Result<Option<Tic
         captcha: captcha(config, outbound)?,
         lists,
         blocked: lent.blocked,
-        mint: TicketMint::new(lent.keys),
+        mint: ArcSwap::from_pointee(TicketMint::new(lent.keys)),
         limits: Limits::new(limit_rules(config).map_err(|error| refused(&error))?),
         gate: lent.gate,
         pool: lent.pool,

@@ -13,8 +13,10 @@
 mod background;
 mod core;
 mod desk;
+mod keys;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -41,7 +43,7 @@ use crate::guard::Guard;
 use crate::guard::address::AddressRules;
 use crate::guard::blocked::Blocked;
 use crate::guard::rate::{Allowance, LimitRules};
-use crate::guard::ticket::KeyFile;
+use crate::guard::ticket::{KeyFile, Secret};
 use crate::http::admin::Admin;
 use crate::http::desk::DeskAccess;
 use crate::http::front::RequestIds;
@@ -55,6 +57,7 @@ use crate::rush::poll::Poller;
 use crate::signals::Signals;
 use crate::telemetry::metrics::Metrics;
 use core::Shared;
+use keys::KeyWatch;
 
 /// Serves until told to stop.
 ///
@@ -89,10 +92,11 @@ struct Service {
     receipts: Arc<Receipts>,
     desk: Option<Arc<TicketDesk>>,
     lists: Arc<Lists>,
+    key_watch: KeyWatch,
     poller: Poller,
     /// Redis for everything that is no claim.
     pool: Pool,
-    token: String,
+    token_path: PathBuf,
 }
 
 /// What is told to stop, in this order.
@@ -145,6 +149,8 @@ impl Service {
         gate.set_redis_up(true);
         let campaigns = Arc::new(campaigns);
         let receipts = Arc::new(Receipts::new(Arc::clone(&campaigns)));
+        let signer = VoucherSigner::new(keys.voucher_secret().bytes());
+        signer.rekey(keys.voucher_secret().bytes(), keys.voucher_secrets_old().iter().map(Secret::bytes));
         let blocked = Blocked::default();
         let lists = desk::lists(&config.desk, &blocked);
         let lent = desk::Lent {
@@ -165,13 +171,19 @@ impl Service {
             guard: Arc::new(guard(config, keys, blocked)?),
             desk: desk.clone().map(|desk| DeskAccess::new(desk, Handle::current())),
             vouchers: VoucherDesk::new(Arc::clone(&receipts), Handle::current()),
-            signer: VoucherSigner::new(keys.voucher_secret().bytes()),
+            signer,
             metrics,
             cap: Arc::new(ConnectionCap::new(config.server.max_connections)),
             clock,
         };
-        let token = lock.dir().admin_token()?;
-        Ok(Self { shared: Arc::new(shared), ledger, campaigns, receipts, desk, lists, poller, pool, token })
+        // Made if there is none; read again with each request, so that it can be changed.
+        lock.dir().admin_token()?;
+        let token_path = lock.dir().admin_token_path();
+        let key_path = config.ticket.key_path(lock.dir().path());
+        let shared = Arc::new(shared);
+        let key_watch =
+            KeyWatch { path: key_path, keys: keys.clone(), shared: Arc::clone(&shared), desk: desk.clone() };
+        Ok(Self { shared, ledger, campaigns, receipts, desk, lists, key_watch, poller, pool, token_path })
     }
 
     /// Listens, serves until the first signal, and stops in order; at once after a second signal.
@@ -221,7 +233,8 @@ impl Service {
         admin_listener: std::net::TcpListener,
         stopping: &Arc<AtomicBool>,
     ) -> Result<Running, Failure> {
-        let Self { shared, ledger, campaigns, receipts, desk, lists, poller, pool, token } = self;
+        let Self { shared, ledger, campaigns, receipts, desk, lists, key_watch, poller, pool, token_path } =
+            self;
         let (stops, background) = (Stops::default(), TaskTracker::new());
         // With a Redis of its own nobody grants once the fronts have stopped.
         let sealer = shared.config.redis.is_managed().then(|| Arc::clone(&campaigns));
@@ -232,6 +245,7 @@ impl Service {
         background.spawn(background::upkeep(Arc::clone(&shared), stop()));
         background.spawn(background::count_receipts(Arc::clone(&ledger), Arc::clone(&shared), stop()));
         background.spawn(lists.keep_fresh(stop()));
+        background.spawn(key_watch.run(stop()));
         if let Some(desk) = desk {
             desk::spawn_upkeep(&desk, &background, &stops.background);
         }
@@ -240,7 +254,7 @@ impl Service {
             receipts,
             gate: Arc::clone(&shared.gate),
             metrics: Arc::clone(&shared.metrics),
-            token: token.into(),
+            token_path,
             stopping: Arc::clone(stopping),
             clock: shared.clock.clone(),
             request_ids: RequestIds::new(),

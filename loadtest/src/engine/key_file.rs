@@ -27,6 +27,8 @@ use serde::Deserialize;
 const FILE_BYTES_MAX: u64 = 64 * 1024;
 const SECRET_BYTES_MIN: usize = 32;
 const KID_BYTES_MAX: usize = 64;
+/// The algorithm that tickets are minted with here.
+const MINTING: &str = "HS256";
 
 /// The key that new tickets are signed with.
 pub(crate) struct SigningKey {
@@ -41,6 +43,10 @@ pub(crate) struct SigningKey {
 struct RawFile {
     #[serde(rename = "voucher_secret")]
     _voucher_secret: Option<toml::Value>,
+    #[serde(rename = "voucher_secrets_old")]
+    _voucher_secrets_old: Option<toml::Value>,
+    #[serde(rename = "identity_secret")]
+    _identity_secret: Option<toml::Value>,
     #[serde(default)]
     key: Vec<RawKey>,
 }
@@ -51,6 +57,9 @@ struct RawKey {
     kid: String,
     alg: String,
     secret: Option<toml::Value>,
+    /// Of `EdDSA` keys, with which nothing is minted here.
+    #[serde(rename = "public")]
+    _public: Option<toml::Value>,
     #[serde(default)]
     sign: bool,
 }
@@ -80,8 +89,15 @@ impl SigningKey {
             raw.key.iter().filter(|key| key.sign).count() <= 1,
             "sign = true stands at more than one key"
         );
-        let signing = raw.key.iter().find(|key| key.sign).or(raw.key.first());
-        let key = signing.context("has no [[key]]")?;
+        let minting = || raw.key.iter().find(|key| key.alg == MINTING);
+        let signing = raw.key.iter().find(|key| key.sign).or_else(minting);
+        let key = signing.context("has no [[key]] of HS256")?;
+        ensure!(
+            key.alg == MINTING,
+            "key {:?} signs with {}; tickets are minted here with {MINTING}",
+            key.kid,
+            key.alg
+        );
         Ok(Self { kid: key.kid.clone(), secret: URL_SAFE_NO_PAD.encode(key.secret()?) })
     }
 }
@@ -93,7 +109,10 @@ impl RawKey {
             (1..=KID_BYTES_MAX).contains(&self.kid.len()) && self.kid.bytes().all(plain),
             "kid must have 1 to {KID_BYTES_MAX} letters, digits, '-', '_', '.' or ':'"
         );
-        ensure!(self.alg == "HS256", "alg {:?} is unknown, takes \"HS256\"", self.alg);
+        if self.alg == "EdDSA" {
+            return Ok(());
+        }
+        ensure!(self.alg == MINTING, "alg {:?} is unknown, takes \"HS256\" or \"EdDSA\"", self.alg);
         self.secret().map(drop)
     }
 

@@ -1,8 +1,9 @@
-//! One signing key: its name, its algorithm and its secret.
+//! One signing key: its name, its algorithm, and its secret or the public half of one.
 
 use std::fmt;
 
 use data_encoding::{BASE64URL, BASE64URL_NOPAD};
+use ring::signature::KeyPair;
 
 use crate::limits::SECRET_BYTES_MIN;
 
@@ -50,6 +51,8 @@ impl fmt::Debug for Secret {
 pub enum Algorithm {
     /// HMAC with SHA-256.
     Hs256,
+    /// Ed25519: whoever checks need not be able to mint.
+    EdDsa,
 }
 
 impl Algorithm {
@@ -58,11 +61,13 @@ impl Algorithm {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Hs256 => "HS256",
+            Self::EdDsa => "EdDSA",
         }
     }
 
     fn read(name: &str) -> Result<Self, KeyFlaw> {
-        if name == Self::Hs256.name() { Ok(Self::Hs256) } else { Err(KeyFlaw::AlgorithmUnknown(name.into())) }
+        let known = [Self::Hs256, Self::EdDsa].into_iter().find(|known| known.name() == name);
+        known.ok_or_else(|| KeyFlaw::AlgorithmUnknown(name.into()))
     }
 }
 
@@ -77,20 +82,47 @@ impl fmt::Display for Algorithm {
 pub struct TicketKey {
     kid: String,
     algorithm: Algorithm,
-    secret: Secret,
+    /// Nothing where another one mints and this service only checks.
+    secret: Option<Secret>,
+    /// Of an `EdDSA` key.
+    public: Option<PublicKey>,
 }
+
+/// The public half of an Ed25519 key.
+pub type PublicKey = [u8; 32];
 
 impl TicketKey {
     pub(super) fn generate(kid: &str, algorithm: Algorithm) -> Self {
-        Self { kid: kid.into(), algorithm, secret: Secret::random() }
+        Self { kid: kid.into(), algorithm, secret: Some(Secret::random()), public: None }
     }
 
-    pub(super) fn read(kid: String, alg: &str, secret: Option<toml::Value>) -> Result<Self, KeyFlaw> {
+    pub(super) fn read(
+        kid: String,
+        alg: &str,
+        secret: Option<toml::Value>,
+        public: Option<toml::Value>,
+    ) -> Result<Self, KeyFlaw> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':');
         if kid.is_empty() || kid.len() > KID_BYTES_MAX || !kid.bytes().all(plain) {
             return Err(KeyFlaw::Kid);
         }
-        Ok(Self { kid, algorithm: Algorithm::read(alg)?, secret: Secret::read(secret)? })
+        let algorithm = Algorithm::read(alg)?;
+        match algorithm {
+            Algorithm::Hs256 if public.is_some() => Err(KeyFlaw::PublicUnfit),
+            Algorithm::Hs256 => {
+                Ok(Self { kid, algorithm, secret: Some(Secret::read(secret)?), public: None })
+            }
+            Algorithm::EdDsa => {
+                let secret = if secret.is_some() { Some(Secret::read(secret)?) } else { None };
+                let given = public.as_ref().map(read_public).transpose()?;
+                let derived = secret.as_ref().map(public_of).transpose()?;
+                if given.is_some() && derived.is_some() && given != derived {
+                    return Err(KeyFlaw::PublicUnfit);
+                }
+                let public = derived.or(given).ok_or(KeyFlaw::SecretMissing)?;
+                Ok(Self { kid, algorithm, secret, public: Some(public) })
+            }
+        }
     }
 
     /// The name by which a ticket's header calls the key.
@@ -105,11 +137,31 @@ impl TicketKey {
         self.algorithm
     }
 
-    /// What the key signs with.
+    /// What the key signs with; nothing where another one mints. Of an `EdDSA` key it is the seed.
     #[must_use]
-    pub fn secret(&self) -> &Secret {
-        &self.secret
+    pub fn secret(&self) -> Option<&Secret> {
+        self.secret.as_ref()
     }
+
+    /// What an `EdDSA` key is checked with.
+    #[must_use]
+    pub fn public(&self) -> Option<&PublicKey> {
+        self.public.as_ref()
+    }
+}
+
+/// Reads a public key: base64url, with or without padding.
+fn read_public(value: &toml::Value) -> Result<PublicKey, KeyFlaw> {
+    let text = value.as_str().ok_or(KeyFlaw::PublicUnfit)?.as_bytes();
+    let bytes = BASE64URL_NOPAD.decode(text).or_else(|_| BASE64URL.decode(text));
+    bytes.ok().and_then(|bytes| bytes.try_into().ok()).ok_or(KeyFlaw::PublicUnfit)
+}
+
+/// The public half of a seed.
+fn public_of(seed: &Secret) -> Result<PublicKey, KeyFlaw> {
+    let pair = ring::signature::Ed25519KeyPair::from_seed_unchecked(seed.bytes())
+        .map_err(|_| KeyFlaw::SeedLength)?;
+    pair.public_key().as_ref().try_into().map_err(|_| KeyFlaw::PublicUnfit)
 }
 
 /// What is wrong with one key.
@@ -122,9 +174,9 @@ pub enum KeyFlaw {
     #[error("kid is used twice")]
     KidTwice,
     /// `alg` is not supported.
-    #[error("alg {0:?} is unknown, takes \"HS256\"")]
+    #[error("alg {0:?} is unknown, takes \"HS256\" or \"EdDSA\"")]
     AlgorithmUnknown(String),
-    /// There is no secret.
+    /// There is no secret, and no public key either.
     #[error("secret is missing")]
     SecretMissing,
     /// The secret is no base64url text.
@@ -139,6 +191,15 @@ pub enum KeyFlaw {
     /// The secret also signs vouchers or other tickets.
     #[error("secret is used twice; every key and voucher_secret need one of their own")]
     SecretTwice,
+    /// `public` is no Ed25519 key, not the secret's, or stands at a key that has none.
+    #[error("public is not the 32 bytes of this key's public half in base64url (EdDSA alone has one)")]
+    PublicUnfit,
+    /// The secret of an `EdDSA` key is its seed.
+    #[error("an EdDSA secret has 32 bytes")]
+    SeedLength,
+    /// The key is marked with `sign = true` and has no secret.
+    #[error("sign = true needs a secret")]
+    SignWithoutSecret,
     /// Another key is marked with `sign = true` too.
     #[error("sign = true stands at more than one key")]
     SignTwice,

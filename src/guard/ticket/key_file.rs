@@ -2,11 +2,17 @@
 //!
 //! ```toml
 //! voucher_secret = "<base64url, 32 bytes or more>"
+//! voucher_secrets_old = ["…"]    # codes that were signed with these are still believed
+//! identity_secret = "…"          # what persons are named with at the desk; without it the oldest voucher secret
 //! [[key]]
 //! kid = "k1"
 //! alg = "HS256"
 //! secret = "<base64url, 32 bytes or more>"
-//! sign = true    # mints new tickets; without it the first key does
+//! sign = true    # mints new tickets; without it the first key with a secret does
+//! [[key]]
+//! kid = "partner"
+//! alg = "EdDSA"
+//! public = "<base64url, 32 bytes>"    # a partner mints with the other half
 //! ```
 
 use std::fs::{File, Permissions};
@@ -27,6 +33,9 @@ pub const KEY_FILE_NAME: &str = "ticket.key";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyFile {
     voucher_secret: Secret,
+    /// The newest first.
+    voucher_secrets_old: Vec<Secret>,
+    identity_secret: Option<Secret>,
     keys: Vec<TicketKey>,
     signing: TicketKey,
 }
@@ -72,9 +81,15 @@ pub enum KeyFileCause {
     /// No `[[key]]` at all, or more than [`TICKET_KEYS_MAX`].
     #[error("has {0} keys, takes 1 to {TICKET_KEYS_MAX}")]
     Count(usize),
+    /// No key has a secret to mint with.
+    #[error("has no key with a secret: one is needed to mint tickets")]
+    NoSecret,
     /// `voucher_secret` is missing, malformed or short.
     #[error("voucher_secret: {0}")]
     Voucher(KeyFlaw),
+    /// `identity_secret` is malformed or short.
+    #[error("identity_secret: {0}")]
+    Identity(KeyFlaw),
     /// A `[[key]]` cannot be used.
     #[error("key {kid:?}: {flaw}")]
     Key {
@@ -90,6 +105,9 @@ pub enum KeyFileCause {
 struct RawFile {
     voucher_secret: Option<toml::Value>,
     #[serde(default)]
+    voucher_secrets_old: Vec<toml::Value>,
+    identity_secret: Option<toml::Value>,
+    #[serde(default)]
     key: Vec<RawKey>,
 }
 
@@ -99,6 +117,7 @@ struct RawKey {
     kid: String,
     alg: String,
     secret: Option<toml::Value>,
+    public: Option<toml::Value>,
     #[serde(default)]
     sign: bool,
 }
@@ -108,7 +127,13 @@ impl KeyFile {
     #[must_use]
     pub fn generate() -> Self {
         let signing = TicketKey::generate("k1", Algorithm::Hs256);
-        Self { voucher_secret: Secret::random(), keys: vec![signing.clone()], signing }
+        Self {
+            voucher_secret: Secret::random(),
+            voucher_secrets_old: Vec::new(),
+            identity_secret: None,
+            keys: vec![signing.clone()],
+            signing,
+        }
     }
 
     /// Reads and checks the file at `path`.
@@ -149,6 +174,15 @@ impl KeyFile {
     pub fn parse(text: &str) -> Result<Self, KeyFileCause> {
         let raw: RawFile = toml::from_str(text).map_err(|error| syntax(text, &error))?;
         let voucher_secret = Secret::read(raw.voucher_secret).map_err(KeyFileCause::Voucher)?;
+        if raw.voucher_secrets_old.len() > TICKET_KEYS_MAX {
+            return Err(KeyFileCause::Count(raw.voucher_secrets_old.len()));
+        }
+        let old = raw.voucher_secrets_old.into_iter().map(|value| Secret::read(Some(value)));
+        let voucher_secrets_old = old.collect::<Result<_, _>>().map_err(KeyFileCause::Voucher)?;
+        let identity_secret = match raw.identity_secret {
+            None => None,
+            value => Some(Secret::read(value).map_err(KeyFileCause::Identity)?),
+        };
         if raw.key.len() > TICKET_KEYS_MAX {
             return Err(KeyFileCause::Count(raw.key.len()));
         }
@@ -156,17 +190,37 @@ impl KeyFile {
         let mut signing = None;
         for raw_key in raw.key {
             let (kid, sign) = (raw_key.kid.clone(), raw_key.sign);
-            let key = TicketKey::read(raw_key.kid, &raw_key.alg, raw_key.secret)
+            let key = TicketKey::read(raw_key.kid, &raw_key.alg, raw_key.secret, raw_key.public)
                 .and_then(|key| check_unique(&key, &keys, &voucher_secret).map(|()| key))
                 .and_then(|key| if sign && signing.is_some() { Err(KeyFlaw::SignTwice) } else { Ok(key) })
+                .and_then(|key| {
+                    if sign && key.secret().is_none() { Err(KeyFlaw::SignWithoutSecret) } else { Ok(key) }
+                })
                 .map_err(|flaw| KeyFileCause::Key { kid, flaw })?;
             if sign {
                 signing = Some(key.clone());
             }
             keys.push(key);
         }
-        let signing = signing.or_else(|| keys.first().cloned()).ok_or(KeyFileCause::Count(0))?;
-        Ok(Self { voucher_secret, keys, signing })
+        if keys.is_empty() {
+            return Err(KeyFileCause::Count(0));
+        }
+        let first = || keys.iter().find(|key| key.secret().is_some()).cloned();
+        let signing = signing.or_else(first).ok_or(KeyFileCause::NoSecret)?;
+        Ok(Self { voucher_secret, voucher_secrets_old, identity_secret, keys, signing })
+    }
+
+    /// What codes were signed with before, the newest first.
+    #[must_use]
+    pub fn voucher_secrets_old(&self) -> &[Secret] {
+        &self.voucher_secrets_old
+    }
+
+    /// What persons and challenges are named and signed with at the desk. It must stay as long as a campaign runs.
+    #[must_use]
+    pub fn identity_secret(&self) -> &Secret {
+        let oldest = self.voucher_secrets_old.last();
+        self.identity_secret.as_ref().or(oldest).unwrap_or(&self.voucher_secret)
     }
 
     /// What voucher codes are signed with.
@@ -194,7 +248,8 @@ impl KeyFile {
             BASE64URL_NOPAD.encode(self.voucher_secret.bytes())
         );
         for key in &self.keys {
-            let secret = BASE64URL_NOPAD.encode(key.secret().bytes());
+            let secret =
+                key.secret().map_or_else(String::new, |secret| BASE64URL_NOPAD.encode(secret.bytes()));
             text.push_str("\n[[key]]\nkid = \"");
             text.push_str(key.kid());
             text.push_str("\"\nalg = \"");
@@ -220,7 +275,8 @@ fn check_unique(key: &TicketKey, others: &[TicketKey], voucher_secret: &Secret) 
     if others.iter().any(|other| other.kid() == key.kid()) {
         return Err(KeyFlaw::KidTwice);
     }
-    if key.secret() == voucher_secret || others.iter().any(|other| other.secret() == key.secret()) {
+    let Some(secret) = key.secret() else { return Ok(()) };
+    if secret == voucher_secret || others.iter().any(|other| other.secret() == Some(secret)) {
         return Err(KeyFlaw::SecretTwice);
     }
     Ok(())

@@ -55,6 +55,11 @@ pub enum MintError {
     Sign(#[from] jsonwebtoken::errors::Error),
 }
 
+/// What stands before the seed in the PKCS #8 form of an Ed25519 key.
+/// Source: RFC 8410, section 7
+const ED25519_PKCS8: &[u8] =
+    &[0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
+
 /// Signs new tickets.
 #[derive(Debug)]
 pub struct TicketMint {
@@ -95,11 +100,17 @@ impl TicketMint {
     #[must_use]
     pub fn new(keys: &KeyFile) -> Self {
         let key = keys.signing();
-        let algorithm = match key.algorithm() {
-            Algorithm::Hs256 => jsonwebtoken::Algorithm::HS256,
+        // The key file has a signing key with a secret, or it is refused.
+        let secret = key.secret().map_or(&[][..], |secret| secret.bytes());
+        let (algorithm, encoding) = match key.algorithm() {
+            Algorithm::Hs256 => (jsonwebtoken::Algorithm::HS256, EncodingKey::from_secret(secret)),
+            Algorithm::EdDsa => {
+                let private = [ED25519_PKCS8, secret].concat();
+                (jsonwebtoken::Algorithm::EdDSA, EncodingKey::from_ed_der(&private))
+            }
         };
         let header = Header { kid: Some(key.kid().into()), ..Header::new(algorithm) };
-        Self { header, key: EncodingKey::from_secret(key.secret().bytes()) }
+        Self { header, key: encoding }
     }
 
     /// A ticket for `person` in `drop`, valid from `now_ms` for `valid_for`, both cut to whole seconds, and

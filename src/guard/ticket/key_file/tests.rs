@@ -37,7 +37,10 @@ fn a_bad_key_is_named_with_its_cause() {
         (file(&[]), "has 0 keys, takes 1 to 16"),
         (file(&[("k1", "AAAA", hs)]), "key \"k1\": secret has 3 bytes, needs at least 32"),
         (file(&[("k1", "secret!", hs)]), "key \"k1\": secret is not base64url"),
-        (file(&[("k1", A, "alg = \"none\"")]), "key \"k1\": alg \"none\" is unknown, takes \"HS256\""),
+        (
+            file(&[("k1", A, "alg = \"none\"")]),
+            "key \"k1\": alg \"none\" is unknown, takes \"HS256\" or \"EdDSA\"",
+        ),
         (file(&[("k1", A, hs), ("k1", B, hs)]), "key \"k1\": kid is used twice"),
         (
             file(&[("k1", A, hs), ("k2", A, hs)]),
@@ -50,7 +53,7 @@ fn a_bad_key_is_named_with_its_cause() {
         (file(&[("a b", A, hs)]), "key \"a b\": kid must have 1 to 64 letters, digits, '-', '_', '.' or ':'"),
         (
             file(&[("k1", A, hs)]).replace("voucher_secret", "voucher_secrte"),
-            "line 1: unknown field `voucher_secrte`, expected `voucher_secret` or `key`",
+            "line 1: unknown field `voucher_secrte`, expected one of `voucher_secret`, `voucher_secrets_old`, `identity_secret`, `key`",
         ),
         (file(&[("k1", A, "")]), "line 2: missing field `alg`"),
         (
@@ -91,7 +94,7 @@ fn a_missing_file_is_made_once_and_private() {
     });
     assert!(files.iter().all(|file| *file == files[0]), "all read the first one's file");
     assert_eq!(KeyFile::load(&path).expect("a key file"), files[0]);
-    assert_ne!(files[0].voucher_secret(), files[0].signing().secret());
+    assert_ne!(Some(files[0].voucher_secret()), files[0].signing().secret());
     assert_eq!(std::fs::metadata(&path).expect("a file").mode() & 0o777, 0o600);
     assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 1, "nothing is left over");
 }

@@ -1,0 +1,73 @@
+//! The key file, read again when it changes: keys come and go in the middle of a sale, without a restart.
+//!
+//! A key that is taken out of the file is not believed any more; one that is to be replaced stays in it for as long as its
+//! tickets are good, beside the new one that signs.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio_util::sync::CancellationToken;
+
+use super::core::Shared;
+use crate::desk::TicketDesk;
+use crate::guard::ticket::{KeyFile, Secret, TicketKey, TicketMint};
+
+/// How often the file is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// The file and what goes by it.
+pub(super) struct KeyWatch {
+    pub(super) path: PathBuf,
+    pub(super) keys: KeyFile,
+    pub(super) shared: Arc<Shared>,
+    pub(super) desk: Option<Arc<TicketDesk>>,
+}
+
+impl KeyWatch {
+    /// Takes over what changes, until `stop`. A wrong file changes nothing.
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        let mut seen = self.changed_at().await;
+        while stop.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_some() {
+            let changed_at = self.changed_at().await;
+            if changed_at.is_none() || changed_at == seen {
+                continue;
+            }
+            seen = changed_at;
+            let path = self.path.clone();
+            match tokio::task::spawn_blocking(move || KeyFile::load(&path)).await {
+                Ok(Ok(keys)) => self.take_over(keys),
+                Ok(Err(error)) => tracing::error!(%error, "the key file is wrong; the keys before hold on"),
+                Err(error) => tracing::error!(%error, "the key file could not be read"),
+            }
+        }
+    }
+
+    async fn changed_at(&self) -> Option<SystemTime> {
+        tokio::fs::metadata(&self.path).await.and_then(|meta| meta.modified()).ok()
+    }
+
+    fn take_over(&mut self, keys: KeyFile) {
+        if keys.identity_secret() != self.keys.identity_secret() {
+            tracing::error!(
+                "the key file would give every person another name: keep identity_secret, or the oldest voucher secret \
+                 among voucher_secrets_old; the keys before hold on"
+            );
+            return;
+        }
+        let listed =
+            |secret: &Secret| keys.voucher_secret() == secret || keys.voucher_secrets_old().contains(secret);
+        if !listed(self.keys.voucher_secret()) {
+            tracing::warn!("codes that were signed with the voucher secret before are not believed any more");
+        }
+        self.shared.guard.rekey(&keys);
+        let old = keys.voucher_secrets_old().iter().map(Secret::bytes);
+        self.shared.signer.rekey(keys.voucher_secret().bytes(), old);
+        if let Some(desk) = &self.desk {
+            desk.mint.store(Arc::new(TicketMint::new(&keys)));
+        }
+        let kids: Vec<&str> = keys.keys().iter().map(TicketKey::kid).collect();
+        tracing::info!(?kids, signs = keys.signing().kid(), "the key file was read again");
+        self.keys = keys;
+    }
+}
