@@ -100,7 +100,7 @@ impl TicketKey {
         kid: String,
         alg: &str,
         secret: Option<toml::Value>,
-        public: Option<toml::Value>,
+        public: Option<&toml::Value>,
     ) -> Result<Self, KeyFlaw> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':');
         if kid.is_empty() || kid.len() > KID_BYTES_MAX || !kid.bytes().all(plain) {
@@ -114,7 +114,7 @@ impl TicketKey {
             }
             Algorithm::EdDsa => {
                 let secret = if secret.is_some() { Some(Secret::read(secret)?) } else { None };
-                let given = public.as_ref().map(read_public).transpose()?;
+                let given = public.map(read_public).transpose()?;
                 let derived = secret.as_ref().map(public_of).transpose()?;
                 if given.is_some() && derived.is_some() && given != derived {
                     return Err(KeyFlaw::PublicUnfit);

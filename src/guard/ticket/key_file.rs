@@ -190,7 +190,7 @@ impl KeyFile {
         let mut signing = None;
         for raw_key in raw.key {
             let (kid, sign) = (raw_key.kid.clone(), raw_key.sign);
-            let key = TicketKey::read(raw_key.kid, &raw_key.alg, raw_key.secret, raw_key.public)
+            let key = TicketKey::read(raw_key.kid, &raw_key.alg, raw_key.secret, raw_key.public.as_ref())
                 .and_then(|key| check_unique(&key, &keys, &voucher_secret).map(|()| key))
                 .and_then(|key| if sign && signing.is_some() { Err(KeyFlaw::SignTwice) } else { Ok(key) })
                 .and_then(|key| {

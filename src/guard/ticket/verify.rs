@@ -92,7 +92,7 @@ struct PreparedKey {
 enum Check {
     /// HMAC with both key blocks already hashed: a clone saves two of a ticket's compressions.
     Mac(Hmac<Sha256>),
-    /// Some 60 µs a ticket, which is why it is not the default.
+    /// Some 50 µs a ticket, which is why it is not the default.
     Ed25519(UnparsedPublicKey<PublicKey>),
 }
 
