@@ -134,8 +134,8 @@ fn main() -> anyhow::Result<()> {
     let wide = Allowance::new(1_000_000, Duration::from_nanos(1))?;
     let rules = LimitRules { person: wide, address: wide, network: wide, device: wide, keys_max: 4_000_000 };
     let blocked = Blocked::default();
-    let many: String = (0..100_000).map(|n| format!("blocked-{n},,why\n")).collect();
-    blocked.replace(BlockList::read(&many)?);
+    let many: Vec<String> = (0..100_000).map(|n| format!("blocked-{n},,why")).collect();
+    blocked.replace(BlockList::read(&many.join("\n"))?);
     let guard = Guard::new(&keys, 0, rules, AddressRules::default()).blocking(blocked);
     let headers = HeaderMap::new();
     let peer = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
