@@ -1,6 +1,8 @@
 //! Keys change in the middle of a sale: what is in the file is believed, what is not is not, and nobody is sent away in
 //! between.
 
+use std::fmt::Write as _;
+
 use claimrush::guard::ticket::KEY_FILE_NAME;
 use serde_json::Value;
 
@@ -22,10 +24,9 @@ fn key_file(voucher: u8, old: &[u8], keys: &[(&str, u8)]) -> String {
         format!("voucher_secret = \"{}\"\nvoucher_secrets_old = [{}]\n", secret(voucher), old.join(", "));
     for (index, (kid, byte)) in keys.iter().enumerate() {
         let sign = index + 1 == keys.len();
-        text.push_str(&format!(
-            "[[key]]\nkid = \"{kid}\"\nalg = \"HS256\"\nsecret = \"{}\"\nsign = {sign}\n",
-            secret(*byte)
-        ));
+        let secret = secret(*byte);
+        let _ =
+            writeln!(text, "[[key]]\nkid = \"{kid}\"\nalg = \"HS256\"\nsecret = \"{secret}\"\nsign = {sign}");
     }
     text
 }
