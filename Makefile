@@ -14,13 +14,14 @@ FAULT_FLAGS ?=
 ACK_ROUNDS ?= 5
 ACK_ROWS ?= ack-memory,ack-fsync,ack-replica,ack-memory-pg,ack-fsync-pg,ack-replica-pg
 RECOVERY_CLAIMS ?= 1000000
+FAIRNESS_PEOPLE ?= 5000
 HOLDERS ?= 10000,10000000
 
 SERVICE := target/release/claimrush
 LOADTEST := target/release/claimrush-loadtest
 SHELL_FILES := $(wildcard deploy/*.sh) .ci/run
 
-.PHONY: help demo test faults bench bench-ack lint soak recovery scale fmt release
+.PHONY: help demo test faults bench bench-ack lint soak recovery fairness scale fmt release
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
@@ -75,6 +76,10 @@ lint: ## format, clippy, and cargo-deny and shellcheck where installed
 
 soak: ## the rows that kill any process while a drop sells out, SOAK_ROUNDS=200 rounds each
 	@$(MAKE) --no-print-directory faults FAULT_ROUNDS=$(SOAK_ROUNDS) FAULT_ROWS=kills::
+
+fairness: ## a farm of FAIRNESS_PEOPLE=5000 times two accounts beside as many people, without the guard and with it
+	@deploy/setup.sh test
+	FAIRNESS_PEOPLE=$(FAIRNESS_PEOPLE) $(CARGO) test --release --test integration -- --nocapture people_get_what_a_farm
 
 recovery: ## a drop of RECOVERY_CLAIMS=1000000 claims made anew from PostgreSQL in an empty Redis: seconds, and the audit
 	@deploy/setup.sh test

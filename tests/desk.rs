@@ -1,5 +1,6 @@
 //! The ticket desk over HTTP: from an identity to a claim, and everything that does not get a ticket.
 
+mod harness;
 mod rules;
 mod sources;
 
@@ -30,7 +31,7 @@ fn key_file(folder: &Path) -> String {
 }
 
 /// A service whose desk believes the key set, with further settings.
-fn desk(settings: &[(&str, &str)]) -> (tempfile::TempDir, Service) {
+pub(crate) fn desk(settings: &[(&str, &str)]) -> (tempfile::TempDir, Service) {
     let folder = tempfile::tempdir().expect("a folder");
     let keys = key_file(folder.path());
     let settings = [&[("desk.keys_file", keys.as_str()), EASY], settings].concat();
@@ -38,7 +39,7 @@ fn desk(settings: &[(&str, &str)]) -> (tempfile::TempDir, Service) {
 }
 
 /// An identity token of an account, with further claims.
-fn identity(account: &str, more: &Value) -> String {
+pub(crate) fn identity(account: &str, more: &Value) -> String {
     let now_s = jsonwebtoken::get_current_timestamp();
     let mut claims = json!({"sub": account, "exp": now_s + 600});
     for (name, value) in more.as_object().expect("an object") {

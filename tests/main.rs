@@ -19,6 +19,7 @@ mod connections;
 mod data_folder;
 mod desk;
 mod export;
+mod fairness;
 mod gate;
 mod harness_audit;
 mod lua_contract;

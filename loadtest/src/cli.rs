@@ -27,6 +27,8 @@ pub enum Command {
     },
     /// Send a rush of claims and report what came back
     Rush(crate::rush::RushArgs),
+    /// Get tickets at the service's own desk, for people with identity tokens
+    Tickets(crate::ticket_desk::TicketsArgs),
     /// Serve as a yardstick
     #[command(subcommand)]
     Peer(PeerCommand),

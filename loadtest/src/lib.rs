@@ -5,7 +5,7 @@
 //! - [`cli`]: what can be asked for
 //! - [`scenario`], [`schedule`]: what a rehearsal is, and the moments at which its people come
 //! - [`run`], [`rush`]: a rehearsal from a file, or from the command line
-//! - [`tickets`]: what a ticket file holds
+//! - [`tickets`], [`ticket_desk`]: what a ticket file holds, and how one is filled at the service's own desk
 //! - [`engine`]: runs a scenario's share and counts
 //! - [`client`]: one connection, one exchange, one answer
 //! - [`tally`], [`claims_log`], [`cpu`]: what is remembered
@@ -38,5 +38,6 @@ pub mod scenario;
 pub mod schedule;
 pub mod tally;
 pub mod thresholds;
+pub mod ticket_desk;
 pub mod tickets;
 pub mod workers;
