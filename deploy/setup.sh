@@ -4,7 +4,8 @@
 #   deploy/setup.sh [run|test|bench]     (default: run)
 #
 #   run     redis-server 7 or newer, a C compiler and make (SQLite and the allocator are built from source)
-#   test    the same, PostgreSQL, and faketime for the tests of wrong clocks: the tests bring their own servers up
+#   test    the same, PostgreSQL, faketime for the tests of wrong clocks, and openssl, python3 and node for those of the
+#           documented ways to mint a ticket: the tests bring their own servers up
 #   bench   also the peers that the bench compares with: webdis, node and npm, wrk
 #
 # Knows apt, dnf, apk and brew. Says what it will install before it does; does nothing where all is there. A
@@ -204,9 +205,11 @@ check_redis
 if [ "$purpose" = test ]; then
   provide initdb
   if [ -n "$missing" ]; then fail "still missing: PostgreSQL (initdb)"; fi
-  # In a shell of its own: one row of the fault matrix is no reason to run no test at all.
-  if ! have faketime; then (provide faketime) || :; fi
-  if ! have faketime; then say "faketime is not to be had here; the tests leave the row of the wrong clock out"; fi
+  for tool in faketime openssl python3 node; do
+    # In a shell of its own: one test's tool is no reason to run no test at all.
+    if ! have "$tool"; then (provide "$tool") || :; fi
+    if ! have "$tool"; then say "$tool is not to be had here; the tests leave out what needs it"; fi
+  done
 fi
 
 if [ "$purpose" = bench ]; then

@@ -40,4 +40,5 @@ mod shutdown;
 mod statuses;
 #[expect(dead_code, reason = "shared with the fault matrix, which uses the rest of it")]
 mod support;
+mod ticket_docs;
 mod tidy;
