@@ -15,13 +15,15 @@ ACK_ROUNDS ?= 5
 ACK_ROWS ?= ack-memory,ack-fsync,ack-replica,ack-memory-pg,ack-fsync-pg,ack-replica-pg
 RECOVERY_CLAIMS ?= 1000000
 FAIRNESS_PEOPLE ?= 5000
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS ?= ticket identity_token key_set challenge voucher_code path body forwarded_addresses campaign_file journal_entry
 HOLDERS ?= 10000,10000000
 
 SERVICE := target/release/claimrush
 LOADTEST := target/release/claimrush-loadtest
 SHELL_FILES := $(wildcard deploy/*.sh) .ci/run
 
-.PHONY: help demo test faults bench bench-ack lint soak recovery fairness scale fmt release
+.PHONY: help demo test faults bench bench-ack lint soak recovery fairness fuzz scale fmt release
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
@@ -80,6 +82,14 @@ soak: ## the rows that kill any process while a drop sells out, SOAK_ROUNDS=200 
 fairness: ## a farm of FAIRNESS_PEOPLE=5000 times two accounts beside as many people, without the guard and with it
 	@deploy/setup.sh test
 	FAIRNESS_PEOPLE=$(FAIRNESS_PEOPLE) $(CARGO) test --release --test integration -- --nocapture people_get_what_a_farm
+
+fuzz: ## the readers of foreign bytes, FUZZ_SECONDS=60 each, guided by what they reach (installs cargo-bolero)
+	@deploy/setup.sh test
+	@command -v cargo-bolero >/dev/null || $(CARGO) install cargo-bolero --version 0.13.5 --locked
+	@for target in $(FUZZ_TARGETS); do \
+	  echo "fuzz $$target"; \
+	  $(CARGO) bolero test --test fuzz --sanitizer NONE --engine libfuzzer -T $(FUZZ_SECONDS)s $$target || exit 1; \
+	done
 
 recovery: ## a drop of RECOVERY_CLAIMS=1000000 claims made anew from PostgreSQL in an empty Redis: seconds, and the audit
 	@deploy/setup.sh test

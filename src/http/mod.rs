@@ -12,6 +12,7 @@ pub mod desk;
 mod drops;
 pub mod front;
 pub mod listen;
+pub mod probe;
 pub mod problem;
 pub mod reply;
 mod route;

@@ -1,0 +1,139 @@
+//! What reads bytes from outside, under whatever bytes there are: nothing panics, and nothing is believed.
+//!
+//! `make test` runs a short round of each with random and with remembered inputs; `make fuzz` runs them for long, guided by
+//! what they reach (bolero, libFuzzer).
+#![expect(clippy::expect_used, reason = "a set-up that fails should fail loudly")]
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::panic::AssertUnwindSafe;
+
+use claimrush::desk::identity::{self, IdentityKeys, IdentityRules};
+use claimrush::domain::campaign::Campaign;
+use claimrush::domain::claim::JournalId;
+use claimrush::domain::ids::ClaimNumber;
+use claimrush::domain::voucher::VoucherSigner;
+use claimrush::guard::address::{AddressRules, ForwardedHeader};
+use claimrush::guard::challenge::Challenges;
+use claimrush::guard::ticket::{KeyFile, Scratch, TicketVerifier, bearer};
+use claimrush::http::probe;
+use claimrush::redis::journal::parse_entry;
+use hyper::header::{HeaderMap, HeaderValue};
+
+const NOW_MS: i64 = 1_700_000_000_000;
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn ticket() {
+    // A verifier changes nothing: one panic leaves it as it was.
+    let verifier = AssertUnwindSafe(TicketVerifier::new(&KeyFile::generate(), 0));
+    bolero::check!().for_each(|bytes: &[u8]| {
+        let header = [b"Bearer ", bytes].concat();
+        let Ok(token) = bearer(Some(&header)) else { return };
+        let mut scratch = Scratch::new();
+        assert!(verifier.verify(token, "d-1", NOW_MS, &mut scratch).is_err(), "nobody has signed it");
+    });
+}
+
+#[test]
+fn identity_token() {
+    let keys = IdentityKeys::read(include_str!("../src/desk/identity/keys/set.json")).expect("a good set");
+    bolero::check!().for_each(|bytes: &[u8]| {
+        let token = text(bytes);
+        let _ = identity::kid_of(&token);
+        assert!(
+            identity::check(&token, &keys, &IdentityRules::default(), NOW_MS).is_err(),
+            "nobody has signed it"
+        );
+    });
+}
+
+#[test]
+fn key_set() {
+    bolero::check!().for_each(|bytes: &[u8]| {
+        let _ = IdentityKeys::read(&text(bytes));
+    });
+}
+
+#[test]
+fn challenge() {
+    let challenges = Challenges::new(b"a secret of nobody's");
+    bolero::check!().for_each(|bytes: &[u8]| {
+        let encoded = data_encoding::BASE64.encode(bytes);
+        for solution in [text(bytes), encoded] {
+            assert!(challenges.check(&solution, "d-1", NOW_MS).is_err(), "nobody has signed it");
+        }
+    });
+}
+
+#[test]
+fn voucher_code() {
+    let signer = VoucherSigner::new(b"a secret of nobody's");
+    bolero::check!().for_each(|bytes: &[u8]| {
+        assert!(signer.verify(&text(bytes)).is_err(), "nobody has signed it");
+        if let Ok(number) = ClaimNumber::parse_claim_id(&text(bytes)) {
+            assert_eq!(ClaimNumber::parse_claim_id(&number.claim_id()), Ok(number));
+        }
+    });
+}
+
+#[test]
+fn path() {
+    bolero::check!().for_each(|bytes: &[u8]| {
+        let path = text(bytes);
+        if let Some(id) = probe::id_in_path(&path) {
+            assert!(path.contains(&id) && !id.contains('/'), "{path}: {id}");
+        }
+    });
+}
+
+#[test]
+fn body() {
+    bolero::check!().for_each(|bytes: &[u8]| {
+        if probe::is_json_object(bytes) && !bytes.is_empty() {
+            assert!(bytes.trim_ascii_start().starts_with(b"{"), "{}", text(bytes));
+        }
+    });
+}
+
+#[test]
+fn forwarded_addresses() {
+    let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let rules = |header| AddressRules {
+        trusted_proxies: vec!["127.0.0.0/8".parse().expect("a network")],
+        header,
+        limit_loopback: true,
+    };
+    let (xff, forwarded) = (rules(ForwardedHeader::XForwardedFor), rules(ForwardedHeader::Forwarded));
+    bolero::check!().for_each(|bytes: &[u8]| {
+        let Ok(value) = HeaderValue::from_bytes(bytes) else { return };
+        for (rules, name) in [(&xff, "x-forwarded-for"), (&forwarded, "forwarded")] {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, value.clone());
+            let _ = rules.client(peer, &headers);
+        }
+    });
+}
+
+#[test]
+fn campaign_file() {
+    bolero::check!().for_each(|bytes: &[u8]| {
+        if let Ok(campaign) = Campaign::parse(&text(bytes)) {
+            let stored = campaign.to_canonical().expect("it has a form");
+            assert_eq!(Campaign::from_canonical(&stored).expect("it is read back"), campaign);
+        }
+    });
+}
+
+#[test]
+fn journal_entry() {
+    bolero::check!().for_each(|bytes: &[u8]| {
+        let half = bytes.len() / 2;
+        let (field, words) = bytes.split_at(half);
+        for fields in [&[field, words][..], &[b"claims", bytes], &[b"return", bytes], &[bytes]] {
+            let _ = parse_entry(JournalId::START, fields);
+        }
+    });
+}
