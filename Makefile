@@ -88,7 +88,7 @@ fuzz: ## the readers of foreign bytes, FUZZ_SECONDS=60 each, guided by what they
 	@command -v cargo-bolero >/dev/null || $(CARGO) install cargo-bolero --version 0.13.5 --locked
 	@for target in $(FUZZ_TARGETS); do \
 	  echo "fuzz $$target"; \
-	  $(CARGO) bolero test --test fuzz --sanitizer NONE --engine libfuzzer -T $(FUZZ_SECONDS)s $$target || exit 1; \
+	  $(CARGO) bolero test --package claimrush-fuzz --sanitizer NONE --engine libfuzzer -T $(FUZZ_SECONDS)s readers::$$target || exit 1; \
 	done
 
 recovery: ## a drop of RECOVERY_CLAIMS=1000000 claims made anew from PostgreSQL in an empty Redis: seconds, and the audit

@@ -1,4 +1,4 @@
-//! What the readers of paths and bodies make of bytes, for those who throw bytes at them (`tests/fuzz.rs`).
+//! What the readers of paths and bodies make of bytes, for those who throw bytes at them (the crate `fuzz`).
 
 use hyper::Method;
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
