@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use data_encoding::{BASE32_NOPAD, BASE64URL_NOPAD};
 use deadpool_redis::Pool;
-use hmac::{Hmac, KeyInit, Mac};
+use hmac::{Hmac, Mac};
 use redis::cmd;
 use sha2::Sha256;
 use tokio::sync::{mpsc, oneshot};
@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::identity::Identity;
 use crate::clock::Clock;
 use crate::domain::ids::{CampaignId, Shard};
+use crate::domain::keyed::{add_fields, derived};
 use crate::ledger::{Bind, Bound, Ledger};
 use crate::limits;
 use crate::redis::{keys, pool};
@@ -35,24 +36,16 @@ impl std::fmt::Debug for Pseudonyms {
     }
 }
 
-fn keyed(key: &[u8]) -> Hmac<Sha256> {
-    #[expect(clippy::expect_used, reason = "HMAC takes keys of every length")]
-    Hmac::new_from_slice(key).expect("HMAC takes keys of every length")
-}
-
 impl Pseudonyms {
     /// Derives the key from a secret that must stay as long as a campaign runs.
     #[must_use]
     pub fn new(secret: &[u8]) -> Self {
-        Self { keyed: keyed(&keyed(secret).chain_update(DOMAIN).finalize().into_bytes()) }
+        Self { keyed: derived(secret, DOMAIN) }
     }
 
     fn digest(&self, fields: &[&str]) -> [u8; 20] {
         let mut mac = self.keyed.clone();
-        for field in fields {
-            mac.update(&u64::try_from(field.len()).unwrap_or(u64::MAX).to_be_bytes());
-            mac.update(field.as_bytes());
-        }
+        add_fields(&mut mac, fields);
         mac.finalize().into_bytes().first_chunk().copied().unwrap_or_default()
     }
 

@@ -7,5 +7,6 @@ pub mod cause;
 pub mod claim;
 pub mod eligibility;
 pub mod ids;
+pub mod keyed;
 pub mod money;
 pub mod voucher;

@@ -6,10 +6,11 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use hmac::{Hmac, KeyInit, Mac};
+use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
 use super::ids::{CROCKFORD, ClaimNumber};
+use super::keyed::derived;
 
 /// Separates this use of the secret from every other one, and this form of the code from a later one.
 const DOMAIN: &[u8] = b"claimrush voucher code v1";
@@ -38,25 +39,20 @@ impl std::fmt::Debug for VoucherSigner {
 #[error("no such voucher code")]
 pub struct InvalidCode;
 
-fn keyed(key: &[u8]) -> Hmac<Sha256> {
-    #[expect(clippy::expect_used, reason = "HMAC takes keys of every length")]
-    Hmac::new_from_slice(key).expect("HMAC takes keys of every length")
-}
-
-fn derived(secret: &[u8]) -> Hmac<Sha256> {
-    keyed(&keyed(secret).chain_update(DOMAIN).finalize().into_bytes())
+fn signing(secret: &[u8]) -> Hmac<Sha256> {
+    derived(secret, DOMAIN)
 }
 
 impl VoucherSigner {
     /// Derives the signing key from the voucher secret, which is not the ticket secret.
     #[must_use]
     pub fn new(secret: &[u8]) -> Self {
-        Self(Arc::new(ArcSwap::from_pointee(Keyed { current: derived(secret), old: Vec::new() })))
+        Self(Arc::new(ArcSwap::from_pointee(Keyed { current: signing(secret), old: Vec::new() })))
     }
 
     /// Signs with another secret from now on, and believes what was signed with old ones too.
     pub fn rekey<'s>(&self, secret: &[u8], old: impl Iterator<Item = &'s [u8]>) {
-        self.0.store(Arc::new(Keyed { current: derived(secret), old: old.map(derived).collect() }));
+        self.0.store(Arc::new(Keyed { current: signing(secret), old: old.map(signing).collect() }));
     }
 
     /// Appends the code of a claim.

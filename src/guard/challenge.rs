@@ -16,12 +16,13 @@
 use std::fmt::Write as _;
 
 use data_encoding::{BASE64, HEXLOWER};
-use hmac::{Hmac, KeyInit, Mac};
+use hmac::{Hmac, Mac};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::clock::UnixMs;
+use crate::domain::keyed::{add_fields, derived};
 use crate::limits;
 
 /// The only algorithm.
@@ -96,16 +97,11 @@ impl std::fmt::Debug for Challenges {
     }
 }
 
-fn keyed(key: &[u8]) -> Hmac<Sha256> {
-    #[expect(clippy::expect_used, reason = "HMAC takes keys of every length")]
-    Hmac::new_from_slice(key).expect("HMAC takes keys of every length")
-}
-
 impl Challenges {
     /// Derives the key from a secret that other things are signed with too.
     #[must_use]
     pub fn new(secret: &[u8]) -> Self {
-        Self { keyed: keyed(&keyed(secret).chain_update(DOMAIN).finalize().into_bytes()) }
+        Self { keyed: derived(secret, DOMAIN) }
     }
 
     /// A new challenge for `drop` that ends at `expires_at_ms`, cut to whole seconds, and takes some `maxnumber / 2`
@@ -172,10 +168,7 @@ impl Challenges {
 
     fn mac(&self, salt: &str, challenge: &str) -> Hmac<Sha256> {
         let mut mac = self.keyed.clone();
-        for field in [ALGORITHM, salt, challenge] {
-            mac.update(&u64::try_from(field.len()).unwrap_or(u64::MAX).to_be_bytes());
-            mac.update(field.as_bytes());
-        }
+        add_fields(&mut mac, &[ALGORITHM, salt, challenge]);
         mac
     }
 }
