@@ -77,8 +77,7 @@ fn who_has_just_won_waits() {
     assert_eq!(said(&ask(&service, "d-2", &ann)), refused(403, "not_eligible"));
     assert_eq!(said(&ask(&service, "d-1", &ann)), given(), "the drop that they won in");
     service.apply_ok(&with_rules(&drops, "eligibility = { cool_down = \"1s\" }", ""));
-    std::thread::sleep(std::time::Duration::from_millis(1_100));
-    assert_eq!(said(&ask(&service, "d-2", &ann)), given());
+    wait_for("she has rested", PATIENCE, || (said(&ask(&service, "d-2", &ann)) == given()).then_some(()));
 }
 
 #[test]

@@ -201,7 +201,11 @@ fn a_stale_master_comes_back_after_a_partition() {
             stage.rush.wait_more(50);
             // The primary is alone with the front end: it may tell nobody anything.
             between.cut();
-            std::thread::sleep(Duration::from_millis(500));
+            let primary = &stage.scene.external.as_ref().expect("a Redis").server;
+            wait_for("the primary is alone", PATIENCE, || {
+                let info: String = ask(primary, &["INFO", "replication"]).ok()?;
+                info.contains("connected_slaves:0").then_some(())
+            });
             let stale = seq_in(&stage.scene.external.as_ref().expect("a Redis").server);
             let () = ask(&replica, &["REPLICAOF", "NO", "ONE"]).expect("it answers");
             let third = server(free_port(), &[]);
