@@ -197,6 +197,8 @@ pub const RECEIPTS_PAGE: u32 = 500;
 pub const RECEIPT_PERSONS_MAX: usize = 8;
 /// Voucher look-ups that may run at a time; further ones are answered that the service is busy.
 pub const VOUCHER_LOOK_UPS: usize = 64;
+/// Seconds for which a voucher's QR code is good.
+pub const QR_VALID_S_DEFAULT: u32 = 30;
 /// The longest reason for which a receipt is found to be void, in bytes.
 pub const RECEIPT_REASON_BYTES_MAX: usize = 500;
 /// How long a recovery waits for the drain.
@@ -292,6 +294,8 @@ pub mod range {
     pub const JOURNAL_BYTES: RangeInclusive<u64> = 65_536..=1_099_511_627_776;
     /// `journal.memory_max_percent`; what is left is for the batches that are under way.
     pub const JOURNAL_MEMORY_PERCENT: RangeInclusive<u64> = 10..=95;
+    /// `voucher.qr_valid_s`.
+    pub const QR_VALID_S: RangeInclusive<u64> = 30..=60;
     /// `ticket.leeway_s`.
     pub const TICKET_LEEWAY_S: RangeInclusive<u64> = 0..=60;
 }

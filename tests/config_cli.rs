@@ -52,6 +52,7 @@ const REFUSED: &[Refused] = &[
         "journal.memory_max_percent = 96: must be 10 to 95",
     ),
     ("[ticket]\nleeway_s = 61", &[], "ticket.leeway_s = 61: must be 0 to 60"),
+    ("[voucher]\nqr_valid_s = 29", &[], "voucher.qr_valid_s = 29: must be 30 to 60"),
     // Words.
     ("[claim]\nack = \"disk\"", &[], "claim.ack = \"disk\": must be \"memory\", \"fsync\" or \"replica\""),
     // Replicas: some must be there, and waiting for them must not count as a lost reply.
@@ -136,7 +137,7 @@ const REFUSED: &[Refused] = &[
     (
         "[sever]\nlisten = \"127.0.0.1:1\"",
         &[],
-        "sever: no such key; the config has server, data, redis, ledger, claim, limits, drain, journal, ticket, desk, log",
+        "sever: no such key; the config has server, data, redis, ledger, claim, limits, drain, journal, ticket, desk, voucher, log",
     ),
     ("drain = 5", &[], "drain = 5: must be a section, as in [drain]"),
     ("[drain]\nenabled = true\nenabled = true", &[], "c.toml: line 3: duplicate key"),

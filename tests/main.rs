@@ -42,3 +42,4 @@ mod statuses;
 mod support;
 mod ticket_docs;
 mod tidy;
+mod voucher_qr;

@@ -10,6 +10,7 @@ use claimrush::desk::identity::{self, IdentityKeys, IdentityRules};
 use claimrush::domain::campaign::Campaign;
 use claimrush::domain::claim::JournalId;
 use claimrush::domain::ids::ClaimNumber;
+use claimrush::domain::qr::{self, QrFlaw, QrSigner};
 use claimrush::domain::voucher::VoucherSigner;
 use claimrush::guard::address::{AddressRules, ForwardedHeader};
 use claimrush::guard::challenge::Challenges;
@@ -74,6 +75,17 @@ fn voucher_code() {
         assert!(signer.verify(&text(bytes)).is_err(), "nobody has signed it");
         if let Ok(number) = ClaimNumber::parse_claim_id(&text(bytes)) {
             assert_eq!(ClaimNumber::parse_claim_id(&number.claim_id()), Ok(number));
+        }
+    });
+}
+
+#[test]
+fn qr_payload() {
+    let signer = QrSigner::new(b"a secret of nobody's", 30);
+    bolero::check!().for_each(|bytes: &[u8]| {
+        let text = text(bytes);
+        for payload in [format!("{}{text}", qr::PREFIX), text] {
+            assert_eq!(signer.verify(&payload, NOW_MS), Err(QrFlaw::Invalid), "nobody has signed it");
         }
     });
 }

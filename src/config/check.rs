@@ -130,6 +130,7 @@ const NUMERIC: &[Numeric] = &[
         range: range::CHALLENGE_VALID_S,
         value: |c| c.desk.challenge_valid_s,
     },
+    Numeric { key: "voucher.qr_valid_s", range: range::QR_VALID_S, value: |c| c.voucher.qr_valid_s.into() },
     Numeric { key: "ticket.leeway_s", range: range::TICKET_LEEWAY_S, value: |c| c.ticket.leeway_s },
 ];
 

@@ -10,6 +10,7 @@ mod guard;
 mod load;
 mod sections;
 mod service_url;
+mod voucher;
 mod words;
 
 pub use desk::{CaptchaFallback, ChallengeKind, DeskConfig};
@@ -19,6 +20,7 @@ pub use sections::{
     ClaimConfig, Config, DataConfig, DrainConfig, LedgerConfig, LogConfig, RedisConfig, ServerConfig,
 };
 pub use service_url::ServiceUrl;
+pub use voucher::VoucherConfig;
 pub use words::{Ack, LogFormat, LogLevel};
 
 /// Why a configuration is refused: one line that names the key and what it should be.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::desk::DeskConfig;
 use super::guard::{LimitsConfig, TicketConfig};
-use super::{Ack, LogFormat, LogLevel, ServiceUrl};
+use super::{Ack, LogFormat, LogLevel, ServiceUrl, VoucherConfig};
 use crate::limits;
 use crate::rush::backpressure::JournalLimits;
 use crate::telemetry::logging::{Format, Logging};
@@ -38,6 +38,8 @@ pub struct Config {
     pub ticket: TicketConfig,
     /// `[desk]`: who may get a ticket here.
     pub desk: DeskConfig,
+    /// `[voucher]`: what holders show at the till.
+    pub voucher: VoucherConfig,
     /// `[log]`: what is logged, and how.
     pub log: LogConfig,
 }

@@ -52,6 +52,10 @@ causes! {
     UnknownCampaign = "unknown_campaign",
     /// No such voucher, or none that this person may see.
     UnknownVoucher = "unknown_voucher",
+    /// The voucher was returned, redeemed or has expired: it is good for nothing any more.
+    VoucherNotLive = "voucher_not_live",
+    /// A QR payload whose time is over.
+    QrExpired = "qr_expired",
     /// The person holds no claim in this drop.
     NoClaim = "no_claim",
     /// No such path.

@@ -9,4 +9,5 @@ pub mod eligibility;
 pub mod ids;
 pub mod keyed;
 pub mod money;
+pub mod qr;
 pub mod voucher;

@@ -19,11 +19,12 @@ use super::listen::Handle;
 use super::problem::Problem;
 use super::reply::{self, Reply};
 use super::route::{Route, route};
-use super::{claims, drops, vouchers};
+use super::{claims, drops, qr, vouchers};
 use crate::backoffice::receipts::VoucherDesk;
 use crate::clock::{self, Clock, UnixMs};
 use crate::domain::cause::Cause;
 use crate::domain::ids::Shard;
+use crate::domain::qr::QrSigner;
 use crate::domain::voucher::VoucherSigner;
 use crate::guard::Guard;
 use crate::limits;
@@ -52,6 +53,8 @@ pub struct Front {
     pub desk: Option<DeskAccess>,
     /// Signs voucher codes.
     pub signer: VoucherSigner,
+    /// Signs what their QR codes say.
+    pub qr: QrSigner,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// This core's series of request times.
@@ -166,6 +169,10 @@ impl Front {
             Route::Voucher(code) => {
                 let asked = vouchers::ask(self, code, &head.headers, peer)?;
                 Step::Later(Box::pin(vouchers::show(self, asked)))
+            }
+            Route::VoucherQr(code) => {
+                let asked = vouchers::ask(self, code, &head.headers, peer)?;
+                Step::Later(Box::pin(qr::show(self, asked, qr::Form::wanted(&head.headers))))
             }
             Route::Drop(drop) => Step::Done(drops::drop_state(self, drop, &head.headers)),
             Route::Campaign(campaign) => Step::Done(drops::campaign_state(self, campaign, &head.headers)),

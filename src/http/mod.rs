@@ -14,6 +14,7 @@ pub mod front;
 pub mod listen;
 pub mod probe;
 pub mod problem;
+mod qr;
 pub mod reply;
 mod route;
 mod vouchers;

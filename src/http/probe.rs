@@ -16,6 +16,7 @@ pub fn id_in_path(path: &str) -> Option<String> {
     | Route::Ticket(id)
     | Route::Drop(id)
     | Route::Voucher(id)
+    | Route::VoucherQr(id)
     | Route::Campaign(id)) = found;
     Some(id.to_owned())
 }

@@ -3,6 +3,7 @@
 //! Public texts only: what went wrong inside stays in the log. Status codes stand in [`super::reply`].
 
 use crate::domain::cause::Cause;
+use crate::domain::qr::QrFlaw;
 use crate::guard::GuardRefusal;
 use crate::guard::rate::{Allowance, RateRefusal};
 use crate::guard::ticket::TicketRefusal;
@@ -45,6 +46,16 @@ impl From<GuardRefusal> for Problem {
             GuardRefusal::Ticket(invalid) => Self::with_detail(Cause::TicketInvalid, invalid.to_string()),
             GuardRefusal::Blocked => Cause::Blocked.into(),
             GuardRefusal::Rate(rate, allowance) => Self::rate_limited(rate, allowance),
+        }
+    }
+}
+
+impl From<QrFlaw> for Problem {
+    fn from(flaw: QrFlaw) -> Self {
+        match flaw {
+            QrFlaw::Invalid => Cause::UnknownVoucher.into(),
+            QrFlaw::Expired => Cause::QrExpired.into(),
+            QrFlaw::NotYet => Self::with_detail(Cause::QrExpired, flaw.to_string()),
         }
     }
 }
@@ -127,6 +138,8 @@ fn title(cause: Cause) -> &'static str {
         Cause::UnknownDrop => "There is no such drop",
         Cause::UnknownCampaign => "There is no such campaign",
         Cause::UnknownVoucher => "There is no such voucher of yours",
+        Cause::VoucherNotLive => "This voucher is not good any more",
+        Cause::QrExpired => "The QR code has expired; the holder shows a fresh one",
         Cause::NoClaim => "You hold no claim in this drop",
         Cause::NotFound => "There is nothing at this path",
         Cause::MethodNotAllowed => "This path does not take this method",

@@ -14,6 +14,7 @@ use crate::domain::cause::Cause;
 pub type Reply = Response<Full<Bytes>>;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const SVG: HeaderValue = HeaderValue::from_static("image/svg+xml");
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
@@ -38,8 +39,10 @@ pub fn status_of(cause: Cause) -> StatusCode {
         | Cause::NotFound => StatusCode::NOT_FOUND,
         Cause::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Cause::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
-        Cause::LimitReached | Cause::Conflict | Cause::ReceiptRefused => StatusCode::CONFLICT,
-        Cause::SoldOut | Cause::Closed => StatusCode::GONE,
+        Cause::LimitReached | Cause::Conflict | Cause::ReceiptRefused | Cause::VoucherNotLive => {
+            StatusCode::CONFLICT
+        }
+        Cause::SoldOut | Cause::Closed | Cause::QrExpired => StatusCode::GONE,
         Cause::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Cause::TargetTooLong => StatusCode::URI_TOO_LONG,
         Cause::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -78,6 +81,14 @@ pub fn created(body: String) -> Reply {
 #[must_use]
 pub fn private_json(body: String) -> Reply {
     let mut reply = json(StatusCode::OK, JSON, body);
+    reply.headers_mut().insert(CACHE_CONTROL, NO_STORE);
+    reply
+}
+
+/// 200 with a picture that is the asker's alone.
+#[must_use]
+pub fn private_svg(body: String) -> Reply {
+    let mut reply = json(StatusCode::OK, SVG, body);
     reply.headers_mut().insert(CACHE_CONTROL, NO_STORE);
     reply
 }
@@ -155,7 +166,7 @@ pub fn problem(problem: &Problem, request_id: &str) -> Reply {
     if status == StatusCode::UNAUTHORIZED {
         headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
-    if matches!(problem.cause, Cause::SoldOut | Cause::Closed | Cause::NotFound) {
+    if matches!(problem.cause, Cause::SoldOut | Cause::Closed | Cause::QrExpired | Cause::NotFound) {
         // These statuses are cacheable by default, and a restock must be seen at once.
         headers.insert(CACHE_CONTROL, NO_STORE);
     }

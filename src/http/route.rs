@@ -23,6 +23,8 @@ pub(super) enum Route<'p> {
     Drop(&'p str),
     /// How does the voucher of this code stand?
     Voucher(&'p str),
+    /// What does this voucher's QR code say now?
+    VoucherQr(&'p str),
     /// What is in this campaign?
     Campaign(&'p str),
 }
@@ -35,6 +37,7 @@ enum Path {
     Mine,
     Drop,
     Voucher,
+    VoucherQr,
     Campaign,
 }
 
@@ -47,6 +50,7 @@ static PATHS: LazyLock<Router<Path>> = LazyLock::new(|| {
         ("/v1/drops/{id}/tickets", Path::Tickets),
         ("/v1/drops/{id}", Path::Drop),
         ("/v1/vouchers/{id}", Path::Voucher),
+        ("/v1/vouchers/{id}/qr", Path::VoucherQr),
         ("/v1/campaigns/{id}", Path::Campaign),
     ];
     for (pattern, path) in paths {
@@ -73,6 +77,7 @@ pub(super) fn route<'p>(method: &Method, path: &'p str) -> Result<Route<'p>, Pro
         Path::Mine => (Route::Mine(id), "GET, HEAD"),
         Path::Drop => (Route::Drop(id), "GET, HEAD"),
         Path::Voucher => (Route::Voucher(id), "GET, HEAD"),
+        Path::VoucherQr => (Route::VoucherQr(id), "GET, HEAD"),
         Path::Campaign => (Route::Campaign(id), "GET, HEAD"),
     };
     let allowed = match route {
@@ -96,6 +101,7 @@ mod tests {
         assert_eq!(route(&Method::GET, "/v1/drops/a-b/claims/mine"), Ok(Route::Mine("a-b")));
         assert_eq!(route(&Method::GET, "/v1/drops/a-b"), Ok(Route::Drop("a-b")));
         assert_eq!(route(&Method::GET, "/v1/vouchers/AB"), Ok(Route::Voucher("AB")));
+        assert_eq!(route(&Method::GET, "/v1/vouchers/AB/qr"), Ok(Route::VoucherQr("AB")));
         assert_eq!(route(&Method::HEAD, "/v1/campaigns/c"), Ok(Route::Campaign("c")));
         let refused = route(&Method::GET, "/v1/drops/a-b/claims").expect_err("GET is not for claims");
         assert_eq!((refused.cause, refused.allow), (Cause::MethodNotAllowed, Some("POST")));

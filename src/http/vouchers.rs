@@ -18,8 +18,8 @@ use crate::rush::gate::DropGate;
 
 /// Which voucher is asked for, and by whom.
 pub(super) struct AskedVoucher {
-    drop: Arc<DropGate>,
-    number: ClaimNumber,
+    pub(super) drop: Arc<DropGate>,
+    pub(super) number: ClaimNumber,
     person: PersonId,
 }
 
@@ -41,22 +41,29 @@ pub(super) fn ask(
 
 /// 200 with the voucher, or with the receipt that was made of a code which no store knows; 404 for anybody else's.
 pub(super) async fn show(front: &Front, asked: AskedVoucher) -> Result<Reply, Problem> {
-    let AskedVoucher { drop, number, person } = asked;
-    let body = match front.vouchers.look_up(Arc::clone(&drop), number, person).await {
-        Ok(Shown::Held { returned, claimed_at_ms }) => {
+    let (drop, number) = (Arc::clone(&asked.drop), asked.number);
+    let body = match find(front, asked).await? {
+        Shown::Held { returned, claimed_at_ms } => {
             let status = if returned { "returned" } else { "issued" };
             held(front, &drop, number, status, claimed_at_ms)
         }
-        Ok(Shown::Receipt(row)) => receipt(front, &drop, &row),
-        Ok(Shown::NotTheirs) => return Err(Cause::UnknownVoucher.into()),
-        Err(LookUpError::Busy) => return Err(Cause::Overloaded.into()),
-        Err(LookUpError::NotNow) => return Err(Cause::Unavailable.into()),
-        Err(LookUpError::Failed(error)) => {
-            tracing::warn!(%error, "a voucher could not be looked up");
-            return Err(Cause::Unavailable.into());
-        }
+        Shown::Receipt(row) => receipt(front, &drop, &row),
+        Shown::NotTheirs => return Err(Cause::UnknownVoucher.into()),
     };
     Ok(reply::private_json(body))
+}
+
+/// What the code is to the person who shows it.
+pub(super) async fn find(front: &Front, asked: AskedVoucher) -> Result<Shown, Problem> {
+    let AskedVoucher { drop, number, person } = asked;
+    front.vouchers.look_up(drop, number, person).await.map_err(|error| match error {
+        LookUpError::Busy => Cause::Overloaded.into(),
+        LookUpError::NotNow => Cause::Unavailable.into(),
+        LookUpError::Failed(error) => {
+            tracing::warn!(%error, "a voucher could not be looked up");
+            Cause::Unavailable.into()
+        }
+    })
 }
 
 fn held(front: &Front, drop: &DropGate, number: ClaimNumber, status: &str, claimed_at_ms: UnixMs) -> String {

@@ -14,6 +14,7 @@ use crate::cli::{Exit, Failure};
 use crate::clock::Clock;
 use crate::config::{Config, ServerConfig, ServiceUrl};
 use crate::domain::ids::Shard;
+use crate::domain::qr::QrSigner;
 use crate::domain::voucher::VoucherSigner;
 use crate::guard::Guard;
 use crate::http::connection::TimeLimits;
@@ -34,6 +35,7 @@ pub(super) struct Shared {
     pub(super) gate: Arc<Gate>,
     pub(super) guard: Arc<Guard>,
     pub(super) signer: VoucherSigner,
+    pub(super) qr: QrSigner,
     pub(super) vouchers: VoucherDesk,
     pub(super) desk: Option<DeskAccess>,
     pub(super) metrics: Arc<Metrics>,
@@ -133,6 +135,7 @@ impl Core {
             vouchers: shared.vouchers.clone(),
             desk: shared.desk.clone(),
             signer: shared.signer.clone(),
+            qr: shared.qr.clone(),
             metrics: Arc::clone(&shared.metrics),
             request_seconds: shared.metrics.request_seconds.core(number),
             clock: shared.clock.clone(),

@@ -61,8 +61,9 @@ impl KeyWatch {
             tracing::warn!("codes that were signed with the voucher secret before are not believed any more");
         }
         self.shared.guard.rekey(&keys);
-        let old = keys.voucher_secrets_old().iter().map(Secret::bytes);
-        self.shared.signer.rekey(keys.voucher_secret().bytes(), old);
+        let old = || keys.voucher_secrets_old().iter().map(Secret::bytes);
+        self.shared.signer.rekey(keys.voucher_secret().bytes(), old());
+        self.shared.qr.rekey(keys.voucher_secret().bytes(), old());
         if let Some(desk) = &self.desk {
             desk.mint.store(Arc::new(TicketMint::new(&keys)));
         }

@@ -37,6 +37,7 @@ use crate::desk::TicketDesk;
 use crate::desk::lists::Lists;
 use crate::domain::cause::Cause;
 use crate::domain::ids::Shard;
+use crate::domain::qr::QrSigner;
 use crate::domain::voucher::VoucherSigner;
 use crate::drain::Drain;
 use crate::guard::Guard;
@@ -151,6 +152,8 @@ impl Service {
         let receipts = Arc::new(Receipts::new(Arc::clone(&campaigns)));
         let signer = VoucherSigner::new(keys.voucher_secret().bytes());
         signer.rekey(keys.voucher_secret().bytes(), keys.voucher_secrets_old().iter().map(Secret::bytes));
+        let qr = QrSigner::new(keys.voucher_secret().bytes(), config.voucher.qr_valid_s);
+        qr.rekey(keys.voucher_secret().bytes(), keys.voucher_secrets_old().iter().map(Secret::bytes));
         let blocked = Blocked::default();
         let lists = desk::lists(&config.desk, &blocked);
         let lent = desk::Lent {
@@ -172,6 +175,7 @@ impl Service {
             desk: desk.clone().map(|desk| DeskAccess::new(desk, Handle::current())),
             vouchers: VoucherDesk::new(Arc::clone(&receipts), Handle::current()),
             signer,
+            qr,
             metrics,
             cap: Arc::new(ConnectionCap::new(config.server.max_connections)),
             clock,
