@@ -165,6 +165,16 @@ pub const LEDGER_WRITERS: usize = 2;
 pub const LEDGER_READERS: usize = 2;
 /// Audit records that are read at once.
 pub const AUDIT_RECORDS_PAGE: i64 = 256;
+/// The longest kind and the longest id of a document, and the longest name of who writes one, in bytes.
+pub const DOCUMENT_KIND_BYTES_MAX: usize = 32;
+/// See [`DOCUMENT_KIND_BYTES_MAX`].
+pub const DOCUMENT_ID_BYTES_MAX: usize = 128;
+/// See [`DOCUMENT_KIND_BYTES_MAX`].
+pub const ACTOR_BYTES_MAX: usize = 128;
+/// The longest body of a document, in bytes of JSON: a campaign file with every letter escaped.
+pub const DOCUMENT_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Documents that are read at once.
+pub const DOCUMENTS_PAGE: u32 = 1_000;
 /// Persons on the list of those who are kept out.
 pub const BLOCKED_MAX: usize = 1_000_000;
 /// Accounts on one allow-list, at eight bytes each.
@@ -224,6 +234,7 @@ const _: () = assert!(BATCH_CLAIMS_MAX * 2 + 16 < 8_000, "a batch must fit Lua's
 const _: () = assert!(BATCH_CLAIMS_MAX <= QUEUE_CLAIMS_DEFAULT, "a full batch must fit the queue");
 const _: () = assert!(BATCH_CLAIMS_MAX <= DRAIN_GROUP_CLAIMS_MAX, "one entry must fit one transaction");
 const _: () = assert!(TICKET_BYTES_MAX < HEADER_BYTES_MAX, "a ticket travels in a header");
+const _: () = assert!(CAMPAIGN_FILE_BYTES_MAX * 6 < DOCUMENT_BYTES_MAX, "a draft must fit a document");
 const _: () = assert!(REDIS_BACKOFF_MIN.as_millis() < REDIS_BACKOFF_MAX.as_millis(), "the pause must grow");
 const _: () = assert!(POLL_INTERVAL.as_millis() <= 250, "the design's bound on stale state");
 

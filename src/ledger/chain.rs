@@ -6,7 +6,7 @@
 //! ```text
 //!   record n−1 ──hash──┐
 //!                      ▼
-//!   record n: SHA-256( hash of n−1 ‖ {"index":n,"at_ms":…,"content":{…}} )
+//!   record n: SHA-256( hash of n−1 ‖ {"index":n,"at_ms":…,"actor":…,"content":{…}} )
 //!                                                        │
 //!             rows of claims, returns, quarantine and postings, each under exactly one record's digest
 //! ```
@@ -87,6 +87,21 @@ pub enum Content {
         /// Digest of its row as it stands now, lower-case hex.
         sha256: String,
     },
+    /// A document was written.
+    Document {
+        /// The number of the change.
+        number: u64,
+        /// The document's kind.
+        kind: String,
+        /// Its id.
+        id: String,
+        /// Its revision now.
+        revision: u64,
+        /// Digest of the row before, if there was one.
+        before: Option<String>,
+        /// Digest of the row now.
+        after: String,
+    },
     /// A stretch of a shard's journal was written.
     Journal {
         /// The shard.
@@ -165,6 +180,9 @@ pub struct Body {
     pub index: u64,
     /// When it was written.
     pub at_ms: UnixMs,
+    /// Who had it written, where that was a person or a key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
     /// What it testifies.
     pub content: Content,
 }
@@ -178,9 +196,11 @@ impl Record {
         previous: &Hash,
         index: u64,
         at_ms: UnixMs,
+        actor: Option<&str>,
         content: Content,
     ) -> Result<Self, serde_json::Error> {
-        let body = serde_json::to_string(&Body { index, at_ms, content })?;
+        let actor = actor.map(str::to_owned);
+        let body = serde_json::to_string(&Body { index, at_ms, actor, content })?;
         let hash = hash_after(previous, &body);
         Ok(Self { index, body, hash })
     }

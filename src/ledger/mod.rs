@@ -11,6 +11,7 @@ mod bonds;
 pub mod chain;
 #[cfg(test)]
 pub(crate) mod conformance;
+mod documents;
 mod epochs;
 pub mod open;
 pub mod postgres;
@@ -26,6 +27,7 @@ mod totals;
 use async_trait::async_trait;
 
 pub use self::bonds::{Bind, Bound, Choice};
+pub use self::documents::{Document, DocumentFlaw, Documents, PutDocument};
 pub use self::epochs::{Grounds, Loaded, LostClaims, Rebuilt, Seen};
 pub use self::receipts::{ReceiptCounts, ReceiptRow, ReceiptState, Settlement};
 pub use self::stored::{
@@ -53,6 +55,18 @@ pub enum LedgerError {
     #[error("the campaigns changed meanwhile (revision {found}, expected {expected})")]
     Stale {
         /// The revision that the caller had read.
+        expected: u64,
+        /// The revision now.
+        found: u64,
+    },
+    /// Somebody else changed the document since it was read.
+    #[error("{kind} {id:?} changed meanwhile (revision {found}, expected {expected})")]
+    StaleDocument {
+        /// Its kind.
+        kind: String,
+        /// Its id.
+        id: String,
+        /// The revision that the caller had read; 0 for none.
         expected: u64,
         /// The revision now.
         found: u64,
@@ -99,7 +113,7 @@ pub enum Committed {
 /// Each method fails with [`LedgerError::Unavailable`] when the store cannot be reached or is full, and with
 /// [`LedgerError::Corrupt`] when what it finds cannot be; further errors are named at the method.
 #[async_trait]
-pub trait Ledger: Send + Sync + 'static {
+pub trait Ledger: Documents {
     /// All campaigns.
     async fn catalogue(&self) -> Result<Catalogue, LedgerError>;
 

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::admission::state_word;
 use super::chain::{ClaimsDigest, Content, Coverage, Covered, NumberedDrop, RowsDigest, Section, SeriesKey};
+use super::documents::DocumentTestimony;
 use crate::domain::claim::JournalId;
 
 /// What the tables have to show for one record.
@@ -24,6 +25,8 @@ pub(super) enum Demand<'r> {
     Postings(&'r Covered),
     /// Bonds.
     Bonds(&'r Covered),
+    /// The row of a document's change, with this digest.
+    Document { number: u64, sha256: &'r str },
 }
 
 /// What the records so far have said.
@@ -42,6 +45,7 @@ pub(super) struct Testimony {
     campaigns: BTreeMap<String, (String, &'static str)>,
     /// Digest by receipt.
     receipts: BTreeMap<u64, String>,
+    documents: DocumentTestimony,
 }
 
 /// What stands in the tables at the end.
@@ -61,6 +65,8 @@ pub(super) struct Tables {
     pub(super) postings: u64,
     /// Number of the last bond.
     pub(super) bonds: u64,
+    /// Number of the last change of a document.
+    pub(super) documents: u64,
     /// Rows of posting lines.
     pub(super) lines: u64,
     /// Rows of (drop, shard, epoch).
@@ -117,6 +123,11 @@ impl Testimony {
                 self.receipts.insert(*number, sha256.clone());
                 Ok(Vec::new())
             }
+            Content::Document { number, kind, id, revision, before, after } => {
+                let (at, digests) = ((*number, *revision), (before.as_ref(), after.as_str()));
+                self.documents.take((kind, id), at, digests)?;
+                Ok(vec![Demand::Document { number: *number, sha256: after }])
+            }
             Content::Journal { shard, after, to, claims, returns, quarantine, postings } => {
                 let start = JournalId::START.to_string();
                 if self.positions.get(shard).unwrap_or(&start) != after {
@@ -168,6 +179,7 @@ impl Testimony {
             ("postings", tables.postings, self.postings),
             ("posting lines", tables.lines, self.lines),
             ("bonds", tables.bonds, self.bonds),
+            ("document changes", tables.documents, self.documents.count()),
             ("loaded drops", tables.loaded, self.loaded),
         ];
         if let Some((what, found, known)) = counts.into_iter().find(|(_, found, known)| found != known) {

@@ -32,15 +32,15 @@ fn a_digest_does_not_depend_on_how_the_journal_cut_the_claims() {
 fn a_walk_stops_where_a_record_does_not_follow() {
     let state =
         |campaign: &str| Content::State { campaign: campaign.to_owned(), state: CampaignState::Paused };
-    let first = Record::next(&ORIGIN, 1, 5, state("one")).unwrap();
-    let second = Record::next(&first.hash, 2, 6, state("two")).unwrap();
+    let first = Record::next(&ORIGIN, 1, 5, None, state("one")).unwrap();
+    let second = Record::next(&first.hash, 2, 6, None, state("two")).unwrap();
     let mut walk = Walk::default();
     assert_eq!(walk.step(&first), Ok(state("one")));
     assert_eq!(walk.step(&second), Ok(state("two")));
     assert_eq!(walk.head(), ChainHead { length: 2, hash: HEXLOWER.encode(&second.hash) });
     assert_eq!(Walk::default().step(&second).unwrap_err().index, 1);
     // A record that is hashed anew still shows its place.
-    let misplaced = Record { index: 1, ..Record::next(&ORIGIN, 3, 5, state("one")).unwrap() };
+    let misplaced = Record { index: 1, ..Record::next(&ORIGIN, 3, 5, None, state("one")).unwrap() };
     assert!(Walk::default().step(&misplaced).unwrap_err().what.contains("record 3"));
 }
 

@@ -2,6 +2,7 @@
 
 mod bonds;
 mod campaigns;
+mod documents;
 mod epochs;
 mod groups;
 mod receipts;
@@ -91,6 +92,10 @@ pub(crate) async fn all<L: Ledger>(make: impl AsyncFn() -> L) {
         receipts::a_claim_that_the_ledger_has_leaves_no_receipt,
         receipts::a_receipt_is_settled_once,
         receipts::a_claim_is_honoured_for_one_person_alone,
+        documents::a_document_has_every_revision_once,
+        documents::a_stale_document_is_refused_and_so_is_what_came_with_it,
+        documents::documents_of_a_kind_are_paged_by_their_ids,
+        documents::of_two_who_change_a_document_one_is_first,
     ];
 }
 

@@ -29,6 +29,7 @@ pub(super) enum Numbered {
     Quarantine,
     Postings,
     Bonds,
+    Documents,
 }
 
 impl Numbered {
@@ -39,6 +40,7 @@ impl Numbered {
             Self::Quarantine => "SELECT coalesce(max(number), 0) FROM quarantine",
             Self::Postings => "SELECT coalesce(max(number), 0) FROM posting",
             Self::Bonds => "SELECT coalesce(max(number), 0) FROM bond",
+            Self::Documents => "SELECT coalesce(max(number), 0) FROM document",
         }
     }
 }
@@ -133,10 +135,28 @@ pub(super) async fn testify(
     at_ms: UnixMs,
     content: Content,
 ) -> Result<(), LedgerError> {
-    let (length, hash) = chain_end(transaction).await?;
-    let record = Record::next(&hash, length.saturating_add(1), at_ms, content).map_err(encoded)?;
-    let (index, hash): (i64, &[u8]) = (number(record.index)?, &record.hash);
-    let sql = "INSERT INTO audit (number, body, hash) VALUES ($1, $2, $3)";
-    execute(transaction, sql, &[&index, &record.body, &hash]).await?;
+    testify_all(transaction, at_ms, vec![(None, content)]).await
+}
+
+/// Appends records, each with who had it written, where that was a person or a key.
+pub(super) async fn testify_all(
+    transaction: &Transaction<'_>,
+    at_ms: UnixMs,
+    contents: Vec<(Option<String>, Content)>,
+) -> Result<(), LedgerError> {
+    let (mut length, mut hash) = chain_end(transaction).await?;
+    let mut records = Vec::with_capacity(contents.len());
+    for (actor, content) in contents {
+        length = length.saturating_add(1);
+        let record = Record::next(&hash, length, at_ms, actor.as_deref(), content).map_err(encoded)?;
+        hash = record.hash;
+        records.push(record);
+    }
+    let numbers = records.iter().map(|record| number(record.index)).collect::<Result<Vec<i64>, _>>()?;
+    let bodies: Vec<&str> = records.iter().map(|record| record.body.as_str()).collect();
+    let hashes: Vec<&[u8]> = records.iter().map(|record| record.hash.as_slice()).collect();
+    let sql = "INSERT INTO audit (number, body, hash) \
+               SELECT n, b, h FROM unnest($1::bigint[], $2::text[], $3::bytea[]) r (n, b, h)";
+    execute(transaction, sql, &[&numbers, &bodies, &hashes]).await?;
     Ok(())
 }

@@ -13,6 +13,7 @@ mod apply;
 mod bonds;
 mod books;
 mod connect;
+mod documents;
 mod entry;
 mod epochs;
 mod read;
@@ -97,13 +98,15 @@ impl PostgresLedger {
 /// What a connection says, unless it takes too long: then nobody uses the connection any more.
 macro_rules! in_time {
     ($client:ident, $work:expr) => {{
-        let outcome = tokio::time::timeout(limits::LEDGER_ANSWER_TIMEOUT, $work).await;
+        let outcome = tokio::time::timeout($crate::limits::LEDGER_ANSWER_TIMEOUT, $work).await;
         outcome.unwrap_or_else(|_| {
             drop(Client::take($client));
             Err(LedgerError::Unavailable("the server did not answer in time".to_owned()))
         })
     }};
 }
+
+use in_time;
 
 /// A transaction that sees one moment.
 async fn snapshot(client: &mut Client) -> Result<Transaction<'_>, LedgerError> {

@@ -8,10 +8,10 @@ mod server;
 use self::server::PostgresServer;
 use super::*;
 use crate::domain::claim::Poison;
-use crate::ledger::conformance;
 use crate::ledger::conformance::{
     MONEY, THINGS, campaign, claims, group, id, money, poison, returned, stocked, verified, written,
 };
+use crate::ledger::{Documents, PutDocument, conformance};
 
 async fn open(url: &str) -> PostgresLedger {
     PostgresLedger::open(url, None).await.unwrap()
@@ -67,6 +67,8 @@ async fn the_chain_is_the_one_that_sqlite_makes() {
         for group in groups {
             ledger.commit(group).await.unwrap();
         }
+        let put = |expected| PutDocument::new("key", "k", expected, &"券", "ann").unwrap();
+        ledger.put_documents(vec![put(0), put(1)], 9).await.unwrap();
     }
     assert_eq!(sqlite.chain_head().await.unwrap(), postgres.chain_head().await.unwrap());
     assert_eq!(sqlite.quarantine(9).await.unwrap(), postgres.quarantine(9).await.unwrap());
@@ -86,7 +88,7 @@ async fn services_that_start_together_make_the_tables_once() {
     for opening in openings {
         opening.await.unwrap().unwrap();
     }
-    assert_eq!(server.sql("SELECT version FROM schema_version"), "2");
+    assert_eq!(server.sql("SELECT version FROM schema_version"), "3");
 }
 
 #[tokio::test]
@@ -162,7 +164,7 @@ async fn a_newer_schema_is_refused_by_name() {
     let server = PostgresServer::start(&[]);
     drop(open(&server.url()).await);
     server.sql("UPDATE schema_version SET version = 7");
-    let text = "ledger corrupt: the database has schema 7, this program knows 2: use a newer claimrush";
+    let text = "ledger corrupt: the database has schema 7, this program knows 3: use a newer claimrush";
     let url = server.url();
     assert_eq!(PostgresLedger::open(&url, None).await.unwrap_err().to_string(), text);
     assert_eq!(PostgresLedger::open_read_only(&url, None).await.unwrap_err().to_string(), text);
@@ -247,6 +249,41 @@ async fn tampering_is_found_and_the_record_named() {
 }
 
 #[tokio::test]
+async fn a_document_that_was_tampered_with_is_found() {
+    let server = PostgresServer::start(&[]);
+    let cases = [
+        (
+            "DROP TRIGGER document_stays ON document; UPDATE document SET actor = 'eve' WHERE number = 2",
+            2,
+            "change 2 is not",
+        ),
+        (
+            "DROP TRIGGER document_stays ON document; DELETE FROM document WHERE number = 1",
+            1,
+            "change 1 is missing",
+        ),
+        (
+            "INSERT INTO document VALUES (3, 'key', 'e', 1, '1', 'eve', 1)",
+            3,
+            "3 document changes stand there",
+        ),
+    ];
+    for (case, (sql, index, what)) in cases.iter().enumerate() {
+        let schema = format!("case_{case}");
+        let ledger = open(&server.schema_url(&schema)).await;
+        for expected in 0..2 {
+            let put = PutDocument::new("key", "k", expected, &"some", "ann").unwrap();
+            ledger.put_document(put, 1).await.unwrap();
+        }
+        verified(&ledger).await;
+        server.sql(&format!("SET search_path = {schema}; {sql}"));
+        let broken = ledger.verify_chain().await.unwrap().expect_err(sql);
+        assert_eq!(broken.index, *index, "{sql}: {broken}");
+        assert!(broken.what.contains(what), "{sql}: {broken}");
+    }
+}
+
+#[tokio::test]
 async fn what_was_posted_stays_and_is_balanced() {
     let server = PostgresServer::start(&[]);
     let ledger = full(&server.url()).await;
@@ -258,6 +295,7 @@ async fn what_was_posted_stays_and_is_balanced() {
         "DELETE FROM posting",
         "UPDATE audit SET body = ''",
         "DELETE FROM audit",
+        "TRUNCATE document",
         "INSERT INTO posting VALUES (9, 1, 1, NULL, 'gift'); INSERT INTO posting_line VALUES (9, 'live', 5)",
     ] {
         let transaction = client.transaction().await.unwrap();

@@ -11,11 +11,12 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, RowStream};
 
 use super::books::{Numbered, hash};
-use super::{encoded, number, query, query_number, query_opt, read, receipts};
+use super::{documents, encoded, number, query, query_number, query_opt, read, receipts};
 use crate::domain::campaign::Campaign;
 use crate::ledger::chain::{
     ClaimsDigest, Content, Covered, NumberedDrop, Record, RowsDigest, Section, SeriesKey, Walk,
 };
+use crate::ledger::documents::document_differs;
 use crate::ledger::sections::row_key;
 use crate::ledger::testimony::{Demand, Tables, Testimony, loaded_differs, rows_differ, section_differs};
 use crate::ledger::{ChainBreak, ChainHead, LedgerError};
@@ -93,6 +94,11 @@ impl Verifier<'_, '_> {
                 }
                 Demand::Postings(covered) => rows_differ(self.postings(covered).await?, covered, "postings"),
                 Demand::Bonds(covered) => rows_differ(self.bonds(covered).await?, covered, "bonds"),
+                Demand::Document { number, sha256 } => {
+                    let row = documents::change(self.snapshot, number).await?;
+                    let found = row.map(|row| row.digest()).transpose().map_err(encoded)?;
+                    document_differs(number, sha256, found.as_deref())
+                }
             };
             if differs.is_some() {
                 return Ok(differs);
@@ -191,6 +197,7 @@ impl Verifier<'_, '_> {
             quarantine: self.count(Numbered::Quarantine.last()).await?,
             postings: self.count(Numbered::Postings.last()).await?,
             bonds: self.count(Numbered::Bonds.last()).await?,
+            documents: self.count(Numbered::Documents.last()).await?,
             positions: self.positions().await?,
             drops: self.drops().await?,
             campaigns: self.campaigns().await?,

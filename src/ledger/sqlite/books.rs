@@ -26,6 +26,7 @@ pub(super) enum Numbered {
     Quarantine,
     Postings,
     Bonds,
+    Documents,
 }
 
 impl Numbered {
@@ -36,6 +37,7 @@ impl Numbered {
             Self::Quarantine => "SELECT coalesce(max(number), 0) FROM quarantine",
             Self::Postings => "SELECT coalesce(max(number), 0) FROM posting",
             Self::Bonds => "SELECT coalesce(max(number), 0) FROM bond",
+            Self::Documents => "SELECT coalesce(max(number), 0) FROM document",
         }
     }
 }
@@ -125,8 +127,18 @@ pub(super) fn testify(
     at_ms: UnixMs,
     content: Content,
 ) -> Result<(), LedgerError> {
+    testify_by(transaction, at_ms, None, content)
+}
+
+/// Appends a record of what somebody did.
+pub(super) fn testify_by(
+    transaction: &Transaction<'_>,
+    at_ms: UnixMs,
+    actor: Option<&str>,
+    content: Content,
+) -> Result<(), LedgerError> {
     let (length, hash) = chain_end(transaction)?;
-    let record = Record::next(&hash, length.saturating_add(1), at_ms, content).map_err(encoded)?;
+    let record = Record::next(&hash, length.saturating_add(1), at_ms, actor, content).map_err(encoded)?;
     transaction
         .prepare_cached("INSERT INTO audit (number, body, hash) VALUES (?1, ?2, ?3)")?
         .execute(params![signed(record.index)?, record.body, record.hash])?;

@@ -13,6 +13,7 @@
 mod apply;
 mod bonds;
 mod books;
+mod documents;
 mod entry;
 mod epochs;
 mod read;

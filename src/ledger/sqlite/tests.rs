@@ -11,7 +11,7 @@ use crate::domain::claim::{JournalEvent, Poison};
 use crate::ledger::conformance::{
     MONEY, THINGS, campaign, claims, group, id, money, poison, returned, stocked, verified, written,
 };
-use crate::ledger::{ClaimStatus, conformance};
+use crate::ledger::{ClaimStatus, Documents, PutDocument, conformance};
 
 fn fresh() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
@@ -163,6 +163,42 @@ async fn tampering_is_found_and_the_record_named() {
         rusqlite::Connection::open(&path).unwrap().execute_batch(sql).unwrap();
         let broken = ledger.verify_chain().await.unwrap().expect_err(sql);
         assert_eq!(broken.index, *index, "{sql}: {broken}");
+        assert!(broken.what.contains(what), "{sql}: {broken}");
+    }
+}
+
+#[tokio::test]
+async fn a_document_that_was_tampered_with_is_found() {
+    for (sql, index, what) in [
+        (
+            "DROP TRIGGER document_stays; UPDATE document SET body = '\"all\"' WHERE number = 1",
+            1,
+            "change 1 is not",
+        ),
+        (
+            "DROP TRIGGER document_stays; UPDATE document SET actor = 'eve' WHERE number = 2",
+            2,
+            "change 2 is not",
+        ),
+        ("DROP TRIGGER document_is_kept; DELETE FROM document WHERE number = 1", 1, "change 1 is missing"),
+        (
+            "INSERT INTO document VALUES (3, 'key', 'e', 1, '1', 'eve', 1)",
+            3,
+            "3 document changes stand there",
+        ),
+    ] {
+        let (_folder, path) = fresh();
+        let ledger = SqliteLedger::open(&path).unwrap();
+        for expected in 0..2 {
+            let put = PutDocument::new("key", "k", expected, &"some", "ann").unwrap();
+            ledger.put_document(put, 1).await.unwrap();
+        }
+        verified(&ledger).await;
+        let file = rusqlite::Connection::open(&path).unwrap();
+        assert!(file.execute_batch("UPDATE document SET actor = 'eve'").is_err());
+        file.execute_batch(sql).unwrap();
+        let broken = ledger.verify_chain().await.unwrap().expect_err(sql);
+        assert_eq!(broken.index, index, "{sql}: {broken}");
         assert!(broken.what.contains(what), "{sql}: {broken}");
     }
 }

@@ -7,12 +7,13 @@ use std::collections::{BTreeMap, HashMap};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::books::Numbered;
-use super::{encoded, read, receipts, signed, unsigned};
+use super::{documents, encoded, read, receipts, signed, unsigned};
 use crate::domain::campaign::Campaign;
 use crate::domain::ids::Shard;
 use crate::ledger::chain::{
     ClaimsDigest, Content, Covered, NumberedDrop, Record, RowsDigest, Section, SeriesKey, Walk,
 };
+use crate::ledger::documents::document_differs;
 use crate::ledger::sections::row_key;
 use crate::ledger::testimony::{Demand, Tables, Testimony, loaded_differs, rows_differ, section_differs};
 use crate::ledger::{ChainBreak, ChainHead, LedgerError};
@@ -79,6 +80,11 @@ impl Verifier<'_> {
                 Demand::Quarantine(covered) => rows_differ(self.quarantine(covered)?, covered, "quarantine"),
                 Demand::Postings(covered) => rows_differ(self.postings(covered)?, covered, "postings"),
                 Demand::Bonds(covered) => rows_differ(self.bonds(covered)?, covered, "bonds"),
+                Demand::Document { number, sha256 } => {
+                    let row = documents::change(self.connection, number)?;
+                    let found = row.map(|row| row.digest()).transpose().map_err(encoded)?;
+                    document_differs(number, sha256, found.as_deref())
+                }
             };
             if differs.is_some() {
                 return Ok(differs);
@@ -186,6 +192,7 @@ impl Verifier<'_> {
             quarantine: count(Numbered::Quarantine.last())?,
             postings: count(Numbered::Postings.last())?,
             bonds: count(Numbered::Bonds.last())?,
+            documents: count(Numbered::Documents.last())?,
             lines: count("SELECT count(*) FROM posting_line")?,
             loaded: count("SELECT count(*) FROM loaded")?,
             positions: self.positions()?,
