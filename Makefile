@@ -15,6 +15,7 @@ ACK_ROUNDS ?= 5
 ACK_ROWS ?= ack-memory,ack-fsync,ack-replica,ack-memory-pg,ack-fsync-pg,ack-replica-pg
 RECOVERY_CLAIMS ?= 1000000
 FAIRNESS_PEOPLE ?= 5000
+ATTACK_CLAIMS ?= 5000
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS ?= ticket identity_token key_set challenge voucher_code path body forwarded_addresses campaign_file journal_entry
 HOLDERS ?= 10000,10000000
@@ -23,7 +24,7 @@ SERVICE := target/release/claimrush
 LOADTEST := target/release/claimrush-loadtest
 SHELL_FILES := $(wildcard deploy/*.sh) .ci/run
 
-.PHONY: help demo test faults bench bench-ack lint soak recovery fairness fuzz scale fmt release
+.PHONY: help demo test faults bench bench-ack lint soak recovery fairness attacks timing fuzz scale fmt release
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
@@ -82,6 +83,13 @@ soak: ## the rows that kill any process while a drop sells out, SOAK_ROUNDS=200 
 fairness: ## a farm of FAIRNESS_PEOPLE=5000 times two accounts beside as many people, without the guard and with it
 	@deploy/setup.sh test
 	FAIRNESS_PEOPLE=$(FAIRNESS_PEOPLE) $(CARGO) test --release --test integration -- --nocapture people_get_what_a_farm
+
+attacks: ## the attacks on the public listener in a release build; p99 of ATTACK_CLAIMS=5000 claims beside 408 slow connections
+	@deploy/setup.sh test
+	ATTACK_CLAIMS=$(ATTACK_CLAIMS) $(CARGO) test --release --test integration -- --nocapture attacks::
+
+timing: ## whether a wrong MAC or code takes as long wherever it is wrong, with a control that leaks
+	$(CARGO) bench --bench timing
 
 fuzz: ## the readers of foreign bytes, FUZZ_SECONDS=60 each, guided by what they reach (installs cargo-bolero)
 	@deploy/setup.sh test

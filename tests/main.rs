@@ -42,4 +42,5 @@ mod statuses;
 mod support;
 mod ticket_docs;
 mod tidy;
+mod timing;
 mod voucher_qr;

@@ -197,7 +197,6 @@ async fn serve<H: Handle>(
         Arc::clone(&link).answer(request)
     });
     let connection = http1::Builder::new()
-        .pipeline_flush(true)
         // A client that has said all it will say still gets its answer. Without this hyper also tries a read while
         // each claim waits, only to see whether the client has gone; a claim that was sent completes anyway.
         .half_close(true)
