@@ -69,6 +69,9 @@ pub const MERCHANT_RULES_MAX: usize = 256;
 /// The longest time that a voucher may be valid: ten years.
 pub const VALID_MS_MAX: i64 = 3_650 * 24 * 60 * 60 * 1_000;
 
+/// The longest time that an item may be held: thirty days.
+pub const HOLD_MS_MAX: i64 = 30 * 24 * 60 * 60 * 1_000;
+
 /// The most claims in one script call. Lua's `unpack` takes fewer than 8,000 values on its C stack.
 pub const BATCH_CLAIMS_MAX: usize = 1_000;
 /// The most drops in one script call.
@@ -211,6 +214,12 @@ pub const VOUCHER_LOOK_UPS: usize = 64;
 pub const QR_VALID_S_DEFAULT: u32 = 30;
 /// The longest reason for which a receipt is found to be void, in bytes.
 pub const RECEIPT_REASON_BYTES_MAX: usize = 500;
+/// Secrets that callbacks may be signed with at one time.
+pub const WEBHOOK_SECRETS_MAX: usize = 8;
+/// Signatures of one callback that are looked at.
+pub const WEBHOOK_SIGNATURES_MAX: usize = 8;
+/// The longest id of a callback, in bytes.
+pub const WEBHOOK_ID_BYTES_MAX: usize = 128;
 /// How long a recovery waits for the drain.
 pub const RECOVERY_DRAIN_WAIT: Duration = Duration::from_secs(30);
 /// Claims that a recovery gives Redis in one call; at most the thousand that `restore.lua` takes.

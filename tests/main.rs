@@ -14,6 +14,7 @@ mod campaign_cli;
 mod campaigns;
 mod claim_model;
 mod claim_mutants;
+mod code_docs;
 mod config_cli;
 mod connections;
 mod data_folder;

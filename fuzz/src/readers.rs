@@ -12,6 +12,7 @@ use claimrush::domain::claim::JournalId;
 use claimrush::domain::ids::ClaimNumber;
 use claimrush::domain::qr::{self, QrFlaw, QrSigner};
 use claimrush::domain::voucher::VoucherSigner;
+use claimrush::domain::webhook::{Signed, WebhookSecrets};
 use claimrush::guard::address::{AddressRules, ForwardedHeader};
 use claimrush::guard::challenge::Challenges;
 use claimrush::guard::ticket::{KeyFile, Scratch, TicketVerifier, bearer};
@@ -87,6 +88,20 @@ fn qr_payload() {
         for payload in [format!("{}{text}", qr::PREFIX), text] {
             assert_eq!(signer.verify(&payload, NOW_MS), Err(QrFlaw::Invalid), "nobody has signed it");
         }
+    });
+}
+
+#[test]
+fn webhook() {
+    let secrets = WebhookSecrets::parse(&format!("whsec_{}", data_encoding::BASE64.encode(&[7; 32])))
+        .expect("a secret");
+    bolero::check!().for_each(|bytes: &[u8]| {
+        let text = text(bytes);
+        let (id, rest) = text.split_once(' ').unwrap_or((&text, ""));
+        let (timestamp, signatures) = rest.split_once(' ').unwrap_or((rest, ""));
+        let message = Signed { id, timestamp, signatures };
+        assert!(secrets.verify(message, bytes, NOW_MS, i64::MAX).is_err(), "nobody has signed it");
+        let _ = WebhookSecrets::parse(&text);
     });
 }
 

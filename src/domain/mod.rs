@@ -11,3 +11,4 @@ pub mod keyed;
 pub mod money;
 pub mod qr;
 pub mod voucher;
+pub mod webhook;

@@ -76,6 +76,12 @@ pub enum Refusal {
     /// The voucher would be valid for a shorter time than was promised.
     #[error("drop {:?}: valid_for cannot become shorter", .0.as_str())]
     ValidityShortened(DropId),
+    /// The item came or went: claims of the drop are held, or not, as they were.
+    #[error("drop {:?}: an item cannot come or go", .0.as_str())]
+    ItemChanged(DropId),
+    /// Units would be held for a shorter time than was promised.
+    #[error("drop {:?}: hold_for cannot become shorter", .0.as_str())]
+    HoldShortened(DropId),
     /// Somebody may already hold as many as the old limit allowed.
     #[error("drop {drop:?}: limit_per_person cannot fall from {from} to {to}", drop = .drop.as_str())]
     LimitLowered {
@@ -120,6 +126,8 @@ impl Refusal {
             Self::DropRemoved(drop)
             | Self::VoucherChanged(drop)
             | Self::ValidityShortened(drop)
+            | Self::ItemChanged(drop)
+            | Self::HoldShortened(drop)
             | Self::LimitLowered { drop, .. }
             | Self::StockBelowClaimed { drop, .. }
             | Self::DropElsewhere { drop, .. } => Some(drop),
@@ -186,11 +194,16 @@ fn check_whole(old: &Campaign, new: &Campaign) -> Result<(), Refusal> {
 fn check_drop(before: &DropSpec, after: &DropSpec, claimed: u64) -> Result<(), Refusal> {
     let money = |terms: &VoucherTerms| (terms.face, terms.threshold);
     let valid_ms = |drop: &DropSpec| drop.voucher.as_ref().map_or(0, |terms| terms.valid_ms);
+    let hold_ms = |drop: &DropSpec| drop.item.as_ref().map_or(0, |terms| terms.hold_ms);
     let drop = after.id.clone();
     if before.voucher.as_ref().map(money) != after.voucher.as_ref().map(money) {
         Err(Refusal::VoucherChanged(drop))
     } else if valid_ms(after) < valid_ms(before) {
         Err(Refusal::ValidityShortened(drop))
+    } else if before.item.is_some() != after.item.is_some() {
+        Err(Refusal::ItemChanged(drop))
+    } else if hold_ms(after) < hold_ms(before) {
+        Err(Refusal::HoldShortened(drop))
     } else if after.limit_per_person < before.limit_per_person {
         Err(Refusal::LimitLowered { drop, from: before.limit_per_person, to: after.limit_per_person })
     } else if after.stock < claimed {

@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use toml::de::DeTable;
 
 use super::table::{Field, Source, Table};
-use super::{Campaign, DropSpec, VoucherTerms, value};
+use super::{Campaign, DropSpec, VoucherTerms, item, value};
 use crate::domain::eligibility::Eligibility;
 use crate::domain::ids::{CampaignId, DropId};
 use crate::domain::money::Fen;
@@ -26,8 +26,8 @@ pub struct FileError {
 }
 
 const CAMPAIGN_KEYS: [&str; 7] = ["id", "name", "sponsor", "budget", "time_zone", "drop", "eligibility"];
-const DROP_KEYS: [&str; 8] =
-    ["id", "name", "opens_at", "closes_at", "stock", "limit_per_person", "voucher", "eligibility"];
+const DROP_KEYS: [&str; 9] =
+    ["id", "name", "opens_at", "closes_at", "stock", "limit_per_person", "voucher", "item", "eligibility"];
 const ELIGIBILITY_KEYS: [&str; 5] =
     ["regions", "min_account_age", "allow_list", "one_per_campaign", "cool_down"];
 const VOUCHER_KEYS: [&str; 4] = ["face", "threshold", "valid_for", "merchants"];
@@ -140,6 +140,13 @@ impl Drops<'_> {
         let limit = table.count(&limit_field, u64::from(limits::LIMIT_PER_PERSON_MAX))?;
         let limit_per_person = u32::try_from(limit).unwrap_or(limits::LIMIT_PER_PERSON_MAX);
         let voucher = table.get("voucher").map(|field| self.voucher(table, &field)).transpose()?;
+        let item_field = table.get("item");
+        if let (Some(_), Some(field)) = (&voucher, &item_field) {
+            return Err(
+                table.refuse_rule(field, "cannot stand beside voucher: a claim gives one or the other")
+            );
+        }
+        let item = item_field.map(|field| item::read(table, &field)).transpose()?;
         if let Some(terms) = &voucher {
             self.spend(table, &stock_field, stock, terms.face)?;
         }
@@ -149,7 +156,17 @@ impl Drops<'_> {
             let what = "one_per_campaign is a rule of the campaign, not of one drop";
             return Err(table.refuse_rule(&table.need("eligibility")?, what));
         }
-        Ok(DropSpec { id, name, opens_at_ms, closes_at_ms, stock, limit_per_person, voucher, eligibility })
+        Ok(DropSpec {
+            id,
+            name,
+            opens_at_ms,
+            closes_at_ms,
+            stock,
+            limit_per_person,
+            voucher,
+            item,
+            eligibility,
+        })
     }
 
     fn instant(&self, table: &Table<'_, '_>, key: &'static str) -> Result<i64, FileError> {

@@ -5,6 +5,7 @@
 
 mod changes;
 pub mod file;
+mod item;
 mod lines;
 mod table;
 #[cfg(test)]
@@ -18,6 +19,7 @@ use sha2::{Digest, Sha256};
 
 pub use changes::{Changes, Refusal, StockChange, changes};
 pub use file::FileError;
+pub use item::ItemTerms;
 pub use lines::line_of_drop;
 
 use super::eligibility::Eligibility;
@@ -129,6 +131,9 @@ pub struct DropSpec {
     pub limit_per_person: u32,
     /// What a claim gives; `None` for a drop of something that is not money.
     pub voucher: Option<VoucherTerms>,
+    /// What has to be paid for within some time; `None` where a claim is all there is to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item: Option<ItemTerms>,
     /// Who may take part in it, beyond the campaign's own rules.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub eligibility: Option<Eligibility>,

@@ -147,6 +147,28 @@ const REFUSED: &[(&str, &str, &str)] = &[
         "three days",
         "line 12: drop \"small-1\": voucher: valid_for: \"three days\" is not a duration like \"7d\", \"72h\" or \"30m\"",
     ),
+    (
+        "= 1_000",
+        "= 1_000\nitem = { hold_for = \"31d\" }",
+        "line 18: drop \"small-2\": item: hold_for is more than 30d",
+    ),
+    ("= 1_000", "= 1_000\nitem = {}", "line 18: drop \"small-2\": item: hold_for is missing"),
+    (
+        "= 1_000",
+        "= 1_000\nitem = { hold_for = \"0m\" }",
+        "line 18: drop \"small-2\": item: hold_for: must be more than zero",
+    ),
+    (
+        "= 1_000",
+        "= 1_000\nitem = { hold_for = \"1m\", claim_again = 1 }",
+        "line 18: drop \"small-2\": item: claim_again: must be true or false, is a whole number",
+    ),
+    ("= 1_000", "= 1_000\nitem = { price = 1 }", "line 18: drop \"small-2\": item: unknown key \"price\""),
+    (
+        "= 4\n",
+        "= 4\nitem = { hold_for = \"1m\" }\n",
+        "line 11: drop \"small-1\": item cannot stand beside voucher: a claim gives one or the other",
+    ),
     ("stock = 1_000\n", "", "line 13: drop \"small-2\": stock is missing"),
     ("budget = \"100.00 CNY\"\n", "", "line 1: budget is missing"),
     ("face = \"25.00\", ", "", "line 12: drop \"small-1\": voucher: face is missing"),
@@ -186,6 +208,29 @@ fn the_stored_form_reads_back_to_an_equal_campaign() {
     }
     assert_ne!(small().digest().unwrap(), Campaign::parse(SAMPLE).unwrap().digest().unwrap());
     assert!(Campaign::from_canonical("{\"id\":\"Not an id\"}").is_err());
+}
+
+#[test]
+fn an_item_is_held_for_its_time_and_a_stored_campaign_without_one_reads_as_before() {
+    let text = SMALL.replacen("= 1_000", "= 1_000\nitem = { hold_for = \"15m\", claim_again = false }", 1);
+    let campaign = Campaign::parse(&text).unwrap();
+    let item = campaign.drops[1].item.clone().unwrap();
+    assert_eq!(item, ItemTerms { hold_ms: 900_000, claim_again: false });
+    assert_eq!(item.held_until_ms(1_000), 901_000);
+    let stored = campaign.to_canonical().unwrap();
+    assert_eq!(Campaign::from_canonical(&stored).unwrap(), campaign);
+    assert!(!small().to_canonical().unwrap().contains("item"), "what was stored before has the same digest");
+
+    let mut longer = campaign.clone();
+    longer.drops[1].item.as_mut().unwrap().hold_ms += 1;
+    assert_eq!(changes(Some(&campaign), &longer, |_| 0).unwrap().changed, [campaign.drops[1].id.clone()]);
+    let shorter = changes(Some(&longer), &campaign, |_| 0).unwrap_err();
+    assert_eq!(shorter.to_string(), "drop \"small-2\": hold_for cannot become shorter");
+    for (old, new) in [(&campaign, &small()), (&small(), &campaign)] {
+        let refused = changes(Some(old), new, |_| 0).unwrap_err();
+        assert_eq!(refused.to_string(), "drop \"small-2\": an item cannot come or go");
+        assert_eq!(refused.about(), Some(&campaign.drops[1].id));
+    }
 }
 
 #[test]
