@@ -4,8 +4,8 @@
 #   deploy/setup.sh [run|test|bench]     (default: run)
 #
 #   run     redis-server 7 or newer, a C compiler and make (SQLite and the allocator are built from source)
-#   test    the same, PostgreSQL, faketime for the tests of wrong clocks, and openssl, python3 and node for those of the
-#           documented ways to mint a ticket: the tests bring their own servers up
+#   test    the same, PostgreSQL, faketime for the tests of wrong clocks, openssl, python3 and node for those of the
+#           documented ways to mint a ticket, and Prometheus for those of its rules: the tests bring their own servers up
 #   bench   also the peers that the bench compares with: webdis, node and npm, wrk
 #
 # Knows apt, dnf, apk and brew. Says what it will install before it does; does nothing where all is there. A
@@ -72,6 +72,8 @@ package_of() {
     dnf:npm) echo nodejs-npm ;;
     brew:node | brew:npm) echo node ;;
     *:node) echo nodejs ;;
+    dnf:prometheus | dnf:promtool) echo golang-github-prometheus ;;
+    *:promtool) echo prometheus ;;
     dnf:faketime | apk:faketime | brew:faketime) echo libfaketime ;;
     dnf:webdis | apk:webdis) ;;
     *) echo "$1" ;;
@@ -130,6 +132,7 @@ keep_service_down() {
   case $1 in
     redis-server) services='redis-server redis valkey' ;;
     initdb) services=postgresql ;;
+    prometheus | promtool) services=prometheus ;;
     webdis) services=webdis ;;
     *) return ;;
   esac
@@ -205,7 +208,7 @@ check_redis
 if [ "$purpose" = test ]; then
   provide initdb
   if [ -n "$missing" ]; then fail "still missing: PostgreSQL (initdb)"; fi
-  for tool in faketime openssl python3 node; do
+  for tool in faketime openssl python3 node prometheus promtool; do
     # In a shell of its own: one test's tool is no reason to run no test at all.
     if ! have "$tool"; then (provide "$tool") || :; fi
     if ! have "$tool"; then say "$tool is not to be had here; the tests leave out what needs it"; fi

@@ -18,7 +18,7 @@ struct Machine {
 }
 
 /// What single tests need.
-const TEST_TOOLS: [&str; 4] = ["faketime", "openssl", "python3", "node"];
+const TEST_TOOLS: [&str; 6] = ["faketime", "openssl", "python3", "node", "prometheus", "promtool"];
 
 impl Machine {
     /// A user without root, with a sudo, a new enough Rust and nothing else.
@@ -215,6 +215,36 @@ fn without_faketime_the_other_tests_run() {
     machine.manager("dnf", &["faketime"]);
     let output = machine.set_up("test");
     assert_eq!(said(&output), "setup: missing: faketime; installing with dnf: libfaketime\n");
+}
+
+#[test]
+fn prometheus_comes_with_its_tool_and_stays_down() {
+    let packages = [
+        ("apt-get", "apt: prometheus"),
+        ("dnf", "dnf: golang-github-prometheus"),
+        ("apk", "apk: prometheus"),
+    ];
+    for (manager, words) in packages {
+        let machine = Machine::complete();
+        machine.command("initdb", "exit 0");
+        for tool in &TEST_TOOLS[..4] {
+            machine.command(tool, "exit 0");
+        }
+        machine.manager(manager, &["prometheus", "promtool"]);
+        let output = machine.set_up("test");
+        assert!(output.status.success(), "{}", said(&output));
+        assert_eq!(
+            said(&output),
+            format!("setup: missing: prometheus; installing with {words}\n"),
+            "once for both"
+        );
+        assert_eq!(
+            machine.calls().contains("services stay down"),
+            manager == "apt-get",
+            "{}",
+            machine.calls()
+        );
+    }
 }
 
 #[test]

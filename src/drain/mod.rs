@@ -116,6 +116,7 @@ impl Drain {
                     if stopping {
                         return;
                     }
+                    self.show_waiting().await;
                     let _ = stop.run_until_cancelled(tokio::time::sleep(backoff)).await;
                     backoff = (backoff * 2).min(BACKOFF_MAX);
                 }
@@ -197,6 +198,16 @@ impl Drain {
     async fn show_quarantine(&self) {
         if let Ok(count) = self.ledger.quarantine_count().await {
             self.metrics.quarantine_entries.set(count as f64);
+        }
+    }
+
+    /// How far it is behind, where the ledger does not say how far it has come: all that is in the journal waits.
+    async fn show_waiting(&self) {
+        let Ok(mut connection) = pool::checkout(&self.pool).await else { return };
+        let first = journal::read_after(&mut connection, self.shard, JournalId::START, 1).await;
+        let length = journal::length(&mut connection, self.shard).await;
+        if let (Ok(first), Ok(length)) = (first, length) {
+            self.show_lag(length, first.first().map(|entry| entry.id));
         }
     }
 

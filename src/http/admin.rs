@@ -70,7 +70,10 @@ impl Admin {
         let (head, body) = request.into_parts();
         let path: Vec<&str> = head.uri.path().trim_matches('/').split('/').collect();
         match (&head.method, path.as_slice()) {
-            (&Method::GET, ["metrics"]) => Ok(reply::text(METRICS_TYPE, self.metrics.render())),
+            (&Method::GET, ["metrics"]) => {
+                self.metrics.ready.set(f64::from(u8::from(self.not_ready_because().is_none())));
+                Ok(reply::text(METRICS_TYPE, self.metrics.render()))
+            }
             (&Method::GET, ["healthz"]) => Ok(reply::health(true, r#"{"status":"ok"}"#.to_owned())),
             (&Method::GET, ["readyz"]) => Ok(self.readiness()),
             (method, ["admin", "v1", "campaigns", rest @ ..]) => {
@@ -138,8 +141,14 @@ impl Admin {
 
     /// Ready while claims can be granted: not stopping, Redis up and compared with the ledger, no shard frozen.
     fn readiness(&self) -> Reply {
+        let why = self.not_ready_because();
+        let body = json!({ "ready": why.is_none(), "reason": why });
+        reply::health(why.is_none(), body.to_string())
+    }
+
+    fn not_ready_because(&self) -> Option<&'static str> {
         let frozen = self.gate.drops().iter().any(|drop| drop.is_frozen());
-        let why = if self.stopping.load(Ordering::Relaxed) {
+        if self.stopping.load(Ordering::Relaxed) {
             Some("stopping")
         } else if !self.gate.is_redis_up() {
             Some("redis_down")
@@ -149,9 +158,7 @@ impl Admin {
             Some("redis_not_compared")
         } else {
             None
-        };
-        let body = json!({ "ready": why.is_none(), "reason": why });
-        reply::health(why.is_none(), body.to_string())
+        }
     }
 
     fn check_token(&self, headers: &HeaderMap) -> Result<(), Problem> {

@@ -18,7 +18,7 @@ use super::desk::{self, DeskAccess};
 use super::listen::Handle;
 use super::problem::Problem;
 use super::reply::{self, Reply};
-use super::route::{Route, route};
+use super::route::{CLAIM, Route, route};
 use super::{claims, drops, qr, vouchers};
 use crate::backoffice::receipts::VoucherDesk;
 use crate::clock::{self, Clock, UnixMs};
@@ -57,7 +57,7 @@ pub struct Front {
     pub qr: QrSigner,
     /// Counters.
     pub metrics: Arc<Metrics>,
-    /// This core's series of request times.
+    /// This core's series of claim requests' times.
     pub request_seconds: ::metrics::Histogram,
     /// Time.
     pub clock: Clock,
@@ -126,28 +126,37 @@ enum Step<'f> {
 impl Handle for Front {
     fn handle(&self, request: Request<Incoming>, peer: SocketAddr) -> impl Future<Output = Reply> + Send {
         let began = Instant::now();
-        let step = self.begin(request, peer.ip(), began).unwrap_or_else(|problem| Step::Done(Err(problem)));
+        let mut call = "";
+        let step = self
+            .begin(request, peer.ip(), began, &mut call)
+            .unwrap_or_else(|problem| Step::Done(Err(problem)));
         async move {
             let answer = match step {
                 Step::Done(answer) => answer,
                 Step::Claim(asked) => claims::take(self, asked).await,
                 Step::Later(answer) => answer.await,
             };
-            let reply = answer.unwrap_or_else(|problem| self.refuse(&problem));
-            self.request_seconds.record(began.elapsed().as_secs_f64());
-            reply
+            self.finish(call, began, answer)
         }
     }
 }
 
 impl Front {
-    /// Everything that can be done without waiting. The request ends here: what waits holds none of its buffers.
-    fn begin(&self, request: Request<Incoming>, peer: IpAddr, began: Instant) -> Result<Step<'_>, Problem> {
+    /// Everything that can be done without waiting. The request ends here: what waits holds none of its buffers. `call` is
+    /// the word for what was asked, where there is such a path.
+    fn begin(
+        &self,
+        request: Request<Incoming>,
+        peer: IpAddr,
+        began: Instant,
+        call: &mut &'static str,
+    ) -> Result<Step<'_>, Problem> {
         let (head, body) = request.into_parts();
         if head.uri.path_and_query().is_some_and(|target| target.as_str().len() > limits::TARGET_BYTES_MAX) {
             return Err(Cause::TargetTooLong.into());
         }
         let route = route(&head.method, head.uri.path())?;
+        *call = route.call();
         check_header_size(&head.headers)?;
         Ok(match route {
             Route::Claim(drop) if body.is_end_stream() => {
@@ -177,6 +186,21 @@ impl Front {
             Route::Drop(drop) => Step::Done(drops::drop_state(self, drop, &head.headers)),
             Route::Campaign(campaign) => Step::Done(drops::campaign_state(self, campaign, &head.headers)),
         })
+    }
+
+    /// Counts what came out, and makes the reply of a refusal.
+    fn finish(&self, call: &'static str, began: Instant, answer: Result<Reply, Problem>) -> Reply {
+        let is_claim = call == CLAIM;
+        let reply = answer.unwrap_or_else(|problem| {
+            if is_claim {
+                self.metrics.claim_refusals_total.increment(problem.cause.index());
+            }
+            self.refuse(&problem)
+        });
+        if is_claim {
+            self.request_seconds.record(began.elapsed().as_secs_f64());
+        }
+        reply
     }
 
     fn refuse(&self, problem: &Problem) -> Reply {

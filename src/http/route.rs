@@ -29,6 +29,25 @@ pub(super) enum Route<'p> {
     Campaign(&'p str),
 }
 
+impl Route<'_> {
+    /// The word for it in logs and traces.
+    pub(super) fn call(&self) -> &'static str {
+        match self {
+            Self::Claim(_) => CLAIM,
+            Self::Challenge(_) => "challenge",
+            Self::Ticket(_) => "ticket",
+            Self::Mine(_) => "claims_mine",
+            Self::Drop(_) => "drop",
+            Self::Voucher(_) => "voucher",
+            Self::VoucherQr(_) => "voucher_qr",
+            Self::Campaign(_) => "campaign",
+        }
+    }
+}
+
+/// The word for a claim; see [`Route::call`].
+pub(super) const CLAIM: &str = "claim";
+
 #[derive(Debug, Clone, Copy)]
 enum Path {
     Claims,

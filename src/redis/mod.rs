@@ -19,3 +19,4 @@ pub mod scripts;
 pub mod server;
 pub mod server_check;
 pub mod snapshot;
+pub mod vitals;

@@ -118,6 +118,8 @@ impl Poller {
         for (limit, ratio) in [("entries", fill.entries), ("bytes", fill.bytes), ("memory", fill.memory)] {
             self.metrics.journal_fill_ratio.of(limit).set(ratio);
         }
+        self.metrics.redis_memory_used_bytes.set(size.memory_used as f64);
+        self.metrics.redis_memory_max_bytes.set(size.memory_max as f64);
         let mut pressure = self.pressure.lock().unwrap_or_else(PoisonError::into_inner);
         let before = pressure.unwrap_or_default();
         let level = before.next(fill.highest());

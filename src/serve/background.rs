@@ -3,23 +3,28 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use deadpool_redis::Pool;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::core::{Shared, time_limits};
 use crate::backoffice::campaigns::Campaigns;
 use crate::datadir::{DataLock, RunInfo};
+use crate::domain::ids::Shard;
 use crate::http::admin::Admin;
 use crate::http::listen::{ConnectionCap, Listening};
-use crate::ledger::{Ledger, ReceiptState};
+use crate::ledger::{Ledger, LedgerError, ReceiptState};
 use crate::limits;
 use crate::redis::server::RedisWatch;
+use crate::redis::{pool, vitals};
 use crate::telemetry::metrics::{Metrics, UPKEEP_INTERVAL};
 
 /// How often the ledger is asked whether somebody changed the campaigns.
 const CAMPAIGN_WATCH: Duration = Duration::from_millis(500);
-/// How often orphan receipts are counted.
-const RECEIPT_COUNT: Duration = Duration::from_secs(5);
+/// How often the ledger is asked what operators must know of.
+const LEDGER_WATCH: Duration = Duration::from_secs(5);
+/// How often Redis is asked how it is.
+const REDIS_WATCH: Duration = Duration::from_secs(1);
 /// How long an admin request at hand may still take when the service stops.
 const ADMIN_GRACE: Duration = Duration::from_secs(1);
 
@@ -89,20 +94,51 @@ pub(super) async fn follow_redis(
     }
 }
 
-/// Keeps the gauge of orphan receipts true, which other front ends and operators change too.
-pub(super) async fn count_receipts(ledger: Arc<dyn Ledger>, shared: Arc<Shared>, stop: CancellationToken) {
-    let mut ticks = tokio::time::interval(RECEIPT_COUNT);
+/// Keeps the gauges of the ledger true, which other front ends, drains and operators change too.
+pub(super) async fn watch_ledger(ledger: Arc<dyn Ledger>, shared: Arc<Shared>, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(LEDGER_WATCH);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        let counts = async {
+            Ok::<_, LedgerError>((ledger.receipt_counts().await?, ledger.quarantine_count().await?))
+        };
+        let counted = counts.await;
+        shared.metrics.ledger_up.set(f64::from(u8::from(counted.is_ok())));
         // A ledger that is down is told of elsewhere.
-        let Ok(counts) = ledger.receipt_counts().await else { continue };
+        let Ok((counts, quarantined)) = counted else { continue };
+        shared.metrics.quarantine_entries.set(quarantined as f64);
         for (state, count) in ReceiptState::ALL.iter().zip(counts.by_state()) {
-            shared
-                .metrics
-                .orphan_receipts
-                .of(state.as_str())
-                .set(f64::from(u32::try_from(count).unwrap_or(u32::MAX)));
+            shared.metrics.orphan_receipts.of(state.as_str()).set(count as f64);
         }
+    }
+}
+
+/// Keeps the gauges of Redis true that nothing else needs.
+pub(super) async fn watch_redis(pool: Pool, shared: Arc<Shared>, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(REDIS_WATCH);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut before: Option<(Instant, f64)> = None;
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        let asked = async {
+            let mut connection = pool::checkout(&pool).await?;
+            vitals::read(&mut connection, Shard::FIRST).await
+        };
+        // A Redis that is down is told of elsewhere.
+        let Ok(vitals) = asked.await else { continue };
+        let (metrics, now) = (&shared.metrics, Instant::now());
+        metrics.redis_commands_per_second.set(vitals.commands_per_second);
+        metrics.redis_clients.set(vitals.clients);
+        metrics.redis_replicas.set(vitals.replicas);
+        metrics.redis_append_ok.set(f64::from(u8::from(vitals.append_ok)));
+        if let Some((then, cpu_seconds)) = before {
+            // A server that was started again counts from zero.
+            let used = (vitals.cpu_seconds - cpu_seconds).max(0.0);
+            metrics.redis_cpu_cores.set(used / now.duration_since(then).as_secs_f64().max(0.001));
+        }
+        before = Some((now, vitals.cpu_seconds));
+        let now_ms = shared.gate.redis_now_ms(shared.clock.now_ms());
+        let waits_ms = vitals.oldest_ms.map_or(0, |oldest_ms| now_ms.saturating_sub(oldest_ms).max(0));
+        metrics.journal_oldest_seconds.set(waits_ms as f64 / 1_000.0);
     }
 }
 
@@ -120,6 +156,9 @@ pub(super) async fn upkeep(shared: Arc<Shared>, stop: CancellationToken) {
         let (persons, addresses) = shared.guard.keys();
         metrics.limiter_keys.of("person").set(persons as f64);
         metrics.limiter_keys.of("address").set(addresses as f64);
+        metrics.limiter_keys_max.set(shared.config.limits.keys_max as f64);
         metrics.connections.set(shared.cap.open() as f64);
+        metrics.connections_max.set(shared.config.server.max_connections as f64);
+        metrics.redis_clock_offset_seconds.set(shared.gate.redis_now_ms(0) as f64 / 1_000.0);
     }
 }

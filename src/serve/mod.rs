@@ -201,14 +201,12 @@ impl Service {
         let stopping = Arc::new(AtomicBool::new(false));
         let running = self.start(listeners, admin_listener, &stopping)?;
         lock.write_run_info(&info)?;
-        metrics.ready.set(1.0);
         eprintln!("claimrush {} serves http://{listen} (admin http://{})", info.version, info.admin_listen);
         tokio::select! {
             () = signals.first() => {}
             () = background::follow_redis(redis.watch(), lock, info, &metrics) => {}
         }
         stopping.store(true, Ordering::Relaxed);
-        metrics.ready.set(0.0);
         tokio::select! {
             ended = tokio::time::timeout(server.shutdown_deadline(), running.stop()) => match ended {
                 Ok(()) => Ok(Exit::Ok),
@@ -247,7 +245,8 @@ impl Service {
         background.spawn(poller.run(stop()));
         background.spawn(background::watch_campaigns(Arc::clone(&campaigns), stop()));
         background.spawn(background::upkeep(Arc::clone(&shared), stop()));
-        background.spawn(background::count_receipts(Arc::clone(&ledger), Arc::clone(&shared), stop()));
+        background.spawn(background::watch_ledger(Arc::clone(&ledger), Arc::clone(&shared), stop()));
+        background.spawn(background::watch_redis(pool.clone(), Arc::clone(&shared), stop()));
         background.spawn(lists.keep_fresh(stop()));
         background.spawn(key_watch.run(stop()));
         if let Some(desk) = desk {

@@ -41,7 +41,9 @@ instruments! {
         claim_replays_total: Counter,
         /// Requests refused, by the problem code that the client saw.
         refusals_total: Counters["code": refusal_codes],
-        /// Time from a claim request's header to its answer, by the core that served it.
+        /// Claim requests refused, by the problem code that the client saw.
+        claim_refusals_total: Counters["code": refusal_codes],
+        /// Time from a claim request's header to its answer, whatever it is, by the core that served it.
         request_seconds: PerCore["core": cores],
 
         /// Time a claim waited between its arrival and its batch, by the core that served it.
@@ -68,10 +70,14 @@ instruments! {
 
         /// Connections open on the public listener.
         connections: Gauge,
+        /// Connections that the public listener may hold.
+        connections_max: Gauge,
         /// Connections refused because the cap was reached.
         connections_refused_total: Counter,
         /// Keys held by the rate limits, by what they count.
         limiter_keys: Gauges["limit": 2],
+        /// Keys that each of the rate limits can tell apart; those beyond share what is left.
+        limiter_keys_max: Gauge,
 
         /// 1 while Redis answers, else 0.
         redis_up: Gauge,
@@ -79,12 +85,32 @@ instruments! {
         redis_restarts_total: Counter,
         /// Connections to Redis made again after an error.
         redis_reconnects_total: Counter,
+        /// Bytes that Redis uses.
+        redis_memory_used_bytes: Gauge,
+        /// Bytes that Redis may use (`maxmemory`); 0 for any number.
+        redis_memory_max_bytes: Gauge,
+        /// Commands that Redis runs in a second, as it says itself.
+        redis_commands_per_second: Gauge,
+        /// Processor cores that Redis uses, since the look before.
+        redis_cpu_cores: Gauge,
+        /// Connections that Redis has.
+        redis_clients: Gauge,
+        /// Replicas that follow this Redis.
+        redis_replicas: Gauge,
+        /// 1 while Redis can write its append-only file, else 0. Alarm at 0.
+        redis_append_ok: Gauge,
+        /// How far Redis' clock, which decides the release, is ahead of this machine's. Alarm from a second on.
+        redis_clock_offset_seconds: Gauge,
         /// 1 while a shard sells nothing because it is being loaded or rebuilt, else 0.
         shard_frozen: Gauges["shard": SHARD_SERIES_MAX],
 
-        /// Journal entries not yet committed to the ledger.
+        /// 1 while the ledger answers, else 0. Alarm at 0.
+        ledger_up: Gauge,
+        /// Age of the oldest entry in the journal, whoever drains it: it goes when the ledger has it.
+        journal_oldest_seconds: Gauge,
+        /// Journal entries not yet committed to the ledger, where this process drains.
         drain_lag_entries: Gauge,
-        /// Age of the oldest journal entry not yet committed to the ledger; 0 when there is none.
+        /// Age of the oldest journal entry not yet committed to the ledger, where this process drains; 0 when there is none.
         drain_lag_seconds: Gauge,
         /// Time one ledger transaction of the drain took.
         drain_commit_seconds: Histogram,

@@ -8,6 +8,7 @@ pub(crate) mod http;
 pub(crate) mod ledger;
 pub(crate) mod mint;
 pub(crate) mod postgres;
+pub(crate) mod prometheus;
 pub(crate) mod proxy;
 pub(crate) mod redis;
 pub(crate) mod replicated;
