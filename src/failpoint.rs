@@ -39,11 +39,21 @@ pub enum Step {
     RecoveryNoted,
     /// It is complete, and nobody may claim yet.
     RecoveryFinished,
+    /// What a batch of voucher steps has to know was read.
+    LifeRead,
+    /// The batch's rows are written in an open transaction.
+    LifeWritten,
+    /// The transaction is complete but for its commit.
+    LifeTestified,
+    /// The transaction is committed, and nobody has been told.
+    LifeCommitted,
+    /// A page of expired vouchers is written, and the transaction not committed.
+    ExpiryWritten,
 }
 
 impl Step {
     /// Every step, in the order of the way.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 19] = [
         Self::BatchTaken,
         Self::BatchCalled,
         Self::BatchAnswered,
@@ -58,6 +68,11 @@ impl Step {
         Self::RecoveryHeld,
         Self::RecoveryNoted,
         Self::RecoveryFinished,
+        Self::LifeRead,
+        Self::LifeWritten,
+        Self::LifeTestified,
+        Self::LifeCommitted,
+        Self::ExpiryWritten,
     ];
 
     /// Its name in `FAILPOINT`.
@@ -78,6 +93,11 @@ impl Step {
             Self::RecoveryHeld => "recovery.held",
             Self::RecoveryNoted => "recovery.noted",
             Self::RecoveryFinished => "recovery.finished",
+            Self::LifeRead => "life.read",
+            Self::LifeWritten => "life.written",
+            Self::LifeTestified => "life.testified",
+            Self::LifeCommitted => "life.committed",
+            Self::ExpiryWritten => "expiry.written",
         }
     }
 

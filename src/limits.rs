@@ -220,6 +220,16 @@ pub const WEBHOOK_SECRETS_MAX: usize = 8;
 pub const WEBHOOK_SIGNATURES_MAX: usize = 8;
 /// The longest id of a callback, in bytes.
 pub const WEBHOOK_ID_BYTES_MAX: usize = 128;
+/// How long after a redemption its merchant may take it back, where the campaign says nothing: a quarter of an hour.
+pub const REVERSE_MS_DEFAULT: i64 = 15 * 60_000;
+/// The longest that a campaign may allow for that.
+pub const REVERSE_MS_MAX: i64 = 24 * 3_600_000;
+/// The highest cap on redemptions a day.
+pub const REDEMPTIONS_PER_DAY_MAX: u32 = 10_000_000;
+/// Steps of vouchers in one ledger transaction.
+pub const LIFE_BATCH: usize = 500;
+/// The longest order number, shop, cashier or other text of a redemption, in bytes.
+pub const LIFE_TEXT_BYTES_MAX: usize = 128;
 /// How long a recovery waits for the drain.
 pub const RECOVERY_DRAIN_WAIT: Duration = Duration::from_secs(30);
 /// Claims that a recovery gives Redis in one call; at most the thousand that `restore.lua` takes.

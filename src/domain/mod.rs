@@ -8,6 +8,7 @@ pub mod claim;
 pub mod eligibility;
 pub mod ids;
 pub mod keyed;
+pub mod life;
 pub mod money;
 pub mod qr;
 pub mod voucher;

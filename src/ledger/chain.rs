@@ -102,6 +102,20 @@ pub enum Content {
         /// Digest of the row now.
         after: String,
     },
+    /// Steps of vouchers, holds and campaign money were taken.
+    Steps {
+        /// The new rows.
+        steps: Covered,
+        /// The postings of what they moved.
+        postings: Covered,
+    },
+    /// A period of a campaign's books was closed.
+    Period {
+        /// Its number.
+        number: u64,
+        /// Digest of the period with its balances, lower-case hex.
+        sha256: String,
+    },
     /// A stretch of a shard's journal was written.
     Journal {
         /// The shard.

@@ -13,7 +13,9 @@ pub mod chain;
 pub(crate) mod conformance;
 mod documents;
 mod epochs;
+pub mod life;
 pub mod open;
+mod periods;
 pub mod postgres;
 pub mod postings;
 mod receipts;
@@ -24,11 +26,14 @@ mod taken;
 mod testimony;
 mod totals;
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 
 pub use self::bonds::{Bind, Bound, Choice};
 pub use self::documents::{Document, DocumentFlaw, Documents, PutDocument};
 pub use self::epochs::{Grounds, Loaded, LostClaims, Rebuilt, Seen};
+pub use self::periods::{CloseRefused, Expired, Period, PeriodLine, VoucherCount};
 pub use self::receipts::{ReceiptCounts, ReceiptRow, ReceiptState, Settlement};
 pub use self::stored::{
     Balances, CampaignRecord, Catalogue, ChainBreak, ChainHead, ClaimRow, ClaimStatus, DropRecord,
@@ -38,6 +43,7 @@ use crate::clock::UnixMs;
 use crate::domain::campaign::{Campaign, CampaignState, Changes, Refusal};
 use crate::domain::claim::{JournalEntry, JournalId};
 use crate::domain::ids::{CampaignId, ClaimNumber, DropNumber, Epoch, Shard};
+use crate::domain::money::Fen;
 
 /// What can go wrong with the ledger.
 #[derive(Debug, thiserror::Error)]
@@ -207,6 +213,39 @@ pub trait Ledger: Documents {
     /// Binds what persons are known by to them, in order, all in one transaction: whoever is first in a campaign holds it.
     /// One outcome a request; a refused one changes nothing. Audited.
     async fn bind(&self, requests: Vec<Bind>, now_ms: UnixMs) -> Result<Vec<Bound>, LedgerError>;
+
+    /// Takes steps of vouchers, holds and campaign money, in order, all in one transaction. One outcome a request; each
+    /// is decided after those before it, and a refused one changes nothing. Audited.
+    async fn life(
+        &self,
+        requests: Vec<life::Request>,
+        now_ms: UnixMs,
+    ) -> Result<Vec<life::Outcome>, LedgerError>;
+
+    /// Expires vouchers whose time is over, at most `limit` in one transaction. To be called until nothing is looked
+    /// at any more.
+    async fn expire(&self, limit: u32, now_ms: UnixMs) -> Result<Expired, LedgerError>;
+
+    /// The last step that was taken with a claim.
+    async fn last_step(&self, claim: ClaimNumber) -> Result<Option<life::StepRow>, LedgerError>;
+
+    /// Steps after number `after`, in order, at most `limit`.
+    async fn steps(&self, after: u64, limit: u32) -> Result<Vec<life::StepRow>, LedgerError>;
+
+    /// What every account of a campaign holds, from the postings alone; the budget is below zero.
+    async fn accounts(&self, campaign: &CampaignId) -> Result<BTreeMap<String, Fen>, LedgerError>;
+
+    /// Closes a campaign's books from the end of the last period until `until_ms`, and gives the balances at both ends.
+    /// Nothing is posted before `until_ms` from then on. Audited.
+    async fn close_period(
+        &self,
+        campaign: &CampaignId,
+        until_ms: UnixMs,
+        now_ms: UnixMs,
+    ) -> Result<Result<Period, CloseRefused>, LedgerError>;
+
+    /// Every closed period, in order of their numbers.
+    async fn periods(&self) -> Result<Vec<Period>, LedgerError>;
 
     /// Receipts after number `after`, in order, at most `limit`.
     async fn receipts(&self, after: u64, limit: u32) -> Result<Vec<ReceiptRow>, LedgerError>;

@@ -1,12 +1,15 @@
-//! Double-entry postings: how a campaign's money moves between its five accounts.
+//! Double-entry postings: how a campaign's money moves between its accounts.
 //!
 //! Owns the rule that the lines of a posting add up to zero, and which account pays for what. Pure: the stores
 //! write what stands here, line by line.
 
+use std::borrow::Cow;
+
 use crate::domain::money::Fen;
 
-/// Where a campaign's money may stand. Budget = unissued + live + redeemed + recycled, always.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// Where a campaign's money may stand. Budget = unissued + live + payable + settled + recycled + treasury + recovered,
+/// always.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Account {
     /// What the sponsor gave: the credit side, so its lines are negative.
     Budget,
@@ -14,23 +17,50 @@ pub enum Account {
     Unissued,
     /// In holders' vouchers.
     Live,
-    /// Spent at merchants.
-    Redeemed,
-    /// Come back from vouchers whose holders may not claim again.
+    /// Owed to a merchant for vouchers that it took. Below zero where it was paid for what was refunded later.
+    Payable(String),
+    /// Paid to merchants.
+    Settled,
+    /// Come back from vouchers whose holders may not claim again, for later drops of the campaign.
     Recycled,
+    /// Come back, for whoever gave it.
+    Treasury,
+    /// Taken from fraud.
+    Recovered,
 }
 
 impl Account {
-    /// The word in the ledger's tables.
+    /// What stands before a merchant's id in the name of its account.
+    pub const PAYABLE: &'static str = "payable:";
+
+    /// The name in the ledger's tables.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
+    pub fn name(&self) -> Cow<'_, str> {
+        Cow::Borrowed(match self {
             Self::Budget => "budget",
             Self::Unissued => "unissued",
             Self::Live => "live",
-            Self::Redeemed => "redeemed",
+            Self::Payable(merchant) => return Cow::Owned(format!("{}{merchant}", Self::PAYABLE)),
+            Self::Settled => "settled",
             Self::Recycled => "recycled",
-        }
+            Self::Treasury => "treasury",
+            Self::Recovered => "recovered",
+        })
+    }
+
+    /// The account of this name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Some(match name {
+            "budget" => Self::Budget,
+            "unissued" => Self::Unissued,
+            "live" => Self::Live,
+            "settled" => Self::Settled,
+            "recycled" => Self::Recycled,
+            "treasury" => Self::Treasury,
+            "recovered" => Self::Recovered,
+            other => Self::Payable(other.strip_prefix(Self::PAYABLE)?.to_owned()),
+        })
     }
 }
 
@@ -70,7 +100,9 @@ impl Posting {
         Self::moved("returned", Account::Live, to, amount)
     }
 
-    fn moved(kind: &'static str, from: Account, to: Account, amount: Fen) -> Option<Self> {
+    /// `amount` goes from one account to another by a step of vouchers.
+    #[must_use]
+    pub fn moved(kind: &'static str, from: Account, to: Account, amount: Fen) -> Option<Self> {
         let opposite = amount.0.checked_neg()?;
         (amount.0 != 0).then(|| Self { kind, lines: vec![(from, Fen(opposite)), (to, amount)] })
     }
@@ -103,17 +135,22 @@ mod tests {
     #[test]
     fn recycled_money_pays_when_nothing_is_left_unissued() {
         let lines = |posting: Option<Posting>| posting.unwrap().lines().to_vec();
-        let (live, unissued, recycled) = (Account::Live, Account::Unissued, Account::Recycled);
-        assert_eq!(
-            lines(Posting::claimed(Fen(10), Fen(10), Fen(9))),
-            [(live, Fen(10)), (unissued, Fen(-10))]
-        );
-        assert_eq!(
-            lines(Posting::claimed(Fen(10), Fen(0), Fen(10))),
-            [(live, Fen(10)), (recycled, Fen(-10))]
-        );
-        let mixed = [(live, Fen(10)), (unissued, Fen(-6)), (recycled, Fen(-4))];
+        let (live, unissued, recycled) = (|| Account::Live, || Account::Unissued, || Account::Recycled);
+        let from_unissued = [(live(), Fen(10)), (unissued(), Fen(-10))];
+        assert_eq!(lines(Posting::claimed(Fen(10), Fen(10), Fen(9))), from_unissued);
+        let from_recycled = [(live(), Fen(10)), (recycled(), Fen(-10))];
+        assert_eq!(lines(Posting::claimed(Fen(10), Fen(0), Fen(10))), from_recycled);
+        let mixed = [(live(), Fen(10)), (unissued(), Fen(-6)), (recycled(), Fen(-4))];
         assert_eq!(lines(Posting::claimed(Fen(10), Fen(4), Fen(4))), mixed);
+    }
+
+    #[test]
+    fn accounts_are_found_by_their_names() {
+        let merchant = Account::Payable("m:1".to_owned());
+        for account in [Account::Budget, Account::Live, Account::Settled, Account::Treasury, merchant] {
+            assert_eq!(Account::parse(&account.name()), Some(account.clone()), "{account:?}");
+        }
+        assert_eq!(Account::parse("redeemed"), None);
     }
 
     proptest! {

@@ -3,6 +3,7 @@
 //! Plain data; how it is stored is each store's own business.
 
 use super::Loaded;
+use super::postings::Account;
 use crate::clock::UnixMs;
 use crate::domain::campaign::{Campaign, CampaignState};
 use crate::domain::claim::JournalId;
@@ -112,7 +113,7 @@ pub struct Tally {
     pub seq_max: u32,
 }
 
-/// A campaign's balances, integer fen, from the postings alone: budget = unissued + live + redeemed + recycled.
+/// A campaign's balances, integer fen, from the postings alone.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Balances {
     /// The campaign.
@@ -123,12 +124,68 @@ pub struct Balances {
     pub unissued: Fen,
     /// In holders' vouchers.
     pub live: Fen,
-    /// Spent at merchants.
-    pub redeemed: Fen,
-    /// Come back from expired or void vouchers.
+    /// Owed to merchants, all together.
+    pub payable: Fen,
+    /// Paid to merchants.
+    pub settled: Fen,
+    /// Come back, for later drops.
     pub recycled: Fen,
+    /// Come back, for the sponsor.
+    pub treasury: Fen,
+    /// Taken from fraud.
+    pub recovered: Fen,
     /// Postings whose lines do not add up to zero. Must be 0.
     pub unbalanced: u64,
+}
+
+impl Balances {
+    /// A campaign without any money.
+    pub(super) fn empty(campaign: CampaignId, unbalanced: u64) -> Self {
+        let zero = Fen(0);
+        Self {
+            campaign,
+            budget: zero,
+            unissued: zero,
+            live: zero,
+            payable: zero,
+            settled: zero,
+            recycled: zero,
+            treasury: zero,
+            recovered: zero,
+            unbalanced,
+        }
+    }
+
+    /// Adds what an account holds.
+    ///
+    /// # Errors
+    /// The name, where no account is called so.
+    pub(super) fn add(&mut self, account: &str, amount: Fen) -> Result<(), String> {
+        let own = match Account::parse(account) {
+            None => return Err(format!("account {account:?}")),
+            // The sponsor's side: what was given is what the accounts below hold.
+            Some(Account::Budget) => {
+                self.budget = Fen(amount.0.saturating_neg());
+                return Ok(());
+            }
+            Some(Account::Unissued) => &mut self.unissued,
+            Some(Account::Live) => &mut self.live,
+            Some(Account::Payable(_)) => &mut self.payable,
+            Some(Account::Settled) => &mut self.settled,
+            Some(Account::Recycled) => &mut self.recycled,
+            Some(Account::Treasury) => &mut self.treasury,
+            Some(Account::Recovered) => &mut self.recovered,
+        };
+        *own = own.plus(amount).ok_or_else(|| format!("account {account:?} does not fit"))?;
+        Ok(())
+    }
+
+    /// What stands in all accounts beside the budget; nothing where it does not fit. Equal to the budget.
+    #[must_use]
+    pub fn spread(&self) -> Option<Fen> {
+        let rest = [self.live, self.payable, self.settled, self.recycled, self.treasury, self.recovered];
+        rest.iter().try_fold(self.unissued, |sum, part| sum.plus(*part))
+    }
 }
 
 /// The state of the audit chain.
@@ -161,6 +218,8 @@ pub struct Standing {
     pub tallies: Vec<Tally>,
     /// Balances of every campaign.
     pub balances: Vec<Balances>,
+    /// How claims stand with which a step was taken.
+    pub vouchers: Vec<super::VoucherCount>,
 }
 
 /// An entry in quarantine.

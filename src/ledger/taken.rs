@@ -4,6 +4,7 @@
 
 use crate::domain::claim::{JournalEvent, Takers};
 use crate::domain::ids::check_person;
+use crate::domain::life::State;
 
 /// A taker as the journal names them: the person, and the mark of an idempotency key.
 pub(super) type Taker<'t> = (&'t str, Option<&'t str>);
@@ -22,6 +23,14 @@ pub(super) fn check_takers(takers: &Takers) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Whether a claim's unit may go back to stock in this state of its voucher or hold.
+///
+/// # Errors
+/// The reason, for the quarantine.
+pub(super) fn may_return(seq: u32, state: State) -> Result<(), String> {
+    if state.may_return() { Ok(()) } else { Err(format!("returns claim {seq}, which is {}", state.as_str())) }
 }
 
 /// The start of a text, at most `bytes_max` long.

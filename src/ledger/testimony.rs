@@ -27,6 +27,8 @@ pub(super) enum Demand<'r> {
     Bonds(&'r Covered),
     /// The row of a document's change, with this digest.
     Document { number: u64, sha256: &'r str },
+    /// Steps.
+    Steps(&'r Covered),
 }
 
 /// What the records so far have said.
@@ -37,6 +39,7 @@ pub(super) struct Testimony {
     quarantine: u64,
     postings: u64,
     bonds: u64,
+    steps: u64,
     lines: u64,
     loaded: u64,
     positions: BTreeMap<u8, String>,
@@ -46,6 +49,8 @@ pub(super) struct Testimony {
     /// Digest by receipt.
     receipts: BTreeMap<u64, String>,
     documents: DocumentTestimony,
+    /// Digest by period.
+    periods: BTreeMap<u64, String>,
 }
 
 /// What stands in the tables at the end.
@@ -67,6 +72,12 @@ pub(super) struct Tables {
     pub(super) bonds: u64,
     /// Number of the last change of a document.
     pub(super) documents: u64,
+    /// Number of the last step.
+    pub(super) steps: u64,
+    /// Rows of steps.
+    pub(super) step_rows: u64,
+    /// Rows that are not what the steps add up to: counts of days, postings, balances of closed periods.
+    pub(super) astray: [(&'static str, u64); 3],
     /// Rows of posting lines.
     pub(super) lines: u64,
     /// Rows of (drop, shard, epoch).
@@ -79,6 +90,8 @@ pub(super) struct Tables {
     pub(super) campaigns: BTreeMap<String, (String, String)>,
     /// Digest by receipt.
     pub(super) receipts: BTreeMap<u64, String>,
+    /// Digest by period.
+    pub(super) periods: BTreeMap<u64, String>,
 }
 
 impl Testimony {
@@ -118,6 +131,15 @@ impl Testimony {
             Content::Bonds { rows } => {
                 follows(&mut self.bonds, rows, "its bonds do not follow those")?;
                 Ok(vec![Demand::Bonds(rows)])
+            }
+            Content::Steps { steps, postings } => {
+                follows(&mut self.steps, steps, "its steps do not follow those")?;
+                follows(&mut self.postings, postings, "its postings do not follow those")?;
+                Ok(vec![Demand::Steps(steps), Demand::Postings(postings)])
+            }
+            Content::Period { number, sha256 } => {
+                self.periods.insert(*number, sha256.clone());
+                Ok(Vec::new())
             }
             Content::Receipt { number, sha256 } => {
                 self.receipts.insert(*number, sha256.clone());
@@ -180,6 +202,8 @@ impl Testimony {
             ("posting lines", tables.lines, self.lines),
             ("bonds", tables.bonds, self.bonds),
             ("document changes", tables.documents, self.documents.count()),
+            ("steps", tables.steps, self.steps),
+            ("rows of steps", tables.step_rows, self.steps),
             ("loaded drops", tables.loaded, self.loaded),
         ];
         if let Some((what, found, known)) = counts.into_iter().find(|(_, found, known)| found != known) {
@@ -198,8 +222,14 @@ impl Testimony {
         if tables.drops != self.drops {
             return Some("the drops' numbers or faces are not what was recorded".to_owned());
         }
+        if let Some((what, rows)) = tables.astray.iter().find(|(_, rows)| *rows > 0) {
+            return Some(format!("{rows} {what} are not what the steps and postings add up to"));
+        }
         if tables.receipts != self.receipts {
             return Some("the orphan receipts are not what was recorded".to_owned());
+        }
+        if tables.periods != self.periods {
+            return Some("the closed periods are not what was recorded".to_owned());
         }
         let same = |(id, known): &(&String, &(String, &str))| {
             let stored = tables.campaigns.get(*id);

@@ -95,10 +95,16 @@ fn the_ledger_is_migrated() {
         scene,
         |stage: &mut Stage| {
             let at = Instant::now();
-            // What the version before this one had; a service that runs does not look again.
-            server.sql("DROP TABLE receipt; DROP TABLE bond; UPDATE schema_version SET version = 1");
+            // What the version before this one had; a service that runs does not look again, and its drain waits.
+            server.sql(
+                "DROP TRIGGER posting_is_in_time ON posting; DROP FUNCTION posting_is_in_time; \
+                 DROP TABLE period_balance, period, expiry, day_count, step; \
+                 ALTER TABLE posting_line DROP CONSTRAINT posting_line_account_check; \
+                 ALTER TABLE posting_line ADD CONSTRAINT posting_line_account_check CHECK (true); \
+                 UPDATE schema_version SET version = 3",
+            );
             let newer = beside(stage.scene, &server.url());
-            assert_eq!(server.sql("SELECT count(*) FROM receipt"), "0", "it is there again");
+            assert_eq!(server.sql("SELECT count(*) FROM step"), "0", "it is there again");
             stage.rush.crowd().move_to(newer.address());
             stage.rush.wait_more(50);
             stage.scene.service.stop();

@@ -7,6 +7,7 @@ use super::holders::Walked;
 use super::moment::{DropMoment, Moment, Series};
 use super::report::{Check, DropLine, Findings};
 use crate::domain::ids::{DropNumber, Epoch};
+use crate::domain::life::State;
 use crate::domain::money::Fen;
 use crate::ledger::{Balances, ChainBreak, ChainHead, Quarantined};
 use crate::redis::codes::{DropState, DropView};
@@ -202,7 +203,8 @@ pub(super) fn money(moment: &Moment) -> Check {
         let drops = record.campaign.drops.iter().zip(&record.drops);
         let issued = drops.filter_map(|(spec, drop)| {
             let tallies = moment.standing.tallies.iter().filter(|tally| tally.drop == drop.number);
-            let live: u64 = tallies.map(|tally| tally.claims.saturating_sub(tally.returned)).sum();
+            let kept: u64 = tallies.map(|tally| tally.claims.saturating_sub(tally.returned)).sum();
+            let live = kept.saturating_sub(used(moment, drop.number));
             spec.voucher.as_ref().map(|terms| terms.face.times(live))
         });
         let mut issued = issued;
@@ -210,25 +212,31 @@ pub(super) fn money(moment: &Moment) -> Check {
         balances(books, record.campaign.budget, issued, &mut found);
     }
     let compared = format!(
-        "the postings of every campaign ({} in all, budgets of {budget}) with their budgets and with the live rows' \
-         face value",
+        "the postings of every campaign ({} in all, budgets of {budget}) with their budgets and with the face value of \
+         the live vouchers",
         moment.standing.balances.len()
     );
-    let promise = "Money is accounted for to the fen: budget = unissued + live + redeemed + recycled.";
+    let promise = "Money is accounted for to the fen: budget = unissued + live + payable + settled + recycled + treasury \
+                   + recovered.";
     Check::new("I5", promise, compared, &found)
 }
 
+/// Claims of a drop whose vouchers are no longer in their holders' hands.
+fn used(moment: &Moment, drop: DropNumber) -> u64 {
+    let of = moment.standing.vouchers.iter().filter(|count| count.drop == drop);
+    of.filter(|count| !matches!(count.state, State::Issued | State::Frozen)).map(|count| count.claims).sum()
+}
+
 fn balances(books: &Balances, budget: Fen, issued: Option<Fen>, found: &mut Findings) {
-    let Balances { campaign, unissued, live, redeemed, recycled, unbalanced, .. } = books;
-    if *unbalanced > 0 {
-        found.add(|| format!("{campaign}: {unbalanced} postings do not balance"));
+    let Balances { campaign, unissued, live, payable, settled, recycled, treasury, recovered, .. } = books;
+    if books.unbalanced > 0 {
+        found.add(|| format!("{campaign}: {} postings do not balance", books.unbalanced));
     }
-    let parts = [*live, *redeemed, *recycled].iter().try_fold(*unissued, |sum, part| sum.plus(*part));
-    if parts != Some(books.budget) {
+    if books.spread() != Some(books.budget) {
         found.add(|| {
             format!(
-                "{campaign}: budget {} is not {unissued} unissued + {live} live + {redeemed} redeemed + {recycled} \
-                 recycled",
+                "{campaign}: budget {} is not {unissued} unissued + {live} live + {payable} payable + {settled} settled \
+                 + {recycled} recycled + {treasury} treasury + {recovered} recovered",
                 books.budget
             )
         });

@@ -20,7 +20,8 @@ pub struct Changes {
     pub budget_from: Fen,
     /// The budget after.
     pub budget_to: Fen,
-    /// Whether a name, the sponsor, the time zone, who may take part or the order of the drops is different, or all is new.
+    /// Whether a name, the sponsor, the time zone, who may take part, how vouchers are redeemed or the order of the drops is
+    /// different, or all is new.
     pub described: bool,
 }
 
@@ -173,8 +174,8 @@ fn described(old: &Campaign, new: &Campaign) -> bool {
     let order = |campaign: &Campaign| campaign.drops.iter().map(|drop| drop.id.clone()).collect::<Vec<_>>();
     let mut kept = order(new);
     kept.retain(|id| old.drop_spec(id).is_some());
-    (&old.name, &old.sponsor, &old.time_zone, &old.eligibility)
-        != (&new.name, &new.sponsor, &new.time_zone, &new.eligibility)
+    (&old.name, &old.sponsor, &old.time_zone, &old.eligibility, &old.redemption)
+        != (&new.name, &new.sponsor, &new.time_zone, &new.eligibility, &new.redemption)
         || order(old) != kept
 }
 

@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use toml::de::DeTable;
 
 use super::table::{Field, Source, Table};
-use super::{Campaign, DropSpec, VoucherTerms, item, value};
+use super::{Campaign, DropSpec, VoucherTerms, item, redemption, value};
 use crate::domain::eligibility::Eligibility;
 use crate::domain::ids::{CampaignId, DropId};
 use crate::domain::money::Fen;
@@ -25,9 +25,10 @@ pub struct FileError {
     pub what: String,
 }
 
-const CAMPAIGN_KEYS: [&str; 7] = ["id", "name", "sponsor", "budget", "time_zone", "drop", "eligibility"];
 const DROP_KEYS: [&str; 9] =
     ["id", "name", "opens_at", "closes_at", "stock", "limit_per_person", "voucher", "item", "eligibility"];
+const CAMPAIGN_KEYS: [&str; 8] =
+    ["id", "name", "sponsor", "budget", "time_zone", "drop", "eligibility", "redemption"];
 const ELIGIBILITY_KEYS: [&str; 5] =
     ["regions", "min_account_age", "allow_list", "one_per_campaign", "cool_down"];
 const VOUCHER_KEYS: [&str; 4] = ["face", "threshold", "valid_for", "merchants"];
@@ -63,7 +64,8 @@ pub(super) fn parse(text: &str) -> Result<Campaign, FileError> {
     let sponsor = optional_text(&file, "sponsor")?;
     let time_zone = time_zone.to_owned();
     let eligibility = eligibility(&file)?;
-    Ok(Campaign { id, name, sponsor, budget, currency, time_zone, drops, eligibility })
+    let redemption = redemption::read(&file)?;
+    Ok(Campaign { id, name, sponsor, budget, currency, time_zone, drops, eligibility, redemption })
 }
 
 fn syntax(source: Source<'_>, error: &toml::de::Error) -> FileError {

@@ -7,6 +7,7 @@ mod changes;
 pub mod file;
 mod item;
 mod lines;
+mod redemption;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ pub use changes::{Changes, Refusal, StockChange, changes};
 pub use file::FileError;
 pub use item::ItemTerms;
 pub use lines::line_of_drop;
+pub use redemption::{RedemptionRules, Unused};
 
 use super::eligibility::Eligibility;
 use super::ids::{CampaignId, DropId};
@@ -49,6 +51,9 @@ pub struct Campaign {
     /// Who may take part in any of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub eligibility: Option<Eligibility>,
+    /// How its vouchers are redeemed; nothing where the default rules hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redemption: Option<RedemptionRules>,
 }
 
 /// Reads a checked id out of its stored text.

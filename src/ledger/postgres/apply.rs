@@ -90,7 +90,7 @@ async fn keep_earliest(transaction: &Transaction<'_>, campaign: &Campaign) -> Re
 }
 
 /// Claims of each of a campaign's drops that were not returned.
-async fn live_claims(
+pub(super) async fn live_claims(
     transaction: &Transaction<'_>,
     campaign: &CampaignId,
 ) -> Result<Vec<(String, u64)>, LedgerError> {

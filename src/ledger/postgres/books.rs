@@ -30,6 +30,7 @@ pub(super) enum Numbered {
     Postings,
     Bonds,
     Documents,
+    Steps,
 }
 
 impl Numbered {
@@ -41,6 +42,7 @@ impl Numbered {
             Self::Postings => "SELECT coalesce(max(number), 0) FROM posting",
             Self::Bonds => "SELECT coalesce(max(number), 0) FROM bond",
             Self::Documents => "SELECT coalesce(max(number), 0) FROM document",
+            Self::Steps => "SELECT coalesce(max(number), 0) FROM step",
         }
     }
 }
@@ -63,13 +65,15 @@ pub(super) struct Books<'t, 'c> {
 
 impl<'t, 'c> Books<'t, 'c> {
     pub(super) async fn open(transaction: &'t Transaction<'c>, at_ms: UnixMs) -> Result<Self, LedgerError> {
+        // Nothing is posted into a period that is closed, whatever this machine's clock says.
+        let at_ms = super::life::in_time(transaction, at_ms).await?;
         Ok(Self { transaction, at_ms, digest: digest_after(transaction, Numbered::Postings).await? })
     }
 
     /// What an account of a campaign holds.
-    pub(super) async fn balance(&self, campaign: i64, account: Account) -> Result<Fen, LedgerError> {
+    pub(super) async fn balance(&self, campaign: i64, account: &Account) -> Result<Fen, LedgerError> {
         let sql = "SELECT amount FROM account WHERE campaign = $1 AND name = $2";
-        let row = query_opt(self.transaction, sql, &[&campaign, &account.as_str()]).await?;
+        let row = query_opt(self.transaction, sql, &[&campaign, &account.name()]).await?;
         row.map_or(Ok(Fen(0)), |row| Ok(Fen(row.try_get(0)?)))
     }
 
@@ -80,22 +84,48 @@ impl<'t, 'c> Books<'t, 'c> {
         drop: Option<DropNumber>,
         posting: Option<Posting>,
     ) -> Result<(), LedgerError> {
-        let Some(posting) = posting else { return Ok(()) };
-        let drop = drop.map(|drop| drop.0);
-        let drop_number: Option<i32> = drop.map(number).transpose()?;
-        let at: i64 = number(self.digest.next_number())?;
-        let sql =
-            "INSERT INTO posting (number, at_ms, campaign, drop_number, kind) VALUES ($1, $2, $3, $4, $5)";
-        execute(self.transaction, sql, &[&at, &self.at_ms, &campaign, &drop_number, &posting.kind()]).await?;
-        let mut lines: Vec<_> =
-            posting.lines().iter().map(|(account, amount)| (account.as_str(), amount.0)).collect();
-        lines.sort_unstable();
-        let (accounts, amounts): (Vec<&str>, Vec<i64>) = lines.iter().copied().unzip();
+        self.post_all(&[(campaign, drop, posting)]).await
+    }
+
+    /// Writes postings with their lines, each with its campaign and drop.
+    pub(super) async fn post_all(
+        &mut self,
+        postings: &[(i64, Option<DropNumber>, Option<Posting>)],
+    ) -> Result<(), LedgerError> {
+        let (mut numbers, mut of, mut drops, mut kinds) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut lines_of, mut accounts, mut amounts) = (Vec::new(), Vec::new(), Vec::new());
+        for (campaign, drop, posting) in postings {
+            let Some(posting) = posting else { continue };
+            let drop = drop.map(|drop| drop.0);
+            let at: i64 = number(self.digest.next_number())?;
+            let mut lines: Vec<_> =
+                posting.lines().iter().map(|(account, amount)| (account.name(), amount.0)).collect();
+            lines.sort_unstable();
+            let row = (at, self.at_ms, *campaign, drop, posting.kind(), &lines);
+            self.digest.push(&row).map_err(encoded)?;
+            for (account, amount) in lines {
+                lines_of.push(at);
+                accounts.push(account);
+                amounts.push(amount);
+            }
+            numbers.push(at);
+            of.push(*campaign);
+            drops.push(drop.map(number::<u32, i32>).transpose()?);
+            kinds.push(posting.kind());
+        }
+        if numbers.is_empty() {
+            return Ok(());
+        }
+        let sql = "INSERT INTO posting (number, at_ms, campaign, drop_number, kind) \
+                   SELECT number, $2, campaign, drop_number, kind \
+                   FROM unnest($1::bigint[], $3::bigint[], $4::integer[], $5::text[]) \
+                        p (number, campaign, drop_number, kind)";
+        execute(self.transaction, sql, &[&numbers, &self.at_ms, &of, &drops, &kinds]).await?;
         let sql = "INSERT INTO posting_line (posting, account, amount) \
-                   SELECT $1, l.account, l.amount FROM unnest($2::text[], $3::bigint[]) l (account, amount)";
-        execute(self.transaction, sql, &[&at, &accounts, &amounts]).await?;
-        let row = (at, self.at_ms, campaign, drop, posting.kind(), lines);
-        self.digest.push(&row).map_err(encoded)
+                   SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[])";
+        let accounts: Vec<&str> = accounts.iter().map(AsRef::as_ref).collect();
+        execute(self.transaction, sql, &[&lines_of, &accounts, &amounts]).await?;
+        Ok(())
     }
 }
 

@@ -8,10 +8,11 @@ use std::collections::{HashMap, HashSet};
 use crate::clock::UnixMs;
 use crate::domain::claim::{JournalEntry, JournalEvent, JournalId, Poison, Takers};
 use crate::domain::ids::{DropId, DropNumber, Epoch, Shard};
+use crate::domain::life::State;
 use crate::ledger::LedgerError;
 use crate::ledger::chain::RowsDigest;
 use crate::ledger::sections::{Sections, row_key};
-use crate::ledger::taken::{check_takers, cut, raw_text};
+use crate::ledger::taken::{check_takers, cut, may_return, raw_text};
 use crate::ledger::totals::{DropFacts, Totals};
 use crate::limits;
 
@@ -24,6 +25,8 @@ pub(super) struct Stored {
     pub(super) mark: Option<String>,
     pub(super) claimed_at_ms: UnixMs,
     pub(super) returned: bool,
+    /// How its voucher or hold stands, where a step was taken with it.
+    pub(super) state: Option<State>,
 }
 
 /// What the tables say of all that a group names.
@@ -269,7 +272,13 @@ impl<'g> Plan<'g> {
             Some(holder) if holder != person => {
                 Err(format!("returns claim {seq}, which somebody else holds").into())
             }
-            Some(_) => Ok(stored.is_some_and(|stored| stored.returned) || self.returned.contains(&key)),
+            Some(_) if stored.is_some_and(|stored| stored.returned) || self.returned.contains(&key) => {
+                Ok(true)
+            }
+            Some(_) => {
+                stored.and_then(|stored| stored.state).map_or(Ok(()), |state| may_return(seq, state))?;
+                Ok(false)
+            }
         }
     }
 

@@ -16,30 +16,36 @@ mod connect;
 mod documents;
 mod entry;
 mod epochs;
+mod life;
 mod read;
 mod receipts;
 mod schema;
+mod sql;
 #[cfg(test)]
 mod tests;
 mod verify;
 mod write;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use async_trait::async_trait;
-use deadpool_postgres::{Client, GenericClient, HookError, Pool, PoolError, Transaction};
-use tokio_postgres::types::ToSql;
-use tokio_postgres::{IsolationLevel, Row};
+use deadpool_postgres::{Client, Pool, Transaction};
+use tokio_postgres::IsolationLevel;
 
 use self::connect::{Purpose, Target};
+use self::sql::{Parameters, encoded, execute, number, query, query_number, query_opt};
+use super::life::{Outcome, Request, StepRow, TermsCache};
 use super::{
-    Balances, Bind, Bound, Catalogue, ChainBreak, ChainHead, ClaimRow, Committed, Group, Ledger, LedgerError,
-    Quarantined, Rebuilt, ReceiptCounts, ReceiptRow, Seen, Settlement, Standing, Tally,
+    Balances, Bind, Bound, Catalogue, ChainBreak, ChainHead, ClaimRow, CloseRefused, Committed, Expired,
+    Group, Ledger, LedgerError, Period, Quarantined, Rebuilt, ReceiptCounts, ReceiptRow, Seen, Settlement,
+    Standing, Tally,
 };
 use crate::clock::{Clock, UnixMs};
 use crate::domain::campaign::{Campaign, CampaignState, Changes};
 use crate::domain::claim::JournalId;
 use crate::domain::ids::{CampaignId, ClaimNumber, DropNumber, Epoch, Shard};
+use crate::domain::money::Fen;
 use crate::limits;
 
 /// The ledger in one database.
@@ -51,6 +57,7 @@ pub struct PostgresLedger {
     scans: Pool,
     /// Absent where the ledger was opened for reading.
     writers: Option<Pool>,
+    terms: TermsCache,
     clock: Clock,
 }
 
@@ -83,6 +90,7 @@ impl PostgresLedger {
             look_ups: target.pool(Purpose::Read, limits::LEDGER_READERS)?,
             scans: target.pool(Purpose::Read, limits::LEDGER_READERS)?,
             writers: None,
+            terms: TermsCache::default(),
             clock: Clock::System,
         })
     }
@@ -230,6 +238,43 @@ impl Ledger for PostgresLedger {
         in_time!(client, bonds::bind(&mut client, &requests, now_ms))
     }
 
+    async fn life(&self, requests: Vec<Request>, now_ms: UnixMs) -> Result<Vec<Outcome>, LedgerError> {
+        let mut client = self.writer().await?;
+        in_time!(client, life::life(&mut client, &self.terms, &requests, now_ms))
+    }
+
+    async fn expire(&self, limit: u32, now_ms: UnixMs) -> Result<Expired, LedgerError> {
+        let mut client = self.writer().await?;
+        in_time!(client, life::expire(&mut client, &self.terms, limit, now_ms))
+    }
+
+    async fn last_step(&self, claim: ClaimNumber) -> Result<Option<StepRow>, LedgerError> {
+        let client = self.look_ups.get().await?;
+        in_time!(client, life::last_step_of(&client, claim))
+    }
+
+    async fn steps(&self, after: u64, limit: u32) -> Result<Vec<StepRow>, LedgerError> {
+        life::steps(&self.scans.get().await?, after, limit).await
+    }
+
+    async fn accounts(&self, campaign: &CampaignId) -> Result<BTreeMap<String, Fen>, LedgerError> {
+        life::pots(&self.scans.get().await?, campaign.as_str()).await
+    }
+
+    async fn close_period(
+        &self,
+        campaign: &CampaignId,
+        until_ms: UnixMs,
+        now_ms: UnixMs,
+    ) -> Result<Result<Period, CloseRefused>, LedgerError> {
+        let mut client = self.writer().await?;
+        in_time!(client, life::close(&mut client, campaign, until_ms, now_ms))
+    }
+
+    async fn periods(&self) -> Result<Vec<Period>, LedgerError> {
+        life::periods(&snapshot(&mut self.scans.get().await?).await?).await
+    }
+
     async fn receipts(&self, after: u64, limit: u32) -> Result<Vec<ReceiptRow>, LedgerError> {
         let client = self.look_ups.get().await?;
         in_time!(client, receipts::page(&client, after, limit))
@@ -293,90 +338,4 @@ impl Ledger for PostgresLedger {
         let client = self.look_ups.get().await?;
         in_time!(client, read::quarantine_count(&client))
     }
-}
-
-/// What a statement is told.
-type Parameters<'p> = &'p [&'p (dyn ToSql + Sync)];
-
-async fn query<C: GenericClient>(
-    client: &C,
-    sql: &str,
-    parameters: Parameters<'_>,
-) -> Result<Vec<Row>, LedgerError> {
-    let statement = client.prepare_cached(sql).await?;
-    Ok(client.query(&statement, parameters).await?)
-}
-
-async fn query_opt<C: GenericClient>(
-    client: &C,
-    sql: &str,
-    parameters: Parameters<'_>,
-) -> Result<Option<Row>, LedgerError> {
-    let statement = client.prepare_cached(sql).await?;
-    Ok(client.query_opt(&statement, parameters).await?)
-}
-
-/// The only column of the only row.
-async fn query_number<C: GenericClient>(
-    client: &C,
-    sql: &str,
-    parameters: Parameters<'_>,
-) -> Result<i64, LedgerError> {
-    let statement = client.prepare_cached(sql).await?;
-    Ok(client.query_one(&statement, parameters).await?.try_get(0)?)
-}
-
-/// How many rows a statement touched.
-async fn execute<C: GenericClient>(
-    client: &C,
-    sql: &str,
-    parameters: Parameters<'_>,
-) -> Result<u64, LedgerError> {
-    let statement = client.prepare_cached(sql).await?;
-    Ok(client.execute(&statement, parameters).await?)
-}
-
-impl From<tokio_postgres::Error> for LedgerError {
-    fn from(error: tokio_postgres::Error) -> Self {
-        let mut text = error.to_string();
-        let mut cause = std::error::Error::source(&error);
-        while let Some(inner) = cause {
-            text = format!("{text}: {inner}");
-            cause = inner.source();
-        }
-        let Some(refusal) = error.as_db_error() else {
-            // What the server sent is not what the schema says; anything else is the way to it.
-            let ours = text.starts_with("error retrieving column")
-                || text.starts_with("error deserializing column")
-                || text.starts_with("query returned an unexpected number of rows");
-            return if ours { Self::Corrupt(text) } else { Self::Unavailable(text) };
-        };
-        let text = format!("{} (SQLSTATE {})", refusal.message(), refusal.code().code());
-        // 22 data, 23 constraints, 42 names that are not there, XX001 and XX002 damaged pages and indexes.
-        let code = refusal.code().code();
-        let corrupt = ["22", "23", "42P", "42703", "XX00"].iter().any(|class| code.starts_with(class));
-        if corrupt { Self::Corrupt(text) } else { Self::Unavailable(text) }
-    }
-}
-
-impl From<PoolError> for LedgerError {
-    fn from(error: PoolError) -> Self {
-        match error {
-            PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => error.into(),
-            PoolError::Timeout(_) => {
-                Self::Unavailable("no connection became free, or none was made, in time".to_owned())
-            }
-            other => Self::Unavailable(other.to_string()),
-        }
-    }
-}
-
-/// A stored form that cannot be read, or not be written.
-fn encoded(error: impl std::fmt::Display) -> LedgerError {
-    LedgerError::Corrupt(error.to_string())
-}
-
-/// A number in the width of the other side.
-fn number<N: Copy + std::fmt::Display, M: TryFrom<N>>(number: N) -> Result<M, LedgerError> {
-    M::try_from(number).map_err(|_| LedgerError::Corrupt(format!("{number} does not fit its column")))
 }

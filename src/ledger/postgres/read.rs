@@ -118,6 +118,7 @@ pub(super) async fn standing<C: GenericClient>(client: &C, shard: Shard) -> Resu
         catalogue: catalogue(client).await?,
         tallies: tallies(client).await?,
         balances: balances(client).await?,
+        vouchers: super::life::stands(client).await?,
     })
 }
 
@@ -225,35 +226,14 @@ pub(super) async fn balances<C: GenericClient>(client: &C) -> Result<Vec<Balance
     for row in query(client, sums, &[]).await? {
         let id: &str = row.try_get(0)?;
         if all.last().is_none_or(|last| last.campaign.as_str() != id) {
-            all.push(empty(id, number(odd.get(id).copied().unwrap_or(0))?)?);
+            let unbalanced = number(odd.get(id).copied().unwrap_or(0))?;
+            all.push(Balances::empty(CampaignId::new(id).map_err(encoded)?, unbalanced));
         }
         let (account, amount): (Option<&str>, Option<i64>) = (row.try_get(1)?, row.try_get(2)?);
         let (Some(last), Some(account), Some(amount)) = (all.last_mut(), account, amount) else { continue };
-        match account {
-            // The sponsor's side: what was given is what the accounts below hold.
-            "budget" => last.budget = Fen(amount.saturating_neg()),
-            "unissued" => last.unissued = Fen(amount),
-            "live" => last.live = Fen(amount),
-            "redeemed" => last.redeemed = Fen(amount),
-            "recycled" => last.recycled = Fen(amount),
-            other => return Err(LedgerError::Corrupt(format!("account {other:?}"))),
-        }
+        last.add(account, Fen(amount)).map_err(LedgerError::Corrupt)?;
     }
     Ok(all)
-}
-
-fn empty(campaign: &str, unbalanced: u64) -> Result<Balances, LedgerError> {
-    let campaign = CampaignId::new(campaign).map_err(encoded)?;
-    let zero = Fen(0);
-    Ok(Balances {
-        campaign,
-        budget: zero,
-        unissued: zero,
-        live: zero,
-        redeemed: zero,
-        recycled: zero,
-        unbalanced,
-    })
 }
 
 /// See [`crate::ledger::Ledger::quarantine`].

@@ -8,9 +8,12 @@ mod server;
 use self::server::PostgresServer;
 use super::*;
 use crate::domain::claim::Poison;
+use crate::ledger::conformance::life::{VALID_MS, redeem};
+use crate::ledger::conformance::tampering::{LIFE_TAMPERED, lived};
 use crate::ledger::conformance::{
-    MONEY, THINGS, campaign, claims, group, id, money, poison, returned, stocked, verified, written,
+    MONEY, NOW_MS, THINGS, campaign, claims, group, id, money, poison, returned, stocked, verified, written,
 };
+use crate::ledger::life::Action;
 use crate::ledger::{Documents, PutDocument, conformance};
 
 async fn open(url: &str) -> PostgresLedger {
@@ -70,6 +73,14 @@ async fn the_chain_is_the_one_that_sqlite_makes() {
         let put = |expected| PutDocument::new("key", "k", expected, &"券", "ann").unwrap();
         ledger.put_documents(vec![put(0), put(1)], 9).await.unwrap();
     }
+    for ledger in [&sqlite as &dyn Ledger, &postgres] {
+        let redeem = |seq| Action::Redeem(redeem(seq, "m1", &format!("o{seq}")));
+        let requests = [4, 2, 9].map(|seq| Request { action: redeem(seq), key: None });
+        let outcomes = ledger.life(requests.to_vec(), NOW_MS + 60_000).await.unwrap();
+        assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 2);
+        assert!(ledger.expire(9, NOW_MS + 2 * VALID_MS).await.unwrap().looked_at);
+        ledger.close_period(&campaign().id, NOW_MS + 1, NOW_MS + 2 * VALID_MS).await.unwrap().unwrap();
+    }
     assert_eq!(sqlite.chain_head().await.unwrap(), postgres.chain_head().await.unwrap());
     assert_eq!(sqlite.quarantine(9).await.unwrap(), postgres.quarantine(9).await.unwrap());
     verified(&postgres).await;
@@ -88,7 +99,7 @@ async fn services_that_start_together_make_the_tables_once() {
     for opening in openings {
         opening.await.unwrap().unwrap();
     }
-    assert_eq!(server.sql("SELECT version FROM schema_version"), "3");
+    assert_eq!(server.sql("SELECT version FROM schema_version"), "4");
 }
 
 #[tokio::test]
@@ -164,7 +175,7 @@ async fn a_newer_schema_is_refused_by_name() {
     let server = PostgresServer::start(&[]);
     drop(open(&server.url()).await);
     server.sql("UPDATE schema_version SET version = 7");
-    let text = "ledger corrupt: the database has schema 7, this program knows 3: use a newer claimrush";
+    let text = "ledger corrupt: the database has schema 7, this program knows 4: use a newer claimrush";
     let url = server.url();
     assert_eq!(PostgresLedger::open(&url, None).await.unwrap_err().to_string(), text);
     assert_eq!(PostgresLedger::open_read_only(&url, None).await.unwrap_err().to_string(), text);
@@ -242,6 +253,22 @@ async fn tampering_is_found_and_the_record_named() {
         let ledger = full(&server.schema_url(&schema)).await;
         verified(&ledger).await;
         server.sql(&format!("SET search_path = {schema}; {sql}"));
+        let broken = ledger.verify_chain().await.unwrap().expect_err(sql);
+        assert_eq!(broken.index, *index, "{sql}: {broken}");
+        assert!(broken.what.contains(what), "{sql}: {broken}");
+    }
+}
+
+#[tokio::test]
+async fn tampering_with_steps_and_books_is_found() {
+    let server = PostgresServer::start(&[]);
+    for (case, (sql, index, what)) in LIFE_TAMPERED.iter().enumerate() {
+        let schema = format!("case_{case}");
+        let ledger = open(&server.schema_url(&schema)).await;
+        lived(&ledger).await;
+        verified(&ledger).await;
+        let opened = "DROP TRIGGER step_stays ON step; DROP TRIGGER line_stays ON posting_line;";
+        server.sql(&format!("SET search_path = {schema}; {opened} {sql}"));
         let broken = ledger.verify_chain().await.unwrap().expect_err(sql);
         assert_eq!(broken.index, *index, "{sql}: {broken}");
         assert!(broken.what.contains(what), "{sql}: {broken}");

@@ -11,12 +11,13 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, RowStream};
 
 use super::books::{Numbered, hash};
-use super::{documents, encoded, number, query, query_number, query_opt, read, receipts};
+use super::{documents, encoded, life, number, query, query_number, query_opt, read, receipts};
 use crate::domain::campaign::Campaign;
 use crate::ledger::chain::{
     ClaimsDigest, Content, Covered, NumberedDrop, Record, RowsDigest, Section, SeriesKey, Walk,
 };
 use crate::ledger::documents::document_differs;
+use crate::ledger::life::{COUNTS_DIFFER, MONEY_DIFFERS, PERIODS_DIFFER};
 use crate::ledger::sections::row_key;
 use crate::ledger::testimony::{Demand, Tables, Testimony, loaded_differs, rows_differ, section_differs};
 use crate::ledger::{ChainBreak, ChainHead, LedgerError};
@@ -98,6 +99,10 @@ impl Verifier<'_, '_> {
                     let row = documents::change(self.snapshot, number).await?;
                     let found = row.map(|row| row.digest()).transpose().map_err(encoded)?;
                     document_differs(number, sha256, found.as_deref())
+                }
+                Demand::Steps(covered) => {
+                    let steps = life::steps_covered(self.snapshot, covered, range(covered)?).await?;
+                    rows_differ(steps, covered, "steps")
                 }
             };
             if differs.is_some() {
@@ -202,6 +207,14 @@ impl Verifier<'_, '_> {
             drops: self.drops().await?,
             campaigns: self.campaigns().await?,
             receipts: self.receipts().await?,
+            steps: self.count(Numbered::Steps.last()).await?,
+            step_rows: self.count("SELECT count(*) FROM step").await?,
+            astray: [
+                ("counts of days", self.count(COUNTS_DIFFER).await?),
+                ("postings", self.count(MONEY_DIFFERS).await?),
+                ("closed periods", self.count(PERIODS_DIFFER).await?),
+            ],
+            periods: self.periods().await?,
             ..Tables::default()
         };
         tables.claims_of.extend(self.series.keys().map(|key| (*key, 0)));
@@ -264,6 +277,11 @@ impl Verifier<'_, '_> {
                 digests.insert(row.number, row.digest().map_err(encoded)?);
             }
         }
+    }
+
+    async fn periods(&self) -> Result<BTreeMap<u64, String>, LedgerError> {
+        let periods = life::periods(self.snapshot).await?;
+        periods.iter().map(|period| Ok((period.number, period.digest().map_err(encoded)?))).collect()
     }
 
     async fn campaigns(&self) -> Result<BTreeMap<String, (String, String)>, LedgerError> {

@@ -163,8 +163,17 @@ async fn look_closer(
             mark: row.try_get(2)?,
             claimed_at_ms: row.try_get(3)?,
             returned: row.try_get::<_, i16>(4)? != 0,
+            state: None,
         };
         known.claims.insert(row.try_get(0)?, stored);
+    }
+    let goes = |event: &&JournalEvent| matches!(event, JournalEvent::Returned { .. });
+    if events(group).any(|event| goes(&event)) {
+        for (claim, state) in super::life::states(transaction, &keys).await? {
+            if let Some(stored) = known.claims.get_mut(&claim) {
+                stored.state = Some(state);
+            }
+        }
     }
     let (ms, seq): (Vec<i64>, Vec<i64>) =
         group.entries.iter().map(|entry| (entry.id.ms.cast_signed(), entry.id.seq.cast_signed())).unzip();
@@ -259,8 +268,8 @@ async fn finish(
 async fn post(transaction: &Transaction<'_>, group: &Group, plan: &Plan<'_>) -> Result<Covered, LedgerError> {
     let mut books = Books::open(transaction, group.now_ms).await?;
     for ((campaign, drop), money) in &plan.effects.totals.money {
-        let unissued = books.balance(*campaign, Account::Unissued).await?;
-        let recycled = books.balance(*campaign, Account::Recycled).await?;
+        let unissued = books.balance(*campaign, &Account::Unissued).await?;
+        let recycled = books.balance(*campaign, &Account::Recycled).await?;
         for posting in money.postings(unissued, recycled) {
             books.post(*campaign, Some(*drop), posting).await?;
         }

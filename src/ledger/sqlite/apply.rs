@@ -90,7 +90,7 @@ fn keep_earliest(transaction: &Transaction<'_>, campaign: &Campaign) -> Result<(
 }
 
 /// Claims of each of a campaign's drops that were not returned.
-fn live_claims(
+pub(super) fn live_claims(
     transaction: &Transaction<'_>,
     campaign: &CampaignId,
 ) -> Result<Vec<(String, u64)>, LedgerError> {

@@ -27,6 +27,7 @@ pub(super) enum Numbered {
     Postings,
     Bonds,
     Documents,
+    Steps,
 }
 
 impl Numbered {
@@ -38,6 +39,7 @@ impl Numbered {
             Self::Postings => "SELECT coalesce(max(number), 0) FROM posting",
             Self::Bonds => "SELECT coalesce(max(number), 0) FROM bond",
             Self::Documents => "SELECT coalesce(max(number), 0) FROM document",
+            Self::Steps => "SELECT coalesce(max(number), 0) FROM step",
         }
     }
 }
@@ -51,15 +53,17 @@ pub(super) struct Books<'t, 'c> {
 
 impl<'t, 'c> Books<'t, 'c> {
     pub(super) fn open(transaction: &'t Transaction<'c>, at_ms: UnixMs) -> Result<Self, LedgerError> {
+        // Nothing is posted into a period that is closed, whatever this machine's clock says.
+        let at_ms = super::life::in_time(transaction, at_ms)?;
         Ok(Self { transaction, at_ms, digest: digest_after(transaction, Numbered::Postings)? })
     }
 
     /// What an account of a campaign holds.
-    pub(super) fn balance(&self, campaign: i64, account: Account) -> Result<Fen, LedgerError> {
+    pub(super) fn balance(&self, campaign: i64, account: &Account) -> Result<Fen, LedgerError> {
         let balance = self
             .transaction
             .prepare_cached("SELECT amount FROM account WHERE campaign = ?1 AND name = ?2")?
-            .query_row(params![campaign, account.as_str()], |row| row.get(0))
+            .query_row(params![campaign, account.name()], |row| row.get(0))
             .optional()?;
         Ok(Fen(balance.unwrap_or(0)))
     }
@@ -83,7 +87,7 @@ impl<'t, 'c> Books<'t, 'c> {
             .transaction
             .prepare_cached("INSERT INTO posting_line (posting, account, amount) VALUES (?1, ?2, ?3)")?;
         let mut lines: Vec<_> =
-            posting.lines().iter().map(|(account, amount)| (account.as_str(), amount.0)).collect();
+            posting.lines().iter().map(|(account, amount)| (account.name(), amount.0)).collect();
         lines.sort_unstable();
         for (account, amount) in &lines {
             line.execute(params![number, account, amount])?;

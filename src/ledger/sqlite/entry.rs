@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::books::{Books, Numbered, digest_after};
+use super::life::last_step;
 use super::rows::{insert_if_new, insert_new};
 use super::write::{Pace, Trouble};
 use super::{encoded, signed};
@@ -16,7 +17,7 @@ use crate::ledger::LedgerError;
 use crate::ledger::chain::{Covered, RowsDigest};
 use crate::ledger::postings::Account;
 use crate::ledger::sections::{Sections, row_key};
-use crate::ledger::taken::check_takers;
+use crate::ledger::taken::{check_takers, may_return};
 use crate::ledger::totals::{DropFacts, Totals};
 
 /// Writes the events of one group's entries.
@@ -128,6 +129,9 @@ impl<'t, 'c> Writer<'t, 'c> {
             Some((_, status)) if status != 0 => return Ok(false),
             Some(_) => {}
         }
+        if let Some(state) = last_step(self.transaction, claim)?.and_then(|step| step.state) {
+            may_return(seq, state).map_err(Trouble::Rejected)?;
+        }
         self.transaction.prepare_cached("UPDATE claim SET status = 1 WHERE number = ?1")?.execute([claim])?;
         let number = signed(self.effects.returns.next_number())?;
         self.transaction
@@ -214,8 +218,8 @@ impl Effects {
     ) -> Result<Covered, LedgerError> {
         let mut books = Books::open(transaction, at_ms)?;
         for ((campaign, drop), money) in &self.totals.money {
-            let unissued = books.balance(*campaign, Account::Unissued)?;
-            let recycled = books.balance(*campaign, Account::Recycled)?;
+            let unissued = books.balance(*campaign, &Account::Unissued)?;
+            let recycled = books.balance(*campaign, &Account::Recycled)?;
             for posting in money.postings(unissued, recycled) {
                 books.post(*campaign, Some(*drop), posting)?;
             }

@@ -16,6 +16,7 @@ mod books;
 mod documents;
 mod entry;
 mod epochs;
+mod life;
 mod read;
 mod receipts;
 mod rows;
@@ -26,19 +27,24 @@ mod verify;
 mod worker;
 mod write;
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
 use self::worker::Worker;
+use super::life::{Outcome, Request, StepRow, TermsCache};
 use super::{
-    Balances, Bind, Bound, Catalogue, ChainBreak, ChainHead, ClaimRow, Committed, Group, Ledger, LedgerError,
-    Quarantined, Rebuilt, ReceiptCounts, ReceiptRow, Seen, Settlement, Standing, Tally,
+    Balances, Bind, Bound, Catalogue, ChainBreak, ChainHead, ClaimRow, CloseRefused, Committed, Expired,
+    Group, Ledger, LedgerError, Period, Quarantined, Rebuilt, ReceiptCounts, ReceiptRow, Seen, Settlement,
+    Standing, Tally,
 };
 use crate::clock::{Clock, UnixMs};
 use crate::domain::campaign::{Campaign, CampaignState, Changes};
 use crate::domain::claim::JournalId;
 use crate::domain::ids::{CampaignId, ClaimNumber, DropNumber, Epoch, Shard};
+use crate::domain::money::Fen;
 
 /// The ledger in one SQLite file.
 #[derive(Debug)]
@@ -50,6 +56,7 @@ pub struct SqliteLedger {
     /// Absent where the file was opened for reading. Stands after the readers, as the last connection that is
     /// closed copies the write-ahead log back, and only one that writes can.
     writer: Option<Worker>,
+    terms: Arc<TermsCache>,
     clock: Clock,
 }
 
@@ -76,6 +83,7 @@ impl SqliteLedger {
             writer: None,
             look_ups: Worker::reader("ledger-look-ups", schema::open_read_only(path)?)?,
             scans: Worker::reader("ledger-scans", schema::open_read_only(path)?)?,
+            terms: Arc::default(),
             clock: Clock::System,
         })
     }
@@ -193,6 +201,43 @@ impl Ledger for SqliteLedger {
 
     async fn bind(&self, requests: Vec<Bind>, now_ms: UnixMs) -> Result<Vec<Bound>, LedgerError> {
         self.writer()?.run(move |connection| bonds::bind(connection, &requests, now_ms)).await
+    }
+
+    async fn life(&self, requests: Vec<Request>, now_ms: UnixMs) -> Result<Vec<Outcome>, LedgerError> {
+        let terms = Arc::clone(&self.terms);
+        self.writer()?.run(move |connection| life::life(connection, &terms, &requests, now_ms)).await
+    }
+
+    async fn expire(&self, limit: u32, now_ms: UnixMs) -> Result<Expired, LedgerError> {
+        let terms = Arc::clone(&self.terms);
+        self.writer()?.run(move |connection| life::expire(connection, &terms, limit, now_ms)).await
+    }
+
+    async fn last_step(&self, claim: ClaimNumber) -> Result<Option<StepRow>, LedgerError> {
+        self.look_ups.run(move |connection| life::last_step_of(&*connection.transaction()?, claim)).await
+    }
+
+    async fn steps(&self, after: u64, limit: u32) -> Result<Vec<StepRow>, LedgerError> {
+        self.scans.run(move |connection| life::steps(connection, after, limit)).await
+    }
+
+    async fn accounts(&self, campaign: &CampaignId) -> Result<BTreeMap<String, Fen>, LedgerError> {
+        let campaign = campaign.clone();
+        self.scans.run(move |connection| life::pots(connection, campaign.as_str())).await
+    }
+
+    async fn close_period(
+        &self,
+        campaign: &CampaignId,
+        until_ms: UnixMs,
+        now_ms: UnixMs,
+    ) -> Result<Result<Period, CloseRefused>, LedgerError> {
+        let campaign = campaign.clone();
+        self.writer()?.run(move |connection| life::close(connection, &campaign, until_ms, now_ms)).await
+    }
+
+    async fn periods(&self) -> Result<Vec<Period>, LedgerError> {
+        self.scans.run(|connection| life::periods(&*connection.transaction()?)).await
     }
 
     async fn receipts(&self, after: u64, limit: u32) -> Result<Vec<ReceiptRow>, LedgerError> {

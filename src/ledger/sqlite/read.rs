@@ -113,6 +113,7 @@ pub(super) fn standing(connection: &Connection, shard: Shard) -> Result<Standing
         position,
         tallies: tallies(connection)?,
         balances: balances(connection)?,
+        vouchers: super::life::stands(connection)?,
     })
 }
 
@@ -237,34 +238,12 @@ pub(super) fn balances(connection: &Connection) -> Result<Vec<Balances>, LedgerE
         let (id, account, amount): (String, Option<String>, Option<i64>) =
             (row.get(0)?, row.get(1)?, row.get(2)?);
         if all.last().is_none_or(|last| last.campaign.as_str() != id) {
-            all.push(empty(&id, unbalanced(connection, &id)?)?);
+            all.push(Balances::empty(CampaignId::new(&id).map_err(encoded)?, unbalanced(connection, &id)?));
         }
         let (Some(last), Some(account), Some(amount)) = (all.last_mut(), account, amount) else { continue };
-        match account.as_str() {
-            // The sponsor's side: what was given is what the accounts below hold.
-            "budget" => last.budget = Fen(amount.saturating_neg()),
-            "unissued" => last.unissued = Fen(amount),
-            "live" => last.live = Fen(amount),
-            "redeemed" => last.redeemed = Fen(amount),
-            "recycled" => last.recycled = Fen(amount),
-            other => return Err(LedgerError::Corrupt(format!("account {other:?}"))),
-        }
+        last.add(&account, Fen(amount)).map_err(LedgerError::Corrupt)?;
     }
     Ok(all)
-}
-
-fn empty(campaign: &str, unbalanced: u64) -> Result<Balances, LedgerError> {
-    let campaign = CampaignId::new(campaign).map_err(encoded)?;
-    let zero = Fen(0);
-    Ok(Balances {
-        campaign,
-        budget: zero,
-        unissued: zero,
-        live: zero,
-        redeemed: zero,
-        recycled: zero,
-        unbalanced,
-    })
 }
 
 fn unbalanced(connection: &Connection, campaign: &str) -> Result<u64, LedgerError> {

@@ -8,6 +8,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::domain::claim::{JournalEvent, Poison};
+use crate::ledger::conformance::tampering::{LIFE_TAMPERED, lived};
 use crate::ledger::conformance::{
     MONEY, THINGS, campaign, claims, group, id, money, poison, returned, stocked, verified, written,
 };
@@ -165,6 +166,37 @@ async fn tampering_is_found_and_the_record_named() {
         assert_eq!(broken.index, *index, "{sql}: {broken}");
         assert!(broken.what.contains(what), "{sql}: {broken}");
     }
+}
+
+#[tokio::test]
+async fn tampering_with_steps_and_books_is_found() {
+    for (sql, index, what) in LIFE_TAMPERED {
+        let (_folder, path) = fresh();
+        let ledger = SqliteLedger::open(&path).unwrap();
+        lived(&ledger).await;
+        verified(&ledger).await;
+        let open = "DROP TRIGGER step_stays; DROP TRIGGER step_is_kept; DROP TRIGGER line_stays;";
+        rusqlite::Connection::open(&path).unwrap().execute_batch(&format!("{open} {sql}")).unwrap();
+        let broken = ledger.verify_chain().await.unwrap().expect_err(sql);
+        assert_eq!(broken.index, *index, "{sql}: {broken}");
+        assert!(broken.what.contains(what), "{sql}: {broken}");
+    }
+}
+
+#[tokio::test]
+async fn steps_stay_and_closed_periods_take_no_postings() {
+    let (_folder, path) = fresh();
+    let ledger = SqliteLedger::open(&path).unwrap();
+    lived(&ledger).await;
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    for (sql, what) in [
+        ("UPDATE step SET moved = 0", "steps stay"),
+        ("DELETE FROM step", "steps stay"),
+        ("INSERT INTO posting (at_ms, campaign, kind) VALUES (1, 1, 'gift')", "the period is closed"),
+    ] {
+        assert!(connection.execute_batch(sql).unwrap_err().to_string().contains(what), "{sql}");
+    }
+    verified(&ledger).await;
 }
 
 #[tokio::test]

@@ -7,13 +7,14 @@ use std::collections::{BTreeMap, HashMap};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::books::Numbered;
-use super::{documents, encoded, read, receipts, signed, unsigned};
+use super::{documents, encoded, life, read, receipts, signed, unsigned};
 use crate::domain::campaign::Campaign;
 use crate::domain::ids::Shard;
 use crate::ledger::chain::{
     ClaimsDigest, Content, Covered, NumberedDrop, Record, RowsDigest, Section, SeriesKey, Walk,
 };
 use crate::ledger::documents::document_differs;
+use crate::ledger::life::{COUNTS_DIFFER, MONEY_DIFFERS, PERIODS_DIFFER};
 use crate::ledger::sections::row_key;
 use crate::ledger::testimony::{Demand, Tables, Testimony, loaded_differs, rows_differ, section_differs};
 use crate::ledger::{ChainBreak, ChainHead, LedgerError};
@@ -84,6 +85,10 @@ impl Verifier<'_> {
                     let row = documents::change(self.connection, number)?;
                     let found = row.map(|row| row.digest()).transpose().map_err(encoded)?;
                     document_differs(number, sha256, found.as_deref())
+                }
+                Demand::Steps(covered) => {
+                    let steps = life::steps_covered(self.connection, covered, range(covered)?)?;
+                    rows_differ(steps, covered, "steps")
                 }
             };
             if differs.is_some() {
@@ -199,6 +204,14 @@ impl Verifier<'_> {
             drops: self.drops()?,
             campaigns: self.campaigns()?,
             receipts: self.receipts()?,
+            steps: count(Numbered::Steps.last())?,
+            step_rows: count("SELECT count(*) FROM step")?,
+            astray: [
+                ("counts of days", count(COUNTS_DIFFER)?),
+                ("postings", count(MONEY_DIFFERS)?),
+                ("closed periods", count(PERIODS_DIFFER)?),
+            ],
+            periods: self.periods()?,
         })
     }
 
@@ -252,6 +265,11 @@ impl Verifier<'_> {
                 digests.insert(row.number, row.digest().map_err(encoded)?);
             }
         }
+    }
+
+    fn periods(&self) -> Result<BTreeMap<u64, String>, LedgerError> {
+        let periods = life::periods(self.connection)?;
+        periods.iter().map(|period| Ok((period.number, period.digest().map_err(encoded)?))).collect()
     }
 
     fn campaigns(&self) -> Result<BTreeMap<String, (String, String)>, LedgerError> {

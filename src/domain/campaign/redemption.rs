@@ -1,0 +1,90 @@
+//! How a campaign's vouchers are redeemed: caps a day, the time to take a redemption back, and where money goes that
+//! vouchers no longer stand for.
+
+use serde::{Deserialize, Serialize};
+
+use super::file::FileError;
+use super::table::Table;
+use super::value;
+use crate::domain::life::Pot;
+use crate::limits;
+
+pub(super) const KEYS: [&str; 4] =
+    ["reverse_within", "person_per_day", "person_per_merchant_per_day", "unused"];
+
+/// The rules. The defaults hold where a campaign says nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RedemptionRules {
+    /// How long after a redemption its merchant may take it back, in milliseconds.
+    pub reverse_within_ms: i64,
+    /// The most redemptions of one person a day, at all merchants together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub person_per_day: Option<u32>,
+    /// The most redemptions of one person at one merchant a day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub person_per_merchant_per_day: Option<u32>,
+    /// Where the money of expired and lost vouchers goes.
+    pub unused: Unused,
+}
+
+/// Where money goes that vouchers no longer stand for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unused {
+    /// It stays in the campaign and may pay for later drops.
+    #[default]
+    Recycled,
+    /// It goes back to whoever gave it.
+    Treasury,
+}
+
+impl Unused {
+    /// The account.
+    #[must_use]
+    pub fn pot(self) -> Pot {
+        match self {
+            Self::Recycled => Pot::Recycled,
+            Self::Treasury => Pot::Treasury,
+        }
+    }
+}
+
+impl Default for RedemptionRules {
+    fn default() -> Self {
+        Self {
+            reverse_within_ms: limits::REVERSE_MS_DEFAULT,
+            person_per_day: None,
+            person_per_merchant_per_day: None,
+            unused: Unused::default(),
+        }
+    }
+}
+
+/// Reads the rules of a campaign file; nothing where they are the default ones.
+pub(super) fn read(file: &Table<'_, '_>) -> Result<Option<RedemptionRules>, FileError> {
+    let Some(field) = file.get("redemption") else { return Ok(None) };
+    let table = file.table(&field, &KEYS)?;
+    let mut rules = RedemptionRules::default();
+    if let Some(field) = table.get("reverse_within") {
+        rules.reverse_within_ms =
+            value::duration_ms(table.text(&field)?).map_err(|what| table.refuse(&field, &what))?;
+        if rules.reverse_within_ms > limits::REVERSE_MS_MAX {
+            return Err(table.refuse(&field, "is more than 24h"));
+        }
+    }
+    let cap = |key| {
+        let count = |field| table.count(&field, u64::from(limits::REDEMPTIONS_PER_DAY_MAX));
+        table.get(key).map(count).transpose().map(|cap| cap.and_then(|cap| u32::try_from(cap).ok()))
+    };
+    rules.person_per_day = cap("person_per_day")?;
+    rules.person_per_merchant_per_day = cap("person_per_merchant_per_day")?;
+    if let Some(field) = table.get("unused") {
+        rules.unused = match table.text(&field)? {
+            "recycled" => Unused::Recycled,
+            "treasury" => Unused::Treasury,
+            _ => return Err(table.refuse(&field, "is not one of recycled, treasury")),
+        };
+    }
+    Ok((rules != RedemptionRules::default()).then_some(rules))
+}

@@ -1,0 +1,34 @@
+//! What must hold between steps and what is kept beside them, as queries that both stores understand.
+//!
+//! Each query gives one number: how many rows differ. The audit chain covers the steps; these tie the rest to them.
+
+/// Counts of a day that are not what the steps add up to.
+pub(crate) const COUNTS_DIFFER: &str = "WITH stepped AS ( \
+        SELECT campaign, day, '' AS person, merchant, \
+               sum(CASE step WHEN 'redeemed' THEN 1 ELSE -1 END) AS count FROM step \
+        WHERE step IN ('redeemed', 'reversed', 'reversed_late') GROUP BY campaign, day, merchant \
+        UNION ALL \
+        SELECT campaign, day, person, merchant, \
+               sum(CASE step WHEN 'redeemed' THEN 1 ELSE -1 END) AS count FROM step \
+        WHERE step IN ('redeemed', 'reversed', 'reversed_late') GROUP BY campaign, day, person, merchant), \
+     kept AS (SELECT campaign, day, person, merchant, count FROM day_count) \
+     SELECT (SELECT count(*) FROM (SELECT * FROM stepped EXCEPT SELECT * FROM kept) a) \
+          + (SELECT count(*) FROM (SELECT * FROM kept EXCEPT SELECT * FROM stepped) b)";
+
+/// Postings that are not what their steps moved.
+pub(crate) const MONEY_DIFFERS: &str = "SELECT count(*) FROM ( \
+        SELECT posting, sum(moved) AS moved FROM step WHERE posting IS NOT NULL GROUP BY posting) s \
+     LEFT JOIN (SELECT posting, sum(amount) AS amount FROM posting_line WHERE amount > 0 GROUP BY posting) l \
+          ON l.posting = s.posting \
+     WHERE l.amount IS NULL OR l.amount <> s.moved";
+
+/// How claims stand with which a step was taken: drop, state and how many.
+pub(crate) const STANDS: &str = "SELECT drop_number, state, count(*) FROM step s WHERE claim IS NOT NULL \
+     AND NOT EXISTS (SELECT 1 FROM step n WHERE n.claim = s.claim AND n.number > s.number) \
+     GROUP BY drop_number, state ORDER BY drop_number, state";
+
+/// Closed periods whose balances are not what the postings add up to.
+pub(crate) const PERIODS_DIFFER: &str = "SELECT count(*) FROM period p WHERE EXISTS ( \
+     SELECT 1 FROM period_balance b WHERE b.period = p.number AND b.closing <> coalesce(( \
+         SELECT sum(l.amount) FROM posting e JOIN posting_line l ON l.posting = e.number \
+         WHERE e.campaign = p.campaign AND e.at_ms < p.until_ms AND l.account = b.account), 0))";

@@ -1,0 +1,117 @@
+//! The steps that no merchant takes: expiry, review, holds, and a campaign's money.
+
+use super::{Plan, begin};
+use crate::domain::ids::{CampaignId, ClaimNumber};
+use crate::domain::life::{Pot, State, Step};
+use crate::domain::money::Fen;
+use crate::ledger::life::{Key, Outcome, Refused, StepRow, Verdict};
+use crate::ledger::postings::Account;
+
+impl Plan {
+    pub(super) fn expire(&mut self, claim: ClaimNumber, key: Option<&Key>) -> Outcome {
+        let found = self.found(claim)?;
+        let face = found.voucher()?.face;
+        let step = begin(&found, Step::Expired)?;
+        if !found.is_over(self.now_ms)? {
+            return Err(Refused::NotDue);
+        }
+        self.write(&found, step, face, key)
+    }
+
+    pub(super) fn review(
+        &mut self,
+        claim: ClaimNumber,
+        verdict: Verdict,
+        reason: &str,
+        key: Option<&Key>,
+    ) -> Outcome {
+        let found = self.found(claim)?;
+        let face = found.voucher()?.face;
+        let kind = match verdict {
+            Verdict::Freeze => Step::Frozen,
+            Verdict::Release if found.is_over(self.now_ms)? => Step::ReleasedLate,
+            Verdict::Release => Step::Released,
+            Verdict::Void => Step::Voided,
+            Verdict::Recover => Step::Recovered,
+        };
+        let mut step = begin(&found, kind)?;
+        let moved = match kind {
+            Step::Recovered => {
+                let left = step.discount.unwrap_or(0).saturating_sub(step.back);
+                step.back = step.discount.unwrap_or(0);
+                Fen(left)
+            }
+            Step::Frozen | Step::Released => Fen(0),
+            _ => face,
+        };
+        step.detail = Some(reason.to_owned());
+        self.write(&found, step, moved, key)
+    }
+
+    pub(super) fn confirm(
+        &mut self,
+        claim: ClaimNumber,
+        payment: &str,
+        amount: Fen,
+        key: Option<&Key>,
+    ) -> Outcome {
+        let (found, held_until_ms) = self.held(claim)?;
+        let in_time = found.state == State::Held && self.now_ms < held_until_ms && !found.claim.returned;
+        let mut step = begin(&found, if in_time { Step::Confirmed } else { Step::LatePayment })?;
+        step.order_id = Some(payment.to_owned());
+        step.amount = Some(amount.0);
+        self.write(&found, step, Fen(0), key)
+    }
+
+    pub(super) fn shift(
+        &mut self,
+        campaign: &CampaignId,
+        (from, to): (Pot, Pot),
+        amount: Fen,
+        reason: &str,
+        key: Option<&Key>,
+    ) -> Outcome {
+        let may = matches!(
+            (from, to),
+            (Pot::Recycled | Pot::Recovered, Pot::Treasury) | (Pot::Recovered, Pot::Recycled)
+        );
+        let accounts = Account::parse(from.as_str()).zip(Account::parse(to.as_str()));
+        let Some((from_account, to_account)) = accounts.filter(|_| may) else {
+            return Err(Refused::OtherKind);
+        };
+        if from == Pot::Recycled {
+            // What may still be claimed must stay paid for.
+            let row = self.known.terms.campaigns.get(campaign).ok_or(Refused::UnknownCampaign)?;
+            let free = self.known.free.get(row).copied().unwrap_or_default();
+            if amount > free {
+                return Err(Refused::TooMuch);
+            }
+        }
+        let step = StepRow { step: Some(Step::Moved), detail: Some(reason.to_owned()), ..StepRow::default() };
+        let done = self.transfer(campaign, step, from_account, to_account, amount, key)?;
+        if let (Pot::Recycled, Some(free)) = (from, self.known.free.get_mut(&done.step.campaign)) {
+            free.0 = free.0.saturating_sub(amount.0);
+        }
+        Ok(done)
+    }
+
+    /// Moves money of a campaign from an account that has it.
+    pub(super) fn transfer(
+        &mut self,
+        campaign: &CampaignId,
+        mut step: StepRow,
+        from: Account,
+        to: Account,
+        amount: Fen,
+        key: Option<&Key>,
+    ) -> Outcome {
+        step.campaign = self.known.terms.campaigns.get(campaign).copied().ok_or(Refused::UnknownCampaign)?;
+        let there = self.known.balances.entry((step.campaign, from.clone())).or_default();
+        if amount.0 <= 0 || amount > *there {
+            return Err(Refused::TooMuch);
+        }
+        there.0 = there.0.saturating_sub(amount.0);
+        step.amount = Some(amount.0);
+        self.push(step, amount, Some((from, to)), key)
+    }
+}

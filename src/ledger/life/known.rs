@@ -1,0 +1,126 @@
+//! What a batch of requests has to know, and what is known of it.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use super::terms::AllTerms;
+use super::{Action, Request, StepRow};
+use crate::clock::UnixMs;
+use crate::domain::ids::{CampaignId, ClaimNumber};
+use crate::domain::life::rules::day_of;
+use crate::domain::money::Fen;
+use crate::ledger::postings::Account;
+
+/// What requests name, to be looked up.
+#[derive(Debug, Default)]
+pub(crate) struct Needs {
+    pub(crate) claims: BTreeSet<ClaimNumber>,
+    pub(crate) redemptions: BTreeSet<u64>,
+    /// (actor, key)
+    pub(crate) keys: BTreeSet<(String, String)>,
+    /// (merchant, order)
+    pub(crate) orders: BTreeSet<(String, String)>,
+    /// The accounts whose balances matter.
+    pub(crate) accounts: BTreeSet<(CampaignId, Account)>,
+    /// The campaigns whose free money matters.
+    pub(crate) free: BTreeSet<CampaignId>,
+}
+
+impl Needs {
+    pub(crate) fn of(requests: &[Request]) -> Self {
+        let mut needs = Self::default();
+        for request in requests {
+            if let Some(key) = &request.key {
+                needs.keys.insert((key.actor.clone(), key.key.clone()));
+            }
+            match &request.action {
+                Action::Redeem(redeem) => {
+                    needs.claims.insert(redeem.claim);
+                    needs.orders.insert((redeem.merchant.id.clone(), redeem.order_id.clone()));
+                }
+                Action::Reverse { redemption, .. } | Action::Refund { redemption, .. } => {
+                    needs.redemptions.insert(*redemption);
+                }
+                Action::Expire { claim }
+                | Action::Review { claim, .. }
+                | Action::Confirm { claim, .. }
+                | Action::Cancel { claim }
+                | Action::Lapse { claim } => {
+                    needs.claims.insert(*claim);
+                }
+                Action::Settle { campaign, merchant, .. } => {
+                    needs.accounts.insert((campaign.clone(), Account::Payable(merchant.clone())));
+                }
+                Action::Move { campaign, from, .. } => {
+                    if let Some(account) = Account::parse(from.as_str()) {
+                        needs.accounts.insert((campaign.clone(), account));
+                    }
+                    needs.free.insert(campaign.clone());
+                }
+            }
+        }
+        needs
+    }
+
+    /// The counts that redemptions of these requests have to look at: (campaign, day, person) of each person, and
+    /// the same of each merchant with an empty person.
+    pub(crate) fn days(requests: &[Request], known: &Known, now_ms: UnixMs) -> BTreeSet<DayKey> {
+        let mut days = BTreeSet::new();
+        for request in requests {
+            let Action::Redeem(redeem) = &request.action else { continue };
+            let Some(claim) = known.keys_of.get(&redeem.claim).and_then(|key| known.claims.get(key)) else {
+                continue;
+            };
+            let Some(terms) = known.terms.drops.get(&redeem.claim.drop) else { continue };
+            let (campaign, day) = (terms.campaign, day_of(now_ms, &terms.zone));
+            let merchant = redeem.merchant.id.clone();
+            days.insert(DayKey { campaign, day, person: String::new(), merchant: Some(merchant) });
+            days.insert(DayKey { campaign, day, person: claim.person.clone(), merchant: None });
+        }
+        days
+    }
+}
+
+/// Counts of one day: of a merchant where the person is empty, of a person at every merchant otherwise.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct DayKey {
+    pub(crate) campaign: i64,
+    pub(crate) day: i32,
+    pub(crate) person: String,
+    /// Nothing for all of a person's.
+    pub(crate) merchant: Option<String>,
+}
+
+/// A claim's row.
+#[derive(Debug, Clone)]
+pub(crate) struct KnownClaim {
+    pub(crate) number: ClaimNumber,
+    pub(crate) person: String,
+    pub(crate) claimed_at_ms: UnixMs,
+    pub(crate) returned: bool,
+}
+
+/// What the tables say of all that a batch names.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    pub(crate) terms: Arc<AllTerms>,
+    /// The number of the last step.
+    pub(crate) last_number: u64,
+    /// Row keys of claims.
+    pub(crate) keys_of: HashMap<ClaimNumber, i64>,
+    /// By row key.
+    pub(crate) claims: HashMap<i64, KnownClaim>,
+    /// The last step of each claim, by row key.
+    pub(crate) last: HashMap<i64, StepRow>,
+    /// Steps that redeemed, by number.
+    pub(crate) redemptions: HashMap<u64, StepRow>,
+    /// Steps by (actor, key).
+    pub(crate) keys: HashMap<(String, String), StepRow>,
+    /// Redemptions that stand, by (merchant, order).
+    pub(crate) orders: HashMap<(String, String), u64>,
+    /// Redemptions of a day by (campaign, day, person), then merchant.
+    pub(crate) counts: HashMap<(i64, i32, String), HashMap<String, i64>>,
+    pub(crate) balances: HashMap<(i64, Account), Fen>,
+    /// What a campaign has beyond the worth of all that may still be claimed.
+    pub(crate) free: HashMap<i64, Fen>,
+}
