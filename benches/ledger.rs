@@ -65,7 +65,7 @@ fn processor_seconds() -> Result<f64> {
 }
 
 async fn measure(ledger: &dyn Ledger, groups: usize, batch: usize) -> Result<usize> {
-    ledger.apply_campaign(&Campaign::parse(CAMPAIGN)?, 0, 0).await?;
+    ledger.apply_campaign(&Campaign::parse(CAMPAIGN)?, 0, "bench", 0).await?;
     let rows = groups * DRAIN_GROUP_CLAIMS_MAX;
     let (mut wall, processor) = (0.0, processor_seconds()?);
     for number in 0..groups {

@@ -174,6 +174,12 @@ pub const DOCUMENT_KIND_BYTES_MAX: usize = 32;
 pub const DOCUMENT_ID_BYTES_MAX: usize = 128;
 /// See [`DOCUMENT_KIND_BYTES_MAX`].
 pub const ACTOR_BYTES_MAX: usize = 128;
+/// The longest name of a key's holder, in bytes: with the key's id it is the actor.
+pub const KEY_NAME_BYTES_MAX: usize = 64;
+/// The most API keys, revoked ones with them: each stands in memory.
+pub const KEYS_MAX: usize = 200_000;
+/// The longest time that a rotated key's old secret may stay good.
+pub const KEY_OVERLAP_MAX: Duration = Duration::from_secs(30 * 24 * 3_600);
 /// The longest body of a document, in bytes of JSON: a campaign file with every letter escaped.
 pub const DOCUMENT_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Documents that are read at once.
@@ -254,6 +260,7 @@ const _: () = assert!(BATCH_CLAIMS_MAX <= QUEUE_CLAIMS_DEFAULT, "a full batch mu
 const _: () = assert!(BATCH_CLAIMS_MAX <= DRAIN_GROUP_CLAIMS_MAX, "one entry must fit one transaction");
 const _: () = assert!(TICKET_BYTES_MAX < HEADER_BYTES_MAX, "a ticket travels in a header");
 const _: () = assert!(CAMPAIGN_FILE_BYTES_MAX * 6 < DOCUMENT_BYTES_MAX, "a draft must fit a document");
+const _: () = assert!(KEY_NAME_BYTES_MAX + 32 < ACTOR_BYTES_MAX, "a name and a key's id make an actor");
 const _: () = assert!(REDIS_BACKOFF_MIN.as_millis() < REDIS_BACKOFF_MAX.as_millis(), "the pause must grow");
 const _: () = assert!(POLL_INTERVAL.as_millis() <= 250, "the design's bound on stale state");
 

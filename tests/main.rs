@@ -7,6 +7,7 @@
     reason = "a test's helpers fail as loudly as the test; clippy.toml frees only the test functions themselves"
 )]
 
+mod access;
 mod alerts;
 mod attacks;
 mod audit;

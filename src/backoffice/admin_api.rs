@@ -1,10 +1,12 @@
 //! The words that the admin listener and its clients exchange.
 //!
-//! Owns the JSON of `/admin/v1/campaigns`, `/admin/v1/recovery` and `/admin/v1/receipts`; both sides read and write
+//! Owns the JSON of `/admin/v1/…`; both sides read and write
 //! these types. Amounts are texts such as `"4000000.00 CNY"`, instants are RFC 3339.
 
 use serde::{Deserialize, Serialize};
 
+use crate::backoffice::access::KeyView;
+use crate::domain::access::Role;
 use crate::ledger::ReceiptState;
 
 /// The media type of a campaign file as a request body.
@@ -167,6 +169,60 @@ pub struct Honour {
 pub struct Void {
     /// Why nothing is owed.
     pub reason: String,
+}
+
+/// The answer to `GET /admin/v1/me`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Me {
+    /// What the caller is.
+    pub role: Role,
+    /// The name that the key was made for.
+    pub name: String,
+    /// The key's id; nothing for the admin token.
+    pub key: Option<String>,
+    /// For merchants' keys: which merchant's.
+    pub merchant: Option<String>,
+    /// The permissions of the role.
+    pub may: Vec<String>,
+}
+
+/// The answer to `GET /admin/v1/keys`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyList {
+    /// In order of their ids.
+    pub keys: Vec<KeyView>,
+}
+
+/// The body of `POST /admin/v1/keys`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AddKey {
+    /// What it may do.
+    pub role: Role,
+    /// Whose it is: two keys of one name count as one person.
+    pub name: String,
+    /// For the role `merchant`: which merchant's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merchant: Option<String>,
+}
+
+/// The body of `POST /admin/v1/keys/{id}/rotate`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RotateKey {
+    /// How long the secret before is good too.
+    #[serde(default)]
+    pub overlap_s: u32,
+}
+
+/// The answer to adding and to rotating a key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MadeKey {
+    /// The key as it stands.
+    #[serde(flatten)]
+    pub view: KeyView,
+    /// Its text. It is not stored, and never shown again.
+    pub key: String,
 }
 
 /// The part of an RFC 9457 problem that a command line shows.

@@ -15,11 +15,13 @@ use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::access::KeyView;
 use super::admin_api::{
-    Applied, CAMPAIGN_FILE_TYPE, CampaignList, CampaignView, Honour, Problem, ReceiptList, ReceiptView,
-    Recovery, Void,
+    AddKey, Applied, CAMPAIGN_FILE_TYPE, CampaignList, CampaignView, Honour, KeyList, MadeKey, Problem,
+    ReceiptList, ReceiptView, Recovery, RotateKey, Void,
 };
 use crate::clock::UnixMs;
+use crate::domain::access::Role;
 use crate::domain::ids::CampaignId;
 
 /// How long a connection may take.
@@ -185,6 +187,44 @@ impl AdminClient {
         self.call(Method::POST, &format!("/admin/v1/receipts/{number}/void"), body).await
     }
 
+    /// Every key, without its secret.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub async fn keys(&self) -> Result<KeyList, AdminError> {
+        self.call(Method::GET, "/admin/v1/keys", Bytes::new()).await
+    }
+
+    /// Adds a key.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub async fn add_key(
+        &self,
+        role: Role,
+        name: String,
+        merchant: Option<String>,
+    ) -> Result<MadeKey, AdminError> {
+        self.call(Method::POST, "/admin/v1/keys", to_body(&AddKey { role, name, merchant })?).await
+    }
+
+    /// Gives a key a new secret.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub async fn rotate_key(&self, id: &str, overlap_s: u32) -> Result<MadeKey, AdminError> {
+        let body = to_body(&RotateKey { overlap_s })?;
+        self.call(Method::POST, &format!("/admin/v1/keys/{}/rotate", segment(id)), body).await
+    }
+
+    /// Ends a key.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub async fn revoke_key(&self, id: &str) -> Result<KeyView, AdminError> {
+        self.call(Method::POST, &format!("/admin/v1/keys/{}/revoke", segment(id)), Bytes::new()).await
+    }
+
     async fn call<T: DeserializeOwned>(
         &self,
         method: Method,
@@ -241,6 +281,14 @@ impl AdminClient {
     fn alien(&self, cause: &dyn std::fmt::Display) -> AdminError {
         AdminError::Alien { address: self.address.clone(), cause: cause.to_string() }
     }
+}
+
+/// A name as one segment of a path.
+fn segment(name: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
+    name.bytes()
+        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
 }
 
 fn to_body(value: &impl serde::Serialize) -> Result<Bytes, AdminError> {

@@ -106,6 +106,7 @@ impl Campaigns {
         &self,
         text: &str,
         opens_at_ms: Option<UnixMs>,
+        actor: &str,
     ) -> Result<(CampaignId, Changes), ApplyError> {
         let given = Campaign::parse(text)?;
         let new = opens_at_ms.map_or_else(|| given.clone(), |at| given.shift_to(at));
@@ -123,7 +124,7 @@ impl Campaigns {
         if let Some(old) = old {
             self.shrink(old, &new, text).await?;
         }
-        let applied = self.ledger.apply_campaign(&new, catalogue.revision, self.clock.now_ms()).await;
+        let applied = self.ledger.apply_campaign(&new, catalogue.revision, actor, self.clock.now_ms()).await;
         // Also after a refusal: what was shrunk in Redis goes back to what the ledger says.
         let reloaded = self.load_locked(&mut loaded).await;
         match applied {
@@ -183,9 +184,14 @@ impl Campaigns {
     ///
     /// # Errors
     /// [`LoadError`]. The state may be stored and is loaded as soon as Redis answers.
-    pub async fn set_state(&self, campaign: &CampaignId, state: CampaignState) -> Result<bool, LoadError> {
+    pub async fn set_state(
+        &self,
+        campaign: &CampaignId,
+        state: CampaignState,
+        actor: &str,
+    ) -> Result<bool, LoadError> {
         let mut loaded = self.loaded.lock().await;
-        let found = self.ledger.set_campaign_state(campaign, state, self.clock.now_ms()).await?;
+        let found = self.ledger.set_campaign_state(campaign, state, actor, self.clock.now_ms()).await?;
         if found {
             self.load_locked(&mut loaded).await?;
         }

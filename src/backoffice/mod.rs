@@ -3,10 +3,12 @@
 //! Owns what staff do. Works on the ledger first and on Redis from the ledger; never on the claim path. The
 //! client side of the admin API lives here too, as it speaks of the same things.
 
+pub mod access;
 pub mod admin_api;
 pub mod admin_client;
 pub mod audit;
 pub mod campaigns;
+pub mod documents;
 pub mod export;
 pub mod receipts;
 mod soundness;

@@ -252,14 +252,14 @@ impl Receipts {
     ///
     /// # Errors
     /// [`SettleError`].
-    pub async fn void(&self, number: u64, reason: &str) -> Result<ReceiptView, SettleError> {
+    pub async fn void(&self, number: u64, reason: &str, actor: &str) -> Result<ReceiptView, SettleError> {
         let reason = reason.trim();
         if reason.is_empty() || reason.len() > limits::RECEIPT_REASON_BYTES_MAX {
             let what = format!("a reason of 1 to {} bytes is needed", limits::RECEIPT_REASON_BYTES_MAX);
             return Err(SettleError::Refused { number, what });
         }
         let _one = self.settling.lock().await;
-        self.settle(number, Settlement::Void(reason.to_owned())).await
+        self.settle(number, Settlement::Void(reason.to_owned()), actor).await
     }
 
     /// Grants the receipt's person a unit of `from`, or of the receipt's own drop, and settles the receipt with it.
@@ -267,7 +267,12 @@ impl Receipts {
     ///
     /// # Errors
     /// [`SettleError`]; after [`SettleError::Failed`] the person may have the claim: honour it again.
-    pub async fn honour(&self, number: u64, from: Option<&str>) -> Result<ReceiptView, SettleError> {
+    pub async fn honour(
+        &self,
+        number: u64,
+        from: Option<&str>,
+        actor: &str,
+    ) -> Result<ReceiptView, SettleError> {
         let refused = |what: String| SettleError::Refused { number, what };
         let _one = self.settling.lock().await;
         let row = self.receipt(number).await?;
@@ -305,7 +310,7 @@ impl Receipts {
         let by =
             ClaimNumber { drop: given.number, shard: self.campaigns.shard, epoch: grant.0, seq: grant.1 };
         self.wait_durable(number, by).await?;
-        self.settle(number, Settlement::Honoured(by)).await
+        self.settle(number, Settlement::Honoured(by), actor).await
     }
 
     async fn receipt(&self, number: u64) -> Result<ReceiptRow, SettleError> {
@@ -350,9 +355,14 @@ impl Receipts {
         Ok(())
     }
 
-    async fn settle(&self, number: u64, settlement: Settlement) -> Result<ReceiptView, SettleError> {
+    async fn settle(
+        &self,
+        number: u64,
+        settlement: Settlement,
+        actor: &str,
+    ) -> Result<ReceiptView, SettleError> {
         let now_ms = self.campaigns.clock.now_ms();
-        let row = self.campaigns.ledger.settle_receipt(number, &settlement, now_ms).await?;
+        let row = self.campaigns.ledger.settle_receipt(number, &settlement, actor, now_ms).await?;
         let row = row.ok_or(SettleError::Unknown(number))?;
         if row.settled.as_ref().is_none_or(|(_, stands)| *stands != settlement) {
             let what = format!("it is {} already", row.state().as_str());

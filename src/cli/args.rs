@@ -133,7 +133,7 @@ pub enum ExportFormat {
 }
 
 /// A span such as `90s`, `15m`, `24h` or `7d`.
-fn parse_span(text: &str) -> Result<Duration, String> {
+pub(super) fn parse_span(text: &str) -> Result<Duration, String> {
     let refuse = || "must be a number with a unit, as in 90s, 15m, 24h or 7d".to_owned();
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit_s: u64 = match text.strip_prefix(digits) {

@@ -7,6 +7,7 @@
 mod args;
 mod campaign;
 mod exit;
+mod key;
 mod receipt;
 mod recover;
 
@@ -26,6 +27,7 @@ pub use args::{
 };
 pub use campaign::{AdminAccess, CampaignArgs, CampaignCommand, OpensAt};
 pub use exit::{Exit, Failure};
+pub use key::{KeyArgs, KeyCommand};
 pub use receipt::{ReceiptArgs, ReceiptCommand};
 pub use recover::RecoverArgs;
 
@@ -69,6 +71,8 @@ pub enum Command {
     Recover(RecoverArgs),
     /// List, honour and void signed codes that people showed and no store knows.
     Receipt(ReceiptArgs),
+    /// Add, list, rotate and revoke API keys.
+    Key(KeyArgs),
     /// Write a drop's claims, while the service runs or is stopped.
     Ledger(LedgerArgs),
     /// Check the configuration and print it as it holds, without secrets.
@@ -142,6 +146,14 @@ pub async fn recover(global: &Global, args: RecoverArgs) -> Result<Exit, Failure
 /// [`Failure`] with what the service refused, or with why it cannot be reached.
 pub async fn receipt(global: &Global, args: ReceiptArgs) -> Result<Exit, Failure> {
     receipt::run(global, args).await
+}
+
+/// `claimrush key …`.
+///
+/// # Errors
+/// [`Failure`] with what the service refused, or with why it cannot be reached.
+pub async fn key(global: &Global, args: KeyArgs) -> Result<Exit, Failure> {
+    key::run(global, args).await
 }
 
 /// Writes to standard output. A reader that has gone (`| head`) is no failure.

@@ -90,8 +90,14 @@ causes! {
     Unavailable = "unavailable",
     /// The claim was sent and no answer came: it may have been made. Ask again with the same key.
     OutcomeUnknown = "outcome_unknown",
-    /// The admin token is missing or wrong.
+    /// The admin token or key is missing, wrong or revoked.
     Unauthorized = "unauthorized",
+    /// The caller's role may not do this.
+    Forbidden = "forbidden",
+    /// No such key.
+    UnknownKey = "unknown_key",
+    /// The key cannot be made or changed so.
+    KeyRefused = "key_refused",
     /// The campaign file was refused.
     CampaignRefused = "campaign_refused",
     /// No such receipt.

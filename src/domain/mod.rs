@@ -2,6 +2,7 @@
 //!
 //! Owns what the words of the design mean. Knows no HTTP, no Redis, no SQL, and reads no clock.
 
+pub mod access;
 pub mod campaign;
 pub mod cause;
 pub mod claim;

@@ -1,35 +1,36 @@
-//! The admin front: metrics and health for everyone on that listener, campaigns for who has the admin token.
+//! The admin front: metrics and health for everyone on that listener, the rest for who has a token or a key whose role
+//! may.
+//!
+//! Owns who is let in and what stands for all calls; the calls themselves stand in the modules that they are about.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use hyper::Request;
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, HeaderMap};
-use hyper::{Method, Request};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::json;
-use subtle::ConstantTimeEq;
 
+use super::admin_routes::{self, Call};
 use super::front::RequestIds;
 use super::listen::Handle;
 use super::problem::Problem;
 use super::reply::{self, Reply};
-use super::{admin_receipts, body};
-use crate::backoffice::admin_api::{Applied, ApplyOutcome, CampaignList, CampaignView, DropView, Recovery};
+use super::{admin_campaigns, admin_keys, admin_receipts, body};
+use crate::backoffice::access::{Access, Caller, Denied};
+use crate::backoffice::admin_api::Recovery;
+use crate::backoffice::campaigns::Campaigns;
 use crate::backoffice::campaigns::recovery::RecoverError;
-use crate::backoffice::campaigns::{ApplyError, Campaigns, LoadError};
 use crate::backoffice::receipts::Receipts;
-use crate::clock::{Clock, UnixMs, rfc3339};
-use crate::domain::campaign::{CampaignState, Changes, DropSpec};
+use crate::clock::Clock;
+use crate::domain::campaign::CampaignState;
 use crate::domain::cause::Cause;
-use crate::domain::ids::CampaignId;
-use crate::domain::money::Fen;
-use crate::ledger::CampaignRecord;
 use crate::limits;
-use crate::rush::gate::{Gate, PublicState};
+use crate::rush::gate::Gate;
 use crate::telemetry::metrics::Metrics;
 
 /// How long an admin request's body may take.
@@ -38,22 +39,54 @@ const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// What the admin listener needs.
 pub struct Admin {
+    /// Who may call.
+    pub access: Arc<Access>,
     /// Campaigns.
     pub campaigns: Arc<Campaigns>,
     /// Codes that no store knows.
     pub receipts: Arc<Receipts>,
-    /// What the gate sees of them.
+    /// What the gate sees of campaigns.
     pub gate: Arc<Gate>,
     /// Counters.
     pub metrics: Arc<Metrics>,
-    /// The file with the tokens that change things, one a line: the old one stays beside the new one for a while.
-    pub token_path: PathBuf,
     /// Set while the service drains before it ends.
     pub stopping: Arc<AtomicBool>,
     /// Time.
     pub clock: Clock,
     /// Makes request ids.
     pub request_ids: RequestIds,
+}
+
+/// A call that was let in.
+pub(super) struct Asked<'r> {
+    caller: Option<Caller>,
+    parameters: Vec<String>,
+    pub(super) query: Option<&'r str>,
+    body: Incoming,
+}
+
+impl Asked<'_> {
+    /// Who calls; nobody where everybody may.
+    pub(super) fn caller(&self) -> Result<&Caller, Problem> {
+        self.caller.as_ref().ok_or_else(|| Cause::Unauthorized.into())
+    }
+
+    /// What stands in the place of the path's first parameter.
+    pub(super) fn parameter(&self) -> &str {
+        self.parameters.first().map_or("", String::as_str)
+    }
+
+    /// The body, within its bounds.
+    pub(super) async fn bytes(self, bytes_max: usize) -> Result<bytes::Bytes, Problem> {
+        body::read(self.body, bytes_max, BODY_TIMEOUT).await
+    }
+
+    /// The body as JSON.
+    pub(super) async fn json<T: DeserializeOwned>(self) -> Result<T, Problem> {
+        let body = self.bytes(limits::BODY_BYTES_MAX).await?;
+        serde_json::from_slice(&body)
+            .map_err(|error| Problem::with_detail(Cause::BadRequest, error.to_string()))
+    }
 }
 
 impl Handle for Admin {
@@ -68,75 +101,69 @@ impl Handle for Admin {
 impl Admin {
     async fn answer(&self, request: Request<Incoming>) -> Result<Reply, Problem> {
         let (head, body) = request.into_parts();
-        let path: Vec<&str> = head.uri.path().trim_matches('/').split('/').collect();
-        match (&head.method, path.as_slice()) {
-            (&Method::GET, ["metrics"]) => {
+        let (endpoint, parameters) = admin_routes::find(&head.method, head.uri.path())?;
+        let caller = self.admit(endpoint.access, &head.headers)?;
+        let asked = Asked { caller, parameters, query: head.uri.query(), body };
+        match endpoint.call {
+            Call::Metrics => {
                 self.metrics.ready.set(f64::from(u8::from(self.not_ready_because().is_none())));
                 Ok(reply::text(METRICS_TYPE, self.metrics.render()))
             }
-            (&Method::GET, ["healthz"]) => Ok(reply::health(true, r#"{"status":"ok"}"#.to_owned())),
-            (&Method::GET, ["readyz"]) => Ok(self.readiness()),
-            (method, ["admin", "v1", "campaigns", rest @ ..]) => {
-                self.check_token(&head.headers)?;
-                self.campaigns_call(method, rest, head.uri.query(), body).await
-            }
-            (method, ["admin", "v1", "recovery"]) => {
-                self.check_token(&head.headers)?;
-                self.recovery_call(method, head.uri.query()).await
-            }
-            (method, ["admin", "v1", "receipts", rest @ ..]) => {
-                self.check_token(&head.headers)?;
-                admin_receipts::call(self, method, rest, head.uri.query(), body).await
-            }
-            (_, ["metrics" | "healthz" | "readyz"]) => {
-                Err(Problem { allow: Some("GET"), ..Problem::from(Cause::MethodNotAllowed) })
-            }
-            _ => Err(Cause::NotFound.into()),
+            Call::Health => Ok(reply::health(true, r#"{"status":"ok"}"#.to_owned())),
+            Call::Readiness => Ok(self.readiness()),
+            Call::WhoAmI => admin_keys::who_am_i(&asked),
+            Call::Campaigns => admin_campaigns::list(self).await,
+            Call::CampaignApply => admin_campaigns::apply(self, asked).await,
+            Call::CampaignShow => admin_campaigns::show(self, asked.parameter()).await,
+            Call::CampaignPause => admin_campaigns::set_state(self, &asked, CampaignState::Paused).await,
+            Call::CampaignResume => admin_campaigns::set_state(self, &asked, CampaignState::Running).await,
+            Call::Recovery => self.recovery(None).await,
+            Call::Recover => self.recovery(Some(&asked)).await,
+            Call::Receipts => admin_receipts::list(self, &asked).await,
+            Call::ReceiptHonour => admin_receipts::honour(self, asked).await,
+            Call::ReceiptVoid => admin_receipts::void(self, asked).await,
+            Call::Keys => admin_keys::list(self).await,
+            Call::KeyAdd => admin_keys::add(self, asked).await,
+            Call::KeyRotate => admin_keys::rotate(self, asked).await,
+            Call::KeyRevoke => admin_keys::revoke(self, &asked).await,
         }
     }
 
-    async fn campaigns_call(
-        &self,
-        method: &Method,
-        rest: &[&str],
-        query: Option<&str>,
-        body: Incoming,
-    ) -> Result<Reply, Problem> {
-        match (method, rest) {
-            (&Method::GET, []) => self.list().await,
-            (&Method::POST, []) => {
-                let body = body::read(body, limits::CAMPAIGN_FILE_BYTES_MAX, BODY_TIMEOUT).await?;
-                self.apply(&body, query).await
+    /// Who calls, if they may: nobody in particular where everybody may.
+    fn admit(&self, access: admin_routes::Access, headers: &HeaderMap) -> Result<Option<Caller>, Problem> {
+        if access == admin_routes::Access::Open {
+            return Ok(None);
+        }
+        let given = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let given = given.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
+        let caller = self.access.caller(given).map_err(|denied| match denied {
+            Denied::Unknown => Cause::Unauthorized,
+            Denied::TokenUnreadable => Cause::Unavailable,
+        })?;
+        match access {
+            admin_routes::Access::May(permission) if !caller.role.may(permission) => {
+                let what = format!("the role {} may not {}", caller.role, permission.as_str());
+                Err(Problem::with_detail(Cause::Forbidden, what))
             }
-            (&Method::GET, [id]) => self.show(id).await,
-            (&Method::POST, [id, "pause"]) => self.set_state(id, CampaignState::Paused).await,
-            (&Method::POST, [id, "resume"]) => self.set_state(id, CampaignState::Running).await,
-            (_, []) => Err(Problem { allow: Some("GET, POST"), ..Problem::from(Cause::MethodNotAllowed) }),
-            (_, [_]) => Err(Problem { allow: Some("GET"), ..Problem::from(Cause::MethodNotAllowed) }),
-            (_, [_, "pause" | "resume"]) => {
-                Err(Problem { allow: Some("POST"), ..Problem::from(Cause::MethodNotAllowed) })
-            }
-            _ => Err(Cause::NotFound.into()),
+            _ => Ok(Some(caller)),
         }
     }
 
-    async fn recovery_call(&self, method: &Method, query: Option<&str>) -> Result<Reply, Problem> {
-        let applied = match *method {
-            Method::GET => false,
-            Method::POST => true,
-            _ => return Err(Problem { allow: Some("GET, POST"), ..Problem::from(Cause::MethodNotAllowed) }),
-        };
-        let found = if applied {
-            self.campaigns.recover(query == Some("accept_loss=true")).await
-        } else {
-            self.campaigns.lost_drops().await
+    /// What Redis has lost; made anew from the ledger where that is asked for.
+    async fn recovery(&self, apply: Option<&Asked<'_>>) -> Result<Reply, Problem> {
+        let found = match apply {
+            None => self.campaigns.lost_drops().await,
+            Some(asked) => {
+                let actor = asked.caller()?.actor.to_string();
+                self.campaigns.recover(asked.query == Some("accept_loss=true"), &actor).await
+            }
         };
         let found = found.map_err(|error| match error {
             RecoverError::Load(error) => failed(&error),
             error => Problem::with_detail(Cause::Conflict, error.to_string()),
         })?;
         let drops = found.iter().map(|drop| drop.describe(self.campaigns.shard)).collect();
-        to_reply(&Recovery { applied, drops })
+        to_reply(&Recovery { applied: apply.is_some(), drops })
     }
 
     /// Ready while claims can be granted: not stopping, Redis up and compared with the ledger, no shard frozen.
@@ -160,123 +187,11 @@ impl Admin {
             None
         }
     }
-
-    fn check_token(&self, headers: &HeaderMap) -> Result<(), Problem> {
-        let given = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let given = given.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
-        // A few bytes, read as seldom as staff ask: so a token can be changed without a restart.
-        let tokens = std::fs::read_to_string(&self.token_path).map_err(|error| {
-            tracing::error!(%error, "the admin token cannot be read");
-            Problem::from(Cause::Unavailable)
-        })?;
-        let good = |token: &str| !token.is_empty() && bool::from(given.as_bytes().ct_eq(token.as_bytes()));
-        if tokens.lines().map(str::trim).any(good) { Ok(()) } else { Err(Cause::Unauthorized.into()) }
-    }
-
-    async fn apply(&self, body: &[u8], query: Option<&str>) -> Result<Reply, Problem> {
-        let text = std::str::from_utf8(body)
-            .map_err(|_| Problem::with_detail(Cause::BadRequest, "the campaign file is not UTF-8"))?;
-        let opens_at_ms = match query.and_then(|query| query.strip_prefix("opens_at_ms=")) {
-            None => None,
-            Some(text) => Some(text.parse().map_err(|_| {
-                Problem::with_detail(
-                    Cause::BadRequest,
-                    "opens_at_ms must be milliseconds since the Unix epoch",
-                )
-            })?),
-        };
-        let (campaign, changes) = self.campaigns.apply(text, opens_at_ms).await.map_err(refused)?;
-        to_reply(&applied(campaign.as_str(), &changes))
-    }
-
-    async fn list(&self) -> Result<Reply, Problem> {
-        let catalogue = self.campaigns.ledger.catalogue().await.map_err(|error| failed(&error))?;
-        let campaigns = catalogue.campaigns.iter().map(|record| self.campaign_view(record)).collect();
-        to_reply(&CampaignList { campaigns })
-    }
-
-    async fn show(&self, id: &str) -> Result<Reply, Problem> {
-        let catalogue = self.campaigns.ledger.catalogue().await.map_err(|error| failed(&error))?;
-        let record = catalogue.campaigns.iter().find(|record| record.campaign.id.as_str() == id);
-        to_reply(&self.campaign_view(record.ok_or(Cause::UnknownCampaign)?))
-    }
-
-    async fn set_state(&self, id: &str, state: CampaignState) -> Result<Reply, Problem> {
-        let campaign = CampaignId::new(id).map_err(|_| Problem::from(Cause::UnknownCampaign))?;
-        let found = self.campaigns.set_state(&campaign, state).await.map_err(|error| failed(&error))?;
-        if found { self.show(id).await } else { Err(Cause::UnknownCampaign.into()) }
-    }
-
-    fn campaign_view(&self, record: &CampaignRecord) -> CampaignView {
-        let campaign = &record.campaign;
-        let now_ms = self.gate.redis_now_ms(self.clock.now_ms());
-        CampaignView {
-            id: campaign.id.to_string(),
-            name: campaign.name.clone(),
-            state: match record.state {
-                CampaignState::Running => "running",
-                CampaignState::Paused => "paused",
-            }
-            .to_owned(),
-            budget: format!("{} {}", campaign.budget, campaign.currency),
-            time_zone: campaign.time_zone.clone(),
-            drops: campaign.drops.iter().map(|spec| self.drop_view(spec, now_ms)).collect(),
-        }
-    }
-
-    fn drop_view(&self, spec: &DropSpec, now_ms: UnixMs) -> DropView {
-        let gate = self.gate.find(spec.id.as_str());
-        let state = gate.as_ref().map_or(PublicState::Paused, |gate| gate.public_state(now_ms));
-        DropView {
-            id: spec.id.to_string(),
-            state: state.as_str().to_owned(),
-            opens_at: rfc3339(spec.opens_at_ms),
-            closes_at: rfc3339(spec.closes_at_ms),
-            stock_total: spec.stock,
-            stock_left: gate.and_then(|gate| gate.view()).map(|view| view.stock),
-            limit_per_person: spec.limit_per_person,
-        }
-    }
 }
 
+/// 200 with a body for the asker alone.
 pub(super) fn to_reply(value: &impl Serialize) -> Result<Reply, Problem> {
     serde_json::to_string(value).map(reply::private_json).map_err(|error| failed(&error))
-}
-
-/// What applying a file did, in sentences.
-fn applied(campaign: &str, changes: &Changes) -> Applied {
-    let mut sentences: Vec<String> =
-        changes.created.iter().map(|drop| format!("drop {drop} created")).collect();
-    for change in &changes.restocked {
-        sentences.push(format!("drop {}: stock {} to {}", change.drop, change.from, change.to));
-    }
-    sentences.extend(changes.changed.iter().map(|drop| format!("drop {drop} changed")));
-    if changes.budget_from != changes.budget_to {
-        sentences.push(format!("budget {} to {}", changes.budget_from, changes.budget_to));
-    }
-    if sentences.is_empty() && changes.described {
-        sentences.push("description changed".to_owned());
-    }
-    let outcome = if changes.is_empty() {
-        ApplyOutcome::Unchanged
-    } else if changes.budget_from == Fen(0) {
-        ApplyOutcome::Created
-    } else {
-        ApplyOutcome::Changed
-    };
-    Applied { campaign: campaign.to_owned(), outcome, changes: sentences }
-}
-
-fn refused(error: ApplyError) -> Problem {
-    match error {
-        ApplyError::File(_) | ApplyError::Refused { .. } => {
-            Problem::with_detail(Cause::CampaignRefused, error.to_string())
-        }
-        ApplyError::Load(LoadError::Ledger(crate::ledger::LedgerError::Stale { .. })) => {
-            Problem::with_detail(Cause::Conflict, error.to_string())
-        }
-        ApplyError::Load(error) => failed(&error),
-    }
 }
 
 /// Staff may see what failed inside.

@@ -20,6 +20,7 @@ use super::problem::Problem;
 use super::reply::{self, Reply};
 use super::route::{CLAIM, Route, route};
 use super::{claims, drops, qr, vouchers};
+use crate::backoffice::access::Access;
 use crate::backoffice::receipts::VoucherDesk;
 use crate::clock::{self, Clock, UnixMs};
 use crate::domain::cause::Cause;
@@ -47,6 +48,8 @@ pub struct Front {
     pub pool: Pool,
     /// What replicas must have before a claim is shown, where claims are acknowledged by replicas.
     pub fence: Option<Fence>,
+    /// Whose key a merchant's call comes with.
+    pub access: Arc<Access>,
     /// Looks vouchers up.
     pub vouchers: VoucherDesk,
     /// The ticket desk, where there is one.

@@ -4,7 +4,10 @@
 //! further down, what it looks like on the wire is decided here.
 
 pub mod admin;
+mod admin_campaigns;
+mod admin_keys;
 mod admin_receipts;
+pub mod admin_routes;
 mod body;
 mod claims;
 pub mod connection;

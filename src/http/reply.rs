@@ -30,11 +30,14 @@ pub fn status_of(cause: Cause) -> StatusCode {
         | Cause::IdentityInvalid
         | Cause::IdentityExpired
         | Cause::Unauthorized => StatusCode::UNAUTHORIZED,
-        Cause::ChallengeFailed | Cause::NotEligible | Cause::Blocked => StatusCode::FORBIDDEN,
+        Cause::ChallengeFailed | Cause::NotEligible | Cause::Blocked | Cause::Forbidden => {
+            StatusCode::FORBIDDEN
+        }
         Cause::UnknownDrop
         | Cause::UnknownCampaign
         | Cause::UnknownVoucher
         | Cause::UnknownReceipt
+        | Cause::UnknownKey
         | Cause::NoClaim
         | Cause::NotFound => StatusCode::NOT_FOUND,
         Cause::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
@@ -46,7 +49,7 @@ pub fn status_of(cause: Cause) -> StatusCode {
         Cause::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Cause::TargetTooLong => StatusCode::URI_TOO_LONG,
         Cause::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        Cause::CampaignRefused => StatusCode::UNPROCESSABLE_ENTITY,
+        Cause::CampaignRefused | Cause::KeyRefused => StatusCode::UNPROCESSABLE_ENTITY,
         Cause::NotOpen => StatusCode::TOO_EARLY,
         Cause::RateLimited => StatusCode::TOO_MANY_REQUESTS,
         Cause::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,

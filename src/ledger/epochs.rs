@@ -95,4 +95,6 @@ pub struct Rebuilt {
     pub lost: Vec<LostClaims>,
     /// For the audit record.
     pub now_ms: UnixMs,
+    /// Who had it done; nothing where the service did it by itself.
+    pub actor: Option<String>,
 }

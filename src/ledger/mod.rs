@@ -113,7 +113,8 @@ pub enum Committed {
     },
 }
 
-/// The durable store. Every method is one transaction: it happens whole or not at all.
+/// The durable store. Every method is one transaction: it happens whole or not at all. An `actor` is whoever had it done,
+/// and stands in the audit record.
 ///
 /// # Errors
 /// Each method fails with [`LedgerError::Unavailable`] when the store cannot be reached or is full, and with
@@ -137,6 +138,7 @@ pub trait Ledger: Documents {
         &self,
         campaign: &Campaign,
         expected_revision: u64,
+        actor: &str,
         now_ms: UnixMs,
     ) -> Result<Changes, LedgerError>;
 
@@ -145,6 +147,7 @@ pub trait Ledger: Documents {
         &self,
         campaign: &CampaignId,
         state: CampaignState,
+        actor: &str,
         now_ms: UnixMs,
     ) -> Result<bool, LedgerError>;
 
@@ -207,6 +210,7 @@ pub trait Ledger: Documents {
         &self,
         number: u64,
         settlement: &Settlement,
+        actor: &str,
         now_ms: UnixMs,
     ) -> Result<Option<ReceiptRow>, LedgerError>;
 

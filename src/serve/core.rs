@@ -9,6 +9,7 @@ use deadpool_redis::Pool;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::backoffice::access::Access;
 use crate::backoffice::receipts::VoucherDesk;
 use crate::cli::{Exit, Failure};
 use crate::clock::Clock;
@@ -37,6 +38,7 @@ pub(super) struct Shared {
     pub(super) signer: VoucherSigner,
     pub(super) qr: QrSigner,
     pub(super) vouchers: VoucherDesk,
+    pub(super) access: Arc<Access>,
     pub(super) desk: Option<DeskAccess>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) cap: Arc<ConnectionCap>,
@@ -132,6 +134,7 @@ impl Core {
             queue,
             pool,
             fence,
+            access: Arc::clone(&shared.access),
             vouchers: shared.vouchers.clone(),
             desk: shared.desk.clone(),
             signer: shared.signer.clone(),

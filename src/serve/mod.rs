@@ -16,7 +16,6 @@ mod desk;
 mod keys;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -27,7 +26,9 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::backoffice::access::Access;
 use crate::backoffice::campaigns::Campaigns;
+use crate::backoffice::documents::{DocumentWatch, Follower};
 use crate::backoffice::receipts::{Receipts, VoucherDesk};
 use crate::cli::{Exit, Failure};
 use crate::clock::{Clock, rfc3339};
@@ -97,7 +98,7 @@ struct Service {
     poller: Poller,
     /// Redis for everything that is no claim.
     pool: Pool,
-    token_path: PathBuf,
+    documents: Arc<DocumentWatch>,
 }
 
 /// What is told to stop, in this order.
@@ -167,6 +168,13 @@ impl Service {
             blocked: blocked.clone(),
         };
         let desk = desk::open(lent, Arc::clone(&lists)).await?.map(Arc::new);
+        // Made if there is none; read again with each request, so that it can be changed.
+        lock.dir().admin_token()?;
+        let access = Access::new(Arc::clone(&ledger), lock.dir().admin_token_path(), clock.clone());
+        let access = Arc::new(access);
+        let followers: Vec<Arc<dyn Follower>> = vec![Arc::clone(&access) as _];
+        let documents = Arc::new(DocumentWatch::new(Arc::clone(&ledger), followers));
+        documents.catch_up().await?;
         let shared = Shared {
             config: config.clone(),
             redis_url: redis.url().clone(),
@@ -175,19 +183,17 @@ impl Service {
             desk: desk.clone().map(|desk| DeskAccess::new(desk, Handle::current())),
             vouchers: VoucherDesk::new(Arc::clone(&receipts), Handle::current()),
             signer,
+            access: Arc::clone(&access),
             qr,
             metrics,
             cap: Arc::new(ConnectionCap::new(config.server.max_connections)),
             clock,
         };
-        // Made if there is none; read again with each request, so that it can be changed.
-        lock.dir().admin_token()?;
-        let token_path = lock.dir().admin_token_path();
         let key_path = config.ticket.key_path(lock.dir().path());
         let shared = Arc::new(shared);
         let key_watch =
             KeyWatch { path: key_path, keys: keys.clone(), shared: Arc::clone(&shared), desk: desk.clone() };
-        Ok(Self { shared, ledger, campaigns, receipts, desk, lists, key_watch, poller, pool, token_path })
+        Ok(Self { shared, ledger, campaigns, receipts, desk, lists, key_watch, poller, pool, documents })
     }
 
     /// Listens, serves until the first signal, and stops in order; at once after a second signal.
@@ -235,7 +241,7 @@ impl Service {
         admin_listener: std::net::TcpListener,
         stopping: &Arc<AtomicBool>,
     ) -> Result<Running, Failure> {
-        let Self { shared, ledger, campaigns, receipts, desk, lists, key_watch, poller, pool, token_path } =
+        let Self { shared, ledger, campaigns, receipts, desk, lists, key_watch, poller, pool, documents } =
             self;
         let (stops, background) = (Stops::default(), TaskTracker::new());
         // With a Redis of its own nobody grants once the fronts have stopped.
@@ -248,16 +254,17 @@ impl Service {
         background.spawn(background::watch_ledger(Arc::clone(&ledger), Arc::clone(&shared), stop()));
         background.spawn(background::watch_redis(pool.clone(), Arc::clone(&shared), stop()));
         background.spawn(lists.keep_fresh(stop()));
+        background.spawn(documents.run(stop()));
         background.spawn(key_watch.run(stop()));
         if let Some(desk) = desk {
             desk::spawn_upkeep(&desk, &background, &stops.background);
         }
         let admin = Admin {
+            access: Arc::clone(&shared.access),
             campaigns,
             receipts,
             gate: Arc::clone(&shared.gate),
             metrics: Arc::clone(&shared.metrics),
-            token_path,
             stopping: Arc::clone(stopping),
             clock: shared.clock.clone(),
             request_ids: RequestIds::new(),

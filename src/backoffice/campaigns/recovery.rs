@@ -114,7 +114,7 @@ impl Campaigns {
     ///
     /// # Errors
     /// [`RecoverError`]; drops that were made anew before it stay so, the others stay frozen.
-    pub async fn recover(&self, accept_loss: bool) -> Result<Vec<LostDrop>, RecoverError> {
+    pub async fn recover(&self, accept_loss: bool, actor: &str) -> Result<Vec<LostDrop>, RecoverError> {
         let mut loaded = self.loaded.lock().await;
         self.load_locked(&mut loaded).await?;
         let mut connection = pool::checkout(&self.pool).await?;
@@ -128,7 +128,7 @@ impl Campaigns {
             grounds.push(self.grounds(&mut connection, drop, accept_loss).await?);
         }
         for (drop, grounds) in lost.iter().zip(grounds) {
-            self.make_anew(&mut connection, drop, grounds).await?;
+            self.make_anew(&mut connection, drop, grounds, Some(actor)).await?;
             tracing::warn!(
                 drop = %drop.spec.id, epoch = drop.next_epoch.0, claims = drop.in_ledger,
                 lost = drop.lost.iter().map(LostClaims::count).sum::<u64>(), "a drop was made anew from the ledger"
@@ -157,7 +157,7 @@ impl Campaigns {
                 (never_open && self.is_drained(&mut connection).await?).then_some(Grounds::NeverOpen)
             };
             if let Some(grounds) = grounds {
-                self.make_anew(&mut connection, drop, grounds).await?;
+                self.make_anew(&mut connection, drop, grounds, None).await?;
                 let (drop, why) = (&drop.spec.id, grounds.as_str());
                 tracing::warn!(%drop, why, "a lost drop was made anew from the ledger");
                 made = true;
@@ -274,6 +274,7 @@ impl Campaigns {
         connection: &mut Connection,
         drop: &LostDrop,
         grounds: Grounds,
+        actor: Option<&str>,
     ) -> Result<(), RecoverError> {
         let refused = |what: String| RecoverError::Refused { drop: drop.spec.id.clone(), what };
         let by_code = |code: Code| refused(format!("Redis refuses: {}", code.name()));
@@ -313,6 +314,7 @@ impl Campaigns {
             grounds,
             lost: drop.lost.clone(),
             now_ms: self.clock.now_ms(),
+            actor: actor.map(str::to_owned),
         };
         self.ledger.note_rebuilt(&rebuilt).await?;
         Step::RecoveryNoted.reached();

@@ -17,7 +17,7 @@ pub(super) async fn an_empty_ledger_has_nothing<L: Ledger>(ledger: &L) {
 }
 
 pub(super) async fn a_campaign_is_stored_with_its_budget_and_numbers<L: Ledger>(ledger: &L) {
-    let changes = ledger.apply_campaign(&campaign(), 0, NOW_MS).await.unwrap();
+    let changes = ledger.apply_campaign(&campaign(), 0, "ann", NOW_MS).await.unwrap();
     assert_eq!((changes.created.len(), changes.budget_to), (2, Fen(100_000)));
     let catalogue = ledger.catalogue().await.unwrap();
     assert_eq!((catalogue.revision, ledger.revision().await.unwrap()), (1, 1));
@@ -33,7 +33,7 @@ pub(super) async fn a_campaign_is_stored_with_its_budget_and_numbers<L: Ledger>(
 pub(super) async fn applying_twice_changes_nothing<L: Ledger>(ledger: &L) {
     stocked(ledger).await;
     let head = ledger.chain_head().await.unwrap();
-    assert!(ledger.apply_campaign(&campaign(), 1, NOW_MS + 1).await.unwrap().is_empty());
+    assert!(ledger.apply_campaign(&campaign(), 1, "ann", NOW_MS + 1).await.unwrap().is_empty());
     assert_eq!((ledger.revision().await.unwrap(), ledger.chain_head().await.unwrap()), (1, head));
 }
 
@@ -41,7 +41,7 @@ pub(super) async fn a_stale_revision_is_refused<L: Ledger>(ledger: &L) {
     stocked(ledger).await;
     let mut more = campaign();
     more.drops[1].stock = 60;
-    let error = ledger.apply_campaign(&more, 0, NOW_MS).await.unwrap_err();
+    let error = ledger.apply_campaign(&more, 0, "ann", NOW_MS).await.unwrap_err();
     assert!(matches!(error, LedgerError::Stale { expected: 0, found: 1 }), "{error}");
     assert_eq!(ledger.catalogue().await.unwrap().campaigns[0].campaign, campaign());
 }
@@ -63,27 +63,27 @@ pub(super) async fn a_refused_campaign_changes_nothing<L: Ledger>(ledger: &L) {
         (thief, "drop \"shop-money\" already belongs to campaign \"shop\""),
     ];
     for (file, text) in refusals {
-        let error = ledger.apply_campaign(&file, 1, NOW_MS).await.unwrap_err();
+        let error = ledger.apply_campaign(&file, 1, "ann", NOW_MS).await.unwrap_err();
         assert!(matches!(error, LedgerError::Refused(_)));
         assert_eq!(error.to_string(), text);
     }
     let mut removed = campaign();
     removed.drops.pop();
-    let error = ledger.apply_campaign(&removed, 1, NOW_MS).await.unwrap_err();
+    let error = ledger.apply_campaign(&removed, 1, "ann", NOW_MS).await.unwrap_err();
     assert!(matches!(error, LedgerError::Refused(Refusal::DropRemoved(_))));
     assert_eq!((ledger.revision().await.unwrap(), ledger.chain_head().await.unwrap()), (1, head));
     let mut enough = campaign();
     enough.drops[1].stock = 2;
-    assert_eq!(ledger.apply_campaign(&enough, 1, NOW_MS).await.unwrap().restocked.len(), 1);
+    assert_eq!(ledger.apply_campaign(&enough, 1, "ann", NOW_MS).await.unwrap().restocked.len(), 1);
 }
 
 pub(super) async fn a_changed_budget_is_posted<L: Ledger>(ledger: &L) {
     stocked(ledger).await;
     let mut richer = campaign();
     richer.budget = Fen(150_000);
-    ledger.apply_campaign(&richer, 1, NOW_MS).await.unwrap();
+    ledger.apply_campaign(&richer, 1, "ann", NOW_MS).await.unwrap();
     assert_eq!(money(ledger).await, (150_000, 0, 0));
-    ledger.apply_campaign(&campaign(), 2, NOW_MS).await.unwrap();
+    ledger.apply_campaign(&campaign(), 2, "ann", NOW_MS).await.unwrap();
     assert_eq!(money(ledger).await, (100_000, 0, 0));
     assert_eq!(ledger.chain_head().await.unwrap().length, 3);
     verified(ledger).await;
@@ -92,10 +92,10 @@ pub(super) async fn a_changed_budget_is_posted<L: Ledger>(ledger: &L) {
 pub(super) async fn pausing_and_loading_raise_the_revision<L: Ledger>(ledger: &L) {
     stocked(ledger).await;
     let shop = campaign().id;
-    assert!(ledger.set_campaign_state(&shop, CampaignState::Paused, NOW_MS).await.unwrap());
-    assert!(ledger.set_campaign_state(&shop, CampaignState::Paused, NOW_MS).await.unwrap());
+    assert!(ledger.set_campaign_state(&shop, CampaignState::Paused, "ann", NOW_MS).await.unwrap());
+    assert!(ledger.set_campaign_state(&shop, CampaignState::Paused, "ann", NOW_MS).await.unwrap());
     let nobody = CampaignId::new("nobody").unwrap();
-    assert!(!ledger.set_campaign_state(&nobody, CampaignState::Paused, NOW_MS).await.unwrap());
+    assert!(!ledger.set_campaign_state(&nobody, CampaignState::Paused, "ann", NOW_MS).await.unwrap());
     assert_eq!(ledger.revision().await.unwrap(), 2);
     for _ in 0..2 {
         ledger.mark_loaded(DropNumber(2), Shard(0), Epoch::FIRST).await.unwrap();
@@ -110,7 +110,7 @@ pub(super) async fn pausing_and_loading_raise_the_revision<L: Ledger>(ledger: &L
     // A changed file leaves the state alone.
     let mut more = campaign();
     more.drops[1].stock = 60;
-    ledger.apply_campaign(&more, 4, NOW_MS).await.unwrap();
+    ledger.apply_campaign(&more, 4, "ann", NOW_MS).await.unwrap();
     assert_eq!(ledger.catalogue().await.unwrap().campaigns[0].state, CampaignState::Paused);
     verified(ledger).await;
 }

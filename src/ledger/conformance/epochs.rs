@@ -11,6 +11,7 @@ fn rebuilt(epoch: u16, carried: u64) -> Rebuilt {
         carried,
         grounds: Grounds::Operator,
         lost: vec![LostClaims { epoch: 1, first_seq: 3, last_seq: 4 }],
+        actor: Some("ann".to_owned()),
         now_ms: NOW_MS,
     }
 }
@@ -84,7 +85,7 @@ pub(super) async fn the_earliest_release_instant_is_kept<L: Ledger>(ledger: &L) 
     {
         let mut moved = campaign();
         moved.drops[0].opens_at_ms = opens_at_ms;
-        ledger.apply_campaign(&moved, revision, NOW_MS).await.unwrap();
+        ledger.apply_campaign(&moved, revision, "ann", NOW_MS).await.unwrap();
         assert_eq!(earliest().await, Some(kept));
     }
     verified(ledger).await;

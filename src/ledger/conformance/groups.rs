@@ -206,7 +206,7 @@ pub(super) async fn money_is_conserved_to_the_fen<L: Ledger>(ledger: &L) {
     let mut odd = campaign();
     odd.budget = Fen(100_001);
     odd.drops[0].voucher.as_mut().unwrap().face = Fen(333);
-    ledger.apply_campaign(&odd, 0, NOW_MS).await.unwrap();
+    ledger.apply_campaign(&odd, 0, "ann", NOW_MS).await.unwrap();
     let mut seq = 1;
     for at in 0..20_u64 {
         let takers: Vec<_> = (0..5).map(|n| format!("p{at}-{n}")).collect();

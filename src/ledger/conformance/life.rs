@@ -81,7 +81,7 @@ pub(super) async fn sold<L: Ledger>(ledger: &L, change: impl FnOnce(&mut Redempt
     change(&mut rules);
     campaign.redemption = Some(rules);
     campaign.drops[1].item = Some(ItemTerms { hold_ms: 1_000, claim_again: true });
-    ledger.apply_campaign(&campaign, 0, NOW_MS).await.unwrap();
+    ledger.apply_campaign(&campaign, 0, "ann", NOW_MS).await.unwrap();
     let events = vec![claims(MONEY, 1, "ann bob ann"), claims(THINGS, 1, "ann bob")];
     written(ledger, group(0, vec![Ok(events)])).await;
 }

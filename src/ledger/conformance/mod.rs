@@ -117,7 +117,7 @@ pub(crate) async fn all<L: Ledger>(make: impl AsyncFn() -> L) {
 
 /// A ledger that holds [`campaign`].
 pub(crate) async fn stocked<L: Ledger>(ledger: &L) {
-    ledger.apply_campaign(&campaign(), 0, NOW_MS).await.unwrap();
+    ledger.apply_campaign(&campaign(), 0, "ann", NOW_MS).await.unwrap();
 }
 
 pub(crate) fn id(ms: u64) -> JournalId {

@@ -43,7 +43,7 @@ pub(super) async fn a_receipt_is_settled_once<L: Ledger>(ledger: &L) {
         ledger.register_receipt(lost(seq), person, NOW_MS).await.unwrap().expect("kept");
     }
     let settle = async |number, settlement: &Settlement| {
-        ledger.settle_receipt(number, settlement, NOW_MS + 9).await.unwrap()
+        ledger.settle_receipt(number, settlement, "ann", NOW_MS + 9).await.unwrap()
     };
     let (honoured, void) = (Settlement::Honoured(lost(1)), Settlement::Void("it was bought".to_owned()));
     assert_eq!(settle(9, &void).await, None);
@@ -66,8 +66,8 @@ pub(super) async fn a_claim_is_honoured_for_one_person_alone<L: Ledger>(ledger: 
         ledger.register_receipt(lost(5), person, NOW_MS).await.unwrap().expect("kept");
     }
     let by = |seq| Settlement::Honoured(lost(seq));
-    assert!(ledger.settle_receipt(1, &by(1), NOW_MS).await.unwrap().is_some());
-    assert!(ledger.settle_receipt(2, &by(2), NOW_MS).await.is_err());
+    assert!(ledger.settle_receipt(1, &by(1), "ann", NOW_MS).await.unwrap().is_some());
+    assert!(ledger.settle_receipt(2, &by(2), "ann", NOW_MS).await.is_err());
     assert_eq!(ledger.receipt_counts().await.unwrap(), ReceiptCounts { open: 1, honoured: 1, void: 0 });
     verified(ledger).await;
 }

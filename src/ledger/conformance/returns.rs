@@ -18,7 +18,7 @@ pub(super) async fn a_return_gives_the_money_back<L: Ledger>(ledger: &L) {
 pub(super) async fn a_return_without_another_claim_recycles_the_money<L: Ledger>(ledger: &L) {
     let mut tight = campaign();
     tight.budget = Fen(100_000);
-    ledger.apply_campaign(&tight, 0, NOW_MS).await.unwrap();
+    ledger.apply_campaign(&tight, 0, "ann", NOW_MS).await.unwrap();
     let everybody: Vec<_> = (0..100).map(|n| format!("p{n}")).collect();
     written(ledger, group(0, vec![Ok(vec![claims(MONEY, 1, &everybody.join(" "))])])).await;
     assert_eq!(money(ledger).await, (0, 100_000, 0));

@@ -2,7 +2,7 @@
 
 use deadpool_postgres::{Client, Transaction};
 
-use super::books::{Books, lock, raise_revision, testify};
+use super::books::{Books, lock, raise_revision, testify, testify_by};
 use super::{encoded, execute, number, query, query_number, query_opt, read};
 use crate::clock::UnixMs;
 use crate::domain::campaign::{Campaign, CampaignState, Changes, changes};
@@ -17,7 +17,7 @@ pub(super) async fn apply(
     client: &mut Client,
     campaign: &Campaign,
     expected: u64,
-    now_ms: UnixMs,
+    (actor, now_ms): (&str, UnixMs),
 ) -> Result<Changes, LedgerError> {
     let transaction = client.transaction().await?;
     lock(&transaction).await?;
@@ -52,7 +52,7 @@ pub(super) async fn apply(
         drops,
         postings: books.digest.finish(),
     };
-    testify(&transaction, now_ms, content).await?;
+    testify_by(&transaction, now_ms, Some(actor), content).await?;
     raise_revision(&transaction).await?;
     transaction.commit().await?;
     Ok(changes)
@@ -115,7 +115,7 @@ pub(super) async fn set_state(
     client: &mut Client,
     campaign: &CampaignId,
     state: CampaignState,
-    now_ms: UnixMs,
+    (actor, now_ms): (&str, UnixMs),
 ) -> Result<bool, LedgerError> {
     let transaction = client.transaction().await?;
     lock(&transaction).await?;
@@ -127,7 +127,8 @@ pub(super) async fn set_state(
     }
     let sql = "UPDATE campaign SET state = $2 WHERE id = $1";
     execute(&transaction, sql, &[&campaign.as_str(), &word]).await?;
-    testify(&transaction, now_ms, Content::State { campaign: campaign.to_string(), state }).await?;
+    let content = Content::State { campaign: campaign.to_string(), state };
+    testify_by(&transaction, now_ms, Some(actor), content).await?;
     raise_revision(&transaction).await?;
     transaction.commit().await?;
     Ok(true)

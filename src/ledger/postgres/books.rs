@@ -165,7 +165,17 @@ pub(super) async fn testify(
     at_ms: UnixMs,
     content: Content,
 ) -> Result<(), LedgerError> {
-    testify_all(transaction, at_ms, vec![(None, content)]).await
+    testify_by(transaction, at_ms, None, content).await
+}
+
+/// Appends a record of what somebody did.
+pub(super) async fn testify_by(
+    transaction: &Transaction<'_>,
+    at_ms: UnixMs,
+    actor: Option<&str>,
+    content: Content,
+) -> Result<(), LedgerError> {
+    testify_all(transaction, at_ms, vec![(actor.map(str::to_owned), content)]).await
 }
 
 /// Appends records, each with who had it written, where that was a person or a key.

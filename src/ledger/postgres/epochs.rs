@@ -3,7 +3,7 @@
 use deadpool_postgres::{Client, GenericClient};
 
 use super::apply::note_loaded;
-use super::books::{lock, raise_revision, testify};
+use super::books::{lock, raise_revision, testify_by};
 use super::{execute, query_opt, read};
 use crate::domain::claim::JournalId;
 use crate::domain::ids::Shard;
@@ -12,7 +12,7 @@ use crate::ledger::{LedgerError, Rebuilt, Seen};
 
 /// See [`crate::ledger::Ledger::note_rebuilt`].
 pub(super) async fn note_rebuilt(client: &mut Client, rebuilt: &Rebuilt) -> Result<(), LedgerError> {
-    let Rebuilt { drop, shard, epoch, carried, grounds, lost, now_ms } = rebuilt;
+    let Rebuilt { drop, shard, epoch, carried, grounds, lost, actor, now_ms } = rebuilt;
     let transaction = client.transaction().await?;
     lock(&transaction).await?;
     if !note_loaded(&transaction, *drop, *shard, *epoch, *carried).await? {
@@ -26,7 +26,7 @@ pub(super) async fn note_rebuilt(client: &mut Client, rebuilt: &Rebuilt) -> Resu
         grounds: *grounds,
         lost: lost.clone(),
     };
-    testify(&transaction, *now_ms, content).await?;
+    testify_by(&transaction, *now_ms, actor.as_deref(), content).await?;
     raise_revision(&transaction).await?;
     transaction.commit().await?;
     Ok(())

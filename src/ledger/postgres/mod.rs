@@ -138,20 +138,22 @@ impl Ledger for PostgresLedger {
         &self,
         campaign: &Campaign,
         expected_revision: u64,
+        actor: &str,
         now_ms: UnixMs,
     ) -> Result<Changes, LedgerError> {
         let mut client = self.writer().await?;
-        in_time!(client, apply::apply(&mut client, campaign, expected_revision, now_ms))
+        in_time!(client, apply::apply(&mut client, campaign, expected_revision, (actor, now_ms)))
     }
 
     async fn set_campaign_state(
         &self,
         campaign: &CampaignId,
         state: CampaignState,
+        actor: &str,
         now_ms: UnixMs,
     ) -> Result<bool, LedgerError> {
         let mut client = self.writer().await?;
-        in_time!(client, apply::set_state(&mut client, campaign, state, now_ms))
+        in_time!(client, apply::set_state(&mut client, campaign, state, (actor, now_ms)))
     }
 
     async fn mark_loaded(&self, drop: DropNumber, shard: Shard, epoch: Epoch) -> Result<(), LedgerError> {
@@ -227,10 +229,11 @@ impl Ledger for PostgresLedger {
         &self,
         number: u64,
         settlement: &Settlement,
+        actor: &str,
         now_ms: UnixMs,
     ) -> Result<Option<ReceiptRow>, LedgerError> {
         let mut client = self.writer().await?;
-        in_time!(client, receipts::settle(&mut client, number, settlement, now_ms))
+        in_time!(client, receipts::settle(&mut client, number, settlement, (actor, now_ms)))
     }
 
     async fn bind(&self, requests: Vec<Bind>, now_ms: UnixMs) -> Result<Vec<Bound>, LedgerError> {

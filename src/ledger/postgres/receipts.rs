@@ -3,7 +3,7 @@
 use deadpool_postgres::{Client, GenericClient, Transaction};
 use tokio_postgres::Row;
 
-use super::books::{lock, testify};
+use super::books::{lock, testify_by};
 use super::{encoded, execute, number, query, query_number, query_opt, read};
 use crate::clock::UnixMs;
 use crate::domain::ids::ClaimNumber;
@@ -50,7 +50,7 @@ pub(super) async fn register(
     };
     let sql = "INSERT INTO receipt (number, claim, person, shown_at_ms) VALUES ($1, $2, $3, $4)";
     execute(&transaction, sql, &[&at, &claim.claim_id(), &person, &now_ms]).await?;
-    record(&transaction, &row, now_ms).await?;
+    record(&transaction, &row, None, now_ms).await?;
     transaction.commit().await?;
     Ok(Some(row))
 }
@@ -60,7 +60,7 @@ pub(super) async fn settle(
     client: &mut Client,
     receipt_number: u64,
     settlement: &Settlement,
-    now_ms: UnixMs,
+    (actor, now_ms): (&str, UnixMs),
 ) -> Result<Option<ReceiptRow>, LedgerError> {
     let at: i64 = number(receipt_number)?;
     let transaction = client.transaction().await?;
@@ -74,14 +74,19 @@ pub(super) async fn settle(
     let (settled_at_ms, replacement, reason) = row.columns();
     let sql = "UPDATE receipt SET settled_at_ms = $2, replacement = $3, reason = $4 WHERE number = $1";
     execute(&transaction, sql, &[&at, &settled_at_ms, &replacement, &reason]).await?;
-    record(&transaction, &row, now_ms).await?;
+    record(&transaction, &row, Some(actor), now_ms).await?;
     transaction.commit().await?;
     Ok(Some(row))
 }
 
-async fn record(transaction: &Transaction<'_>, row: &ReceiptRow, now_ms: UnixMs) -> Result<(), LedgerError> {
+async fn record(
+    transaction: &Transaction<'_>,
+    row: &ReceiptRow,
+    actor: Option<&str>,
+    now_ms: UnixMs,
+) -> Result<(), LedgerError> {
     let sha256 = row.digest().map_err(encoded)?;
-    testify(transaction, now_ms, Content::Receipt { number: row.number, sha256 }).await
+    testify_by(transaction, now_ms, actor, Content::Receipt { number: row.number, sha256 }).await
 }
 
 /// See [`crate::ledger::Ledger::receipts`].

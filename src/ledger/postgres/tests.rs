@@ -40,7 +40,7 @@ async fn full(url: &str) -> PostgresLedger {
     written(&ledger, group(0, vec![Ok(vec![claims(MONEY, 1, "ann bob"), claims(THINGS, 1, "ann")])])).await;
     written(&ledger, group(1, vec![Ok(vec![claims(MONEY, 3, "cid dan")]), Err(poison("?"))])).await;
     written(&ledger, group(3, vec![Ok(vec![returned(MONEY, 2, "bob", true)])])).await;
-    ledger.set_campaign_state(&campaign().id, CampaignState::Paused, 1).await.unwrap();
+    ledger.set_campaign_state(&campaign().id, CampaignState::Paused, "ann", 1).await.unwrap();
     ledger
 }
 
@@ -53,7 +53,7 @@ async fn the_chain_is_the_one_that_sqlite_makes() {
     let postgres = open(&server.url()).await;
     let ledgers: [&dyn Ledger; 2] = [&sqlite, &postgres];
     for ledger in ledgers {
-        ledger.apply_campaign(&campaign(), 0, 7).await.unwrap();
+        ledger.apply_campaign(&campaign(), 0, "ann", 7).await.unwrap();
         let groups = [
             group(0, vec![Ok(vec![claims(MONEY, 1, "ann bob\t00ff00ff00ff00ff"), claims(THINGS, 1, "ann")])]),
             // With care: a stranger's number, poison, a claim again, one that is new beside it.

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
-use super::books::{Books, testify};
+use super::books::{Books, testify, testify_by};
 use super::{encoded, read, unsigned};
 use crate::clock::UnixMs;
 use crate::domain::campaign::{Campaign, CampaignState, Changes, changes};
@@ -17,7 +17,7 @@ pub(super) fn apply(
     connection: &mut Connection,
     campaign: &Campaign,
     expected: u64,
-    now_ms: UnixMs,
+    (actor, now_ms): (&str, UnixMs),
 ) -> Result<Changes, LedgerError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let catalogue = read::catalogue(&transaction)?;
@@ -51,7 +51,7 @@ pub(super) fn apply(
         drops,
         postings: books.digest.finish(),
     };
-    testify(&transaction, now_ms, content)?;
+    testify_by(&transaction, now_ms, Some(actor), content)?;
     raise_revision(&transaction)?;
     transaction.commit()?;
     Ok(changes)
@@ -125,7 +125,7 @@ pub(super) fn set_state(
     connection: &mut Connection,
     campaign: &CampaignId,
     state: CampaignState,
-    now_ms: UnixMs,
+    (actor, now_ms): (&str, UnixMs),
 ) -> Result<bool, LedgerError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let word = admission::state_word(state);
@@ -138,7 +138,8 @@ pub(super) fn set_state(
         return Ok(true);
     }
     transaction.execute("UPDATE campaign SET state = ?2 WHERE id = ?1", [campaign.as_str(), word])?;
-    testify(&transaction, now_ms, Content::State { campaign: campaign.to_string(), state })?;
+    let content = Content::State { campaign: campaign.to_string(), state };
+    testify_by(&transaction, now_ms, Some(actor), content)?;
     raise_revision(&transaction)?;
     transaction.commit()?;
     Ok(true)

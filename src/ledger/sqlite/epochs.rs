@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::apply::raise_revision;
-use super::books::testify;
+use super::books::testify_by;
 use super::{read, signed};
 use crate::domain::claim::JournalId;
 use crate::domain::ids::Shard;
@@ -12,7 +12,7 @@ use crate::ledger::{LedgerError, Rebuilt, Seen};
 
 /// See [`crate::ledger::Ledger::note_rebuilt`].
 pub(super) fn note_rebuilt(connection: &mut Connection, rebuilt: Rebuilt) -> Result<(), LedgerError> {
-    let Rebuilt { drop, shard, epoch, carried, grounds, lost, now_ms } = rebuilt;
+    let Rebuilt { drop, shard, epoch, carried, grounds, lost, actor, now_ms } = rebuilt;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let known = transaction
         .prepare_cached("SELECT 1 FROM campaign_drop WHERE number = ?1")?
@@ -29,7 +29,7 @@ pub(super) fn note_rebuilt(connection: &mut Connection, rebuilt: Rebuilt) -> Res
         return Ok(());
     }
     let content = Content::Rebuilt { drop: drop.0, shard: shard.0, epoch: epoch.0, carried, grounds, lost };
-    testify(&transaction, now_ms, content)?;
+    testify_by(&transaction, now_ms, actor.as_deref(), content)?;
     raise_revision(&transaction)?;
     transaction.commit()?;
     Ok(())

@@ -109,11 +109,12 @@ impl Ledger for SqliteLedger {
         &self,
         campaign: &Campaign,
         expected_revision: u64,
+        actor: &str,
         now_ms: UnixMs,
     ) -> Result<Changes, LedgerError> {
-        let campaign = campaign.clone();
+        let (campaign, actor) = (campaign.clone(), actor.to_owned());
         self.writer()?
-            .run(move |connection| apply::apply(connection, &campaign, expected_revision, now_ms))
+            .run(move |connection| apply::apply(connection, &campaign, expected_revision, (&actor, now_ms)))
             .await
     }
 
@@ -121,10 +122,13 @@ impl Ledger for SqliteLedger {
         &self,
         campaign: &CampaignId,
         state: CampaignState,
+        actor: &str,
         now_ms: UnixMs,
     ) -> Result<bool, LedgerError> {
-        let campaign = campaign.clone();
-        self.writer()?.run(move |connection| apply::set_state(connection, &campaign, state, now_ms)).await
+        let (campaign, actor) = (campaign.clone(), actor.to_owned());
+        self.writer()?
+            .run(move |connection| apply::set_state(connection, &campaign, state, (&actor, now_ms)))
+            .await
     }
 
     async fn mark_loaded(&self, drop: DropNumber, shard: Shard, epoch: Epoch) -> Result<(), LedgerError> {
@@ -193,10 +197,13 @@ impl Ledger for SqliteLedger {
         &self,
         number: u64,
         settlement: &Settlement,
+        actor: &str,
         now_ms: UnixMs,
     ) -> Result<Option<ReceiptRow>, LedgerError> {
-        let settlement = settlement.clone();
-        self.writer()?.run(move |connection| receipts::settle(connection, number, settlement, now_ms)).await
+        let (settlement, actor) = (settlement.clone(), actor.to_owned());
+        self.writer()?
+            .run(move |connection| receipts::settle(connection, number, settlement, (&actor, now_ms)))
+            .await
     }
 
     async fn bind(&self, requests: Vec<Bind>, now_ms: UnixMs) -> Result<Vec<Bound>, LedgerError> {

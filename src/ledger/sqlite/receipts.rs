@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 
-use super::books::testify;
+use super::books::testify_by;
 use super::{encoded, read, signed, unsigned};
 use crate::clock::UnixMs;
 use crate::domain::ids::ClaimNumber;
@@ -45,7 +45,7 @@ pub(super) fn register(
     transaction
         .prepare_cached("INSERT INTO receipt (number, claim, person, shown_at_ms) VALUES (?1, ?2, ?3, ?4)")?
         .execute(params![signed(number)?, claim.claim_id(), row.person, now_ms])?;
-    record(&transaction, &row, now_ms)?;
+    record(&transaction, &row, None, now_ms)?;
     transaction.commit()?;
     Ok(Some(row))
 }
@@ -55,7 +55,7 @@ pub(super) fn settle(
     connection: &mut Connection,
     number: u64,
     settlement: Settlement,
-    now_ms: UnixMs,
+    (actor, now_ms): (&str, UnixMs),
 ) -> Result<Option<ReceiptRow>, LedgerError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let found = transaction
@@ -73,14 +73,19 @@ pub(super) fn settle(
             "UPDATE receipt SET settled_at_ms = ?2, replacement = ?3, reason = ?4 WHERE number = ?1",
         )?
         .execute(params![signed(number)?, settled_at_ms, replacement, reason])?;
-    record(&transaction, &row, now_ms)?;
+    record(&transaction, &row, Some(actor), now_ms)?;
     transaction.commit()?;
     Ok(Some(row))
 }
 
-fn record(transaction: &Transaction<'_>, row: &ReceiptRow, now_ms: UnixMs) -> Result<(), LedgerError> {
+fn record(
+    transaction: &Transaction<'_>,
+    row: &ReceiptRow,
+    actor: Option<&str>,
+    now_ms: UnixMs,
+) -> Result<(), LedgerError> {
     let sha256 = row.digest().map_err(encoded)?;
-    testify(transaction, now_ms, Content::Receipt { number: row.number, sha256 })
+    testify_by(transaction, now_ms, actor, Content::Receipt { number: row.number, sha256 })
 }
 
 /// See [`crate::ledger::Ledger::receipts`].

@@ -39,7 +39,7 @@ async fn full(path: &Path) -> SqliteLedger {
     written(&ledger, group(0, vec![Ok(vec![claims(MONEY, 1, "ann bob"), claims(THINGS, 1, "ann")])])).await;
     written(&ledger, group(1, vec![Ok(vec![claims(MONEY, 3, "cid dan")]), Err(poison("?"))])).await;
     written(&ledger, group(3, vec![Ok(vec![returned(MONEY, 2, "bob", true)])])).await;
-    ledger.set_campaign_state(&campaign().id, CampaignState::Paused, 1).await.unwrap();
+    ledger.set_campaign_state(&campaign().id, CampaignState::Paused, "ann", 1).await.unwrap();
     ledger
 }
 
