@@ -1,7 +1,7 @@
 #!/bin/sh
 # A rush from end to end, proven by an audit; `make demo` builds what it needs and calls it.
 #
-#   KEEP=1            leave the service running and print where it is
+#   KEEP=1            leave the service running and print where it is; its claim page lets you be any person of the rush
 #   DEMO_OUT=DIR      where everything goes (default: demo-out; emptied first)
 #   PEOPLE=N          how many rush (default: 100000)
 #   LATECOMERS=N      how many come after it is sold out (default: 150000)
@@ -103,7 +103,7 @@ clean_up() {
 
 # start_service LISTEN ADMIN_LISTEN: starts it and waits until it takes commands.
 start_service() {
-  "$service_bin" serve --data "$data" --listen "$1" --admin-listen "$2" >>"$out/service.log" 2>&1 &
+  "$service_bin" serve --data "$data" --listen "$1" --admin-listen "$2" ${KEEP:+--demo} >>"$out/service.log" 2>&1 &
   service_pid=$!
   waited=0
   until "$service_bin" campaign list --data "$data" >/dev/null 2>&1; do
@@ -218,7 +218,7 @@ if [ "$audit_status" -ne 0 ]; then fail "the audit found a broken promise (exit 
 
 if [ "${KEEP:-}" = 1 ]; then
   heading "Still running, as asked"
-  row "claims" "http://$listen"
+  row "claim page" "http://$listen"
   row "metrics" "http://$admin_listen/metrics"
   row "admin token" "$data/admin.token"
   row "end it with" "kill $service_pid"

@@ -5,7 +5,8 @@
 #
 #   run     redis-server 7 or newer, a C compiler and make (SQLite and the allocator are built from source)
 #   test    the same, PostgreSQL, faketime for the tests of wrong clocks, openssl, python3 and node for those of the
-#           documented ways to mint a ticket, and Prometheus for those of its rules: the tests bring their own servers up
+#           documented ways to mint a ticket, Prometheus for those of its rules, and chromium, node and npm for those of the claim
+#           page: the tests bring their own servers up
 #   bench   also the peers that the bench compares with: webdis, node and npm, wrk
 #
 # Knows apt, dnf, apk and brew. Says what it will install before it does; does nothing where all is there. A
@@ -14,7 +15,14 @@ set -eu
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 fail() { say "$*"; exit 1; }
-have() { command -v "$1" >/dev/null 2>&1 || { [ "$1" = initdb ] && have_versioned_initdb; }; }
+have() {
+  command -v "$1" >/dev/null 2>&1 || case $1 in
+    initdb) have_versioned_initdb ;;
+    # Fedora calls it so.
+    chromium) command -v chromium-browser >/dev/null 2>&1 ;;
+    *) return 1 ;;
+  esac
+}
 
 # Distributions and Homebrew keep the programs of PostgreSQL servers by version, off the path.
 POSTGRES_DIR=${POSTGRES_DIR:-/usr/lib/postgresql}
@@ -70,6 +78,9 @@ package_of() {
     apk:initdb) echo postgresql ;;
     brew:initdb) echo postgresql@17 ;;
     dnf:npm) echo nodejs-npm ;;
+    # With a font that has Chinese, for the pictures that the tests keep.
+    apt:chromium) echo chromium fonts-wqy-microhei ;;
+    brew:chromium) ;; # a cask, which is not installed for a test
     brew:node | brew:npm) echo node ;;
     *:node) echo nodejs ;;
     dnf:prometheus | dnf:promtool) echo golang-github-prometheus ;;
@@ -208,7 +219,7 @@ check_redis
 if [ "$purpose" = test ]; then
   provide initdb
   if [ -n "$missing" ]; then fail "still missing: PostgreSQL (initdb)"; fi
-  for tool in faketime openssl python3 node prometheus promtool; do
+  for tool in faketime openssl python3 node prometheus promtool npm chromium; do
     # In a shell of its own: one test's tool is no reason to run no test at all.
     if ! have "$tool"; then (provide "$tool") || :; fi
     if ! have "$tool"; then say "$tool is not to be had here; the tests leave out what needs it"; fi

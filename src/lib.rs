@@ -22,6 +22,8 @@ pub mod ledger;
 
 pub mod backoffice;
 
+pub mod web;
+
 pub mod telemetry;
 
 pub mod domain;

@@ -123,6 +123,16 @@ pub const POLL_PATIENCE: Duration = Duration::from_millis(1_000);
 pub const HEADER_BYTES_MAX: usize = 16 * 1024;
 /// See [`HEADER_BYTES_MAX`]. A claim needs no body at all.
 pub const BODY_BYTES_MAX: usize = 16 * 1024;
+/// How long the list of campaigns may be given again as it was made.
+pub const LIST_FRESH: Duration = Duration::from_millis(250);
+/// The most campaigns in that list, and the most drops in them all; the first campaign is whole.
+pub const LISTED_CAMPAIGNS_MAX: usize = 50;
+/// See [`LISTED_CAMPAIGNS_MAX`].
+pub const LISTED_DROPS_MAX: usize = 400;
+/// The longest ticket or identity that a form may hand over to the page: it goes into a header.
+pub const HANDED_OVER_BYTES_MAX: usize = 8 * 1024;
+/// The most origins whose pages may call.
+pub const ALLOWED_ORIGINS_MAX: usize = 32;
 /// The longest request target, in bytes (414 above it).
 pub const TARGET_BYTES_MAX: usize = 1_024;
 /// The most headers in one request.

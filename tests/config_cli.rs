@@ -101,6 +101,21 @@ const REFUSED: &[Refused] = &[
         &[],
         "server.trusted_proxies = [\"10.0.0.0/33\"]: must be a list of networks, as in [\"10.0.0.0/8\", \"fd00::/8\"]",
     ),
+    (
+        "[server]\nallowed_origins = [\"https://claim.example/\"]",
+        &[],
+        "server.allowed_origins = \"https://claim.example/\": must be https:// or http://, a name, perhaps a port, and nothing after them",
+    ),
+    (
+        "[page]\nlogin_url = \"javascript:alert(1)\"",
+        &[],
+        "page.login_url = \"javascript:alert(1)\": must be https://, or http:// on this machine",
+    ),
+    (
+        "[server]\nlisten = \"0.0.0.0:8080\"\n[demo]\nenabled = true",
+        &[],
+        "demo.enabled = true: lets anybody be anybody: server.listen = \"0.0.0.0:8080\" must be a loopback address for it",
+    ),
     ("[data]\ndir = \"\"", &[], "data.dir = \"\": must not be empty"),
     (
         "[redis]\nurl = \"http://:s3cret@cache\"",
@@ -137,7 +152,7 @@ const REFUSED: &[Refused] = &[
     (
         "[sever]\nlisten = \"127.0.0.1:1\"",
         &[],
-        "sever: no such key; the config has server, data, redis, ledger, claim, limits, drain, journal, ticket, desk, voucher, log",
+        "sever: no such key; the config has server, data, redis, ledger, claim, limits, drain, journal, ticket, desk, voucher, page, demo, log",
     ),
     ("drain = 5", &[], "drain = 5: must be a section, as in [drain]"),
     ("[drain]\nenabled = true\nenabled = true", &[], "c.toml: line 3: duplicate key"),
@@ -213,11 +228,12 @@ fn a_flag_stands_above_a_variable_above_the_file_above_the_default() {
         admin_listen: Some(([127, 0, 0, 1], 2).into()),
         data_dir: None,
         drain_enabled: Some(false),
+        demo_enabled: Some(true),
     };
     let env = [("CLAIMRUSH_SERVER__LISTEN".into(), "127.0.0.1:3".into())];
     let config = load(None, env, &flags).expect("it is right");
     assert_eq!((config.server.listen.port(), config.server.admin_listen.port()), (1, 2));
-    assert!(!config.drain.enabled);
+    assert!(!config.drain.enabled && config.demo.enabled);
 }
 
 #[test]

@@ -27,6 +27,7 @@ mod gate;
 mod harness_audit;
 mod lua_contract;
 mod managed_redis;
+mod page;
 mod postgres;
 mod processes;
 mod promotion;

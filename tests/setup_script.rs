@@ -18,7 +18,8 @@ struct Machine {
 }
 
 /// What single tests need.
-const TEST_TOOLS: [&str; 6] = ["faketime", "openssl", "python3", "node", "prometheus", "promtool"];
+const TEST_TOOLS: [&str; 8] =
+    ["faketime", "openssl", "python3", "node", "prometheus", "promtool", "npm", "chromium"];
 
 impl Machine {
     /// A user without root, with a sudo, a new enough Rust and nothing else.
@@ -227,7 +228,7 @@ fn prometheus_comes_with_its_tool_and_stays_down() {
     for (manager, words) in packages {
         let machine = Machine::complete();
         machine.command("initdb", "exit 0");
-        for tool in &TEST_TOOLS[..4] {
+        for tool in TEST_TOOLS.iter().filter(|tool| !tool.starts_with("prom")) {
             machine.command(tool, "exit 0");
         }
         machine.manager(manager, &["prometheus", "promtool"]);
@@ -244,6 +245,23 @@ fn prometheus_comes_with_its_tool_and_stays_down() {
             "{}",
             machine.calls()
         );
+    }
+}
+
+#[test]
+fn the_page_is_looked_at_in_whatever_chromium_there_is() {
+    for (manager, words) in [("apt-get", "apt: chromium fonts-wqy-microhei"), ("apk", "apk: chromium")] {
+        let machine = Machine::complete();
+        machine.command("initdb", "exit 0");
+        for tool in TEST_TOOLS.iter().filter(|tool| **tool != "chromium") {
+            machine.command(tool, "exit 0");
+        }
+        machine.manager(manager, &["chromium"]);
+        let output = machine.set_up("test");
+        assert!(output.status.success(), "{}", said(&output));
+        assert_eq!(said(&output), format!("setup: missing: chromium; installing with {words}\n"));
+        fs::rename(machine.bin().join("chromium"), machine.bin().join("chromium-browser")).unwrap();
+        assert_eq!(said(&machine.set_up("test")), "", "Fedora's name for it will do");
     }
 }
 

@@ -20,6 +20,9 @@ pub struct ServeArgs {
     /// Leave the journal to a `claimrush drain` of its own
     #[arg(long)]
     pub no_drain: bool,
+    /// Let everybody on this machine be whoever they like to be (config: `demo.enabled`)
+    #[arg(long)]
+    pub demo: bool,
 }
 
 impl ServeArgs {
@@ -30,6 +33,7 @@ impl ServeArgs {
             listen: self.listen,
             admin_listen: self.admin_listen,
             drain_enabled: self.no_drain.then_some(false),
+            demo_enabled: self.demo.then_some(true),
             ..overrides
         }
     }
@@ -177,7 +181,7 @@ mod tests {
     #[test]
     fn the_documented_lines_are_accepted_and_contradictions_are_not() {
         for line in [
-            "serve --listen 127.0.0.1:0 --admin-listen [::1]:9090 --no-drain",
+            "serve --listen 127.0.0.1:0 --admin-listen [::1]:9090 --no-drain --demo",
             "drain",
             "ticket mint --drop d --user u",
             "ticket mint --drop d --count 10 --prefix p- --out f --valid-for 7d",
@@ -202,7 +206,7 @@ mod tests {
 
     #[test]
     fn no_drain_turns_the_drain_off_and_its_absence_says_nothing() {
-        let flags = |no_drain| ServeArgs { listen: None, admin_listen: None, no_drain };
+        let flags = |no_drain| ServeArgs { listen: None, admin_listen: None, no_drain, demo: false };
         assert_eq!(flags(true).over(Overrides::default()).drain_enabled, Some(false));
         assert_eq!(flags(false).over(Overrides::default()).drain_enabled, None);
     }

@@ -7,7 +7,7 @@ use redis::IntoConnectionInfo;
 
 use super::{Ack, ChallengeKind, Config, ConfigError, DeskConfig, ServiceUrl};
 use crate::desk::outbound::is_allowed;
-use crate::limits::range;
+use crate::limits::{self, range};
 
 /// A number's key, what it may be, and where it stands.
 struct Numeric {
@@ -147,7 +147,12 @@ pub(super) fn expectation(key: &str) -> Option<String> {
     let text = match key {
         "server.listen" | "server.admin_listen" => "must be an address and a port, as in \"127.0.0.1:8080\"",
         "server.trusted_proxies" => "must be a list of networks, as in [\"10.0.0.0/8\", \"fd00::/8\"]",
-        "limits.exempt_loopback" | "drain.enabled" | "ticket.device_required" => "must be true or false",
+        "limits.exempt_loopback" | "drain.enabled" | "ticket.device_required" | "demo.enabled" => {
+            "must be true or false"
+        }
+        "server.allowed_origins" => "must be a list of origins, as in [\"https://claim.example\"]",
+        "page.login_url" => "must be a URL in quotes, with {drop} where the drop's id is to stand, or empty",
+        "page.api_origin" => "must be an origin in quotes, as in \"https://api.example\", or empty",
         "claim.ack" => "must be \"memory\", \"fsync\" or \"replica\"",
         "desk.challenge" => "must be \"proof_of_work\", \"turnstile\", \"hcaptcha\" or \"none\"",
         "desk.captcha_fallback" => "must be \"refuse\" or \"proof_of_work\"",
@@ -189,6 +194,7 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     check_addresses(config)?;
     check_replicas(config)?;
     check_desk(&config.desk)?;
+    check_page(config)?;
     check_places(config)
 }
 
@@ -209,6 +215,46 @@ fn check_desk(desk: &DeskConfig) -> Result<(), ConfigError> {
         return Err(refuse("desk.challenge", "\"turnstile\" or \"hcaptcha\"", problem));
     }
     Ok(())
+}
+
+/// Origins that a browser would say so, and a demo on this machine alone.
+fn check_page(config: &Config) -> Result<(), ConfigError> {
+    let origins = &config.server.allowed_origins;
+    if origins.len() > limits::ALLOWED_ORIGINS_MAX {
+        let problem =
+            format!("must hold at most {} origins, has {}", limits::ALLOWED_ORIGINS_MAX, origins.len());
+        return Err(ConfigError::Key { key: "server.allowed_origins".to_owned(), problem });
+    }
+    let asked = origins.iter().map(|origin| ("server.allowed_origins", origin));
+    let api = Some(&config.page.api_origin).filter(|origin| !origin.is_empty());
+    for (key, origin) in asked.chain(api.map(|origin| ("page.api_origin", origin))) {
+        if !is_origin(origin) {
+            let problem = "must be https:// or http://, a name, perhaps a port, and nothing after them";
+            return Err(refuse(key, format_args!("{origin:?}"), problem.to_owned()));
+        }
+    }
+    let login = &config.page.login_url;
+    let plain = |byte: u8| byte.is_ascii_graphic() && !b"\"<>\\^`|".contains(&byte);
+    let allowed = is_allowed(&login.replace("{drop}", "d")) && login.bytes().all(plain);
+    if !login.is_empty() && !allowed {
+        let problem = "must be https://, or http:// on this machine";
+        return Err(refuse("page.login_url", format_args!("{login:?}"), problem.to_owned()));
+    }
+    let listen = config.server.listen;
+    if config.demo.enabled && !listen.ip().is_loopback() {
+        let problem = format!(
+            "lets anybody be anybody: server.listen = \"{listen}\" must be a loopback address for it"
+        );
+        return Err(refuse("demo.enabled", true, problem));
+    }
+    Ok(())
+}
+
+/// Whether a text is an origin as browsers write it: scheme, name and port in lower case.
+fn is_origin(text: &str) -> bool {
+    let Some((scheme, authority)) = text.split_once("://") else { return false };
+    let name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-:[]".contains(&byte);
+    matches!(scheme, "https" | "http") && !authority.is_empty() && authority.bytes().all(name)
 }
 
 /// `claim.ack = "replica"` needs replicas, and time to wait for them.

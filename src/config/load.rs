@@ -31,6 +31,8 @@ pub struct Overrides {
     pub data_dir: Option<PathBuf>,
     /// `--no-drain` says `false`.
     pub drain_enabled: Option<bool>,
+    /// `--demo` says `true`.
+    pub demo_enabled: Option<bool>,
 }
 
 /// Merges the defaults, the TOML `file` if one is named, the `CLAIMRUSH_` variables among `env` (all of the
@@ -178,6 +180,9 @@ fn flag_values(flags: &Overrides) -> Vec<(&'static str, Value)> {
     }
     if let Some(enabled) = flags.drain_enabled {
         values.push(("drain.enabled", Value::from(enabled)));
+    }
+    if let Some(enabled) = flags.demo_enabled {
+        values.push(("demo.enabled", Value::from(enabled)));
     }
     values
 }

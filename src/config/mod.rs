@@ -8,6 +8,7 @@ mod check;
 mod desk;
 mod guard;
 mod load;
+mod page;
 mod sections;
 mod service_url;
 mod voucher;
@@ -16,6 +17,7 @@ mod words;
 pub use desk::{CaptchaFallback, ChallengeKind, DeskConfig};
 pub use guard::{LimitsConfig, TicketConfig};
 pub use load::{Overrides, load};
+pub use page::{DemoConfig, PageConfig};
 pub use sections::{
     ClaimConfig, Config, DataConfig, DrainConfig, LedgerConfig, LogConfig, RedisConfig, ServerConfig,
 };

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::desk::DeskConfig;
 use super::guard::{LimitsConfig, TicketConfig};
+use super::page::{DemoConfig, PageConfig};
 use super::{Ack, LogFormat, LogLevel, ServiceUrl, VoucherConfig};
 use crate::limits;
 use crate::rush::backpressure::JournalLimits;
@@ -40,6 +41,10 @@ pub struct Config {
     pub desk: DeskConfig,
     /// `[voucher]`: what holders show at the till.
     pub voucher: VoucherConfig,
+    /// `[page]`: the claim page.
+    pub page: PageConfig,
+    /// `[demo]`: whether anybody may be anybody.
+    pub demo: DemoConfig,
     /// `[log]`: what is logged, and how.
     pub log: LogConfig,
 }
@@ -66,6 +71,8 @@ pub struct ServerConfig {
     pub shutdown_deadline_ms: u64,
     /// Networks whose forwarded client addresses are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Origins whose pages may call the public listener, as in `https://claim.example`.
+    pub allowed_origins: Vec<String>,
 }
 
 impl Default for ServerConfig {
@@ -81,6 +88,7 @@ impl Default for ServerConfig {
             body_timeout_ms: 5_000,
             shutdown_deadline_ms: 10_000,
             trusted_proxies: Vec::new(),
+            allowed_origins: Vec::new(),
         }
     }
 }

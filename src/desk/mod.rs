@@ -5,6 +5,7 @@
 //! Redis. Knows no status code. What it needs of the hot path it shares with the guard.
 
 pub mod captcha;
+pub mod demo;
 pub mod identity;
 pub mod keys;
 pub mod lists;

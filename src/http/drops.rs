@@ -1,4 +1,4 @@
-//! `GET /v1/drops/{drop}` and `GET /v1/campaigns/{campaign}`: public state, served from memory.
+//! `GET /v1/drops/{drop}`, `GET /v1/campaigns/{campaign}` and `GET /v1/time`: public state, served from memory.
 
 use hyper::header::{HeaderMap, IF_NONE_MATCH};
 use serde::Serialize;
@@ -7,12 +7,12 @@ use super::front::Front;
 use super::problem::Problem;
 use super::reply::{self, Reply};
 use crate::clock::{UnixMs, rfc3339};
-use crate::domain::campaign::VoucherTerms;
+use crate::domain::campaign::{Campaign, VoucherTerms};
 use crate::domain::cause::Cause;
 use crate::rush::gate::{DropGate, PublicState};
 
 /// How long a shared cache may keep a state, in seconds.
-const MAX_AGE_S: u32 = 1;
+pub(super) const MAX_AGE_S: u32 = 1;
 
 /// How soon a client should look again, by state.
 const POLL_OPEN_MS: i64 = 1_000;
@@ -32,6 +32,8 @@ struct DropState<'a> {
     opens_at: String,
     closes_at: String,
     server_time: String,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    time_zone: &'a str,
     stock_total: u64,
     stock_left: u64,
     limit_per_person: u32,
@@ -46,6 +48,21 @@ struct Voucher<'a> {
     threshold: String,
     currency: &'a str,
     valid_for_s: i64,
+    #[serde(skip_serializing_if = "Where::is_anywhere")]
+    merchants: Where<'a>,
+}
+
+/// Which merchants take a voucher.
+#[derive(Serialize)]
+struct Where<'a> {
+    category: &'a [String],
+    region: &'a [String],
+}
+
+impl Where<'_> {
+    fn is_anywhere(&self) -> bool {
+        self.category.is_empty() && self.region.is_empty()
+    }
 }
 
 /// How a drop stands: 200, or 304 when nothing but the time has changed.
@@ -57,7 +74,7 @@ pub(super) fn drop_state(front: &Front, drop: &str, headers: &HeaderMap) -> Resu
 }
 
 #[derive(Serialize)]
-struct CampaignState<'a> {
+pub(super) struct CampaignState<'a> {
     id: &'a str,
     name: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -74,6 +91,17 @@ pub(super) fn campaign_state(front: &Front, id: &str, headers: &HeaderMap) -> Re
     let campaign = front.gate.campaign(id).ok_or(Cause::UnknownCampaign)?;
     let now_ms = front.gate.redis_now_ms(front.clock.now_ms());
     let mut tags = String::new();
+    let body = to_json(&campaign_shown(front, &campaign, now_ms, &mut tags)?)?;
+    Ok(reply::public_json(body, &tag_of(&tags), asked_etag(headers), MAX_AGE_S))
+}
+
+/// A campaign as it is shown. Appends to `tags` what changes whenever anything but the time does.
+pub(super) fn campaign_shown<'a>(
+    front: &Front,
+    campaign: &'a Campaign,
+    now_ms: UnixMs,
+    tags: &mut String,
+) -> Result<CampaignState<'a>, Problem> {
     let mut drops = Vec::with_capacity(campaign.drops.len());
     for spec in &campaign.drops {
         let Some(drop) = front.gate.find(spec.id.as_str()) else { continue };
@@ -83,8 +111,8 @@ pub(super) fn campaign_state(front: &Front, id: &str, headers: &HeaderMap) -> Re
         })?;
         drops.push(state);
     }
-    let body = to_json(&CampaignState {
-        id,
+    Ok(CampaignState {
+        id: campaign.id.as_str(),
         name: &campaign.name,
         sponsor: campaign.sponsor.as_deref(),
         budget: campaign.budget.to_string(),
@@ -92,9 +120,17 @@ pub(super) fn campaign_state(front: &Front, id: &str, headers: &HeaderMap) -> Re
         time_zone: &campaign.time_zone,
         server_time: rfc3339(now_ms),
         drops,
-    })?;
-    let etag = format!("W/\"{:016x}\"", fnv(tags.as_bytes()));
-    Ok(reply::public_json(body, &etag, asked_etag(headers), MAX_AGE_S))
+    })
+}
+
+/// What time it is by the clock that decides: never kept by anybody on the way, so that a page can set its own by it.
+pub(super) fn time(front: &Front) -> Reply {
+    let now_ms = front.gate.redis_now_ms(front.clock.now_ms());
+    let mut body = String::with_capacity(48);
+    body.push_str(r#"{"server_time":""#);
+    front.stamps.append(now_ms, &mut body);
+    body.push_str("\"}");
+    reply::private_json(body)
 }
 
 fn with_state<T>(
@@ -107,6 +143,7 @@ fn with_state<T>(
     let spec = &rules.spec;
     let campaign = front.gate.campaign(rules.campaign.as_str());
     let currency = campaign.as_ref().map_or("", |campaign| campaign.currency.as_str());
+    let time_zone = campaign.as_ref().map_or("", |campaign| campaign.time_zone.as_str());
     let state = drop.public_state(now_ms);
     let view = drop.view();
     use_it(DropState {
@@ -117,6 +154,7 @@ fn with_state<T>(
         opens_at: rfc3339(spec.opens_at_ms),
         closes_at: rfc3339(spec.closes_at_ms),
         server_time: rfc3339(now_ms),
+        time_zone,
         stock_total: spec.stock,
         stock_left: view.map_or(0, |view| view.stock),
         limit_per_person: spec.limit_per_person,
@@ -125,12 +163,13 @@ fn with_state<T>(
     })
 }
 
-fn voucher<'a>(terms: &VoucherTerms, currency: &'a str) -> Voucher<'a> {
+fn voucher<'a>(terms: &'a VoucherTerms, currency: &'a str) -> Voucher<'a> {
     Voucher {
         face: terms.face.to_string(),
         threshold: terms.threshold.to_string(),
         currency,
         valid_for_s: terms.valid_ms / 1_000,
+        merchants: Where { category: &terms.categories, region: &terms.regions },
     }
 }
 
@@ -150,8 +189,12 @@ fn poll_after_ms(state: PublicState, opens_in_ms: i64) -> i64 {
 fn etag(drop: &DropGate, now_ms: UnixMs) -> String {
     let rules = drop.rules();
     let state = drop.public_state(now_ms);
-    let spec = format!("{:?}{:?}{}", rules.spec, drop.view(), state.as_str());
-    format!("W/\"{:016x}\"", fnv(spec.as_bytes()))
+    tag_of(&format!("{:?}{:?}{}", rules.spec, drop.view(), state.as_str()))
+}
+
+/// A tag of what was made of these.
+pub(super) fn tag_of(text: &str) -> String {
+    format!("W/\"{:016x}\"", fnv(text.as_bytes()))
 }
 
 /// FNV-1a: a tag need not withstand anybody.
@@ -161,11 +204,11 @@ fn fnv(bytes: &[u8]) -> u64 {
         .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-fn asked_etag(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn asked_etag(headers: &HeaderMap) -> Option<&str> {
     headers.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok())
 }
 
-fn to_json(value: &impl Serialize) -> Result<String, Problem> {
+pub(super) fn to_json(value: &impl Serialize) -> Result<String, Problem> {
     serde_json::to_string(value).map_err(|error| internal(&error))
 }
 

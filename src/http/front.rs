@@ -14,15 +14,18 @@ use hyper::Request;
 use hyper::body::{Body, Incoming};
 use hyper::header::HeaderMap;
 
+use super::cors::{self, Cors};
 use super::desk::{self, DeskAccess};
+use super::list::CampaignList;
 use super::listen::Handle;
 use super::problem::Problem;
 use super::reply::{self, Reply};
 use super::route::{CLAIM, Route, route};
-use super::{claims, drops, qr, vouchers};
+use super::{claims, demo, drops, list, pages, qr, vouchers};
 use crate::backoffice::access::Access;
 use crate::backoffice::receipts::VoucherDesk;
 use crate::clock::{self, Clock, UnixMs};
+use crate::desk::demo::DemoDesk;
 use crate::domain::cause::Cause;
 use crate::domain::ids::Shard;
 use crate::domain::qr::QrSigner;
@@ -33,6 +36,7 @@ use crate::redis::fence::Fence;
 use crate::rush::batcher::ClaimQueue;
 use crate::rush::gate::Gate;
 use crate::telemetry::metrics::Metrics;
+use crate::web::Pages;
 
 /// What one core's front needs.
 pub struct Front {
@@ -54,6 +58,14 @@ pub struct Front {
     pub vouchers: VoucherDesk,
     /// The ticket desk, where there is one.
     pub desk: Option<DeskAccess>,
+    /// The ticket desk of a demo, where this is one.
+    pub demo: Option<Arc<DemoDesk>>,
+    /// The claim page.
+    pub pages: Arc<Pages>,
+    /// The list of campaigns, made lately.
+    pub list: Arc<CampaignList>,
+    /// Which other origins' pages may call, where any may.
+    pub cors: Option<Arc<Cors>>,
     /// Signs voucher codes.
     pub signer: VoucherSigner,
     /// Signs what their QR codes say.
@@ -129,17 +141,27 @@ enum Step<'f> {
 impl Handle for Front {
     fn handle(&self, request: Request<Incoming>, peer: SocketAddr) -> impl Future<Output = Reply> + Send {
         let began = Instant::now();
+        let asking = self.cors.as_ref().map(|cors| cors.asking(request.headers()));
+        let before =
+            asking.as_ref().and_then(|asking| cors::preflight(request.method(), request.headers(), asking));
         let mut call = "";
-        let step = self
-            .begin(request, peer.ip(), began, &mut call)
-            .unwrap_or_else(|problem| Step::Done(Err(problem)));
+        let step = match before {
+            Some(reply) => Step::Done(Ok(reply)),
+            None => self
+                .begin(request, peer.ip(), began, &mut call)
+                .unwrap_or_else(|problem| Step::Done(Err(problem))),
+        };
         async move {
             let answer = match step {
                 Step::Done(answer) => answer,
                 Step::Claim(asked) => claims::take(self, asked).await,
                 Step::Later(answer) => answer.await,
             };
-            self.finish(call, began, answer)
+            let mut reply = self.finish(call, began, answer);
+            if let Some(asking) = asking {
+                cors::mark(asking, &mut reply);
+            }
+            reply
         }
     }
 }
@@ -186,6 +208,15 @@ impl Front {
                 let asked = vouchers::ask(self, code, &head.headers, peer)?;
                 Step::Later(Box::pin(qr::show(self, asked, qr::Form::wanted(&head.headers))))
             }
+            Route::Time => Step::Done(Ok(drops::time(self))),
+            Route::Campaigns => Step::Done(list::campaigns(self, &head.headers)),
+            Route::Page => Step::Done(Ok(pages::document(self, &head.headers))),
+            Route::Asset => Step::Done(pages::asset(self, head.uri.path(), &head.headers)),
+            Route::HandOver => {
+                let (path, headers) = (head.uri.path().to_owned(), head.headers);
+                Step::Later(Box::pin(pages::hand_over(self, path, headers, body)))
+            }
+            Route::Demo => Step::Later(Box::pin(demo::ticket(self, head.method, head.headers, body))),
             Route::Drop(drop) => Step::Done(drops::drop_state(self, drop, &head.headers)),
             Route::Campaign(campaign) => Step::Done(drops::campaign_state(self, campaign, &head.headers)),
         })

@@ -6,19 +6,21 @@ use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use super::body::check_json;
 use super::route::{Route, route};
 
-/// The id in a path that there is, whatever method it takes.
+/// The id in a path that there is and that has one, whatever method it takes.
 #[must_use]
 pub fn id_in_path(path: &str) -> Option<String> {
     let found = [Method::GET, Method::POST].iter().find_map(|method| route(method, path).ok())?;
-    let (Route::Claim(id)
-    | Route::Mine(id)
-    | Route::Challenge(id)
-    | Route::Ticket(id)
-    | Route::Drop(id)
-    | Route::Voucher(id)
-    | Route::VoucherQr(id)
-    | Route::Campaign(id)) = found;
-    Some(id.to_owned())
+    match found {
+        Route::Claim(id)
+        | Route::Mine(id)
+        | Route::Challenge(id)
+        | Route::Ticket(id)
+        | Route::Drop(id)
+        | Route::Voucher(id)
+        | Route::VoucherQr(id)
+        | Route::Campaign(id) => Some(id.to_owned()),
+        Route::Campaigns | Route::Time | Route::Page | Route::HandOver | Route::Asset | Route::Demo => None,
+    }
 }
 
 /// Whether a body passes for one JSON object, or for none.

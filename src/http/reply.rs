@@ -3,12 +3,14 @@
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+    ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName,
+    HeaderValue, LOCATION, REFERRER_POLICY, RETRY_AFTER, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Response, StatusCode};
 
 use super::problem::Problem;
 use crate::domain::cause::Cause;
+use crate::web::Served;
 
 /// Every reply's type: bodies are small and whole.
 pub type Reply = Response<Full<Bytes>>;
@@ -17,6 +19,8 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const SVG: HeaderValue = HeaderValue::from_static("image/svg+xml");
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+const FOR_EVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
+const FOR_A_MINUTE: HeaderValue = HeaderValue::from_static("public, max-age=60");
 
 /// The status of a cause.
 #[must_use]
@@ -59,8 +63,8 @@ pub fn status_of(cause: Cause) -> StatusCode {
     }
 }
 
-fn json(status: StatusCode, content_type: HeaderValue, body: String) -> Reply {
-    let mut reply = Response::new(Full::new(Bytes::from(body)));
+fn json(status: StatusCode, content_type: HeaderValue, body: impl Into<Bytes>) -> Reply {
+    let mut reply = Response::new(Full::new(body.into()));
     *reply.status_mut() = status;
     reply.headers_mut().insert(CONTENT_TYPE, content_type);
     reply
@@ -98,27 +102,87 @@ pub fn private_svg(body: String) -> Reply {
 
 /// 200 with a body that anyone may keep for `max_age_s` seconds; 304 when the asker has it already.
 #[must_use]
-pub fn public_json(body: String, etag: &str, asked_etag: Option<&str>, max_age_s: u32) -> Reply {
-    let known = asked_etag.is_some_and(|asked| {
-        asked == "*"
-            || asked
-                .split(',')
-                .any(|one| one.trim().trim_start_matches("W/") == etag.trim_start_matches("W/"))
-    });
+pub fn public_json(body: impl Into<Bytes>, etag: &str, asked_etag: Option<&str>, max_age_s: u32) -> Reply {
+    let mut reply = fresh(etag, asked_etag, JSON, body.into());
+    let headers = reply.headers_mut();
+    if let Ok(cache) = HeaderValue::from_str(&format!("public, max-age={max_age_s}")) {
+        headers.insert(CACHE_CONTROL, cache);
+    }
+    reply
+}
+
+/// 200 with a body and its tag; 304 when the asker has it already.
+fn fresh(etag: &str, asked_etag: Option<&str>, content_type: HeaderValue, body: Bytes) -> Reply {
+    let bare = |etag: &str| etag.trim().trim_start_matches("W/").to_owned();
+    let known =
+        asked_etag.is_some_and(|asked| asked == "*" || asked.split(',').any(|one| bare(one) == bare(etag)));
     let mut reply = if known {
         let mut reply = Response::new(Full::default());
         *reply.status_mut() = StatusCode::NOT_MODIFIED;
         reply
     } else {
-        json(StatusCode::OK, JSON, body)
+        json(StatusCode::OK, content_type, body)
     };
-    let headers = reply.headers_mut();
     if let Ok(etag) = HeaderValue::from_str(etag) {
-        headers.insert(ETAG, etag);
+        reply.headers_mut().insert(ETAG, etag);
     }
-    if let Ok(cache) = HeaderValue::from_str(&format!("public, max-age={max_age_s}")) {
-        headers.insert(CACHE_CONTROL, cache);
+    reply
+}
+
+fn served(file: &Served<'_>, asked_etag: Option<&str>) -> Reply {
+    let content_type = HeaderValue::from_static(file.content_type);
+    let mut reply = fresh(file.etag, asked_etag, content_type, file.bytes.clone());
+    let headers = reply.headers_mut();
+    if let Some(word) = file.encoding.word() {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static(word));
     }
+    headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(CACHE_CONTROL, if file.immutable { FOR_EVER } else { FOR_A_MINUTE });
+    reply
+}
+
+/// A file whose name changes with its content.
+#[must_use]
+pub fn asset(file: &Served<'_>, asked_etag: Option<&str>) -> Reply {
+    served(file, asked_etag)
+}
+
+/// A document of the page, and what it may do.
+#[must_use]
+pub fn document(file: &Served<'_>, policy: &str, asked_etag: Option<&str>) -> Reply {
+    let mut reply = served(file, asked_etag);
+    let headers = reply.headers_mut();
+    if let Ok(policy) = HeaderValue::from_str(policy) {
+        headers.insert(CONTENT_SECURITY_POLICY, policy);
+    }
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(
+        HeaderName::from_static("cross-origin-opener-policy"),
+        HeaderValue::from_static("same-origin"),
+    );
+    reply
+}
+
+/// 303: what came was taken, go on there.
+#[must_use]
+pub fn see_other(place: &str) -> Reply {
+    let mut reply = Response::new(Full::default());
+    *reply.status_mut() = StatusCode::SEE_OTHER;
+    let headers = reply.headers_mut();
+    if let Ok(place) = HeaderValue::from_str(place) {
+        headers.insert(LOCATION, place);
+    }
+    headers.insert(CACHE_CONTROL, NO_STORE);
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    reply
+}
+
+/// 204.
+#[must_use]
+pub fn no_content() -> Reply {
+    let mut reply = Response::new(Full::default());
+    *reply.status_mut() = StatusCode::NO_CONTENT;
     reply
 }
 

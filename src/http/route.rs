@@ -27,6 +27,18 @@ pub(super) enum Route<'p> {
     VoucherQr(&'p str),
     /// What is in this campaign?
     Campaign(&'p str),
+    /// Which campaigns are there?
+    Campaigns,
+    /// What time is it?
+    Time,
+    /// The claim page.
+    Page,
+    /// The claim page, for somebody whom another platform hands over.
+    HandOver,
+    /// A file of the page.
+    Asset,
+    /// To be somebody, in a demo; its methods are its own.
+    Demo,
 }
 
 impl Route<'_> {
@@ -41,6 +53,12 @@ impl Route<'_> {
             Self::Voucher(_) => "voucher",
             Self::VoucherQr(_) => "voucher_qr",
             Self::Campaign(_) => "campaign",
+            Self::Campaigns => "campaigns",
+            Self::Time => "time",
+            Self::Page => "page",
+            Self::HandOver => "hand_over",
+            Self::Asset => "asset",
+            Self::Demo => "demo_ticket",
         }
     }
 }
@@ -58,6 +76,12 @@ enum Path {
     Voucher,
     VoucherQr,
     Campaign,
+    Campaigns,
+    Time,
+    Page,
+    PageAlone,
+    Asset,
+    Demo,
 }
 
 static PATHS: LazyLock<Router<Path>> = LazyLock::new(|| {
@@ -71,6 +95,13 @@ static PATHS: LazyLock<Router<Path>> = LazyLock::new(|| {
         ("/v1/vouchers/{id}", Path::Voucher),
         ("/v1/vouchers/{id}/qr", Path::VoucherQr),
         ("/v1/campaigns/{id}", Path::Campaign),
+        ("/v1/campaigns", Path::Campaigns),
+        ("/v1/time", Path::Time),
+        ("/", Path::Page),
+        ("/d/{id}", Path::Page),
+        ("/vouchers", Path::PageAlone),
+        ("/assets/{id}", Path::Asset),
+        ("/demo/tickets", Path::Demo),
     ];
     for (pattern, path) in paths {
         #[expect(
@@ -98,9 +129,17 @@ pub(super) fn route<'p>(method: &Method, path: &'p str) -> Result<Route<'p>, Pro
         Path::Voucher => (Route::Voucher(id), "GET, HEAD"),
         Path::VoucherQr => (Route::VoucherQr(id), "GET, HEAD"),
         Path::Campaign => (Route::Campaign(id), "GET, HEAD"),
+        Path::Campaigns => (Route::Campaigns, "GET, HEAD"),
+        Path::Time => (Route::Time, "GET, HEAD"),
+        Path::Page if *method == Method::POST => (Route::HandOver, "GET, HEAD, POST"),
+        Path::Page => (Route::Page, "GET, HEAD, POST"),
+        Path::PageAlone => (Route::Page, "GET, HEAD"),
+        Path::Asset => (Route::Asset, "GET, HEAD"),
+        Path::Demo => (Route::Demo, "POST"),
     };
     let allowed = match route {
-        Route::Claim(_) | Route::Challenge(_) | Route::Ticket(_) => *method == Method::POST,
+        Route::Claim(_) | Route::Challenge(_) | Route::Ticket(_) | Route::HandOver => *method == Method::POST,
+        Route::Demo => true,
         _ => *method == Method::GET || *method == Method::HEAD,
     };
     if allowed {
@@ -122,9 +161,24 @@ mod tests {
         assert_eq!(route(&Method::GET, "/v1/vouchers/AB"), Ok(Route::Voucher("AB")));
         assert_eq!(route(&Method::GET, "/v1/vouchers/AB/qr"), Ok(Route::VoucherQr("AB")));
         assert_eq!(route(&Method::HEAD, "/v1/campaigns/c"), Ok(Route::Campaign("c")));
+        assert_eq!(route(&Method::GET, "/v1/campaigns"), Ok(Route::Campaigns));
+        for path in ["/", "/d/a-b", "/vouchers"] {
+            assert_eq!(route(&Method::HEAD, path), Ok(Route::Page));
+        }
+        assert_eq!(route(&Method::POST, "/d/a-b"), Ok(Route::HandOver));
+        assert_eq!(route(&Method::GET, "/assets/app.js"), Ok(Route::Asset));
+        let refused = route(&Method::POST, "/vouchers").expect_err("nobody is handed over there");
+        assert_eq!((refused.cause, refused.allow), (Cause::MethodNotAllowed, Some("GET, HEAD")));
         let refused = route(&Method::GET, "/v1/drops/a-b/claims").expect_err("GET is not for claims");
         assert_eq!((refused.cause, refused.allow), (Cause::MethodNotAllowed, Some("POST")));
-        for path in ["/", "/v1/drops//claims", "/v1/drops/a/b/claims", "/v1/drops/a-b/claims/", "/metrics"] {
+        for path in [
+            "/d/",
+            "/assets/",
+            "/v1/drops//claims",
+            "/v1/drops/a/b/claims",
+            "/v1/drops/a-b/claims/",
+            "/metrics",
+        ] {
             assert_eq!(route(&Method::GET, path).expect_err("no such path").cause, Cause::NotFound, "{path}");
         }
     }

@@ -121,6 +121,12 @@ impl Gate {
         self.drops.load().values().cloned().collect()
     }
 
+    /// Every campaign.
+    #[must_use]
+    pub fn campaigns(&self) -> Arc<Vec<Arc<Campaign>>> {
+        self.campaigns.load_full()
+    }
+
     /// A campaign by its id.
     #[must_use]
     pub fn campaign(&self, id: &str) -> Option<Arc<Campaign>> {

@@ -14,13 +14,16 @@ use crate::backoffice::receipts::VoucherDesk;
 use crate::cli::{Exit, Failure};
 use crate::clock::Clock;
 use crate::config::{Config, ServerConfig, ServiceUrl};
+use crate::desk::demo::DemoDesk;
 use crate::domain::ids::Shard;
 use crate::domain::qr::QrSigner;
 use crate::domain::voucher::VoucherSigner;
 use crate::guard::Guard;
 use crate::http::connection::TimeLimits;
+use crate::http::cors::Cors;
 use crate::http::desk::DeskAccess;
 use crate::http::front::{Front, RequestIds, Stamps};
+use crate::http::list::CampaignList;
 use crate::http::listen::{self, ConnectionCap, Listening};
 use crate::redis::fence::Fence;
 use crate::redis::pool;
@@ -28,6 +31,7 @@ use crate::rush::batcher::{Batcher, BatcherSettings};
 use crate::rush::gate::Gate;
 use crate::rush::lane::Lane;
 use crate::telemetry::metrics::Metrics;
+use crate::web::Pages;
 
 /// What all cores share.
 pub(super) struct Shared {
@@ -40,6 +44,10 @@ pub(super) struct Shared {
     pub(super) vouchers: VoucherDesk,
     pub(super) access: Arc<Access>,
     pub(super) desk: Option<DeskAccess>,
+    pub(super) demo: Option<Arc<DemoDesk>>,
+    pub(super) pages: Arc<Pages>,
+    pub(super) list: Arc<CampaignList>,
+    pub(super) cors: Option<Arc<Cors>>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) cap: Arc<ConnectionCap>,
     pub(super) clock: Clock,
@@ -137,6 +145,10 @@ impl Core {
             access: Arc::clone(&shared.access),
             vouchers: shared.vouchers.clone(),
             desk: shared.desk.clone(),
+            demo: shared.demo.clone(),
+            pages: Arc::clone(&shared.pages),
+            list: Arc::clone(&shared.list),
+            cors: shared.cors.clone(),
             signer: shared.signer.clone(),
             qr: shared.qr.clone(),
             metrics: Arc::clone(&shared.metrics),

@@ -67,6 +67,9 @@ impl KeyWatch {
         if let Some(desk) = &self.desk {
             desk.mint.store(Arc::new(TicketMint::new(&keys)));
         }
+        if let Some(demo) = &self.shared.demo {
+            demo.rekey(&keys);
+        }
         let kids: Vec<&str> = keys.keys().iter().map(TicketKey::kid).collect();
         tracing::info!(?kids, signs = keys.signing().kid(), "the key file was read again");
         self.keys = keys;

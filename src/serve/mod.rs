@@ -35,6 +35,7 @@ use crate::clock::{Clock, rfc3339};
 use crate::config::Config;
 use crate::datadir::{DataDir, DataLock, RunInfo};
 use crate::desk::TicketDesk;
+use crate::desk::demo::DemoDesk;
 use crate::desk::lists::Lists;
 use crate::domain::cause::Cause;
 use crate::domain::ids::Shard;
@@ -47,6 +48,7 @@ use crate::guard::blocked::Blocked;
 use crate::guard::rate::{Allowance, LimitRules};
 use crate::guard::ticket::{KeyFile, Secret};
 use crate::http::admin::Admin;
+use crate::http::cors::Cors;
 use crate::http::desk::DeskAccess;
 use crate::http::front::RequestIds;
 use crate::http::listen::{self, ConnectionCap};
@@ -58,6 +60,7 @@ use crate::rush::gate::Gate;
 use crate::rush::poll::Poller;
 use crate::signals::Signals;
 use crate::telemetry::metrics::Metrics;
+use crate::web::{PageSettings, Pages};
 use core::Shared;
 use keys::KeyWatch;
 
@@ -181,6 +184,14 @@ impl Service {
             gate,
             guard: Arc::new(guard(config, keys, blocked)?),
             desk: desk.clone().map(|desk| DeskAccess::new(desk, Handle::current())),
+            demo: config.demo.enabled.then(|| Arc::new(DemoDesk::new(keys))),
+            pages: Arc::new(Pages::new(&PageSettings {
+                api_origin: config.page.api_origin.clone(),
+                login_url: config.page.login_url.clone(),
+                demo: config.demo.enabled,
+            })),
+            list: Arc::default(),
+            cors: Cors::new(&config.server.allowed_origins).map(Arc::new),
             vouchers: VoucherDesk::new(Arc::clone(&receipts), Handle::current()),
             signer,
             access: Arc::clone(&access),

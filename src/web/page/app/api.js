@@ -1,0 +1,58 @@
+// Calls to the service: every one ends with an answer or with status 0, and none with an exception.
+
+import { settings } from "./settings.js";
+
+const PATIENCE_MS = 12_000;
+
+/**
+ * Calls. Gives `{status, data, code, retryMs, requestId}`; status 0 when no answer came, in which case nobody knows what
+ * became of the request.
+ */
+export async function call(method, path, { ticket, device, key, body, fresh } = {}) {
+  const headers = {};
+  if (ticket) headers.authorization = `Bearer ${ticket}`;
+  if (device) headers["device-id"] = device;
+  if (key) headers["idempotency-key"] = key;
+  if (body) headers["content-type"] = "application/json";
+  const given_up = new AbortController();
+  const timer = setTimeout(() => given_up.abort(), PATIENCE_MS);
+  try {
+    const answer = await fetch(settings.api + path, {
+      method,
+      headers,
+      body: body && JSON.stringify(body),
+      cache: fresh || method !== "GET" || ticket ? "no-store" : "default",
+      credentials: "omit",
+      signal: given_up.signal,
+    });
+    const data = await answer.json().catch(() => null);
+    const seconds = Number(answer.headers.get("retry-after"));
+    return {
+      status: answer.status,
+      data,
+      code: data?.code ?? "",
+      retryMs: seconds > 0 ? seconds * 1_000 : 0,
+      requestId: data?.request_id ?? "",
+    };
+  } catch {
+    return { status: 0, data: null, code: "", retryMs: 0, requestId: "" };
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Waits; ends early when `signal` does, and then says `false`. */
+export function wait(ms, signal) {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => resolve(true), Math.max(0, ms));
+    signal?.addEventListener("abort", () => {
+      clearTimeout(timer);
+      resolve(false);
+    });
+  });
+}
+
+/** Somewhere between the two, so that not everybody comes back at once. */
+export function between(low, high) {
+  return low + Math.random() * (high - low);
+}

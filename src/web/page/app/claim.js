@@ -1,0 +1,206 @@
+// One wish for one voucher, from the tap to an answer that is certain: over lost answers, lost networks and reloads, always with the
+// same key, so that however often it is sent it is one claim.
+
+import { between, call, wait } from "./api.js";
+import { clock } from "./clock.js";
+import { claims, device, dropTicket, putClaims, ticketFor } from "./session.js";
+import { keep, recall } from "./store.js";
+
+/** A wish that is older is not sent again by itself: one who comes back the next day is to tap. */
+const FRESH_MS = 15 * 60_000;
+/** The answer is not known yet, and the claim may have been made. */
+const UNSURE = ["outcome_unknown", "request_timeout", ""];
+/** Nothing was claimed; trying again helps. */
+const TRY_AGAIN = ["overloaded", "unavailable", "rate_limited", "not_open"];
+
+const attempts = () => recall("attempts") ?? {};
+
+function putAttempt(drop, attempt) {
+  const { [drop]: _old, ...rest } = attempts();
+  keep("attempts", attempt ? { ...rest, [drop]: attempt } : rest);
+}
+
+/** A name that no other wish has. */
+function newKey() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/**
+ * `state` is what the page shows: "idle", "sending", "waiting" (`code`, `until`, `tries`), "asking" (the outcome is not known),
+ * "done" (`claims`, `again`), or "refused" (`code`, `claims` that there were before, `requestId`).
+ */
+export class Claiming {
+  constructor(drop, tickets, changed) {
+    this.drop = drop;
+    this.path = `/v1/drops/${encodeURIComponent(drop)}/claims`;
+    this.tickets = tickets;
+    this.changed = changed;
+    this.state = { kind: "idle" };
+    this.facts = null;
+    this.running = false;
+    this.ended = new AbortController();
+    this.tried = 0;
+    this.nudge = null;
+    // With the network back there is no reason to wait.
+    window.addEventListener("online", () => this.nudge?.abort(), { signal: this.ended.signal });
+  }
+
+  #set(state) {
+    this.state = state;
+    this.changed();
+  }
+
+  /** What the service says of the drop: its limit, its release, its voucher. */
+  know(facts) {
+    this.facts = facts;
+  }
+
+  /** A tap. A second one while the first is under way is the same wish. */
+  start() {
+    if (this.running) return;
+    const old = attempts()[this.drop];
+    const attempt = old ?? { key: newKey(), since: clock.now(), unsure: false };
+    putAttempt(this.drop, attempt);
+    this.#run(attempt);
+  }
+
+  /** Goes on with a wish that a reload, or another tab, interrupted. */
+  resume() {
+    const attempt = attempts()[this.drop];
+    if (!attempt || this.running) return;
+    if (Math.abs(clock.now() - attempt.since) > FRESH_MS) {
+      putAttempt(this.drop, null);
+      this.look();
+      return;
+    }
+    this.#run({ ...attempt, unsure: true });
+  }
+
+  /** Gives up a wish of which it is certain that nothing came. */
+  stop() {
+    if (this.state.kind !== "waiting") return;
+    putAttempt(this.drop, null);
+    this.stopped = true;
+    this.nudge?.abort();
+  }
+
+  /** Leaves the page. */
+  end() {
+    this.ended.abort();
+    this.nudge?.abort();
+  }
+
+  /** Forgets a refusal that may not hold any more. */
+  forget() {
+    if (this.state.kind === "refused") this.#set({ kind: "idle" });
+  }
+
+  /** Shows what this phone knows to have been claimed, before anybody is asked. */
+  remember() {
+    const known = claims().filter((claim) => claim.drop === this.drop && claim.status !== "returned");
+    if (known.length) this.#set({ kind: "done", claims: known, again: true });
+  }
+
+  /** Looks whether there is a claim already. */
+  async look() {
+    if (this.running || !ticketFor(this.drop)) return;
+    const mine = await this.#mine();
+    if (!this.running && mine.claims) this.#done(mine.claims, true);
+  }
+
+  async #run(attempt) {
+    this.running = true;
+    this.stopped = false;
+    this.tried = 0;
+    try {
+      while (!this.ended.signal.aborted && !this.stopped) {
+        if (await this.#step(attempt)) return;
+      }
+      if (this.stopped) this.#set({ kind: "idle" });
+    } finally {
+      this.running = false;
+    }
+  }
+
+  /** One try; whether that was the last. */
+  async #step(attempt) {
+    if (!(await this.#hasTicket())) return true;
+    if (attempt.unsure && this.facts?.limit_per_person === 1) {
+      this.#set({ kind: "asking" });
+      const mine = await this.#mine();
+      if (mine.claims) return this.#done(mine.claims, true);
+      if (mine.code !== "no_claim") return this.#later(mine, attempt);
+    } else {
+      this.#set({ kind: attempt.unsure ? "asking" : "sending" });
+    }
+    const answer = await call("POST", this.path, { ...this.#credentials(), key: attempt.key });
+    if (answer.status === 201 || answer.status === 200) {
+      return this.#done([answer.data], answer.data.replayed);
+    }
+    if (UNSURE.includes(answer.code)) {
+      attempt.unsure = true;
+      putAttempt(this.drop, attempt);
+      return this.#later(answer, attempt);
+    }
+    // Any other answer says that nothing was claimed by this request, and none before it came through either.
+    attempt.unsure = false;
+    putAttempt(this.drop, attempt);
+    if (TRY_AGAIN.includes(answer.code)) return this.#later(answer, attempt);
+    if (answer.code.startsWith("ticket_")) {
+      dropTicket(this.drop);
+      if (this.tickets.canAsk && this.tried < 2) {
+        this.tried += 1;
+        await this.tickets.again();
+        return false;
+      }
+    }
+    const before = answer.code === "limit_reached" ? (await this.#mine()).claims : null;
+    return this.#refused(answer, before);
+  }
+
+  async #hasTicket() {
+    if (ticketFor(this.drop) || (await this.tickets.ensure())) return true;
+    this.#set({ kind: "idle" });
+    return false;
+  }
+
+  #credentials() {
+    return { ticket: ticketFor(this.drop), device: device() };
+  }
+
+  async #mine() {
+    const answer = await call("GET", `${this.path}/mine`, this.#credentials());
+    return { ...answer, claims: answer.status === 200 ? answer.data.claims : null };
+  }
+
+  /** Waits for the next try: as long as the service asks for, longer from time to time, and never as long as others do. */
+  async #later(answer, attempt) {
+    this.tried += 1;
+    const least = answer.retryMs || 1_000;
+    const longer = Math.min(least * 1.5 ** Math.min(this.tried - 1, 4), 10_000);
+    let ms = between(least, Math.max(longer, least + 500));
+    if (answer.code === "not_open") ms = Math.max(0, this.facts.opens_at_ms - clock.now()) + between(30, 250);
+    const code = answer.status === 0 ? "offline" : answer.code;
+    const kind = attempt.unsure ? "asking" : "waiting";
+    this.#set({ kind, code, until: clock.now() + ms, tries: this.tried });
+    this.nudge = new AbortController();
+    await wait(ms, this.nudge.signal);
+    return false;
+  }
+
+  #done(fresh, again) {
+    putAttempt(this.drop, null);
+    putClaims(fresh, this.facts);
+    this.#set({ kind: "done", claims: claims().filter((claim) => claim.drop === this.drop), again });
+    return true;
+  }
+
+  #refused(answer, before) {
+    putAttempt(this.drop, null);
+    if (before) putClaims(before, this.facts);
+    const { code, requestId } = answer;
+    this.#set({ kind: "refused", code: code || `http_${answer.status}`, requestId, claims: before, at: clock.now() });
+    return true;
+  }
+}

@@ -1,0 +1,104 @@
+// The page: which view an address means, and the beat that keeps it up to date.
+
+import { el } from "./dom.js";
+import { DropView } from "./drop.js";
+import { foot, head, picker } from "./frame.js";
+import { HomeView } from "./home.js";
+import { identity, takeOver, ticketFor } from "./session.js";
+import { settings } from "./settings.js";
+import { onElsewhere } from "./store.js";
+import { VouchersView } from "./vouchers.js";
+import { learn, t } from "./words.js";
+
+const TICK_MS = 200;
+
+let view = null;
+let frame = null;
+
+function viewOf(path) {
+  const drop = /^\/d\/([^/]+)\/?$/.exec(path)?.[1];
+  if (drop) return new DropView(decodeURIComponent(drop), go);
+  if (/^\/vouchers\/?$/.test(path)) return new VouchersView();
+  return new HomeView();
+}
+
+function render() {
+  view?.end();
+  view = viewOf(location.pathname);
+  frame = { head: head(chooseLanguage), foot: foot(render) };
+  const bar = picker(render);
+  document.body.replaceChildren(
+    el("a", { class: "skip", href: "#main", text: t("nav.skip"), onclick: skip }),
+    frame.head.node,
+    ...(bar ? [bar] : []),
+    view.node,
+    frame.foot.node,
+  );
+  tick();
+}
+
+function skip(event) {
+  event.preventDefault();
+  const main = document.querySelector("main");
+  main.tabIndex = -1;
+  main.focus();
+}
+
+/** Leads elsewhere on the page; "sign_in" leads to the sponsor's platform, for a drop. */
+function go(path, drop = "") {
+  if (path === "sign_in") {
+    location.assign(settings.login.replace("{drop}", encodeURIComponent(drop)));
+    return;
+  }
+  history.pushState(null, "", path);
+  render();
+  window.scrollTo(0, 0);
+  const title = document.querySelector("main h1");
+  if (title) {
+    title.tabIndex = -1;
+    title.focus({ preventScroll: true });
+  }
+}
+
+async function chooseLanguage(language) {
+  await learn(language);
+  render();
+}
+
+function tick() {
+  view.tick();
+  frame.head.update();
+  frame.foot.update();
+  document.title = view.title === t("nav.brand") ? view.title : `${view.title} · ${t("nav.brand")}`;
+}
+
+/** Links within the page change the view, not the document. */
+function follow(event) {
+  const link = event.target.closest?.("a[href^='/']");
+  const plain = event.button === 0 && !event.metaKey && !event.ctrlKey && !event.shiftKey && !event.defaultPrevented;
+  if (!link || !plain) return;
+  event.preventDefault();
+  go(link.getAttribute("href"));
+}
+
+/** Takes over who somebody is from the address, also when it changes while the page is open. */
+function arrive() {
+  const drop = takeOver();
+  if (drop && location.pathname === "/") history.replaceState(null, "", `/d/${encodeURIComponent(drop)}`);
+  return drop;
+}
+
+arrive();
+await learn();
+document.addEventListener("click", follow);
+window.addEventListener("popstate", render);
+window.addEventListener("hashchange", () => {
+  if (arrive() || identity()) render();
+});
+onElsewhere((what) => {
+  // Another tab has a ticket, a claim or a wish of this person: this one is not to know less.
+  if (what === "person" || what === "tickets") render();
+  if (what === "attempts" && view.claiming && ticketFor(view.id)) view.claiming.look();
+});
+setInterval(tick, TICK_MS);
+render();

@@ -1,0 +1,74 @@
+// What several views show: a voucher's card, a word for how a drop stands, a countdown.
+
+import { el, icon, say, set, show } from "./dom.js";
+import { nameOf, phaseOf, phaseWord, remaining, termsOf } from "./facts.js";
+import { money, t } from "./words.js";
+
+/** What a voucher takes off, large. */
+function stub(facts) {
+  const { voucher } = facts;
+  if (!voucher) return el("div", { class: "stub" }, icon("ticket"));
+  const amount = money(voucher.face, voucher.currency);
+  const long = amount.length > 5 ? " long" : "";
+  return el(
+    "div",
+    { class: `stub${long}` },
+    el("span", { class: "face", text: amount }),
+    el("span", { class: "off", text: t("terms.off") }),
+  );
+}
+
+/** A voucher's card: what it takes off, and on what terms. `heading` is the level of its name. */
+export function voucherCard(facts, heading = "h1", ...more) {
+  const lines = termsOf(facts).map((text) => el("li", { text }));
+  const body = el("div", { class: "terms" }, el(heading, { text: nameOf(facts) }), el("ul", {}, lines), more);
+  return el("article", { class: "voucher" }, stub(facts), body);
+}
+
+/** A word for how a drop stands, which is kept up to date by `update(facts)`. */
+export function phaseChip() {
+  const node = el("span", { class: "chip" });
+  return {
+    node,
+    update(facts) {
+      const phase = phaseOf(facts);
+      set(node, "data-phase", phase);
+      say(node, phaseWord(phase));
+    },
+  };
+}
+
+/** A countdown in boxes. Screen readers are told at a few moments only, by whoever owns it. */
+export function countdown() {
+  const parts = ["days", "hours", "minutes", "seconds"].map((name) => {
+    const digits = el("b", { text: "00" });
+    const words = { days: t("time.days"), hours: t("time.hours"), minutes: t("time.minutes"), seconds: t("time.seconds") };
+    return { name, digits, box: el("div", { class: "unit" }, digits, el("span", { text: words[name] })) };
+  });
+  const node = el("div", { class: "countdown", role: "timer", "aria-live": "off" }, parts.map((part) => part.box));
+  return {
+    node,
+    update(ms) {
+      const left = remaining(ms);
+      for (const { name, digits, box } of parts) {
+        say(digits, String(left[name]));
+        if (name === "days") show(box, left.days > 0);
+        if (name === "seconds") show(box, left.days === 0);
+      }
+    },
+  };
+}
+
+/** How much is left of a drop, as a bar and in words. */
+export function stockBar() {
+  const fill = el("i", {});
+  const words = el("p", {});
+  const node = el("div", { class: "stock" }, el("div", { class: "bar", "aria-hidden": "true" }, fill), words);
+  return {
+    node,
+    update(left, total, text) {
+      fill.style.setProperty("inline-size", `${total > 0 ? Math.max(left > 0 ? 2 : 0, (100 * left) / total) : 0}%`);
+      say(words, text);
+    },
+  };
+}

@@ -1,0 +1,105 @@
+// Who the page is used by: what the sponsor's platform handed over, the tickets that came of it, and the claims that were made.
+// A ticket is good for one drop and for hours, and lies where it survives a restart of the browser; an identity is worth more, and
+// lives as long as the tab.
+
+import { clock } from "./clock.js";
+import { keep, recall } from "./store.js";
+
+/** What a ticket says, as far as it can be read; nothing of it is believed but by the service. */
+function read(token) {
+  try {
+    const text = atob(token.split(".")[1].replace(/-/g, "+").replace(/_/g, "/"));
+    const bytes = Uint8Array.from(text, (character) => character.charCodeAt(0));
+    return JSON.parse(new TextDecoder().decode(bytes));
+  } catch {
+    return null;
+  }
+}
+
+/** Takes what stands in the address behind "#", and takes it out of the address. Gives the drop that it is for. */
+export function takeOver() {
+  const handed = new URLSearchParams(location.hash.slice(1));
+  const ticket = handed.get("ticket");
+  const identity = handed.get("identity");
+  if (!ticket && !identity) return null;
+  history.replaceState(history.state, "", location.pathname + location.search);
+  if (identity) {
+    const somebody = JSON.stringify([read(identity)?.iss, read(identity)?.sub]);
+    if (recall("somebody", "tab") !== somebody) forgetTickets();
+    keep("somebody", somebody, "tab");
+    keep("identity", identity, "tab");
+  }
+  return ticket ? putTicket(ticket) : null;
+}
+
+/** Keeps a ticket. Gives its drop. */
+export function putTicket(ticket, person) {
+  const said = read(ticket);
+  if (!said?.drop) return null;
+  const name = person ?? said.sub ?? "";
+  if (recall("person") !== name) {
+    // Somebody else holds the phone now: nothing of the one before is shown.
+    forgetTickets();
+    keep("claims", null);
+    keep("person", name);
+  }
+  const tickets = recall("tickets") ?? {};
+  keep("tickets", { ...tickets, [said.drop]: { ticket, until: (said.exp ?? 0) * 1_000 } });
+  return said.drop;
+}
+
+/** The ticket for a drop, if it is still good. */
+export function ticketFor(drop) {
+  const kept = (recall("tickets") ?? {})[drop];
+  return kept && kept.until > clock.now() ? kept.ticket : null;
+}
+
+/** Whether there was a ticket for a drop that is not good any more. */
+export const hadTicket = (drop) => Boolean((recall("tickets") ?? {})[drop]);
+
+/** Throws a ticket away that the service did not believe. */
+export function dropTicket(drop) {
+  const { [drop]: _gone, ...rest } = recall("tickets") ?? {};
+  keep("tickets", rest);
+}
+
+/** The identity that was handed over. */
+export const identity = () => recall("identity", "tab");
+
+/** Throws the identity away that the service did not believe. */
+export const dropIdentity = () => keep("identity", null, "tab");
+
+/** Who it is, as the tickets name them; empty for nobody. */
+export const person = () => recall("person") ?? "";
+
+/** The name that this phone chose for itself: tickets of the desk are bound to it. */
+export function device() {
+  let name = recall("device");
+  if (!name) {
+    const bytes = crypto.getRandomValues(new Uint8Array(16));
+    name = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+    keep("device", name);
+  }
+  return name;
+}
+
+/** What was claimed on this phone, newest first. */
+export const claims = () => recall("claims") ?? [];
+
+/** Keeps claims as the service told them, with what their drop says. */
+export function putClaims(fresh, terms) {
+  const known = claims().filter((old) => !fresh.some((claim) => claim.claim_id === old.claim_id));
+  const all = [...fresh.map((claim) => ({ ...claim, terms })), ...known];
+  keep("claims", all.sort((a, b) => (a.claimed_at < b.claimed_at ? 1 : -1)).slice(0, 100));
+}
+
+function forgetTickets() {
+  keep("tickets", null);
+}
+
+/** Leaves nothing of anybody on this phone, but for its language and its name. */
+export function signOut() {
+  forgetTickets();
+  for (const name of ["claims", "person", "attempts"]) keep(name, null);
+  for (const name of ["identity", "somebody"]) keep(name, null, "tab");
+}

@@ -1,0 +1,136 @@
+// What the page says, and what its button does, in every situation that there is. One place, so that none is forgotten: a test sees
+// each of them.
+
+import { clock } from "./clock.js";
+import { phaseOf } from "./facts.js";
+import { settings } from "./settings.js";
+import { count, t } from "./words.js";
+
+/** What stands in the way, by the service's code: title, text, and what may be done about it. */
+function refusal(code) {
+  return {
+    sold_out: [t("refused.sold_out"), t("refused.sold_out_text"), "none"],
+    closed: [t("refused.closed"), t("refused.closed_text"), "none"],
+    paused: [t("refused.paused"), t("refused.paused_text"), "none"],
+    limit_reached: [t("refused.limit"), t("refused.limit_text"), "mine"],
+    not_eligible: [t("refused.not_eligible"), t("refused.not_eligible_text"), "none"],
+    blocked: [t("refused.blocked"), t("refused.blocked_text"), "none"],
+    ticket_missing: [t("refused.sign_in"), t("refused.sign_in_text"), "sign_in"],
+    ticket_invalid: [t("refused.ticket_invalid"), t("refused.ticket_invalid_text"), "sign_in"],
+    ticket_expired: [t("refused.ticket_expired"), t("refused.ticket_expired_text"), "sign_in"],
+    identity_missing: [t("refused.sign_in"), t("refused.sign_in_text"), "sign_in"],
+    identity_invalid: [t("refused.ticket_invalid"), t("refused.ticket_invalid_text"), "sign_in"],
+    identity_expired: [t("refused.ticket_expired"), t("refused.ticket_expired_text"), "sign_in"],
+    challenge_failed: [t("refused.challenge"), t("refused.challenge_text"), "again"],
+    unknown_drop: [t("refused.unknown_drop"), t("refused.unknown_drop_text"), "none"],
+    not_found: [t("refused.no_desk"), t("refused.no_desk_text"), "sign_in"],
+  }[code];
+}
+
+/** What is waited for before the next try. */
+function delay(code) {
+  return {
+    overloaded: [t("wait.overloaded"), t("wait.overloaded_text")],
+    unavailable: [t("wait.unavailable"), t("wait.unavailable_text")],
+    rate_limited: [t("wait.rate_limited"), t("wait.rate_limited_text")],
+    not_open: [t("wait.not_open"), t("wait.not_open_text")],
+    offline: [t("wait.offline"), t("wait.offline_text")],
+  }[code];
+}
+
+const inSeconds = (until) => Math.max(0, Math.ceil((until - clock.now()) / 1_000));
+const retryIn = (until) => {
+  const n = inSeconds(until);
+  return n > 0 ? t("wait.retry_in", { n: count(n) }) : t("wait.retry_now");
+};
+
+/** The way to the sponsor's sign-in, where the page knows it. */
+const signIn = () => (settings.login ? { text: t("button.sign_in"), act: "sign_in" } : null);
+
+function claimed(claiming, facts) {
+  const title = claiming.again ? t("done.again") : t("done.title");
+  const held = claiming.claims.filter((claim) => claim.status !== "returned").length;
+  const more = facts && held < facts.limit_per_person && phaseOf(facts) === "open";
+  return { tone: "good", title, text: t("done.text"), button: { text: t("done.show"), act: "vouchers" }, more };
+}
+
+function refused({ code, requestId, claims }) {
+  const [title, text, help] = refusal(code) ?? [t("refused.other"), t("refused.other_text"), "again"];
+  const button = {
+    none: null,
+    mine: claims?.length ? { text: t("done.show"), act: "vouchers" } : null,
+    sign_in: signIn(),
+    again: { text: t("button.again"), act: "again" },
+  }[help];
+  const calm = ["sold_out", "closed", "paused", "limit_reached"].includes(code);
+  const fine = refusal(code) ? "" : t("refused.number", { code, number: requestId || "–" });
+  return { tone: calm ? "calm" : "bad", title, text, fine, button };
+}
+
+function underWay(claiming) {
+  const { kind, code, until, tries } = claiming;
+  if (kind === "sending") {
+    return { tone: "busy", title: t("claim.sending"), text: t("claim.sending_text"), button: busy(t("claim.button")) };
+  }
+  if (kind === "asking") {
+    const offline = code === "offline";
+    const title = offline ? t("asking.offline") : t("asking.title");
+    const text = offline ? t("asking.offline_text") : t("asking.text");
+    return { tone: "busy", title, text, fine: until ? retryIn(until) : "", button: busy(t("asking.button")) };
+  }
+  const [title, text] = delay(code);
+  const fine = `${retryIn(until)} · ${t("wait.tries", { n: count(tries) })}`;
+  return { tone: "warn", title, text, fine, stop: true, button: busy(t("wait.button")) };
+}
+
+const busy = (text) => ({ text, act: null, busy: true });
+
+function readiness(tickets) {
+  switch (tickets.kind) {
+    case "working":
+      return t("ticket.working");
+    case "waiting":
+      if (tickets.code === "not_open") return t("ticket.not_yet");
+      return `${t("ticket.waiting")} ${retryIn(tickets.until)}`;
+    case "ready":
+      return t("ticket.ready");
+    default:
+      return "";
+  }
+}
+
+function scheduled(facts, tickets) {
+  const ready = tickets.kind === "ready";
+  const title = ready ? t("scheduled.ready") : t("scheduled.title");
+  const text = readiness(tickets) || t("scheduled.text");
+  return { tone: ready ? "ready" : "calm", title, text, button: { text: t("button.not_yet"), act: null } };
+}
+
+function open(tickets) {
+  if (tickets.kind === "ready") {
+    return { tone: "go", title: t("open.title"), text: t("open.text"), button: { text: t("button.claim"), act: "claim" } };
+  }
+  return { tone: "busy", title: t("open.preparing"), text: readiness(tickets), button: busy(t("open.button")) };
+}
+
+/** Title, text, fine print, tone and button. `facts` is nothing as long as the service was not heard of. */
+export function situation({ facts, trouble, tickets, claiming, demo }) {
+  if (claiming.kind === "done") return claimed(claiming, facts);
+  if (claiming.kind === "refused") return refused(claiming);
+  if (claiming.kind !== "idle") return underWay(claiming);
+  if (!facts) {
+    if (!trouble) return { tone: "loading", title: t("loading.title"), text: "", button: null };
+    if (refusal(trouble)) return refused({ code: trouble });
+    return { tone: "warn", title: t("loading.failed"), text: t("loading.failed_text"), button: null };
+  }
+  const phase = phaseOf(facts);
+  if (phase === "closed" || phase === "sold_out" || phase === "paused") return refused({ code: phase });
+  if (tickets.kind === "refused") return refused(tickets);
+  if (tickets.kind === "none" && tickets.expired) return refused({ code: "ticket_expired" });
+  if (tickets.kind === "none") {
+    const text = demo ? t("demo.choose") : t("refused.sign_in_text");
+    const button = demo ? null : signIn();
+    return { tone: "calm", title: t("refused.sign_in"), text, button };
+  }
+  return phase === "scheduled" ? scheduled(facts, tickets) : open(tickets);
+}

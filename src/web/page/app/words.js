@@ -1,0 +1,73 @@
+// The languages: one file each, and nothing of them in the code but the names of their texts.
+
+import { recall, keep } from "./store.js";
+import { settings } from "./settings.js";
+
+let texts = {};
+let language = "en";
+
+const words = settings.languages.map((one) => one.word);
+
+/** Reads the texts of the language that was chosen, or that the phone prefers. */
+export async function learn(chosen) {
+  const wanted = [chosen, recall("language"), ...(navigator.languages ?? [])].filter(Boolean);
+  const known = wanted.map((one) => one.toLowerCase().split("-")[0]).find((one) => words.includes(one));
+  language = known ?? (words.includes("en") ? "en" : words[0]);
+  if (chosen) keep("language", chosen);
+  const answer = await fetch(settings.languages.find((one) => one.word === language).file);
+  texts = await answer.json();
+  document.documentElement.lang = texts["language.tag"];
+}
+
+/** The language's word. */
+export const spoken = () => language;
+
+/** A text, with what stands in braces filled in. */
+export function t(name, values = {}) {
+  return (texts[name] ?? name).replace(/\{(\w+)\}/g, (_, word) => values[word] ?? "");
+}
+
+/** An amount of money, as in "25.00" of "CNY". */
+export function money(amount, currency) {
+  try {
+    return new Intl.NumberFormat(texts["language.tag"], {
+      style: "currency",
+      currency,
+      currencyDisplay: "narrowSymbol",
+      minimumFractionDigits: Number(amount) % 1 === 0 ? 0 : 2,
+    }).format(Number(amount));
+  } catch {
+    return `${amount} ${currency}`;
+  }
+}
+
+/** A count. */
+export const count = (number) => new Intl.NumberFormat(texts["language.tag"]).format(number);
+
+/** A day and a time, on the campaign's clocks. */
+export function instant(ms, zone, withDay = true) {
+  const day = withDay ? { month: "short", day: "numeric", weekday: "short" } : {};
+  const form = { ...day, hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
+  const tag = texts["language.tag"];
+  try {
+    const when = new Intl.DateTimeFormat(tag, { ...form, timeZone: zone || undefined }).format(ms);
+    if (!zone || when === new Intl.DateTimeFormat(tag, form).format(ms)) return when;
+    // Whose phone is on other clocks is told on which these are.
+    const parts = new Intl.DateTimeFormat(tag, { timeZone: zone, timeZoneName: "shortOffset" }).formatToParts(ms);
+    return t("when.zone", { when, zone: parts.find((part) => part.type === "timeZoneName").value });
+  } catch {
+    return new Intl.DateTimeFormat(tag, form).format(ms);
+  }
+}
+
+/** Several names, as the language strings them together. */
+export function list(names) {
+  return new Intl.ListFormat(texts["language.tag"], { type: "disjunction" }).format(names);
+}
+
+/** A span of time in its largest whole unit. */
+export function span(seconds) {
+  if (seconds >= 86_400 && seconds % 86_400 === 0) return t("span.days", { n: seconds / 86_400 });
+  if (seconds >= 3_600 && seconds % 3_600 === 0) return t("span.hours", { n: seconds / 3_600 });
+  return t("span.minutes", { n: Math.max(1, Math.round(seconds / 60)) });
+}

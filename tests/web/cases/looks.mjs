@@ -1,0 +1,160 @@
+// How the page looks, reads and weighs: languages, accessibility in light and dark, budgets.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+
+import { button, campaign, identity, shot, signedIn, text, tone, visit, world } from "../world.mjs";
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+/** What may travel until somebody has a voucher and shows it, and how many requests the first view may take. */
+const BYTES_MAX = 60 * 1024;
+const REQUESTS_MAX = 9;
+
+/** No violation of any rule that axe knows. */
+async function accessible(page, what) {
+  await page.evaluate(AXE);
+  const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
+  const told = violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" | ")}`);
+  assert.deepEqual(told, [], what);
+}
+
+/** Looks at a view in light and dark. */
+async function inBoth(page, name) {
+  for (const colorScheme of ["light", "dark"]) {
+    await page.emulateMedia({ colorScheme });
+    await accessible(page, `${name}, ${colorScheme}`);
+    await shot(page, `${name}-${colorScheme}`);
+  }
+  await page.emulateMedia({ colorScheme: "light" });
+}
+
+async function allViews(options, tag) {
+  const [drop, later] = [`look-${tag}`, `look-later-${tag}`];
+  await campaign(`c-look-${tag}`, [
+    { drop, name: "满100减25" },
+    { drop: later, name: "满300减80", opens: 200_000, closes: 900_000 },
+  ]);
+  await visit({ ...options, reducedMotion: "reduce" }, async (page) => {
+    await page.goto(`${world.base}/`);
+    await page.locator(`a[href="/d/${later}"]`).waitFor();
+    await inBoth(page, `home-${tag}`);
+    await page.goto(signedIn(later, "look"));
+    await tone(page, "ready");
+    await inBoth(page, `scheduled-${tag}`);
+    await page.goto(signedIn(drop, "look"));
+    await tone(page, "go");
+    await inBoth(page, `open-${tag}`);
+    await button(page).click();
+    await tone(page, "good");
+    await inBoth(page, `claimed-${tag}`);
+    await page.goto(`${world.base}/vouchers`);
+    await page.locator(".show").first().click();
+    const painted = () => {
+      const image = document.querySelector("img.qr");
+      return image?.complete && image.naturalWidth > 0;
+    };
+    await page.waitForFunction(painted);
+    await inBoth(page, `vouchers-${tag}`);
+    await page.goto(`${world.base}/d/nowhere`);
+    await tone(page, "bad");
+    await inBoth(page, `refused-${tag}`);
+    if (options.wide) return;
+    // No view is wider than the phone.
+    for (const path of ["/", `/d/${drop}`, "/vouchers"]) {
+      await page.setViewportSize({ width: 320, height: 640 });
+      await page.goto(world.base + path);
+      await page.locator("main h1").first().waitFor({ state: "attached" });
+      const overflow = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+      assert.ok(overflow <= 0, `${path} is ${overflow} px too wide`);
+    }
+  });
+}
+
+export const every_view_on_a_phone_in_chinese = () => allViews({}, "zh");
+export const every_view_on_a_wide_screen_in_english = () => allViews({ wide: true, locale: "en-US" }, "en-wide");
+
+export async function a_language_is_chosen_and_kept() {
+  const drop = "look-language";
+  await campaign("c-language", [{ drop }]);
+  await visit({ locale: "de-DE" }, async (page) => {
+    await page.goto(signedIn(drop, "words"));
+    await text(page, "Claim now");
+    assert.equal(await page.locator("html").getAttribute("lang"), "en");
+    await page.getByLabel("Language").selectOption({ label: "中文" });
+    await text(page, "立即领取");
+    assert.equal(await page.locator("html").getAttribute("lang"), "zh-CN");
+    await page.reload();
+    await text(page, "立即领取");
+    await page.getByLabel("语言").selectOption({ label: "English" });
+    await text(page, "Claim now");
+    assert.ok(await page.title().then((title) => title.endsWith("Vouchers")));
+  });
+}
+
+export async function the_changing_code_changes() {
+  const drop = "look-qr";
+  await campaign("c-qr", [{ drop }]);
+  await visit({}, async (page) => {
+    await page.goto(signedIn(drop, "qr"));
+    await tone(page, "go");
+    await button(page).tap();
+    await tone(page, "good");
+    // The first answer asks for the next one soon; the service's own lasts half a minute.
+    let asked = 0;
+    await page.route("**/qr", async (route) => {
+      asked += 1;
+      const answer = await route.fetch();
+      const body = await answer.json();
+      return route.fulfill({ json: asked === 1 ? { ...body, refresh_after_ms: 1_000 } : body });
+    });
+    await button(page).tap();
+    await page.locator(".show").tap();
+    const seen = (await page.waitForFunction(() => document.querySelector("img.qr")?.src.length > 100 && document.querySelector("img.qr").src)).toString();
+    await page.waitForFunction((old) => document.querySelector("img.qr").src !== old, seen);
+    assert.ok(asked >= 2);
+    // Without the network there is the code itself.
+    await page.unroute("**/qr");
+    await page.route("**/v1/**", (route) => route.abort());
+    await page.locator(".show").tap();
+    await page.locator(".show").tap();
+    await text(page, "没有网络，暂时无法显示动态码");
+    assert.ok(await page.locator(".code").isVisible());
+    await shot(page, "vouchers-offline-zh");
+  });
+}
+
+export async function the_whole_way_weighs_little() {
+  const drop = "look-weight";
+  await campaign("c-weight", [{ drop }]);
+  const script = `
+    window.shifts = 0;
+    new PerformanceObserver((list) => {
+      for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shifts += entry.value;
+    }).observe({ type: "layout-shift", buffered: true });`;
+  await visit({ script }, async (page, context) => {
+    const network = await context.newCDPSession(page);
+    await network.send("Network.enable");
+    const sizes = new Map();
+    const urls = new Map();
+    network.on("Network.requestWillBeSent", ({ requestId, request }) => urls.set(requestId, request.url));
+    network.on("Network.loadingFinished", ({ requestId, encodedDataLength }) => sizes.set(requestId, encodedDataLength));
+    await page.goto(`${world.base}/d/${drop}#identity=${identity("weight")}`);
+    await tone(page, "go");
+    assert.ok(urls.size <= REQUESTS_MAX + 4, `${[...urls.values()].join(" ")}`);
+    const files = [...urls].filter(([, url]) => !url.includes("/v1/"));
+    assert.ok(files.length <= REQUESTS_MAX, `${files.length} files`);
+    const shifts = await page.evaluate(() => window.shifts);
+    assert.ok(shifts < 0.1, `what was read moved by ${shifts}`);
+    assert.ok((await page.locator("*").count()) < 300);
+    await button(page).tap();
+    await tone(page, "good");
+    await button(page).tap();
+    await page.locator(".show").tap();
+    await page.waitForFunction(() => document.querySelector("img.qr")?.complete);
+    const sum = (list) => list.reduce((all, id) => all + (sizes.get(id) ?? 0), 0);
+    const [ofFiles, ofAll] = [sum(files.map(([id]) => id)), sum([...sizes.keys()])];
+    console.log(`# ${files.length} files, ${ofFiles} bytes; ${urls.size} requests in all, ${ofAll} bytes`);
+    assert.ok(ofAll > 10_000 && ofAll <= BYTES_MAX, `${ofAll} bytes`);
+  });
+}

@@ -1,0 +1,148 @@
+// What goes wrong between the tap and the answer: lost answers, lost networks, reloads, sleep.
+
+import assert from "node:assert/strict";
+
+import { button, campaign, held, shot, signedIn, text, tone, until, visit } from "../world.mjs";
+
+const claims = (drop) => `**/v1/drops/${drop}/claims`;
+
+/** Lets the first claim reach the service, and then does something else than to bring the answer back. */
+async function first(page, drop, instead) {
+  const keys = [];
+  let done = false;
+  await page.route(claims(drop), async (route) => {
+    keys.push(route.request().headers()["idempotency-key"]);
+    if (done) return route.continue();
+    done = true;
+    const answer = await route.fetch();
+    assert.equal(answer.status(), 201);
+    return instead(route);
+  });
+  return keys;
+}
+
+export async function the_network_breaks_off_during_the_claim() {
+  const drop = "trouble-offline";
+  await campaign("c-offline", [{ drop, limit: 2 }]);
+  const mayFail = (words) => words.includes("ERR_INTERNET_DISCONNECTED");
+  await visit({ mayFail }, async (page, context) => {
+    const keys = await first(page, drop, async (route) => {
+      await context.setOffline(true);
+      await route.abort("internetdisconnected");
+    });
+    await page.goto(signedIn(drop, "offline"));
+    await tone(page, "go");
+    await button(page).tap();
+    await text(page, "网络中断了");
+    await shot(page, "offline-zh");
+    await context.setOffline(false);
+    await tone(page, "good");
+    assert.equal((await held(drop, "offline")).length, 1);
+    assert.equal(new Set(keys).size, 1, "one wish, one key");
+  });
+}
+
+export async function a_reload_in_the_middle_of_the_claim() {
+  const drop = "trouble-reload";
+  await campaign("c-reload", [{ drop, limit: 2 }]);
+  await visit({}, async (page) => {
+    let reached;
+    const sent = new Promise((resolve) => {
+      reached = resolve;
+    });
+    const keys = await first(page, drop, () => reached());
+    await page.goto(signedIn(drop, "reload"));
+    await tone(page, "go");
+    await button(page).tap();
+    await sent;
+    await text(page, "正在领取……");
+    await shot(page, "sending-zh");
+    await page.reload();
+    await tone(page, "good");
+    assert.equal((await held(drop, "reload")).length, 1);
+    assert.equal(keys.length, 2);
+    assert.equal(keys[0], keys[1]);
+    // And once more, without a network: what was claimed is known on the phone.
+    await page.route("**/v1/**", (route) => route.abort());
+    await page.reload();
+    await tone(page, "good");
+  });
+}
+
+export async function no_answer_is_asked_for_until_there_is_one() {
+  const drop = "trouble-unknown";
+  await campaign("c-unknown", [{ drop }]);
+  await visit({ locale: "en-GB" }, async (page) => {
+    let asked = 0;
+    const unknown = { status: 503, json: { code: "outcome_unknown", request_id: "r" }, headers: { "retry-after": "1" } };
+    await page.route(`${claims(drop)}/mine`, (route) => {
+      asked += 1;
+      // Too few replicas have it: the service cannot say yet.
+      return asked === 2 ? route.fulfill(unknown) : route.continue();
+    });
+    const keys = await first(page, drop, (route) => route.fulfill(unknown));
+    await page.goto(signedIn(drop, "unknown"));
+    await tone(page, "go");
+    await button(page).tap();
+    await text(page, "No answer yet");
+    await shot(page, "unknown-en");
+    await tone(page, "good");
+    assert.equal(keys.length, 1, "it asks, and does not claim again");
+    // The first look was before the tap.
+    assert.ok(asked >= 3, `${asked}`);
+  });
+}
+
+export async function the_answer_was_no_and_got_lost() {
+  const drop = "trouble-lost-no";
+  await campaign("c-lost-no", [{ drop }]);
+  await visit({}, async (page) => {
+    let posts = 0;
+    await page.route(claims(drop), (route) => {
+      posts += 1;
+      // The request never arrives: nothing was claimed, and the page cannot know.
+      return posts === 1 ? route.abort("connectionreset") : route.continue();
+    });
+    await page.goto(signedIn(drop, "lost"));
+    await tone(page, "go");
+    await button(page).tap();
+    await tone(page, "good");
+    assert.equal(posts, 2);
+    assert.equal((await held(drop, "lost")).length, 1);
+  });
+}
+
+export async function a_phone_that_slept_looks_at_the_clock_again() {
+  const drop = "trouble-sleep";
+  await campaign("c-sleep", [{ drop, opens: 1_200 }]);
+  // Asleep, a phone's monotonic clock stands still on some systems, while the other goes on.
+  const script = `{
+    const running = performance.now.bind(performance);
+    let slept = 0;
+    performance.now = () => running() - slept;
+    window.sleepFor = (ms) => {
+      slept += ms;
+    };
+  }`;
+  await visit({ script }, async (page) => {
+    await page.goto(signedIn(drop, "sleep"));
+    await tone(page, "ready");
+    let looks = 0;
+    await page.route("**/v1/time", (route) => {
+      looks += 1;
+      return route.continue();
+    });
+    const seconds = async () => {
+      const [, hours, minutes, last] = (await page.locator(".countdown b").allTextContents()).map(Number);
+      return (hours * 60 + minutes) * 60 + last;
+    };
+    const before = await seconds();
+    await page.evaluate(() => window.sleepFor(300_000));
+    await until("it looks at the clock", () => looks > 0);
+    // Without a new look the countdown would stand five minutes too high.
+    await page.waitForFunction((limit) => {
+      const [, hours, minutes, last] = [...document.querySelectorAll(".countdown b")].map((node) => Number(node.textContent));
+      return (hours * 60 + minutes) * 60 + last <= limit;
+    }, before);
+  });
+}

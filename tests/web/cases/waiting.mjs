@@ -1,0 +1,143 @@
+// Answers after which the page tries again by itself.
+
+import assert from "node:assert/strict";
+
+import { button, campaign, claim, held, shot, signedIn, text, ticket, tone, visit, world } from "../world.mjs";
+
+const claims = (drop) => `**/v1/drops/${drop}/claims`;
+const problem = (status, code, seconds) => ({
+  status,
+  contentType: "application/problem+json",
+  headers: { "retry-after": String(seconds) },
+  body: JSON.stringify({ code, status, request_id: "0123456789abcdef" }),
+});
+
+/** Answers the first claims like this, lets the others through, and gives the keys that came. */
+async function refuseFirst(page, drop, ...answers) {
+  const keys = [];
+  await page.route(claims(drop), (route) => {
+    keys.push(route.request().headers()["idempotency-key"]);
+    const answer = answers[keys.length - 1];
+    return answer ? route.fulfill(answer) : route.continue();
+  });
+  return keys;
+}
+
+export async function an_overload_is_waited_for_with_the_same_key() {
+  const drop = "wait-overloaded";
+  await campaign("c-overloaded", [{ drop, limit: 2 }]);
+  await visit({}, async (page) => {
+    const keys = await refuseFirst(page, drop, problem(503, "overloaded", 1), problem(503, "unavailable", 1));
+    await page.goto(signedIn(drop, "overloaded"));
+    await tone(page, "go");
+    await button(page).tap();
+    await text(page, "当前人数太多");
+    await shot(page, "overloaded-zh");
+    await text(page, "服务暂时不可用");
+    await tone(page, "good");
+    assert.equal(keys.length, 3);
+    assert.equal(new Set(keys).size, 1);
+    assert.equal((await held(drop, "overloaded")).length, 1);
+  });
+}
+
+export async function somebody_stops_trying() {
+  const drop = "wait-stop";
+  await campaign("c-stop", [{ drop }]);
+  await visit({ colorScheme: "dark", locale: "en-US" }, async (page) => {
+    const keys = await refuseFirst(page, drop, problem(503, "overloaded", 30));
+    await page.goto(signedIn(drop, "stop"));
+    await tone(page, "go");
+    await button(page).tap();
+    await text(page, "Very many people at once");
+    await shot(page, "overloaded-en-dark");
+    await page.getByRole("button", { name: "Stop trying" }).tap();
+    await tone(page, "go");
+    assert.equal(keys.length, 1);
+  });
+}
+
+export async function a_moment_too_early_is_tried_again_on_time() {
+  const drop = "wait-early";
+  await campaign("c-early", [{ drop, opens: 6 }]);
+  await visit({}, async (page) => {
+    // The page's clock runs ahead, so that it taps before the service's release: the service says no, and the page waits.
+    await page.route("**/v1/time", async (route) => {
+      const answer = await route.fetch();
+      const { server_time: time } = await answer.json();
+      return route.fulfill({ json: { server_time: new Date(Date.parse(time) + 30_000).toISOString() } });
+    });
+    await page.goto(signedIn(drop, "early"));
+    await tone(page, "go");
+    const answers = [];
+    page.on("response", (answer) => answer.request().method() === "POST" && answers.push(answer.status()));
+    await button(page).tap();
+    await tone(page, "good");
+    assert.ok(answers.length >= 1 && answers.at(-1) === 201, `${answers}`);
+    assert.ok(answers.slice(0, -1).every((status) => status === 425), `${answers}`);
+  });
+}
+
+export async function too_early_says_so() {
+  const drop = "wait-too-early";
+  await campaign("c-too-early", [{ drop }]);
+  await visit({}, async (page) => {
+    let state;
+    await page.route(`**/v1/drops/${drop}`, async (route) => {
+      state ??= await (await route.fetch()).json();
+      // By this state the release is a few seconds ahead, as it would be for a clock that is.
+      const opens_at = new Date(Date.parse(state.server_time) + 8_000).toISOString();
+      return route.fulfill({ json: { ...state, state: "open", opens_at } });
+    });
+    await refuseFirst(page, drop, problem(425, "not_open", 1));
+    await page.goto(signedIn(drop, "too-early"));
+    await tone(page, "go");
+    await button(page).tap();
+    await text(page, "早了一点点");
+    await shot(page, "too-early-zh");
+    await tone(page, "good");
+  });
+}
+
+export async function who_asks_too_often_waits() {
+  const drop = "wait-limit";
+  await campaign("c-limit", [{ drop }]);
+  await visit({}, async (page) => {
+    const person = "too-often";
+    await page.goto(signedIn(drop, person));
+    await tone(page, "go");
+    // Somebody else has the same ticket and asks without a pause: the service's own limit of the person is used up.
+    const headers = { authorization: `Bearer ${ticket(drop, person)}` };
+    let asking = true;
+    const other = async () => {
+      while (asking) await fetch(`${world.base}/v1/drops/${drop}/claims/mine`, { headers }).then((answer) => answer.text());
+    };
+    const others = [other(), other(), other(), other()];
+    try {
+      await page.waitForTimeout(1_000);
+      await button(page).tap();
+      await text(page, "请慢一点");
+      await shot(page, "slow-down-zh");
+    } finally {
+      asking = false;
+      await Promise.all(others);
+    }
+    await tone(page, "good");
+  });
+}
+
+export async function a_restock_brings_the_button_back() {
+  const drop = "wait-restock";
+  await campaign("c-restock", [{ drop, stock: 1 }]);
+  assert.equal((await claim(drop, "first")).status, 201);
+  await visit({}, async (page) => {
+    await page.goto(signedIn(drop, "second"));
+    await text(page, "已经领完");
+    await shot(page, "sold-out-zh");
+    await campaign("c-restock", [{ drop, stock: 2 }]);
+    await page.evaluate(() => window.dispatchEvent(new Event("online")));
+    await tone(page, "go");
+    await button(page).tap();
+    await tone(page, "good");
+  });
+}
