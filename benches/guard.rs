@@ -5,15 +5,25 @@
 //! the median says how busy the machine was.
 
 use std::hint::black_box;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
 use claimrush::guard::Guard;
 use claimrush::guard::address::AddressRules;
 use claimrush::guard::blocked::{BlockList, Blocked};
 use claimrush::guard::rate::{Allowance, LimitRules, Limits};
+use claimrush::guard::tables::{AddressTables, Asn, AsnTable};
 use claimrush::guard::ticket::{KeyFile, MintRequest, Persons, Scratch, TicketVerifier, mint_tickets};
 use hyper::header::HeaderMap;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+#[path = "../tests/support/mmdb.rs"]
+#[expect(
+    dead_code,
+    clippy::expect_used,
+    reason = "shared with the tests, which use the rest of it, and may fail"
+)]
+mod mmdb;
 
 const DROP: &str = "caiyun-100-25";
 const NOW_MS: i64 = 1_700_000_000_000;
@@ -57,6 +67,7 @@ fn wide_limits() -> anyhow::Result<Limits> {
         person: wide,
         address: wide,
         network: wide,
+        asn: wide,
         device: wide,
         keys_max: 4_000_000,
     }))
@@ -132,11 +143,20 @@ fn main() -> anyhow::Result<()> {
     });
 
     let wide = Allowance::new(1_000_000, Duration::from_nanos(1))?;
-    let rules = LimitRules { person: wide, address: wide, network: wide, device: wide, keys_max: 4_000_000 };
+    let rules = LimitRules {
+        person: wide,
+        address: wide,
+        network: wide,
+        asn: wide,
+        device: wide,
+        keys_max: 4_000_000,
+    };
     let blocked = Blocked::default();
     let many: Vec<String> = (0..100_000).map(|n| format!("blocked-{n},,why")).collect();
     blocked.replace(BlockList::read(&many.join("\n"))?);
+    let tables = AddressTables::default();
     let guard = Guard::new(&keys, 0, rules, AddressRules::default()).blocking(blocked);
+    let guard = guard.by_asn(tables.clone(), &[Asn(1), Asn(2), Asn(3)]);
     let headers = HeaderMap::new();
     let peer = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
     let bearers: Vec<Vec<u8>> =
@@ -146,6 +166,17 @@ fn main() -> anyhow::Result<()> {
         assert!(black_box(admitted).is_ok());
     });
 
+    let everywhere = measure_systems(&tables)?;
+    for (name, from_ipv6) in [("with an ASN table, from IPv4", false), ("with an ASN table, from IPv6", true)]
+    {
+        let from = everywhere.iter().filter(|address| address.is_ipv6() == from_ipv6).copied();
+        let asked: Vec<(&[u8], IpAddr)> = bearers.iter().map(Vec::as_slice).zip(from.cycle()).collect();
+        measure_each(&format!("the whole guard, {name}"), &asked, |(bearer, peer)| {
+            let admitted = guard.admit(Some(black_box(bearer)), &headers, DROP, *peer, NOW_MS);
+            assert!(black_box(admitted).is_ok());
+        });
+    }
+
     let flood = Limits::new(LimitRules { keys_max: 1_000_000, ..rules });
     let before = resident_kb()?;
     for n in 0..10_000_000_u32 {
@@ -154,6 +185,35 @@ fn main() -> anyhow::Result<()> {
     println!("{:<42}{:>6} keys", "10,000,000 persons leave", flood.person().keys());
     println!("{:<42}{:>6} MB", "and take", (resident_kb()? - before) / 1_024);
     Ok(())
+}
+
+/// Measures look-ups in a table as large as the real ones, leaves it in place, and gives the addresses that it was asked for.
+fn measure_systems(tables: &AddressTables) -> anyhow::Result<Vec<IpAddr>> {
+    let mut table = mmdb::Table::new("GeoLite2-ASN", 24);
+    let mut addresses = Vec::new();
+    // Each network has another size, each third one another system than the one before.
+    for n in 0..450_000_u32 {
+        let data = mmdb::system(1_000 + n / 3 % 80_000);
+        let bits = (n + 1).wrapping_mul(0x9e37_79b9);
+        let network = if n % 9 == 0 {
+            let bits = 0x2000 << 112 | u128::from(bits) << 88;
+            IpNet::V6(Ipv6Net::new(Ipv6Addr::from_bits(bits), u8::try_from(32 + n % 17)?)?)
+        } else {
+            IpNet::V4(Ipv4Net::new(Ipv4Addr::from_bits(bits), u8::try_from(16 + n % 9)?)?)
+        };
+        table.insert(network.trunc(), &data);
+        addresses.push(network.addr());
+    }
+    let bytes = table.bytes();
+    println!("{:<42}{:>6} MB", "a table of 450,000 networks", bytes.len() >> 20);
+    let start = Instant::now();
+    tables.replace_asns(AsnTable::read(bytes)?);
+    println!("{:<42}{:>6} ms", "is read in", start.elapsed().as_millis());
+    let (v6, v4): (Vec<IpAddr>, Vec<IpAddr>) = addresses.iter().partition(|address| address.is_ipv6());
+    for (name, asked) in [("ASN look-up, IPv4, all networks in turn", &v4), ("ASN look-up, IPv6", &v6)] {
+        measure_each(name, asked, |address| assert!(tables.asn(black_box(*address)).is_some()));
+    }
+    Ok(addresses)
 }
 
 /// Memory of this process.

@@ -49,6 +49,15 @@ pub const RATE_UPKEEP_INTERVAL: Duration = Duration::from_secs(10);
 /// The most hops of a forwarded address that are followed.
 pub const FORWARDED_HOPS_MAX: usize = 16;
 
+/// The largest file with an address table, in bytes: it is held in memory, twice while another one takes its place.
+pub const ADDRESS_TABLE_BYTES_MAX: u64 = 512 * 1024 * 1024;
+/// The most networks that an address table may have; all are looked at before it is believed.
+pub const ADDRESS_TABLE_NETWORKS_MAX: usize = 50_000_000;
+/// Requests per second that one autonomous system may keep up: a carrier may have a good part of all people.
+pub const ASN_PER_SECOND_DEFAULT: u32 = 50_000;
+/// See [`ASN_PER_SECOND_DEFAULT`].
+pub const ASN_BURST_DEFAULT: u32 = 200_000;
+
 /// The most campaigns, and the most drops over all campaigns, that one ledger may hold.
 pub const CAMPAIGNS_MAX: usize = 1_000;
 /// See [`CAMPAIGNS_MAX`].
@@ -328,6 +337,8 @@ pub mod range {
     pub const PERSON_RATE: RangeInclusive<u64> = 1..=10_000;
     /// `limits.address_per_second` and `limits.address_burst`.
     pub const ADDRESS_RATE: RangeInclusive<u64> = 1..=1_000_000;
+    /// `limits.asn_exempt`: the carriers of a country.
+    pub const ASN_EXEMPT: RangeInclusive<u64> = 0..=1_024;
     /// `limits.keys_max`.
     pub const LIMITER_KEYS: RangeInclusive<u64> = 1_000..=100_000_000;
     /// `drain.commit_interval_ms`.

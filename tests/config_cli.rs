@@ -73,6 +73,20 @@ const REFUSED: &[Refused] = &[
         &[],
         "redis.replica_wait_ms = 500: times claim.inflight_max = 4 must be below redis.response_timeout_ms = 2000",
     ),
+    ("[limits]\nasn_per_second = 0", &[], "limits.asn_per_second = 0: must be 1 to 1000000"),
+    ("[limits]\nasn_burst = 1000001", &[], "limits.asn_burst = 1000001: must be 1 to 1000000"),
+    (
+        "[limits]\nasn_exempt = [\"AS4134\", \"Telecom\"]",
+        &[],
+        "limits.asn_exempt = [\"AS4134\", \"Telecom\"]: must be the number of an autonomous system, as in \"AS4134\"",
+    ),
+    (
+        "[limits]\nasn_exempt = \"AS4134\"",
+        &[],
+        "limits.asn_exempt = \"AS4134\": must be a list of autonomous systems, as in [\"AS4134\", \"AS4837\"]",
+    ),
+    ("[guard]\nregion_table = 1", &[], "guard.region_table = 1: must be a path in quotes"),
+    ("[desk]\nasn_per_minute = 0", &[], "desk.asn_per_minute = 0: must be 1 to 600000"),
     ("[limits]\nexempt_loopback = 1", &[], "limits.exempt_loopback = 1: must be true or false"),
     (
         "[log]\nlevel = \"loud\"",
@@ -152,7 +166,7 @@ const REFUSED: &[Refused] = &[
     (
         "[sever]\nlisten = \"127.0.0.1:1\"",
         &[],
-        "sever: no such key; the config has server, data, redis, ledger, claim, limits, drain, journal, ticket, desk, voucher, page, demo, log",
+        "sever: no such key; the config has server, data, redis, ledger, claim, guard, limits, drain, journal, ticket, desk, voucher, page, demo, log",
     ),
     ("drain = 5", &[], "drain = 5: must be a section, as in [drain]"),
     ("[drain]\nenabled = true\nenabled = true", &[], "c.toml: line 3: duplicate key"),

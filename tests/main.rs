@@ -8,6 +8,7 @@
 )]
 
 mod access;
+mod address_tables;
 mod alerts;
 mod attacks;
 mod audit;

@@ -4,4 +4,8 @@
 //! only one that holds its targets can be linked then.
 
 #[cfg(test)]
+#[path = "../../tests/support/mmdb.rs"]
+#[expect(dead_code, reason = "shared with the tests, which use the rest of it")]
+mod mmdb;
+#[cfg(test)]
 mod readers;

@@ -15,10 +15,13 @@ use claimrush::domain::voucher::VoucherSigner;
 use claimrush::domain::webhook::{Signed, WebhookSecrets};
 use claimrush::guard::address::{AddressRules, ForwardedHeader};
 use claimrush::guard::challenge::Challenges;
+use claimrush::guard::tables::{AsnTable, RegionTable};
 use claimrush::guard::ticket::{KeyFile, Scratch, TicketVerifier, bearer};
 use claimrush::http::probe;
 use claimrush::redis::journal::parse_entry;
 use hyper::header::{HeaderMap, HeaderValue};
+
+use crate::mmdb::{Table, place, system};
 
 const NOW_MS: i64 = 1_700_000_000_000;
 
@@ -139,6 +142,25 @@ fn forwarded_addresses() {
             let mut headers = HeaderMap::new();
             headers.insert(name, value.clone());
             let _ = rules.client(peer, &headers);
+        }
+    });
+}
+
+#[test]
+fn address_table() {
+    let small = Table::of("small", &[("1.2.0.0/16", system(7)), ("2400::/12", place("CN", &["YN"]))]);
+    assert!(AsnTable::read(small.clone()).is_ok() && RegionTable::read(small.clone()).is_ok());
+    bolero::check!().for_each(|bytes: &[u8]| {
+        let address = IpAddr::V4(Ipv4Addr::from_bits(bytes.len().try_into().unwrap_or(u32::MAX)));
+        // By itself, and laid over a good table where the first byte says.
+        let at = bytes.first().map_or(0, |first| usize::from(*first) % small.len());
+        let mut laid = small.clone();
+        for (place, byte) in laid.iter_mut().skip(at).zip(bytes.iter().skip(1)) {
+            *place = *byte;
+        }
+        for table in [bytes.to_vec(), laid] {
+            let _ = AsnTable::read(table.clone()).map(|table| table.asn(address));
+            let _ = RegionTable::read(table).map(|table| table.region(address));
         }
     });
 }

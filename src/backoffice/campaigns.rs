@@ -18,7 +18,9 @@ use deadpool_redis::{Connection, Pool};
 use super::soundness::{self, Books, Compared, Placed};
 use crate::clock::{Clock, UnixMs};
 use crate::domain::campaign::{self, Campaign, CampaignState, Changes, DropSpec, FileError, Refusal};
+use crate::domain::eligibility::Eligibility;
 use crate::domain::ids::{CampaignId, DropId, Epoch, Shard};
+use crate::guard::tables::AddressTables;
 use crate::ledger::{CampaignRecord, Catalogue, Ledger, LedgerError};
 use crate::redis::codes::{Code, DropState};
 use crate::redis::peer::Peer;
@@ -41,6 +43,8 @@ pub struct Campaigns {
     pub shard: Shard,
     /// For the audit records' time.
     pub clock: Clock,
+    /// Whether rules about addresses can be judged.
+    tables: AddressTables,
     /// One change at a time; what was loaded last.
     loaded: tokio::sync::Mutex<LastLoad>,
 }
@@ -94,7 +98,14 @@ impl Campaigns {
     /// Nothing is loaded yet.
     #[must_use]
     pub fn new(ledger: Arc<dyn Ledger>, pool: Pool, gate: Arc<Gate>, shard: Shard, clock: Clock) -> Self {
-        Self { ledger, pool, gate, shard, clock, loaded: tokio::sync::Mutex::default() }
+        let tables = AddressTables::default();
+        Self { ledger, pool, gate, shard, clock, tables, loaded: tokio::sync::Mutex::default() }
+    }
+
+    /// The same, taking campaigns that ask where addresses lie if `tables` tell.
+    #[must_use]
+    pub fn knowing_addresses(self, tables: AddressTables) -> Self {
+        Self { tables, ..self }
     }
 
     /// Applies a campaign file, optionally with all drops moved so that the first opens at `opens_at_ms`. A
@@ -109,6 +120,7 @@ impl Campaigns {
         actor: &str,
     ) -> Result<(CampaignId, Changes), ApplyError> {
         let given = Campaign::parse(text)?;
+        self.check_tables(&given, text)?;
         let new = opens_at_ms.map_or_else(|| given.clone(), |at| given.shift_to(at));
         let mut loaded = self.loaded.lock().await;
         let catalogue = self.ledger.catalogue().await.map_err(LoadError::from)?;
@@ -135,6 +147,17 @@ impl Campaigns {
                 Ok((new.id, changes))
             }
         }
+    }
+
+    /// A rule that nobody here can judge would let nobody in.
+    fn check_tables(&self, given: &Campaign, text: &str) -> Result<(), ApplyError> {
+        let drops = given.drops.iter().filter_map(|drop| drop.eligibility.as_ref());
+        let mut rules = given.eligibility.iter().chain(drops);
+        if self.tables.has_regions() || !rules.any(Eligibility::looks_at_addresses) {
+            return Ok(());
+        }
+        let what = "address_regions needs an address-to-region table, and guard.region_table of this service names none";
+        Err(ApplyError::Refused { line: campaign::line_of_address_rule(text), what: what.to_owned() })
     }
 
     /// Takes stock away in Redis, where nobody can claim it meanwhile, before the ledger gives its money away.

@@ -93,6 +93,12 @@ const NUMERIC: &[Numeric] = &[
         range: range::ADDRESS_RATE,
         value: |c| c.limits.network_burst.into(),
     },
+    Numeric {
+        key: "limits.asn_per_second",
+        range: range::ADDRESS_RATE,
+        value: |c| c.limits.asn_per_second.into(),
+    },
+    Numeric { key: "limits.asn_burst", range: range::ADDRESS_RATE, value: |c| c.limits.asn_burst.into() },
     Numeric { key: "limits.keys_max", range: range::LIMITER_KEYS, value: |c| wide(c.limits.keys_max) },
     Numeric {
         key: "drain.commit_interval_ms",
@@ -124,6 +130,11 @@ const NUMERIC: &[Numeric] = &[
         range: range::DESK_PER_MINUTE,
         value: |c| c.desk.address_per_minute.into(),
     },
+    Numeric {
+        key: "desk.asn_per_minute",
+        range: range::DESK_PER_MINUTE,
+        value: |c| c.desk.asn_per_minute.into(),
+    },
     Numeric { key: "desk.difficulty", range: range::DIFFICULTY, value: |c| c.desk.difficulty },
     Numeric {
         key: "desk.challenge_valid_s",
@@ -147,6 +158,7 @@ pub(super) fn expectation(key: &str) -> Option<String> {
     let text = match key {
         "server.listen" | "server.admin_listen" => "must be an address and a port, as in \"127.0.0.1:8080\"",
         "server.trusted_proxies" => "must be a list of networks, as in [\"10.0.0.0/8\", \"fd00::/8\"]",
+        "limits.asn_exempt" => "must be a list of autonomous systems, as in [\"AS4134\", \"AS4837\"]",
         "limits.exempt_loopback" | "drain.enabled" | "ticket.device_required" | "demo.enabled" => {
             "must be true or false"
         }
@@ -165,6 +177,8 @@ pub(super) fn expectation(key: &str) -> Option<String> {
         | "ledger.url_file"
         | "ledger.ca_file"
         | "ticket.key_file"
+        | "guard.region_table"
+        | "guard.asn_table"
         | "desk.keys_file"
         | "desk.captcha_secret_file"
         | "desk.lists_dir" => "must be a path in quotes",
@@ -186,6 +200,11 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     if !range::TRUSTED_PROXIES.contains(&wide(proxies)) {
         let problem = format!("must hold at most {} networks, has {proxies}", range::TRUSTED_PROXIES.end());
         return Err(ConfigError::Key { key: "server.trusted_proxies".to_owned(), problem });
+    }
+    let exempt = config.limits.asn_exempt.len();
+    if !range::ASN_EXEMPT.contains(&wide(exempt)) {
+        let problem = format!("must hold at most {} of them, has {exempt}", range::ASN_EXEMPT.end());
+        return Err(ConfigError::Key { key: "limits.asn_exempt".to_owned(), problem });
     }
     if config.claim.queue_max < config.claim.batch_max {
         let problem = format!("must not be below claim.batch_max = {}", config.claim.batch_max);

@@ -53,6 +53,8 @@ pub struct DeskConfig {
     pub person_per_minute: u32,
     /// Challenges and tickets a minute for one address (IPv6: one /64).
     pub address_per_minute: u32,
+    /// With an ASN table: challenges and tickets a minute for one autonomous system.
+    pub asn_per_minute: u32,
     /// What a ticket costs.
     pub challenge: ChallengeKind,
     /// Numbers that a proof of work takes at most, for somebody who comes seldom; twice as many on the average half.
@@ -81,6 +83,7 @@ impl Default for DeskConfig {
             ticket_valid_s: 3_600,
             person_per_minute: 6,
             address_per_minute: 60,
+            asn_per_minute: 60_000,
             challenge: ChallengeKind::default(),
             difficulty: 50_000,
             challenge_valid_s: 300,

@@ -1,10 +1,21 @@
-//! `[limits]` and `[ticket]`: what the guard on the hot path goes by.
+//! `[guard]`, `[limits]` and `[ticket]`: what the guard on the hot path goes by.
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::guard::tables::Asn;
 use crate::limits;
+
+/// What is known of addresses.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GuardConfig {
+    /// The table (MaxMind's format) that tells in which region an address lies; empty for none.
+    pub region_table: PathBuf,
+    /// The table (MaxMind's format) that tells to which autonomous system an address belongs; empty for none.
+    pub asn_table: PathBuf,
+}
 
 /// How often one person or address may ask.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,6 +33,12 @@ pub struct LimitsConfig {
     pub network_per_second: u32,
     /// Requests that one network may make at once.
     pub network_burst: u32,
+    /// With an ASN table: requests per second that one autonomous system may keep up.
+    pub asn_per_second: u32,
+    /// Requests that one autonomous system may make at once.
+    pub asn_burst: u32,
+    /// Autonomous systems that are free of this limit: the carriers of honest people.
+    pub asn_exempt: Vec<Asn>,
     /// Whether loopback peers are free of the address limit: a balancer or a bench sits there.
     pub exempt_loopback: bool,
     /// Persons, and addresses, that the limiter remembers.
@@ -37,6 +54,9 @@ impl Default for LimitsConfig {
             address_burst: limits::ADDRESS_BURST_DEFAULT,
             network_per_second: limits::NETWORK_PER_SECOND_DEFAULT,
             network_burst: limits::NETWORK_BURST_DEFAULT,
+            asn_per_second: limits::ASN_PER_SECOND_DEFAULT,
+            asn_burst: limits::ASN_BURST_DEFAULT,
+            asn_exempt: Vec::new(),
             exempt_loopback: true,
             keys_max: limits::RATE_KEYS_DEFAULT,
         }

@@ -15,7 +15,7 @@ mod voucher;
 mod words;
 
 pub use desk::{CaptchaFallback, ChallengeKind, DeskConfig};
-pub use guard::{LimitsConfig, TicketConfig};
+pub use guard::{GuardConfig, LimitsConfig, TicketConfig};
 pub use load::{Overrides, load};
 pub use page::{DemoConfig, PageConfig};
 pub use sections::{

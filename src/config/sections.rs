@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::desk::DeskConfig;
-use super::guard::{LimitsConfig, TicketConfig};
+use super::guard::{GuardConfig, LimitsConfig, TicketConfig};
 use super::page::{DemoConfig, PageConfig};
 use super::{Ack, LogFormat, LogLevel, ServiceUrl, VoucherConfig};
 use crate::limits;
@@ -29,6 +29,8 @@ pub struct Config {
     pub ledger: LedgerConfig,
     /// `[claim]`: batches, queues, and what an acknowledgement is worth.
     pub claim: ClaimConfig,
+    /// `[guard]`: what is known of addresses.
+    pub guard: GuardConfig,
     /// `[limits]`: how often one person or address may ask.
     pub limits: LimitsConfig,
     /// `[drain]`: from the journal to the ledger.

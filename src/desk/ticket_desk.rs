@@ -22,10 +22,12 @@ use crate::config::{CaptchaFallback, ChallengeKind};
 use crate::domain::campaign::Campaign;
 use crate::domain::eligibility::{Applicant, Eligibility, Ineligible};
 use crate::domain::ids::{DropId, PersonId, Shard};
+use crate::guard::address::ClientAddress;
 use crate::guard::blocked::Blocked;
 use crate::guard::challenge::{Challenge, Challenges};
 use crate::guard::rate::{Limits, RateRefusal};
 use crate::guard::risk::{Activity, times_harder};
+use crate::guard::tables::AddressTables;
 use crate::guard::ticket::{Pass, TicketMint, device_hash};
 use crate::ledger::{Bind, Bound, Choice};
 use crate::limits;
@@ -53,6 +55,8 @@ pub struct TicketDesk {
     pub lists: Arc<Lists>,
     /// Whom staff keep out.
     pub blocked: Blocked,
+    /// Where addresses lie.
+    pub tables: AddressTables,
     /// Signs tickets. Replaced when the key file changes.
     pub mint: ArcSwap<TicketMint>,
     /// How often persons and addresses may come.
@@ -119,6 +123,13 @@ pub struct NewTicket {
     pub valid_until: String,
 }
 
+/// Who asks for a ticket, and from where.
+struct Asks<'a> {
+    identity: &'a Identity,
+    person: &'a str,
+    address: IpAddr,
+}
+
 impl TicketDesk {
     /// A challenge for a drop. The busier an address and its network were, the harder it is.
     ///
@@ -144,11 +155,11 @@ impl TicketDesk {
         &self,
         drop: &str,
         request: &TicketRequest,
-        address: Option<IpAddr>,
+        address: ClientAddress,
     ) -> Result<NewTicket, DeskRefusal> {
         let now_ms = self.clock.now_ms();
         let (gate, rules) = self.open_drop(drop, now_ms)?;
-        self.limits.check_address(address).map_err(|rate| self.refused(rate))?;
+        self.limits.check_address(address.limited()).map_err(|rate| self.refused(rate))?;
         let device = request.device.as_deref().map(device_of).transpose()?;
         let identity = self.identify(&request.identity, now_ms).await?;
         let person = self.names.person(&identity);
@@ -158,7 +169,8 @@ impl TicketDesk {
             return Err(DeskRefusal::Blocked);
         }
         let campaign = self.gate.campaign(rules.campaign.as_str()).ok_or(DeskRefusal::UnknownDrop)?;
-        let bound = self.check_rules(&gate, &rules, &campaign, &identity, &person, now_ms).await;
+        let asks = Asks { identity: &identity, person: &person, address: address.address };
+        let bound = self.check_rules(&gate, &rules, &campaign, &asks, now_ms).await;
         if let Err(DeskRefusal::Ineligible(why)) = &bound {
             self.metrics.desk_ineligible_total.increment(*why as usize);
         }
@@ -245,10 +257,10 @@ impl TicketDesk {
         gate: &DropGate,
         rules: &DropRules,
         campaign: &Campaign,
-        identity: &Identity,
-        person: &str,
+        asks: &Asks<'_>,
         now_ms: UnixMs,
     ) -> Result<(), DeskRefusal> {
+        let Asks { identity, person, .. } = *asks;
         let asked: Vec<&Eligibility> =
             [&campaign.eligibility, &rules.spec.eligibility].into_iter().flatten().collect();
         let chooses = asked.iter().any(|rules| rules.one_per_campaign);
@@ -256,6 +268,11 @@ impl TicketDesk {
             self.claims_elsewhere(&gate.id, campaign, person).await?
         } else {
             Vec::new()
+        };
+        let address_region = if asked.iter().any(|rules| rules.looks_at_addresses()) {
+            self.region_of(asks.address)?
+        } else {
+            None
         };
         let last_claim_ms = claims.iter().filter_map(|(_, at_ms)| *at_ms).max();
         for rules in asked {
@@ -268,6 +285,7 @@ impl TicketDesk {
             };
             let applicant = Applicant {
                 region: identity.region.as_deref(),
+                address_region: address_region.as_deref(),
                 account_since_ms: identity.account_since_ms,
                 on_allow_list,
                 last_claim_ms,
@@ -292,6 +310,15 @@ impl TicketDesk {
             Err(UnionError::Busy) => Err(DeskRefusal::Busy),
             Err(error @ UnionError::Failed(_)) => Err(away(&error)),
         }
+    }
+
+    /// Where an address lies. Without a table nobody is let in by a rule that asks for it.
+    fn region_of(&self, address: IpAddr) -> Result<Option<String>, DeskRefusal> {
+        if !self.tables.has_regions() {
+            tracing::error!("a campaign asks where addresses lie, and guard.region_table is not set");
+            return Err(DeskRefusal::Away);
+        }
+        Ok(self.tables.region(address))
     }
 
     /// The person's last claim in each other drop of the campaign.

@@ -15,6 +15,10 @@ pub struct Eligibility {
     /// anywhere.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub regions: Vec<String>,
+    /// Codes of regions in one of which the address must lie from which they ask, by the address-to-region table. Empty
+    /// for anywhere.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub address_regions: Vec<String>,
     /// How old the account must be at least, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_account_age_ms: Option<i64>,
@@ -34,6 +38,8 @@ pub struct Eligibility {
 pub struct Applicant<'a> {
     /// Where they are at home, by their identity.
     pub region: Option<&'a str>,
+    /// Where the address lies from which they ask, as far as the address-to-region table knows it.
+    pub address_region: Option<&'a str>,
     /// Since when they have their account, by their identity.
     pub account_since_ms: Option<UnixMs>,
     /// Whether they stand on the rules' allow-list.
@@ -57,15 +63,35 @@ pub enum Ineligible {
     CoolDown,
     /// Something that they are known by belongs to another person.
     Union,
+    /// Asks from an address elsewhere.
+    AddressRegion,
+    /// Asks from an address of which nobody knows where it lies.
+    AddressUnknown,
 }
 
 impl Ineligible {
     /// Every reason, in the order of their indices.
-    pub const ALL: [Self; 6] =
-        [Self::Region, Self::AccountAge, Self::AllowList, Self::OnePerCampaign, Self::CoolDown, Self::Union];
+    pub const ALL: [Self; 8] = [
+        Self::Region,
+        Self::AccountAge,
+        Self::AllowList,
+        Self::OnePerCampaign,
+        Self::CoolDown,
+        Self::Union,
+        Self::AddressRegion,
+        Self::AddressUnknown,
+    ];
     /// Their words, in the same order.
-    pub const WORDS: &'static [&'static str] =
-        &["region", "account_age", "allow_list", "one_per_campaign", "cool_down", "union"];
+    pub const WORDS: &'static [&'static str] = &[
+        "region",
+        "account_age",
+        "allow_list",
+        "one_per_campaign",
+        "cool_down",
+        "union",
+        "address_region",
+        "address_unknown",
+    ];
 
     /// The word of logs and metrics.
     #[must_use]
@@ -80,9 +106,17 @@ impl Eligibility {
     /// # Errors
     /// The first rule that says no.
     pub fn check(&self, applicant: &Applicant<'_>, now_ms: UnixMs) -> Result<(), Ineligible> {
-        let at_home = |region: &str| self.regions.iter().any(|rule| region.starts_with(rule.as_str()));
-        if !self.regions.is_empty() && !applicant.region.is_some_and(at_home) {
+        let lies_in =
+            |region: &str, rules: &[String]| rules.iter().any(|rule| region.starts_with(rule.as_str()));
+        if !self.regions.is_empty() && !applicant.region.is_some_and(|region| lies_in(region, &self.regions))
+        {
             return Err(Ineligible::Region);
+        }
+        if self.looks_at_addresses() {
+            let region = applicant.address_region.ok_or(Ineligible::AddressUnknown)?;
+            if !lies_in(region, &self.address_regions) {
+                return Err(Ineligible::AddressRegion);
+            }
         }
         let old_enough = |min_ms: i64| {
             applicant.account_since_ms.is_some_and(|since| now_ms.saturating_sub(since) >= min_ms)
@@ -104,6 +138,12 @@ impl Eligibility {
         Ok(())
     }
 
+    /// Whether it matters where the address lies from which somebody asks.
+    #[must_use]
+    pub fn looks_at_addresses(&self) -> bool {
+        !self.address_regions.is_empty()
+    }
+
     /// Whether the person's claims in other drops of the campaign matter.
     #[must_use]
     pub fn looks_at_claims(&self) -> bool {
@@ -116,8 +156,13 @@ mod tests {
     use super::*;
 
     const NOW_MS: UnixMs = 1_000_000;
-    const ANYBODY: Applicant<'_> =
-        Applicant { region: None, account_since_ms: None, on_allow_list: false, last_claim_ms: None };
+    const ANYBODY: Applicant<'_> = Applicant {
+        region: None,
+        address_region: None,
+        account_since_ms: None,
+        on_allow_list: false,
+        last_claim_ms: None,
+    };
 
     #[test]
     fn empty_rules_let_everybody_in() {
@@ -129,6 +174,7 @@ mod tests {
     fn each_rule_says_no_by_its_name() {
         let rules = Eligibility {
             regions: vec!["53".into(), "5101".into()],
+            address_regions: vec!["53".into()],
             min_account_age_ms: Some(100),
             allow_list: Some("vip".into()),
             one_per_campaign: false,
@@ -136,6 +182,7 @@ mod tests {
         };
         let good = Applicant {
             region: Some("530100"),
+            address_region: Some("530102"),
             account_since_ms: Some(NOW_MS - 100),
             on_allow_list: true,
             last_claim_ms: Some(NOW_MS - 50),
@@ -145,6 +192,9 @@ mod tests {
             (Applicant { region: Some("510200"), ..good }, Ineligible::Region),
             (Applicant { region: None, ..good }, Ineligible::Region),
             (Applicant { region: Some("5"), ..good }, Ineligible::Region),
+            (Applicant { address_region: Some("51"), ..good }, Ineligible::AddressRegion),
+            (Applicant { address_region: Some("CN"), ..good }, Ineligible::AddressRegion),
+            (Applicant { address_region: None, ..good }, Ineligible::AddressUnknown),
             (Applicant { account_since_ms: Some(NOW_MS - 99), ..good }, Ineligible::AccountAge),
             (Applicant { account_since_ms: None, ..good }, Ineligible::AccountAge),
             (Applicant { on_allow_list: false, ..good }, Ineligible::AllowList),

@@ -12,5 +12,6 @@ pub mod keyed;
 pub mod life;
 pub mod money;
 pub mod qr;
+pub mod region;
 pub mod voucher;
 pub mod webhook;

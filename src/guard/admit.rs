@@ -6,9 +6,10 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use hyper::header::{HeaderMap, HeaderName};
 
-use super::address::AddressRules;
+use super::address::{AddressRules, ClientAddress};
 use super::blocked::Blocked;
 use super::rate::{Allowance, LimitRules, Limits, RateRefusal};
+use super::tables::{AddressTables, Asn};
 use super::ticket::{KeyFile, Scratch, TicketFlaw, TicketRefusal, TicketVerifier, bearer, device_hash};
 use crate::clock::UnixMs;
 use crate::domain::ids::PersonId;
@@ -62,6 +63,12 @@ impl Guard {
         Self { blocked, ..self }
     }
 
+    /// The same, limiting by autonomous system too ([`Limits::by_asn`]).
+    #[must_use]
+    pub fn by_asn(self, tables: AddressTables, exempt: &[Asn]) -> Self {
+        Self { limits: self.limits.by_asn(tables, exempt), ..self }
+    }
+
     /// The same, refusing tickets that are bound to a device from whoever does not name one.
     #[must_use]
     pub fn requiring_device(self, device_required: bool) -> Self {
@@ -73,10 +80,10 @@ impl Guard {
         self.verifier.store(Arc::new(TicketVerifier::new(keys, self.leeway_ms)));
     }
 
-    /// The address of a client as it is limited; nothing for one that is not.
+    /// Where a request comes from.
     #[must_use]
-    pub fn limited_address(&self, peer: IpAddr, headers: &HeaderMap) -> Option<IpAddr> {
-        self.addresses.client(peer, headers).limited()
+    pub fn client_address(&self, peer: IpAddr, headers: &HeaderMap) -> ClientAddress {
+        self.addresses.client(peer, headers)
     }
 
     /// The person whom the request's ticket names, if it is good for this drop and comes not too often.
@@ -98,7 +105,7 @@ impl Guard {
             self.check_device(bound_to, headers)?;
         }
         self.limits
-            .check(&ticket.person, self.limited_address(peer, headers))
+            .check(&ticket.person, self.client_address(peer, headers).limited())
             .map_err(|rate| self.refused(rate))?;
         if let Some(device) = &ticket.device {
             self.limits.check_device(device).map_err(|rate| self.refused(rate))?;

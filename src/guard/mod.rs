@@ -10,6 +10,7 @@ pub mod blocked;
 pub mod challenge;
 pub mod rate;
 pub mod risk;
+pub mod tables;
 pub mod ticket;
 
 pub use admit::{Guard, GuardRefusal};

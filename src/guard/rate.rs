@@ -20,6 +20,8 @@ use governor::middleware::NoOpMiddleware;
 pub use allowance::{Allowance, AllowanceError};
 use cells::BoundedCells;
 
+use super::tables::{AddressTables, Asn};
+
 /// Marks an IPv6 /48 among networks.
 const IPV6_NETWORK: u8 = 48;
 
@@ -47,6 +49,9 @@ pub enum RateRefusal {
     /// The network around it, an IPv6 /48, calls too often.
     #[error("too many requests from this network")]
     Network(RetryAfter),
+    /// The autonomous system that it belongs to calls too often.
+    #[error("too many requests from this autonomous system")]
+    Asn(RetryAfter),
     /// The device that the ticket is bound to calls too often.
     #[error("too many requests by this device")]
     Device(RetryAfter),
@@ -63,7 +68,11 @@ impl RateRefusal {
     #[must_use]
     pub fn retry_after(self) -> RetryAfter {
         match self {
-            Self::Person(after) | Self::Address(after) | Self::Network(after) | Self::Device(after) => after,
+            Self::Person(after)
+            | Self::Address(after)
+            | Self::Network(after)
+            | Self::Asn(after)
+            | Self::Device(after) => after,
         }
     }
 
@@ -74,6 +83,7 @@ impl RateRefusal {
             Self::Person(_) => "person",
             Self::Address(_) => "address",
             Self::Network(_) => "network",
+            Self::Asn(_) => "asn",
             Self::Device(_) => "device",
         }
     }
@@ -130,6 +140,8 @@ pub struct LimitRules {
     pub address: Allowance,
     /// What each IPv6 /48 may do.
     pub network: Allowance,
+    /// What each autonomous system may do, where it is known to which one an address belongs.
+    pub asn: Allowance,
     /// What each device may do that a ticket is bound to.
     pub device: Allowance,
     /// Keys kept apart by each of the limits.
@@ -142,7 +154,9 @@ pub struct Limits<C: Clock = DefaultClock> {
     person: KeyedLimit<C>,
     address: KeyedLimit<C>,
     network: KeyedLimit<C>,
+    asn: KeyedLimit<C>,
     device: KeyedLimit<C>,
+    systems: Systems,
     rules: LimitRules,
     /// Seeded anew in every process, so that nobody can choose persons or addresses that share a cell.
     hasher: RandomState,
@@ -164,10 +178,37 @@ impl<C: Clock + Clone> Limits<C> {
             person: KeyedLimit::new(rules.person, rules.keys_max, clock.clone()),
             address: KeyedLimit::new(rules.address, rules.keys_max, clock.clone()),
             network: KeyedLimit::new(rules.network, rules.keys_max, clock.clone()),
+            asn: KeyedLimit::new(rules.asn, rules.keys_max, clock.clone()),
             device: KeyedLimit::new(rules.device, rules.keys_max, clock),
+            systems: Systems::default(),
             rules,
             hasher: RandomState::new(),
         }
+    }
+}
+
+/// By what addresses are put together into autonomous systems.
+#[derive(Debug, Default)]
+struct Systems {
+    tables: AddressTables,
+    /// Those that are free of the limit, in order.
+    exempt: Vec<Asn>,
+}
+
+impl Systems {
+    /// The one that is to be counted for an address.
+    fn counted(&self, address: IpAddr) -> Option<Asn> {
+        self.tables.asn(address).filter(|asn| self.exempt.binary_search(asn).is_err())
+    }
+}
+
+impl<C: Clock> Limits<C> {
+    /// The same, counting by autonomous system too while `tables` have a table of them. Those of `exempt` are not counted.
+    #[must_use]
+    pub fn by_asn(self, tables: AddressTables, exempt: &[Asn]) -> Self {
+        let mut exempt = exempt.to_vec();
+        exempt.sort_unstable();
+        Self { systems: Systems { tables, exempt }, ..self }
     }
 }
 
@@ -190,10 +231,11 @@ impl<C: Clock> Limits<C> {
         self.person.check(self.hasher.hash_one(person)).map_err(RateRefusal::Person)
     }
 
-    /// Counts one call from `address` alone, for calls that name no person.
+    /// Counts one call from `address` alone, for calls that name no person: by the address, then by the network and the
+    /// autonomous system around it.
     ///
     /// # Errors
-    /// [`RateRefusal::Address`] with the wait.
+    /// [`RateRefusal`] names the first of them that refuses, and the wait.
     pub fn check_address(&self, address: Option<IpAddr>) -> Result<(), RateRefusal> {
         let Some(address) = address else { return Ok(()) };
         let (host, network) = host_and_network(address);
@@ -202,7 +244,10 @@ impl<C: Clock> Limits<C> {
         if network.0 == IPV6_NETWORK {
             self.network.check(self.hasher.hash_one(network)).map_err(RateRefusal::Network)?;
         }
-        Ok(())
+        match self.systems.counted(address) {
+            Some(asn) => self.asn.check(self.hasher.hash_one(asn)).map_err(RateRefusal::Asn),
+            None => Ok(()),
+        }
     }
 
     /// Counts one call of a device, by its hash.
@@ -220,6 +265,7 @@ impl<C: Clock> Limits<C> {
             RateRefusal::Person(_) => self.rules.person,
             RateRefusal::Address(_) => self.rules.address,
             RateRefusal::Network(_) => self.rules.network,
+            RateRefusal::Asn(_) => self.rules.asn,
             RateRefusal::Device(_) => self.rules.device,
         }
     }
@@ -238,7 +284,7 @@ impl<C: Clock> Limits<C> {
 
     /// [`KeyedLimit::upkeep`] of all limits.
     pub fn upkeep(&self) {
-        for limit in [&self.person, &self.address, &self.network, &self.device] {
+        for limit in [&self.person, &self.address, &self.network, &self.asn, &self.device] {
             limit.upkeep();
         }
     }

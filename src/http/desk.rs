@@ -43,7 +43,7 @@ pub(super) fn challenge(
     peer: IpAddr,
 ) -> Result<Reply, Problem> {
     let access = front.desk.as_ref().ok_or(Cause::NotFound)?;
-    let address = front.guard.limited_address(peer, headers);
+    let address = front.guard.client_address(peer, headers).limited();
     let challenge = access.desk.challenge(drop, address).map_err(|refusal| problem(front, &refusal))?;
     let body = serde_json::to_string(&challenge).map_err(|_| Cause::Unavailable)?;
     Ok(reply::created(body))
@@ -58,7 +58,7 @@ pub(super) async fn ticket(
     peer: IpAddr,
 ) -> Result<Reply, Problem> {
     let access = front.desk.as_ref().ok_or(Cause::NotFound)?;
-    let address = front.guard.limited_address(peer, &headers);
+    let address = front.guard.client_address(peer, &headers);
     let body = body::read(body, limits::BODY_BYTES_MAX, front.body_timeout).await?;
     body::check_json(&headers, &body)?;
     let request: TicketRequest = if body.is_empty() {

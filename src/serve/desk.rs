@@ -24,6 +24,7 @@ use crate::guard::blocked::Blocked;
 use crate::guard::challenge::Challenges;
 use crate::guard::rate::{Allowance, LimitRules, Limits};
 use crate::guard::risk::{Activity, HALVED_EVERY};
+use crate::guard::tables::AddressTables;
 use crate::guard::ticket::{KeyFile, TicketMint};
 use crate::ledger::Ledger;
 use crate::limits;
@@ -40,6 +41,7 @@ pub(super) struct Lent<'a> {
     pub(super) metrics: Arc<Metrics>,
     pub(super) clock: Clock,
     pub(super) blocked: Blocked,
+    pub(super) tables: AddressTables,
 }
 
 /// The lists of persons, read once.
@@ -91,8 +93,10 @@ pub(super) async fn open(lent: Lent<'_>, lists: Arc<Lists>) -> Result<Option<Tic
         captcha: captcha(config, outbound)?,
         lists,
         blocked: lent.blocked,
+        tables: lent.tables.clone(),
         mint: ArcSwap::from_pointee(TicketMint::new(lent.keys)),
-        limits: Limits::new(limit_rules(config).map_err(|error| refused(&error))?),
+        limits: Limits::new(limit_rules(config).map_err(|error| refused(&error))?)
+            .by_asn(lent.tables, &lent.config.limits.asn_exempt),
         gate: lent.gate,
         pool: lent.pool,
         shard: Shard::FIRST,
@@ -122,6 +126,7 @@ fn limit_rules(config: &DeskConfig) -> Result<LimitRules, crate::guard::rate::Al
         address: a_minute(config.address_per_minute)?,
         // A network is as many addresses as it likes to be; a device is the person's.
         network: a_minute(config.address_per_minute.saturating_mul(10).min(limits::RATE_BURST_MAX))?,
+        asn: a_minute(config.asn_per_minute)?,
         device: a_minute(config.person_per_minute)?,
         keys_max: limits::RATE_KEYS_DEFAULT,
     })

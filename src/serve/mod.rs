@@ -14,6 +14,7 @@ mod background;
 mod core;
 mod desk;
 mod keys;
+mod tables;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -46,6 +47,7 @@ use crate::guard::Guard;
 use crate::guard::address::AddressRules;
 use crate::guard::blocked::Blocked;
 use crate::guard::rate::{Allowance, LimitRules};
+use crate::guard::tables::AddressTables;
 use crate::guard::ticket::{KeyFile, Secret};
 use crate::http::admin::Admin;
 use crate::http::cors::Cors;
@@ -63,6 +65,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::web::{PageSettings, Pages};
 use core::Shared;
 use keys::KeyWatch;
+use tables::TableWatch;
 
 /// Serves until told to stop.
 ///
@@ -73,8 +76,9 @@ pub async fn run(config: Config) -> Result<Exit, Failure> {
     let folder = DataDir::create(&config.data.dir)?;
     let lock = folder.lock(&Clock::System)?;
     let keys = KeyFile::load_or_create(&config.ticket.key_path(folder.path()))?;
+    let tables = TableWatch::read(&config.guard).await?;
     let redis = RedisServer::start(&lock, &config).await?;
-    let served = match Service::load(&config, &lock, &keys, &redis).await {
+    let served = match Service::load(&config, &lock, &keys, tables, &redis).await {
         Ok(service) => service.run(&lock, &redis, &mut signals).await,
         Err(failure) => Err(failure),
     };
@@ -97,6 +101,7 @@ struct Service {
     receipts: Arc<Receipts>,
     desk: Option<Arc<TicketDesk>>,
     lists: Arc<Lists>,
+    tables: TableWatch,
     key_watch: KeyWatch,
     poller: Poller,
     /// Redis for everything that is no claim.
@@ -127,6 +132,7 @@ impl Service {
         config: &Config,
         lock: &DataLock,
         keys: &KeyFile,
+        tables: TableWatch,
         redis: &RedisServer,
     ) -> Result<Self, Failure> {
         let clock = Clock::System;
@@ -136,7 +142,8 @@ impl Service {
         let pool = pool::connect(redis.url(), &config.redis)?;
         let gate = Arc::new(Gate::default());
         let campaigns =
-            Campaigns::new(Arc::clone(&ledger), pool.clone(), Arc::clone(&gate), Shard::FIRST, clock.clone());
+            Campaigns::new(Arc::clone(&ledger), pool.clone(), Arc::clone(&gate), Shard::FIRST, clock.clone())
+                .knowing_addresses(tables.handle());
         let poller = Poller {
             shard: Shard::FIRST,
             pool: pool.clone(),
@@ -169,6 +176,7 @@ impl Service {
             metrics: Arc::clone(&metrics),
             clock: clock.clone(),
             blocked: blocked.clone(),
+            tables: tables.handle(),
         };
         let desk = desk::open(lent, Arc::clone(&lists)).await?.map(Arc::new);
         // Made if there is none; read again with each request, so that it can be changed.
@@ -182,7 +190,7 @@ impl Service {
             config: config.clone(),
             redis_url: redis.url().clone(),
             gate,
-            guard: Arc::new(guard(config, keys, blocked)?),
+            guard: Arc::new(guard(config, keys, blocked, tables.handle())?),
             desk: desk.clone().map(|desk| DeskAccess::new(desk, Handle::current())),
             demo: config.demo.enabled.then(|| Arc::new(DemoDesk::new(keys))),
             pages: Arc::new(Pages::new(&PageSettings {
@@ -204,7 +212,19 @@ impl Service {
         let shared = Arc::new(shared);
         let key_watch =
             KeyWatch { path: key_path, keys: keys.clone(), shared: Arc::clone(&shared), desk: desk.clone() };
-        Ok(Self { shared, ledger, campaigns, receipts, desk, lists, key_watch, poller, pool, documents })
+        Ok(Self {
+            shared,
+            ledger,
+            campaigns,
+            receipts,
+            desk,
+            lists,
+            tables,
+            key_watch,
+            poller,
+            pool,
+            documents,
+        })
     }
 
     /// Listens, serves until the first signal, and stops in order; at once after a second signal.
@@ -252,8 +272,19 @@ impl Service {
         admin_listener: std::net::TcpListener,
         stopping: &Arc<AtomicBool>,
     ) -> Result<Running, Failure> {
-        let Self { shared, ledger, campaigns, receipts, desk, lists, key_watch, poller, pool, documents } =
-            self;
+        let Self {
+            shared,
+            ledger,
+            campaigns,
+            receipts,
+            desk,
+            lists,
+            tables,
+            key_watch,
+            poller,
+            pool,
+            documents,
+        } = self;
         let (stops, background) = (Stops::default(), TaskTracker::new());
         // With a Redis of its own nobody grants once the fronts have stopped.
         let sealer = shared.config.redis.is_managed().then(|| Arc::clone(&campaigns));
@@ -267,6 +298,7 @@ impl Service {
         background.spawn(lists.keep_fresh(stop()));
         background.spawn(documents.run(stop()));
         background.spawn(key_watch.run(stop()));
+        background.spawn(tables.run(stop()));
         if let Some(desk) = desk {
             desk::spawn_upkeep(&desk, &background, &stops.background);
         }
@@ -321,7 +353,7 @@ fn cut_short(why: &str) -> Failure {
 }
 
 /// The guard of this configuration.
-fn guard(config: &Config, keys: &KeyFile, blocked: Blocked) -> Result<Guard, Failure> {
+fn guard(config: &Config, keys: &KeyFile, blocked: Blocked, tables: AddressTables) -> Result<Guard, Failure> {
     let limits = &config.limits;
     let allowance = |per_second: u32, burst: u32| {
         Allowance::new(burst, Duration::from_secs(1) / per_second.max(1))
@@ -331,6 +363,7 @@ fn guard(config: &Config, keys: &KeyFile, blocked: Blocked) -> Result<Guard, Fai
         person: allowance(limits.person_per_second, limits.person_burst)?,
         address: allowance(limits.address_per_second, limits.address_burst)?,
         network: allowance(limits.network_per_second, limits.network_burst)?,
+        asn: allowance(limits.asn_per_second, limits.asn_burst)?,
         device: allowance(limits.person_per_second, limits.person_burst)?,
         keys_max: limits.keys_max,
     };
@@ -341,5 +374,6 @@ fn guard(config: &Config, keys: &KeyFile, blocked: Blocked) -> Result<Guard, Fai
     };
     let leeway_ms = i64::try_from(config.ticket.leeway_s).unwrap_or(0).saturating_mul(1_000);
     let guard = Guard::new(keys, leeway_ms, rules, addresses).blocking(blocked);
+    let guard = guard.by_asn(tables, &limits.asn_exempt);
     Ok(guard.requiring_device(config.ticket.device_required))
 }

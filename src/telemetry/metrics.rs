@@ -23,8 +23,16 @@ pub const UPKEEP_INTERVAL: Duration = Duration::from_secs(1);
 const CORE_SERIES_MAX: usize = 1_024;
 
 /// The rules of eligibility, in the order of their indices: the domain's words, which a test compares.
-pub(crate) const RULES: &[&str] =
-    &["region", "account_age", "allow_list", "one_per_campaign", "cool_down", "union"];
+pub(crate) const RULES: &[&str] = &[
+    "region",
+    "account_age",
+    "allow_list",
+    "one_per_campaign",
+    "cool_down",
+    "union",
+    "address_region",
+    "address_unknown",
+];
 
 /// The most shards that have a gauge of their own.
 const SHARD_SERIES_MAX: usize = 1_024;

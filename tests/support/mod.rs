@@ -7,6 +7,7 @@ pub(crate) mod drainer;
 pub(crate) mod http;
 pub(crate) mod ledger;
 pub(crate) mod mint;
+pub(crate) mod mmdb;
 pub(crate) mod postgres;
 pub(crate) mod prometheus;
 pub(crate) mod proxy;

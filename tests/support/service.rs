@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use ::redis::{Cmd, FromRedisValue, cmd};
 use claimrush::datadir::{DataDir, RunInfo};
-use claimrush::domain::ids::DropId;
+use claimrush::domain::ids::{DropId, Shard};
 use claimrush::guard::ticket::{KEY_FILE_NAME, KeyFile};
 use rustix::process::Signal;
 
@@ -53,10 +53,8 @@ impl Service {
         flags: &[&'static str],
     ) -> Self {
         let work = folder();
-        let settings = settings.iter().map(|(key, value)| {
-            (format!("CLAIMRUSH_{}", key.replacen('.', "__", 1).to_uppercase()), (*value).to_owned())
-        });
-        let settings: Vec<_> = settings.collect();
+        let settings: Vec<_> =
+            settings.iter().map(|(key, value)| (variable(key), (*value).to_owned())).collect();
         let process = serve(work.path(), &[&settings[..], &environment].concat(), flags);
         // Owned before it is waited for, so that it ends with a test that fails here.
         let info = run_info(process.id(), 1);
@@ -75,6 +73,12 @@ impl Service {
     pub(crate) fn restart(&mut self) {
         self.process = self.serve_with(&[]);
         self.info = wait_ready(self.work.path(), &mut self.process);
+    }
+
+    /// Starts it again on the same folder without one of its settings, after its process has ended.
+    pub(crate) fn restart_without(&mut self, key: &str) {
+        self.settings.retain(|(known, _)| *known != variable(key));
+        self.restart();
     }
 
     /// Starts it again on the same folder, and waits until it says whether it is ready: the reason, if it is not.
@@ -288,15 +292,13 @@ impl Service {
 
     /// How many entries the journal has.
     pub(crate) fn journal_length(&self) -> u64 {
-        let journal = claimrush::redis::keys::journal(claimrush::domain::ids::Shard::FIRST);
-        self.ask_redis(cmd("XLEN").arg(journal))
+        self.ask_redis(cmd("XLEN").arg(claimrush::redis::keys::journal(Shard::FIRST)))
     }
 
     /// A drop's stock as Redis has it.
     pub(crate) fn redis_stock_left(&self, drop: &str) -> u64 {
         let drop = DropId::new(drop).expect("an id");
-        let key = claimrush::redis::keys::drop(claimrush::domain::ids::Shard::FIRST, &drop);
-        self.ask_redis(cmd("HGET").arg(key).arg("stock"))
+        self.ask_redis(cmd("HGET").arg(claimrush::redis::keys::drop(Shard::FIRST, &drop)).arg("stock"))
     }
 
     /// Sends a signal to the service.
@@ -349,6 +351,10 @@ impl Drop for Service {
 /// Asks an admin listener whether its service is ready; nothing if nobody answers.
 fn readiness(admin: SocketAddr) -> Option<Answer> {
     Client::try_connect(admin).ok()?.try_call("GET", "/readyz", &[], b"").ok()
+}
+
+fn variable(key: &str) -> String {
+    format!("CLAIMRUSH_{}", key.replacen('.', "__", 1).to_uppercase())
 }
 
 fn data_of(work: &Path) -> PathBuf {

@@ -13,6 +13,7 @@ use super::{Campaign, DropSpec, VoucherTerms, item, redemption, value};
 use crate::domain::eligibility::Eligibility;
 use crate::domain::ids::{CampaignId, DropId};
 use crate::domain::money::Fen;
+use crate::domain::region;
 use crate::limits;
 
 /// Why a campaign file is refused.
@@ -29,8 +30,8 @@ const DROP_KEYS: [&str; 9] =
     ["id", "name", "opens_at", "closes_at", "stock", "limit_per_person", "voucher", "item", "eligibility"];
 const CAMPAIGN_KEYS: [&str; 8] =
     ["id", "name", "sponsor", "budget", "time_zone", "drop", "eligibility", "redemption"];
-const ELIGIBILITY_KEYS: [&str; 5] =
-    ["regions", "min_account_age", "allow_list", "one_per_campaign", "cool_down"];
+const ELIGIBILITY_KEYS: [&str; 6] =
+    ["regions", "address_regions", "min_account_age", "allow_list", "one_per_campaign", "cool_down"];
 const VOUCHER_KEYS: [&str; 4] = ["face", "threshold", "valid_for", "merchants"];
 const MERCHANT_KEYS: [&str; 2] = ["category", "region"];
 
@@ -93,16 +94,10 @@ fn eligibility(table: &Table<'_, '_>) -> Result<Option<Eligibility>, FileError> 
     let mut read = Eligibility {
         min_account_age_ms: span("min_account_age")?,
         cool_down_ms: span("cool_down")?,
+        regions: region_codes(&rules, "regions")?,
+        address_regions: region_codes(&rules, "address_regions")?,
         ..Eligibility::default()
     };
-    if let Some(field) = rules.get("regions") {
-        read.regions = rules.texts(&field)?;
-        let code = |region: &String| region.len() <= 12 && region.bytes().all(|byte| byte.is_ascii_digit());
-        if read.regions.is_empty() || !read.regions.iter().all(code) {
-            return Err(rules
-                .refuse(&field, "must be codes of GB/T 2260, or how they begin, as in [\"53\", \"5101\"]"));
-        }
-    }
     if let Some(field) = rules.get("allow_list") {
         let name = rules.text(&field)?;
         // A list is found by its name: it must stay one of a file, not become a path.
@@ -113,6 +108,17 @@ fn eligibility(table: &Table<'_, '_>) -> Result<Option<Eligibility>, FileError> 
         read.one_per_campaign = rules.truth(&field)?;
     }
     Ok((read != Eligibility::default()).then_some(read))
+}
+
+/// Reads codes of regions; none where the key is not there.
+fn region_codes(rules: &Table<'_, '_>, key: &'static str) -> Result<Vec<String>, FileError> {
+    let Some(field) = rules.get(key) else { return Ok(Vec::new()) };
+    let codes = rules.texts(&field)?;
+    if codes.is_empty() || !codes.iter().all(|code| region::is_code(code)) {
+        let what = "must be codes of GB/T 2260, or how they begin, as in [\"53\", \"5101\"]";
+        return Err(rules.refuse(&field, what));
+    }
+    Ok(codes)
 }
 
 /// Reads one drop after the other, and keeps what must hold over all of them.

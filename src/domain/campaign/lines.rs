@@ -18,6 +18,20 @@ pub fn line_of_drop(text: &str, drop: &DropId) -> Option<usize> {
     Some(Source(text).line(stock.map_or_else(|| found.span(), toml::Spanned::span).start))
 }
 
+/// The line of the first rule about addresses in a file that was read before.
+#[must_use]
+pub fn line_of_address_rule(text: &str) -> Option<usize> {
+    let parsed = DeTable::parse(text).ok()?;
+    let rule_at = |table: &DeTable<'_>| {
+        let rules = table.get("eligibility")?.get_ref().as_table()?;
+        Some(rules.get("address_regions")?.span().start)
+    };
+    let file = parsed.get_ref();
+    let of_drops = file.get("drop").and_then(|drops| drops.get_ref().as_array()).into_iter().flatten();
+    let tables = std::iter::once(file).chain(of_drops.filter_map(|drop| drop.get_ref().as_table()));
+    tables.filter_map(rule_at).min().map(|at| Source(text).line(at))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -27,5 +41,15 @@ mod tests {
         let text = "id = \"c\"\n[[drop]]\nid = \"a\"\nstock = 1\n[[drop]]\nid = \"b\"\nlimit_per_person = 1\nstock = 2\n";
         let line = |id| line_of_drop(text, &DropId::new(id).unwrap());
         assert_eq!((line("a"), line("b"), line("c")), (Some(4), Some(8), None));
+    }
+
+    #[test]
+    fn a_rule_about_addresses_is_found_in_a_drop_and_above() {
+        let in_drop =
+            "id = \"c\"\n[[drop]]\nid = \"a\"\n[[drop]]\neligibility = { address_regions = [\"53\"] }\n";
+        assert_eq!(line_of_address_rule(in_drop), Some(5));
+        let above = format!("eligibility = {{ address_regions = [\"53\"] }}\n{in_drop}");
+        assert_eq!(line_of_address_rule(&above), Some(1));
+        assert_eq!(line_of_address_rule("[[drop]]\nid = \"address_regions\"\n"), None);
     }
 }

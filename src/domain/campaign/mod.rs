@@ -21,7 +21,7 @@ use sha2::{Digest, Sha256};
 pub use changes::{Changes, Refusal, StockChange, changes};
 pub use file::FileError;
 pub use item::ItemTerms;
-pub use lines::line_of_drop;
+pub use lines::{line_of_address_rule, line_of_drop};
 pub use redemption::{RedemptionRules, Unused};
 
 use super::eligibility::Eligibility;

@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use governor::clock::FakeRelativeClock;
 use proptest::prelude::*;
 
+use super::super::tables::AsnTable;
+use super::super::tables::mmdb::{Table, system};
 use super::*;
 use crate::limits::{RATE_RECOVERY_MAX, RATE_SHARED_CELLS};
 
@@ -106,6 +108,7 @@ fn persons_and_addresses_are_limited_apart() {
         person: Allowance::new(1, 1_000 * MS).expect("an allowance"),
         address: Allowance::new(2, 100 * MS).expect("an allowance"),
         network: Allowance::new(4, 100 * MS).expect("an allowance"),
+        asn: Allowance::new(4, 100 * MS).expect("an allowance"),
         device: Allowance::new(1, 300 * MS).expect("an allowance"),
         keys_max: 100,
     };
@@ -125,8 +128,14 @@ fn persons_and_addresses_are_limited_apart() {
 #[test]
 fn a_network_of_many_addresses_and_a_device_of_many_persons_are_limited() {
     let one = |burst| Allowance::new(burst, 100 * MS).expect("an allowance");
-    let rules =
-        LimitRules { person: one(9), address: one(1), network: one(4), device: one(2), keys_max: 100 };
+    let rules = LimitRules {
+        person: one(9),
+        address: one(1),
+        network: one(4),
+        asn: one(1),
+        device: one(2),
+        keys_max: 100,
+    };
     let limits = Limits::with_clock(rules, FakeRelativeClock::default());
     let address = |text: &str| Some(text.parse().expect("an address"));
     // Somebody with a /48 has 65,536 networks of their own to come from.
@@ -143,6 +152,57 @@ fn a_network_of_many_addresses_and_a_device_of_many_persons_are_limited() {
     let refused = limits.check_device("d").expect_err("the device again");
     assert_eq!((refused, refused.name()), (RateRefusal::Device(wait), "device"));
     assert_eq!(limits.allowance(refused).burst(), 2);
+}
+
+#[test]
+fn an_autonomous_system_of_many_networks_is_limited_to_the_nanosecond() {
+    let wide = Allowance::new(100, MS).expect("an allowance");
+    let asn = Allowance::new(3, 100 * MS).expect("an allowance");
+    let rules = LimitRules { person: wide, address: wide, network: wide, asn, device: wide, keys_max: 100 };
+    let clock = FakeRelativeClock::default();
+    let (tables, address) = (AddressTables::default(), |text: &str| Some(text.parse().expect("an address")));
+    let limits = Limits::with_clock(rules, clock.clone()).by_asn(tables.clone(), &[Asn(9), Asn(4_134)]);
+    for n in 0..9 {
+        assert_eq!(limits.check_address(address(&format!("192.0.2.{n}"))), Ok(()), "there is no table");
+    }
+    let table = Table::of(
+        "GeoLite2-ASN",
+        &[
+            ("192.0.2.0/24", system(64_496)),
+            ("2001:db8::/32", system(64_496)),
+            ("198.51.100.0/24", system(4_134)),
+            ("203.0.113.0/24", system(64_497)),
+        ],
+    );
+    tables.replace_asns(AsnTable::read(table.clone()).expect("a table"));
+    // IPv4, mapped IPv4 and IPv6 of one system are one.
+    for from in ["192.0.2.1", "::ffff:192.0.2.2", "2001:db8:1::1"] {
+        assert_eq!(limits.check("ann", address(from)), Ok(()));
+    }
+    let wait = RetryAfter(100 * MS);
+    let refused = limits.check("ann", address("2001:db8:ffff::1")).expect_err("a fourth call");
+    assert_eq!((refused, refused.name(), refused.code()), (RateRefusal::Asn(wait), "asn", "rate_limited"));
+    assert_eq!((refused.retry_after(), limits.allowance(refused)), (wait, asn));
+    for n in 0..9 {
+        assert_eq!(limits.check("ann", address(&format!("198.51.100.{n}"))), Ok(()), "an exempt carrier");
+        assert_eq!(
+            limits.check("ann", address(&format!("10.0.0.{n}"))),
+            Ok(()),
+            "the table knows nothing of it"
+        );
+    }
+    assert_eq!(limits.check("ann", address("203.0.113.1")), Ok(()), "another system");
+    assert_eq!(limits.check("ann", None), Ok(()), "an exempt address");
+    clock.advance(99_999_999 * NS);
+    assert_eq!(limits.check_address(address("192.0.2.9")), Err(RateRefusal::Asn(RetryAfter(NS))));
+    // A new table changes no count.
+    tables.replace_asns(AsnTable::read(table).expect("a table"));
+    assert_eq!(limits.check_address(address("192.0.2.9")), Err(RateRefusal::Asn(RetryAfter(NS))));
+    clock.advance(NS);
+    assert_eq!(limits.check_address(address("192.0.2.9")), Ok(()));
+    clock.advance(1_000 * MS);
+    limits.upkeep();
+    assert_eq!(limits.asn.keys(), 0);
 }
 
 #[test]

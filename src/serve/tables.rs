@@ -1,0 +1,149 @@
+//! The address tables, read at the start and again when their files change, without a stop.
+//!
+//! Owns the files. A wrong one is told of in the log, and the table before holds on; at the start it is a wrong config.
+
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::{Exit, Failure};
+use crate::config::GuardConfig;
+use crate::guard::tables::{AddressTables, AsnTable, RegionTable, TableFlaw};
+use crate::limits;
+
+/// How often the files are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// Reads the bytes of one kind of table, puts it in its place, and tells how many networks it knows.
+type TakeOver = fn(&AddressTables, Vec<u8>) -> Result<usize, TableFlaw>;
+
+/// What tells one version of a file from the next: a renamed file may be older than the one before.
+type Version = (Option<SystemTime>, u64, u64);
+
+/// One file.
+#[derive(Debug, Clone)]
+struct TableFile {
+    /// The config key that names it.
+    key: &'static str,
+    path: PathBuf,
+    take_over: TakeOver,
+    /// What it was when it was read last.
+    seen: Option<Version>,
+}
+
+/// Why a file gives no table.
+#[derive(Debug, thiserror::Error)]
+enum TableError {
+    #[error("{0}")]
+    File(#[from] std::io::Error),
+    #[error("has {0} bytes, at most {max} are read", max = limits::ADDRESS_TABLE_BYTES_MAX)]
+    TooLarge(u64),
+    #[error("{0}")]
+    Flaw(#[from] TableFlaw),
+}
+
+/// The tables that the config names.
+#[derive(Debug)]
+pub(super) struct TableWatch {
+    tables: AddressTables,
+    files: Vec<TableFile>,
+}
+
+impl TableWatch {
+    /// Reads the tables.
+    ///
+    /// # Errors
+    /// A [`Failure`] that names the key and the cause.
+    pub(super) async fn read(config: &GuardConfig) -> Result<Self, Failure> {
+        let kinds: [(&'static str, &Path, TakeOver); 2] = [
+            ("guard.region_table", &config.region_table, take_regions),
+            ("guard.asn_table", &config.asn_table, take_asns),
+        ];
+        let mut watch = Self { tables: AddressTables::default(), files: Vec::new() };
+        for (key, path, take_over) in kinds {
+            if path.as_os_str().is_empty() {
+                continue;
+            }
+            let mut file = TableFile { key, path: path.to_owned(), take_over, seen: None };
+            match file.read(&watch.tables).await {
+                Ok(()) => watch.files.push(file),
+                Err(error) => {
+                    let cause = Failure::new(Exit::Config, error.to_string()).about(path.display());
+                    return Err(cause.about(key).about("config"));
+                }
+            }
+        }
+        Ok(watch)
+    }
+
+    /// What holds now, to be looked at by others.
+    pub(super) fn handle(&self) -> AddressTables {
+        self.tables.clone()
+    }
+
+    /// Takes over what changes, until `stop`.
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        if self.files.is_empty() {
+            return;
+        }
+        while stop.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_some() {
+            for file in &mut self.files {
+                if !file.has_changed().await {
+                    continue;
+                }
+                if let Err(error) = file.read(&self.tables).await {
+                    let (key, path) = (file.key, file.path.display());
+                    tracing::error!(key, file = %path, %error, "an address table is wrong; the one before holds on");
+                }
+            }
+        }
+    }
+}
+
+impl TableFile {
+    /// Whether there is a version of the file that was not looked at yet.
+    async fn has_changed(&self) -> bool {
+        let found = tokio::fs::metadata(&self.path).await.map(|meta| version(&meta)).ok();
+        found.is_some() && found != self.seen
+    }
+
+    /// Reads the file and puts its table in place.
+    async fn read(&mut self, tables: &AddressTables) -> Result<(), TableError> {
+        let (path, tables, take_over) = (self.path.clone(), tables.clone(), self.take_over);
+        // The version first: what changes meanwhile is read once more.
+        let meta = tokio::fs::metadata(&path).await?;
+        self.seen = Some(version(&meta));
+        if meta.len() > limits::ADDRESS_TABLE_BYTES_MAX {
+            return Err(TableError::TooLarge(meta.len()));
+        }
+        let work = tokio::task::spawn_blocking(move || {
+            let bytes = std::fs::read(&path)?;
+            Ok::<_, TableError>(take_over(&tables, bytes)?)
+        });
+        let networks = work.await.map_err(std::io::Error::other)??;
+        let (key, file) = (self.key, self.path.display());
+        tracing::info!(key, file = %file, networks, "an address table was read");
+        Ok(())
+    }
+}
+
+fn version(meta: &Metadata) -> Version {
+    (meta.modified().ok(), meta.len(), meta.ino())
+}
+
+fn take_regions(tables: &AddressTables, bytes: Vec<u8>) -> Result<usize, TableFlaw> {
+    let table = RegionTable::read(bytes)?;
+    let networks = table.networks();
+    tables.replace_regions(table);
+    Ok(networks)
+}
+
+fn take_asns(tables: &AddressTables, bytes: Vec<u8>) -> Result<usize, TableFlaw> {
+    let table = AsnTable::read(bytes)?;
+    let networks = table.networks();
+    tables.replace_asns(table);
+    Ok(networks)
+}
