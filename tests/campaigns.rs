@@ -137,7 +137,7 @@ fn another_machine_reaches_the_listener_with_the_token() {
     assert_eq!(out, service.campaign(&["list"]).1);
     let (exit, out, err) = list(&wrong);
     assert_eq!((exit, out.as_str()), (1, ""));
-    assert!(err.contains("A valid admin token is required") && err.lines().count() == 1, "{err}");
+    assert!(err.contains("A valid token or key is required") && err.lines().count() == 1, "{err}");
     let (exit, _, err) = list(&elsewhere.path().join("none"));
     assert_eq!(exit, 1);
     assert!(err.contains("none: No such file"), "{err}");
