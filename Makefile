@@ -17,14 +17,14 @@ RECOVERY_CLAIMS ?= 1000000
 FAIRNESS_PEOPLE ?= 5000
 ATTACK_CLAIMS ?= 5000
 FUZZ_SECONDS ?= 60
-FUZZ_TARGETS ?= ticket identity_token key_set challenge voucher_code path body forwarded_addresses campaign_file journal_entry
+FUZZ_TARGETS ?= ticket identity_token key_set challenge voucher_code trace_header path body forwarded_addresses campaign_file journal_entry
 HOLDERS ?= 10000,10000000
 
 SERVICE := target/release/claimrush
 LOADTEST := target/release/claimrush-loadtest
 SHELL_FILES := $(wildcard deploy/*.sh) .ci/run
 
-.PHONY: help demo test faults bench bench-ack lint soak recovery fairness attacks timing fuzz scale fmt release
+.PHONY: help demo test faults bench bench-ack lint soak dashboards otlp recovery fairness attacks timing fuzz scale fmt release
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
@@ -72,6 +72,7 @@ bench-ack: ## claims/s by acknowledgement mode and ledger, in one run, into benc
 lint: ## format, clippy, and cargo-deny and shellcheck where installed
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --features otlp --all-targets -- -D warnings
 	@if $(CARGO) deny --version >/dev/null 2>&1; then set -x; $(CARGO) deny check; \
 	  else echo 'lint: cargo-deny is not installed, dependencies are not checked'; fi
 	@if command -v shellcheck >/dev/null 2>&1; then set -x; shellcheck $(SHELL_FILES); \
@@ -98,6 +99,12 @@ fuzz: ## the readers of foreign bytes, FUZZ_SECONDS=60 each, guided by what they
 	  echo "fuzz $$target"; \
 	  $(CARGO) bolero test --package claimrush-fuzz --sanitizer NONE --engine libfuzzer -T $(FUZZ_SECONDS)s readers::$$target || exit 1; \
 	done
+
+dashboards: ## write deploy/grafana/dashboards/*.json anew from their source
+	WRITE_DASHBOARDS=1 $(CARGO) test --test integration -- dashboard_files_are
+
+otlp: ## the export of spans to an OpenTelemetry collector, in a build of its own
+	$(CARGO) test --features otlp --test integration -- otlp::
 
 recovery: ## a drop of RECOVERY_CLAIMS=1000000 claims made anew from PostgreSQL in an empty Redis: seconds, and the audit
 	@deploy/setup.sh test

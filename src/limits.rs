@@ -229,6 +229,10 @@ pub const KEY_SET_FETCH_MIN: Duration = Duration::from_secs(10);
 pub const RSA_BITS_MIN: usize = 2_048;
 /// The longest solution of a challenge, in base64.
 pub const SOLUTION_BYTES_MAX: usize = 2_048;
+/// Spans that wait for a collector; further ones are lost.
+pub const SPANS_QUEUE: usize = 8_192;
+/// Spans that a collector gets at once.
+pub const SPANS_BATCH: usize = 1_024;
 /// Orphan receipts that are read at once.
 pub const RECEIPTS_PAGE: u32 = 500;
 /// Persons of whom it is kept that they showed the code of one lost claim.
@@ -354,6 +358,8 @@ pub mod range {
     pub const JOURNAL_MEMORY_PERCENT: RangeInclusive<u64> = 10..=95;
     /// `voucher.qr_valid_s`.
     pub const QR_VALID_S: RangeInclusive<u64> = 30..=60;
+    /// `log.sample`: one line for so many decisions.
+    pub const LOG_SAMPLE: RangeInclusive<u64> = 1..=1_000_000;
     /// `ticket.leeway_s`.
     pub const TICKET_LEEWAY_S: RangeInclusive<u64> = 0..=60;
 }

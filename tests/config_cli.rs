@@ -20,6 +20,17 @@ fn check_config(toml: &str, env: &[(&str, &str)]) -> (i32, String, String) {
 type Refused = (&'static str, &'static [(&'static str, &'static str)], &'static str);
 
 const REFUSED: &[Refused] = &[
+    ("[log]\nsample = 0", &[], "log.sample = 0: must be 1 to 1000000"),
+    (
+        "[log]\ndecisions = \"some\"",
+        &[],
+        "log.decisions = \"some\": must be \"off\", \"refusals\" or \"all\"",
+    ),
+    (
+        "[trace]\notlp_url = \"http://127.0.0.1:4318/v1/traces\"",
+        &[],
+        "trace.otlp_url = \"http://127.0.0.1:4318/v1/traces\": this build has no OpenTelemetry export; build it with --features otlp",
+    ),
     // Numbers: out of range, of another type, too large for their field.
     ("[limits]\nperson_burst = 0", &[], "limits.person_burst = 0: must be 1 to 10000"),
     ("[limits]\nperson_burst = 10001", &[], "limits.person_burst = 10001: must be 1 to 10000"),
@@ -166,7 +177,7 @@ const REFUSED: &[Refused] = &[
     (
         "[sever]\nlisten = \"127.0.0.1:1\"",
         &[],
-        "sever: no such key; the config has server, data, redis, ledger, claim, guard, limits, drain, journal, ticket, desk, voucher, page, demo, log",
+        "sever: no such key; the config has server, data, redis, ledger, claim, guard, limits, drain, journal, ticket, desk, voucher, page, demo, log, trace",
     ),
     ("drain = 5", &[], "drain = 5: must be a section, as in [drain]"),
     ("[drain]\nenabled = true\nenabled = true", &[], "c.toml: line 3: duplicate key"),

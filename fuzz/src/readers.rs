@@ -19,6 +19,7 @@ use claimrush::guard::tables::{AsnTable, RegionTable};
 use claimrush::guard::ticket::{KeyFile, Scratch, TicketVerifier, bearer};
 use claimrush::http::probe;
 use claimrush::redis::journal::parse_entry;
+use claimrush::telemetry::trace::{Span, TraceParent};
 use hyper::header::{HeaderMap, HeaderValue};
 
 use crate::mmdb::{Table, place, system};
@@ -105,6 +106,18 @@ fn webhook() {
         let message = Signed { id, timestamp, signatures };
         assert!(secrets.verify(message, bytes, NOW_MS, i64::MAX).is_err(), "nobody has signed it");
         let _ = WebhookSecrets::parse(&text);
+    });
+}
+
+#[test]
+fn trace_header() {
+    bolero::check!().for_each(|bytes: &[u8]| {
+        let Some(parent) = TraceParent::parse(bytes) else { return };
+        assert!(bytes.len() >= 55 && bytes[..55].is_ascii(), "{}", text(bytes));
+        assert!(parent.trace_id() != [0; 16] && parent.parent_id() != [0; 8], "{}", text(bytes));
+        let told =
+            TraceParent::parse(Span::below(parent).to_traceparent().as_bytes()).expect("it is read back");
+        assert_eq!((told.trace_id(), told.is_sampled()), (parent.trace_id(), parent.is_sampled()));
     });
 }
 

@@ -142,6 +142,7 @@ const NUMERIC: &[Numeric] = &[
         value: |c| c.desk.challenge_valid_s,
     },
     Numeric { key: "voucher.qr_valid_s", range: range::QR_VALID_S, value: |c| c.voucher.qr_valid_s.into() },
+    Numeric { key: "log.sample", range: range::LOG_SAMPLE, value: |c| c.log.sample },
     Numeric { key: "ticket.leeway_s", range: range::TICKET_LEEWAY_S, value: |c| c.ticket.leeway_s },
 ];
 
@@ -170,6 +171,7 @@ pub(super) fn expectation(key: &str) -> Option<String> {
         "desk.captcha_fallback" => "must be \"refuse\" or \"proof_of_work\"",
         "desk.issuer" | "desk.audience" => "must be a text in quotes",
         "log.level" => "must be \"off\", \"error\", \"warn\", \"info\", \"debug\" or \"trace\"",
+        "log.decisions" => "must be \"off\", \"refusals\" or \"all\"",
         "log.format" => "must be \"text\" or \"json\"",
         "data.dir"
         | "redis.url_file"
@@ -182,6 +184,7 @@ pub(super) fn expectation(key: &str) -> Option<String> {
         | "desk.keys_file"
         | "desk.captcha_secret_file"
         | "desk.lists_dir" => "must be a path in quotes",
+        "trace.otlp_url" => "must be an http:// URL in quotes",
         "redis.url" | "ledger.url" | "desk.keys_url" | "desk.captcha_url" => "must be a URL in quotes",
         _ => return None,
     };
@@ -214,6 +217,7 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     check_replicas(config)?;
     check_desk(&config.desk)?;
     check_page(config)?;
+    check_trace(&config.trace.otlp_url)?;
     check_places(config)
 }
 
@@ -274,6 +278,20 @@ fn is_origin(text: &str) -> bool {
     let Some((scheme, authority)) = text.split_once("://") else { return false };
     let name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-:[]".contains(&byte);
     matches!(scheme, "https" | "http") && !authority.is_empty() && authority.bytes().all(name)
+}
+
+/// A collector on this machine or in its network, and a build that can speak to it.
+fn check_trace(url: &str) -> Result<(), ConfigError> {
+    let problem = if url.is_empty() {
+        return Ok(());
+    } else if !cfg!(feature = "otlp") {
+        "this build has no OpenTelemetry export; build it with --features otlp"
+    } else if url.strip_prefix("http://").is_none_or(str::is_empty) {
+        "must be http://: put a collector on this machine, which speaks TLS to others"
+    } else {
+        return Ok(());
+    };
+    Err(refuse("trace.otlp_url", format_args!("\"{url}\""), problem.to_owned()))
 }
 
 /// `claim.ack = "replica"` needs replicas, and time to wait for them.

@@ -20,10 +20,11 @@ pub use load::{Overrides, load};
 pub use page::{DemoConfig, PageConfig};
 pub use sections::{
     ClaimConfig, Config, DataConfig, DrainConfig, LedgerConfig, LogConfig, RedisConfig, ServerConfig,
+    TraceConfig,
 };
 pub use service_url::ServiceUrl;
 pub use voucher::VoucherConfig;
-pub use words::{Ack, LogFormat, LogLevel};
+pub use words::{Ack, LogFormat, LogLevel, LoggedDecisions};
 
 /// Why a configuration is refused: one line that names the key and what it should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::desk::DeskConfig;
 use super::guard::{GuardConfig, LimitsConfig, TicketConfig};
 use super::page::{DemoConfig, PageConfig};
-use super::{Ack, LogFormat, LogLevel, ServiceUrl, VoucherConfig};
+use super::{Ack, LogFormat, LogLevel, LoggedDecisions, ServiceUrl, VoucherConfig};
 use crate::limits;
 use crate::rush::backpressure::JournalLimits;
 use crate::telemetry::logging::{Format, Logging};
@@ -49,6 +49,8 @@ pub struct Config {
     pub demo: DemoConfig,
     /// `[log]`: what is logged, and how.
     pub log: LogConfig,
+    /// `[trace]`: where spans go.
+    pub trace: TraceConfig,
 }
 
 /// The listeners and their bounds.
@@ -332,13 +334,24 @@ impl JournalConfig {
 }
 
 /// What is logged, and how.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LogConfig {
     /// The least important level that is logged.
     pub level: LogLevel,
     /// How a log line looks.
     pub format: LogFormat,
+    /// Which decisions have a line of their own, at level `info`.
+    pub decisions: LoggedDecisions,
+    /// Of so many of them one has.
+    pub sample: u64,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        let (level, format) = (LogLevel::default(), LogFormat::default());
+        Self { level, format, decisions: LoggedDecisions::default(), sample: 1 }
+    }
 }
 
 impl LogConfig {
@@ -351,6 +364,14 @@ impl LogConfig {
         };
         Logging { format, level: self.level.as_str().to_owned() }
     }
+}
+
+/// Where the spans of others' traces go.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TraceConfig {
+    /// An OpenTelemetry collector that takes OTLP over HTTP, as in `http://127.0.0.1:4318/v1/traces`; empty for none.
+    pub otlp_url: String,
 }
 
 /// A default of `limits.rs` in the unit of its key.

@@ -73,6 +73,19 @@ impl LogLevel {
     }
 }
 
+/// Which decisions have a line in the log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LoggedDecisions {
+    /// None.
+    #[default]
+    Off,
+    /// Those that refuse.
+    Refusals,
+    /// All: claims and tickets that were given too.
+    All,
+}
+
 /// How a log line looks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

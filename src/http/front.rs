@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 use deadpool_redis::Pool;
 use hyper::Request;
 use hyper::body::{Body, Incoming};
-use hyper::header::HeaderMap;
 
 use super::cors::{self, Cors};
 use super::desk::{self, DeskAccess};
@@ -21,6 +20,7 @@ use super::listen::Handle;
 use super::problem::Problem;
 use super::reply::{self, Reply};
 use super::route::{CLAIM, Route, route};
+use super::trail::{Decisions, Outcome, Trail};
 use super::{claims, demo, drops, list, pages, qr, vouchers};
 use crate::backoffice::access::Access;
 use crate::backoffice::receipts::VoucherDesk;
@@ -36,6 +36,7 @@ use crate::redis::fence::Fence;
 use crate::rush::batcher::ClaimQueue;
 use crate::rush::gate::Gate;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::trace::SpanSink;
 use crate::web::Pages;
 
 /// What one core's front needs.
@@ -82,6 +83,10 @@ pub struct Front {
     pub request_ids: RequestIds,
     /// Writes the instants of claims.
     pub stamps: Stamps,
+    /// Which decisions are logged.
+    pub decisions: Decisions,
+    /// Where the spans of others' traces go, if anywhere.
+    pub spans: Option<Arc<dyn SpanSink>>,
 }
 
 /// Writes instants as RFC 3339. A batch's claims share theirs, so the last one is kept.
@@ -144,11 +149,11 @@ impl Handle for Front {
         let asking = self.cors.as_ref().map(|cors| cors.asking(request.headers()));
         let before =
             asking.as_ref().and_then(|asking| cors::preflight(request.method(), request.headers(), asking));
-        let mut call = "";
+        let mut trail = Trail::default();
         let step = match before {
             Some(reply) => Step::Done(Ok(reply)),
             None => self
-                .begin(request, peer.ip(), began, &mut call)
+                .begin(request, peer.ip(), began, &mut trail)
                 .unwrap_or_else(|problem| Step::Done(Err(problem))),
         };
         async move {
@@ -157,7 +162,7 @@ impl Handle for Front {
                 Step::Claim(asked) => claims::take(self, asked).await,
                 Step::Later(answer) => answer.await,
             };
-            let mut reply = self.finish(call, began, answer);
+            let mut reply = self.finish(trail, began, answer);
             if let Some(asking) = asking {
                 cors::mark(asking, &mut reply);
             }
@@ -167,22 +172,29 @@ impl Handle for Front {
 }
 
 impl Front {
-    /// Everything that can be done without waiting. The request ends here: what waits holds none of its buffers. `call` is
-    /// the word for what was asked, where there is such a path.
+    /// Everything that can be done without waiting. The request ends here: what waits holds none of its buffers.
     fn begin(
         &self,
         request: Request<Incoming>,
         peer: IpAddr,
         began: Instant,
-        call: &mut &'static str,
+        trail: &mut Trail,
     ) -> Result<Step<'_>, Problem> {
         let (head, body) = request.into_parts();
+        let fits = trail.note(&head.headers);
         if head.uri.path_and_query().is_some_and(|target| target.as_str().len() > limits::TARGET_BYTES_MAX) {
             return Err(Cause::TargetTooLong.into());
         }
         let route = route(&head.method, head.uri.path())?;
-        *call = route.call();
-        check_header_size(&head.headers)?;
+        (trail.call, trail.decides) = (route.call(), route.decides());
+        if trail.wants_drop(&self.decisions)
+            && let Some(drop) = route.drop().and_then(|drop| self.gate.find(drop))
+        {
+            trail.set_drop(drop.id.clone());
+        }
+        if !fits {
+            return Err(Cause::HeadersTooLarge.into());
+        }
         Ok(match route {
             Route::Claim(drop) if body.is_end_stream() => {
                 Step::Claim(claims::ask(self, drop, &head.headers, peer, began)?)
@@ -222,34 +234,35 @@ impl Front {
         })
     }
 
-    /// Counts what came out, and makes the reply of a refusal.
-    fn finish(&self, call: &'static str, began: Instant, answer: Result<Reply, Problem>) -> Reply {
-        let is_claim = call == CLAIM;
-        let reply = answer.unwrap_or_else(|problem| {
-            if is_claim {
-                self.metrics.claim_refusals_total.increment(problem.cause.index());
+    /// Counts what came out, makes the reply of a refusal, and leaves the trail that is asked for.
+    fn finish(&self, mut trail: Trail, began: Instant, answer: Result<Reply, Problem>) -> Reply {
+        let took = began.elapsed();
+        let (mut reply, outcome) = match answer {
+            Ok(reply) => {
+                let word = if reply::is_created(&reply) { "granted" } else { "answered" };
+                (reply, Outcome { word, refused: false, took })
             }
-            self.refuse(&problem)
-        });
-        if is_claim {
-            self.request_seconds.record(began.elapsed().as_secs_f64());
+            Err(problem) => {
+                let word = problem.cause.code();
+                if trail.call == CLAIM {
+                    self.metrics.claim_refusals_total.increment(problem.cause.index());
+                }
+                self.metrics.refusals_total.increment(problem.cause.index());
+                let request_id = trail.request_id(&self.request_ids);
+                tracing::debug!(code = word, request_id, "refused");
+                (reply::problem(&problem, request_id), Outcome { word, refused: true, took })
+            }
+        };
+        if trail.call == CLAIM {
+            self.request_seconds.record(took.as_secs_f64());
+        }
+        trail.log(&self.decisions, &self.request_ids, outcome);
+        trail.tell(&mut reply);
+        if let Some(spans) = &self.spans
+            && let Some(span) = trail.ended_span(outcome, self.clock.now_ms())
+        {
+            spans.ended(span);
         }
         reply
     }
-
-    fn refuse(&self, problem: &Problem) -> Reply {
-        self.metrics.refusals_total.increment(problem.cause.index());
-        let request_id = self.request_ids.next_id();
-        tracing::debug!(code = problem.cause.code(), request_id, "refused");
-        reply::problem(problem, &request_id)
-    }
-}
-
-/// hyper bounds the header block as well, far above this, and answers without a body.
-fn check_header_size(headers: &HeaderMap) -> Result<(), Problem> {
-    let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-    if headers.len() > limits::HEADERS_MAX || bytes > limits::HEADER_BYTES_MAX {
-        return Err(Cause::HeadersTooLarge.into());
-    }
-    Ok(())
 }

@@ -24,4 +24,5 @@ pub mod problem;
 mod qr;
 pub mod reply;
 mod route;
+pub mod trail;
 mod vouchers;

@@ -200,6 +200,27 @@ pub fn health(healthy: bool, body: String) -> Reply {
     reply
 }
 
+/// Whether something was granted or made.
+#[must_use]
+pub fn is_created(reply: &Reply) -> bool {
+    reply.status() == StatusCode::CREATED
+}
+
+/// Says under which id the request is found in the logs.
+pub fn set_request_id(reply: &mut Reply, id: &str) {
+    if let Ok(value) = HeaderValue::from_str(id) {
+        reply.headers_mut().insert(HeaderName::from_static("x-request-id"), value);
+    }
+}
+
+/// Says which span of the caller's trace this was: as `traceparent` in `Server-Timing`, which pages can read. The header
+/// `traceresponse` is an editors' draft still.
+pub fn set_server_trace(reply: &mut Reply, traceparent: &str) {
+    if let Ok(value) = HeaderValue::from_str(&format!("traceparent;desc=\"{traceparent}\"")) {
+        reply.headers_mut().insert(HeaderName::from_static("server-timing"), value);
+    }
+}
+
 /// A refusal.
 #[must_use]
 pub fn problem(problem: &Problem, request_id: &str) -> Reply {

@@ -61,6 +61,23 @@ impl Route<'_> {
             Self::Demo => "demo_ticket",
         }
     }
+
+    /// The drop that its path names.
+    pub(super) fn drop(&self) -> Option<&str> {
+        match self {
+            Self::Claim(drop)
+            | Self::Challenge(drop)
+            | Self::Ticket(drop)
+            | Self::Mine(drop)
+            | Self::Drop(drop) => Some(drop),
+            _ => None,
+        }
+    }
+
+    /// Whether a good answer to it decides something, rather than only tells.
+    pub(super) fn decides(&self) -> bool {
+        matches!(self, Self::Claim(_) | Self::Ticket(_))
+    }
 }
 
 /// The word for a claim; see [`Route::call`].

@@ -25,12 +25,14 @@ use crate::http::desk::DeskAccess;
 use crate::http::front::{Front, RequestIds, Stamps};
 use crate::http::list::CampaignList;
 use crate::http::listen::{self, ConnectionCap, Listening};
+use crate::http::trail::Decisions;
 use crate::redis::fence::Fence;
 use crate::redis::pool;
 use crate::rush::batcher::{Batcher, BatcherSettings};
 use crate::rush::gate::Gate;
 use crate::rush::lane::Lane;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::trace::SpanSink;
 use crate::web::Pages;
 
 /// What all cores share.
@@ -51,6 +53,8 @@ pub(super) struct Shared {
     pub(super) metrics: Arc<Metrics>,
     pub(super) cap: Arc<ConnectionCap>,
     pub(super) clock: Clock,
+    /// Where the spans of others' traces go, if anywhere.
+    pub(super) spans: Option<Arc<dyn SpanSink>>,
 }
 
 /// One listener a core, all on one address.
@@ -157,6 +161,8 @@ impl Core {
             body_timeout: server.body_timeout(),
             request_ids: RequestIds::new(),
             stamps: Stamps::default(),
+            decisions: Decisions::new(&shared.config.log),
+            spans: shared.spans.clone(),
         };
         let listening = Listening {
             listener,

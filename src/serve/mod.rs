@@ -15,6 +15,7 @@ mod core;
 mod desk;
 mod keys;
 mod tables;
+mod traces;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -62,6 +63,7 @@ use crate::rush::gate::Gate;
 use crate::rush::poll::Poller;
 use crate::signals::Signals;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::trace::SpanSink;
 use crate::web::{PageSettings, Pages};
 use core::Shared;
 use keys::KeyWatch;
@@ -125,6 +127,7 @@ struct Running {
     stops: Stops,
     /// Who seals the shard at the end, where that can be known.
     sealer: Option<Arc<Campaigns>>,
+    spans: Option<Arc<dyn SpanSink>>,
 }
 
 impl Service {
@@ -205,6 +208,7 @@ impl Service {
             access: Arc::clone(&access),
             qr,
             metrics,
+            spans: traces::open(config)?,
             cap: Arc::new(ConnectionCap::new(config.server.max_connections)),
             clock,
         };
@@ -287,6 +291,7 @@ impl Service {
         } = self;
         let (stops, background) = (Stops::default(), TaskTracker::new());
         // With a Redis of its own nobody grants once the fronts have stopped.
+        let spans = shared.spans.clone();
         let sealer = shared.config.redis.is_managed().then(|| Arc::clone(&campaigns));
         let fronts = core::start_all(&shared, listeners, &stops.fronts)?;
         let stop = || stops.background.clone();
@@ -316,7 +321,7 @@ impl Service {
         let config = &shared.config;
         let drain = Drain::new(config, pool, ledger, Arc::clone(&shared.metrics), shared.clock.clone());
         let drain = config.drain.enabled.then(|| tokio::spawn(drain.run(stops.drain.clone())));
-        Ok(Running { fronts, drain, background, stops, sealer })
+        Ok(Running { fronts, drain, background, stops, sealer, spans })
     }
 }
 
@@ -339,6 +344,7 @@ impl Running {
         self.stops.background.cancel();
         self.background.close();
         self.background.wait().await;
+        traces::close(self.spans).await;
         if let Some(sealer) = self.sealer {
             match sealer.seal().await {
                 Ok(sealed) => tracing::info!(sealed, "the ledger was asked whether it has everything"),

@@ -1,9 +1,13 @@
 //! What the program tells of itself: metrics and logs.
 //!
-//! Owns every metric's name and help text ([`metrics`]) and the set-up of logs ([`logging`]). Decides nothing,
+//! Owns every metric's name and help text ([`metrics`]), the set-up of logs ([`logging`]), and the reading of others' traces ([`trace`],
+//! which the feature `otlp` exports). Decides nothing,
 //! listens nowhere (the admin listener serves [`metrics::Metrics::render`]), and imports no other module but
 //! the caps; everybody else may hold a handle from here.
 
 mod instruments;
 pub mod logging;
 pub mod metrics;
+#[cfg(feature = "otlp")]
+pub mod otlp;
+pub mod trace;

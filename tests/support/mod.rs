@@ -2,6 +2,7 @@
 
 pub(crate) mod campaign;
 pub(crate) mod crowd;
+pub(crate) mod dashboards;
 pub(crate) mod disk;
 pub(crate) mod drainer;
 pub(crate) mod http;
@@ -10,6 +11,7 @@ pub(crate) mod mint;
 pub(crate) mod mmdb;
 pub(crate) mod postgres;
 pub(crate) mod prometheus;
+pub(crate) mod promql;
 pub(crate) mod proxy;
 pub(crate) mod redis;
 pub(crate) mod replicated;
