@@ -24,7 +24,7 @@ SERVICE := target/release/claimrush
 LOADTEST := target/release/claimrush-loadtest
 SHELL_FILES := $(wildcard deploy/*.sh) .ci/run
 
-.PHONY: help demo test faults bench bench-ack lint soak dashboards otlp recovery fairness attacks timing fuzz scale fmt release
+.PHONY: help demo test faults bench bench-ack bench-page lint soak dashboards otlp recovery fairness attacks timing fuzz scale fmt release
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
@@ -68,6 +68,11 @@ bench-ack: ## claims/s by acknowledgement mode and ledger, in one run, into benc
 	@$(MAKE) --no-print-directory release
 	$(LOADTEST) bench --service-bin $(SERVICE) --rows $(ACK_ROWS) --rounds $(ACK_ROUNDS) \
 	  --out $(BENCH_OUT)/ack --page docs/BENCHMARKS.md --section bench-ack
+
+bench-page: ## what 20,000 requests a second of page and state do to 5,000 claims a second, into bench-out/page/
+	@deploy/setup.sh bench
+	@$(MAKE) --no-print-directory release
+	@deploy/bench-page.sh
 
 lint: ## format, clippy, and cargo-deny and shellcheck where installed
 	$(CARGO) fmt --all --check

@@ -47,6 +47,11 @@ export async function somebody_else_sees_nothing_of_the_one_before() {
     await tone(page, "go");
     await page.goto(`${world.base}/vouchers`);
     await text(page, "这里还没有券");
+    // The same by an identity, before there is any ticket.
+    await page.goto(signedIn(drop, "one"));
+    await tone(page, "good");
+    await page.goto(`${world.base}/vouchers#identity=${identity("three")}`);
+    await text(page, "这里还没有券");
     await shot(page, "vouchers-empty-zh");
     await page.getByRole("button", { name: "退出登录" }).tap();
     await page.goto(`${world.base}/d/${drop}`);

@@ -44,11 +44,15 @@ export async function call(method, path, { ticket, device, key, body, fresh } = 
 /** Waits; ends early when `signal` does, and then says `false`. */
 export function wait(ms, signal) {
   return new Promise((resolve) => {
-    const timer = setTimeout(() => resolve(true), Math.max(0, ms));
-    signal?.addEventListener("abort", () => {
+    const end = (whole) => {
       clearTimeout(timer);
-      resolve(false);
-    });
+      signal?.removeEventListener("abort", cut);
+      resolve(whole);
+    };
+    const cut = () => end(false);
+    const timer = setTimeout(() => end(true), Math.max(0, ms));
+    if (signal?.aborted) cut();
+    else signal?.addEventListener("abort", cut);
   });
 }
 

@@ -7,12 +7,15 @@ const LOOKS = 4;
 const GOOD_MS = 60;
 /** By how much the phone's two clocks may drift apart before it was asleep, or was set. */
 const DRIFT_MS = 750;
+/** How long it is left in peace when it does not answer. */
+const PAUSE_MS = 5_000;
 
 class ServerClock {
   constructor() {
     this.offset = null;
     this.error = Infinity;
     this.drift = Date.now() - performance.now();
+    this.failedAt = -Infinity;
     this.syncing = null;
   }
 
@@ -46,7 +49,9 @@ class ServerClock {
       if (!best || seen.error < best.error) best = seen;
       if (look > 0 && best.error < GOOD_MS / 2) break;
     }
-    if (best) {
+    if (!best) {
+      this.failedAt = performance.now();
+    } else {
       this.offset = best.offset;
       this.error = best.error;
       this.drift = Date.now() - performance.now();
@@ -55,7 +60,8 @@ class ServerClock {
 
   /** Whether the phone slept, or its clock was set, since the last look: then it is time for another one. */
   get stale() {
-    return Math.abs(Date.now() - performance.now() - this.drift) > DRIFT_MS;
+    const apart = Math.abs(Date.now() - performance.now() - this.drift) > DRIFT_MS;
+    return apart && Math.abs(performance.now() - this.failedAt) > PAUSE_MS;
   }
 }
 

@@ -20,16 +20,21 @@ function read(token) {
 export function takeOver() {
   const handed = new URLSearchParams(location.hash.slice(1));
   const ticket = handed.get("ticket");
-  const identity = handed.get("identity");
-  if (!ticket && !identity) return null;
+  const account = handed.get("identity");
+  if (!ticket && !account) return null;
   history.replaceState(history.state, "", location.pathname + location.search);
-  if (identity) {
-    const somebody = JSON.stringify([read(identity)?.iss, read(identity)?.sub]);
-    if (recall("somebody", "tab") !== somebody) forgetTickets();
-    keep("somebody", somebody, "tab");
-    keep("identity", identity, "tab");
+  if (account) {
+    const print = printOf(JSON.stringify([read(account)?.iss, read(account)?.sub]));
+    if (recall("account") !== print) forgetPerson();
+    keep("account", print);
+    keep("identity", account, "tab");
   }
-  return ticket ? putTicket(ticket) : null;
+  if (!ticket) return null;
+  const before = person();
+  const drop = putTicket(ticket);
+  // Tickets of one and an identity of another would take turns.
+  if (!account && before && before !== person()) dropIdentity();
+  return drop;
 }
 
 /** Keeps a ticket. Gives its drop. */
@@ -39,8 +44,7 @@ export function putTicket(ticket, person) {
   const name = person ?? said.sub ?? "";
   if (recall("person") !== name) {
     // Somebody else holds the phone now: nothing of the one before is shown.
-    forgetTickets();
-    keep("claims", null);
+    forgetPerson();
     keep("person", name);
   }
   const tickets = recall("tickets") ?? {};
@@ -93,13 +97,23 @@ export function putClaims(fresh, terms) {
   keep("claims", all.sort((a, b) => (a.claimed_at < b.claimed_at ? 1 : -1)).slice(0, 100));
 }
 
-function forgetTickets() {
-  keep("tickets", null);
+/** Tells two accounts apart without a note of which they are. */
+function printOf(text) {
+  let [a, b] = [0xdeadbeef, 0x41c6ce57];
+  for (const character of text) {
+    a = Math.imul(a ^ character.codePointAt(0), 0x9e3779b1);
+    b = Math.imul(b ^ character.codePointAt(0), 0x5f356495);
+  }
+  return ((a ^ (a >>> 16)) >>> 0).toString(36) + ((b ^ (b >>> 13)) >>> 0).toString(36);
+}
+
+function forgetPerson() {
+  for (const name of ["tickets", "claims", "person", "attempts"]) keep(name, null);
 }
 
 /** Leaves nothing of anybody on this phone, but for its language and its name. */
 export function signOut() {
-  forgetTickets();
-  for (const name of ["claims", "person", "attempts"]) keep(name, null);
-  for (const name of ["identity", "somebody"]) keep(name, null, "tab");
+  forgetPerson();
+  keep("account", null);
+  keep("identity", null, "tab");
 }

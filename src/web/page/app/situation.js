@@ -51,7 +51,8 @@ function claimed(claiming, facts) {
   const title = claiming.again ? t("done.again") : t("done.title");
   const held = claiming.claims.filter((claim) => claim.status !== "returned").length;
   const more = facts && held < facts.limit_per_person && phaseOf(facts) === "open";
-  return { tone: "good", title, text: t("done.text"), button: { text: t("done.show"), act: "vouchers" }, more };
+  const text = facts && !facts.voucher ? t("done.item") : t("done.text");
+  return { tone: "good", title, text, button: { text: t("done.show"), act: "vouchers" }, more };
 }
 
 function refused({ code, requestId, claims }) {

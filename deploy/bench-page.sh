@@ -1,0 +1,159 @@
+#!/bin/sh
+# What people who only look do to those who claim: claims alone, and beside page and state traffic, in turn; `make bench-page`.
+#
+#   CLAIMS=N    claims a second (default: 5000), an open model: nobody waits for anybody
+#   LOOKS=N     requests a second beside them (default: 20000), half for the page, half for a drop's state
+#   ROUNDS=N    rounds of each (default: 5)   SPAN=S   seconds of each (default: 8)
+#   OUT=DIR     where everything goes (default: bench-out/page; emptied first)
+#
+# Prints a table, and the change of the claims' p99 by its medians.
+set -eu
+
+cd -- "$(dirname -- "$0")/.."
+out=${OUT:-bench-out/page}
+claims=${CLAIMS:-5000}
+looks=${LOOKS:-20000}
+rounds=${ROUNDS:-5}
+span=${SPAN:-8}
+service_bin=${SERVICE_BIN:-target/release/claimrush}
+loadtest_bin=${LOADTEST_BIN:-target/release/claimrush-loadtest}
+data=$out/data
+service_pid=''
+
+fail() { echo "bench-page: $*" >&2; exit 1; }
+
+clean_up() {
+  status=$?
+  trap - EXIT HUP INT TERM
+  if [ -n "$service_pid" ]; then kill "$service_pid" 2>/dev/null && wait "$service_pid" 2>/dev/null || :; fi
+  exit "$status"
+}
+
+# field KEY FILE: the first value of a key in a JSON file.
+field() {
+  tr '{},' '[\n*]' <"$2" | sed -n "s/^[[:space:]]*\"$1\"[[:space:]]*:[[:space:]]*\"\{0,1\}\([^\"]*\)\"\{0,1\}[[:space:]]*\$/\1/p" |
+    head -n 1
+}
+
+# scenario NAME METHOD PATH RATE: a file of a constant rate, beside what the shipped ones say of themselves.
+scenario() {
+  cat >"$out/$1.toml" <<END
+name = "$1"
+about = "A constant rate of $2 $3"
+[service]
+method = "$2"
+claim_path = "$3"
+[[drop]]
+id = "bench"
+[arrivals]
+profile = "constant"
+rate = $4
+duration = "${span}s"
+[connections]
+count = 256
+[tickets]
+source = "mint"
+key_file = "$data/ticket.key"
+[[persona]]
+kind = "honest"
+retries = 0
+END
+}
+
+# load NAME RUN [FLAGS]: in the background.
+load() {
+  name=$1 run=$2
+  shift 2
+  "$loadtest_bin" run "$out/$name.toml" --target "http://$listen" --admin "http://$admin" --quiet --plain --threads 1 \
+    --out "$out/$run-$name" --set "tickets.prefix=$run-" "$@" >"$out/$run-$name.txt" 2>&1 &
+}
+
+for binary in "$service_bin" "$loadtest_bin"; do
+  if [ ! -x "$binary" ]; then fail "$binary is not built; run: make bench-page"; fi
+done
+rm -rf -- "$out"
+mkdir -p -- "$out"
+trap clean_up EXIT
+trap 'exit 130' HUP INT TERM
+
+"$service_bin" serve --data "$data" --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0 >"$out/service.log" 2>&1 &
+service_pid=$!
+waited=0
+until "$service_bin" campaign list --data "$data" >/dev/null 2>&1; do
+  kill -0 "$service_pid" 2>/dev/null || fail "the service ended while starting: $(tail -n 1 "$out/service.log")"
+  if [ "$waited" -ge 300 ]; then fail "the service was not ready within 30 s"; fi
+  sleep 0.1
+  waited=$((waited + 1))
+done
+listen=$(field listen "$data/run.json")
+admin=$(field admin_listen "$data/run.json")
+cat >"$out/campaign.toml" <<END
+id = "bench"
+name = "bench"
+budget = "40000000.00 CNY"
+time_zone = "Asia/Shanghai"
+[[drop]]
+id = "bench"
+opens_at = "2023-11-20T10:00:00+08:00"
+closes_at = "2033-11-20T10:00:00+08:00"
+stock = 4000000
+limit_per_person = 1
+voucher = { face = "10.00", threshold = "50.00", valid_for = "7d" }
+END
+"$service_bin" campaign apply "$out/campaign.toml" --data "$data" >"$out/campaign.txt" 2>&1 || fail "$(cat "$out/campaign.txt")"
+
+scenario claims POST "/v1/drops/{drop}/claims" "$claims"
+scenario page GET "/d/{drop}" "$((looks / 2))"
+scenario state GET "/v1/drops/{drop}" "$((looks / 2))"
+
+round=0
+while [ "$round" -lt "$rounds" ]; do
+  round=$((round + 1))
+  # In turn, and in turn also which comes first: the machine is never the same for long.
+  order='alone beside'
+  if [ $((round % 2)) -eq 0 ]; then order='beside alone'; fi
+  for kind in $order; do
+    load claims "$round-$kind"
+    claims_pid=$!
+    if [ "$kind" = beside ]; then
+      load page "$round-$kind"
+      page_pid=$!
+      load state "$round-$kind"
+      wait "$!" "$page_pid" || :
+    fi
+    wait "$claims_pid" || :
+  done
+done
+
+node - "$out" "$rounds" <<'END'
+const [out, rounds] = process.argv.slice(2);
+const read = (round, kind, name) =>
+  JSON.parse(require("fs").readFileSync(`${out}/${round}-${kind}-${name}/results.json`, "utf8"));
+const median = (list) => list.toSorted((a, b) => a - b)[Math.floor(list.length / 2)];
+const rows = { alone: [], beside: [] };
+for (let round = 1; round <= rounds; round += 1) {
+  for (const kind of ["alone", "beside"]) {
+    const claims = read(round, kind, "claims").total;
+    const looks = kind === "beside" ? [read(round, kind, "page").total, read(round, kind, "state").total] : [];
+    const times = claims.granted_times.response;
+    rows[kind].push({
+      claims: claims.granted_per_s,
+      p50: times.p50_ms,
+      p99: times.p99_ms,
+      refused: claims.answers - claims.granted,
+      looks: looks.reduce((sum, part) => sum + part.answers_per_s, 0),
+      looks99: Math.max(0, ...looks.map((part) => part.times.response.p99_ms)),
+    });
+  }
+}
+const show = (kind, key) => median(rows[kind].map((row) => row[key]));
+console.log("| | claims/s | p50 | p99, each round | p99 | refused | looks/s | their p99 |");
+console.log("| --- | ---: | ---: | --- | ---: | ---: | ---: | ---: |");
+for (const kind of ["alone", "beside"]) {
+  const each = rows[kind].map((row) => row.p99.toFixed(1)).join(", ");
+  const cells = [show(kind, "claims").toFixed(0), `${show(kind, "p50").toFixed(1)} ms`, `${each} ms`, `${show(kind, "p99").toFixed(1)} ms`];
+  console.log(`| claims ${kind} | ${cells.join(" | ")} | ${show(kind, "refused")} | ${show(kind, "looks").toFixed(0)} | ${show(kind, "looks99").toFixed(1)} ms |`);
+}
+const change = 100 * (show("beside", "p99") / show("alone", "p99") - 1);
+console.log(`\nThe claims' p99 changes by ${change.toFixed(0)} % (target: at most 20 %).`);
+END
