@@ -49,11 +49,15 @@ pub enum Step {
     LifeCommitted,
     /// A page of expired vouchers is written, and the transaction not committed.
     ExpiryWritten,
+    /// The ledger has given holds up, and no unit is back in stock.
+    HoldDecided,
+    /// A unit is back in stock, and the journal says so.
+    HoldReturned,
 }
 
 impl Step {
     /// Every step, in the order of the way.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::BatchTaken,
         Self::BatchCalled,
         Self::BatchAnswered,
@@ -73,6 +77,8 @@ impl Step {
         Self::LifeTestified,
         Self::LifeCommitted,
         Self::ExpiryWritten,
+        Self::HoldDecided,
+        Self::HoldReturned,
     ];
 
     /// Its name in `FAILPOINT`.
@@ -98,6 +104,8 @@ impl Step {
             Self::LifeTestified => "life.testified",
             Self::LifeCommitted => "life.committed",
             Self::ExpiryWritten => "expiry.written",
+            Self::HoldDecided => "hold.decided",
+            Self::HoldReturned => "hold.returned",
         }
     }
 

@@ -243,12 +243,6 @@ pub const VOUCHER_LOOK_UPS: usize = 64;
 pub const QR_VALID_S_DEFAULT: u32 = 30;
 /// The longest reason for which a receipt is found to be void, in bytes.
 pub const RECEIPT_REASON_BYTES_MAX: usize = 500;
-/// Secrets that callbacks may be signed with at one time.
-pub const WEBHOOK_SECRETS_MAX: usize = 8;
-/// Signatures of one callback that are looked at.
-pub const WEBHOOK_SIGNATURES_MAX: usize = 8;
-/// The longest id of a callback, in bytes.
-pub const WEBHOOK_ID_BYTES_MAX: usize = 128;
 /// How long after a redemption its merchant may take it back, where the campaign says nothing: a quarter of an hour.
 pub const REVERSE_MS_DEFAULT: i64 = 15 * 60_000;
 /// The longest that a campaign may allow for that.
@@ -259,6 +253,30 @@ pub const REDEMPTIONS_PER_DAY_MAX: u32 = 10_000_000;
 pub const LIFE_BATCH: usize = 500;
 /// The longest order number, shop, cashier or other text of a redemption, in bytes.
 pub const LIFE_TEXT_BYTES_MAX: usize = 128;
+/// Seconds by which a payment callback's time may differ from ours.
+pub const CALLBACK_TOLERANCE_S_DEFAULT: u64 = 300;
+/// Holds that may be confirmed or cancelled at a time; further ones are answered that the service is busy.
+pub const HOLD_CALLS: usize = 256;
+/// How long a confirmation or a cancellation waits for the drain to bring the claim into the ledger.
+pub const HOLD_DRAIN_WAIT: Duration = Duration::from_secs(2);
+/// How often holds are swept.
+pub const HOLD_SWEEP_INTERVAL: Duration = Duration::from_millis(500);
+/// Claims that a sweep looks at at once.
+pub const HOLD_PAGE: u32 = 500;
+/// Units that are given back at a time.
+pub const HOLD_RETURNS: usize = 16;
+/// Late payments that are read at once.
+pub const LATE_PAYMENTS_PAGE: u32 = 500;
+/// How long an answer waits for the ledger to say how a claim stands, before it says what Redis knows.
+pub const STANDING_WAIT: Duration = Duration::from_millis(250);
+/// Look-ups of how claims stand that may run at a time.
+pub const STANDING_LOOK_UPS: usize = 64;
+/// Secrets that callbacks may be signed with at one time.
+pub const WEBHOOK_SECRETS_MAX: usize = 8;
+/// Signatures of one callback that are looked at.
+pub const WEBHOOK_SIGNATURES_MAX: usize = 8;
+/// The longest id of a callback, in bytes.
+pub const WEBHOOK_ID_BYTES_MAX: usize = 128;
 /// How long a recovery waits for the drain.
 pub const RECOVERY_DRAIN_WAIT: Duration = Duration::from_secs(30);
 /// Claims that a recovery gives Redis in one call; at most the thousand that `restore.lua` takes.
@@ -356,6 +374,8 @@ pub mod range {
     pub const JOURNAL_BYTES: RangeInclusive<u64> = 65_536..=1_099_511_627_776;
     /// `journal.memory_max_percent`; what is left is for the batches that are under way.
     pub const JOURNAL_MEMORY_PERCENT: RangeInclusive<u64> = 10..=95;
+    /// `holds.callback_tolerance_s`.
+    pub const CALLBACK_TOLERANCE_S: RangeInclusive<u64> = 10..=3_600;
     /// `voucher.qr_valid_s`.
     pub const QR_VALID_S: RangeInclusive<u64> = 30..=60;
     /// `log.sample`: one line for so many decisions.

@@ -64,6 +64,7 @@ const REFUSED: &[Refused] = &[
     ),
     ("[ticket]\nleeway_s = 61", &[], "ticket.leeway_s = 61: must be 0 to 60"),
     ("[voucher]\nqr_valid_s = 29", &[], "voucher.qr_valid_s = 29: must be 30 to 60"),
+    ("[holds]\ncallback_tolerance_s = 9", &[], "holds.callback_tolerance_s = 9: must be 10 to 3600"),
     // Words.
     ("[claim]\nack = \"disk\"", &[], "claim.ack = \"disk\": must be \"memory\", \"fsync\" or \"replica\""),
     // Replicas: some must be there, and waiting for them must not count as a lost reply.
@@ -177,7 +178,7 @@ const REFUSED: &[Refused] = &[
     (
         "[sever]\nlisten = \"127.0.0.1:1\"",
         &[],
-        "sever: no such key; the config has server, data, redis, ledger, claim, guard, limits, drain, journal, ticket, desk, voucher, page, demo, log, trace",
+        "sever: no such key; the config has server, data, redis, ledger, claim, guard, limits, drain, journal, ticket, desk, voucher, holds, page, demo, log, trace",
     ),
     ("drain = 5", &[], "drain = 5: must be a section, as in [drain]"),
     ("[drain]\nenabled = true\nenabled = true", &[], "c.toml: line 3: duplicate key"),

@@ -27,6 +27,7 @@ mod export;
 mod fairness;
 mod gate;
 mod harness_audit;
+mod holds;
 mod live_prometheus;
 mod lua_contract;
 mod managed_redis;

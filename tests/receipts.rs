@@ -1,6 +1,7 @@
 //! Voucher codes shown by people: a held one, somebody else's, a forged one, and one that no store knows any more,
 //! which is registered, counted, and settled by an operator.
 
+use claimrush::clock::Clock;
 use claimrush::domain::ids::{DropId, Shard};
 use claimrush::redis::keys;
 use redis::cmd;
@@ -212,7 +213,7 @@ fn a_drop_of_another_worth_gives_nothing_and_a_claim_that_came_back_is_not_owed(
         .arg(keys::journal(Shard::FIRST))
         .arg("*")
         .arg("claims")
-        .arg(format!("d-1 1 1700000000000 {at} ann"));
+        .arg(format!("d-1 1 {} {at} ann", Clock::System.now_ms()));
     let _: String = service.ask_redis(&entry);
     let _drainer = Drainer::start(&service);
     wait_for("the ledger has it", PATIENCE, || {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::backoffice::access::KeyView;
 use crate::domain::access::Role;
+use crate::domain::life::State;
 use crate::ledger::ReceiptState;
 
 /// The media type of a campaign file as a request body.
@@ -223,6 +224,50 @@ pub struct MadeKey {
     pub view: KeyView,
     /// Its text. It is not stored, and never shown again.
     pub key: String,
+}
+
+/// The answer to `GET /admin/v1/late-payments`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LatePaymentList {
+    /// In order of their numbers, from the one after `?after=` on; a part of them.
+    pub payments: Vec<LatePaymentView>,
+    /// How many wait for their refund, of all.
+    pub open: u64,
+}
+
+/// A payment that came for a unit which could not be had any more: the answer to noting its refund, too.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LatePaymentView {
+    /// Its number.
+    pub number: u64,
+    /// The claim that it was for.
+    pub claim_id: String,
+    /// The claim's drop.
+    pub drop: String,
+    /// Who holds or held the claim.
+    pub person: String,
+    /// How the claim stood when the payment came.
+    pub claim_status: State,
+    /// The payment's own id.
+    pub payment: String,
+    /// How much was paid.
+    pub amount: String,
+    /// When it came.
+    pub came_at: String,
+    /// When it was refunded, if it was.
+    pub refunded_at: Option<String>,
+    /// By what the refund is found again.
+    pub reference: Option<String>,
+    /// Who noted it.
+    pub refunded_by: Option<String>,
+}
+
+/// The body of `POST /admin/v1/late-payments/{number}/refunded`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PaymentRefunded {
+    /// By what the refund is found again: a number of the payment service, or a reason.
+    pub reference: String,
 }
 
 /// The part of an RFC 9457 problem that a command line shows.

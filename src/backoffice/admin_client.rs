@@ -17,8 +17,8 @@ use tokio::time::timeout;
 
 use super::access::KeyView;
 use super::admin_api::{
-    AddKey, Applied, CAMPAIGN_FILE_TYPE, CampaignList, CampaignView, Honour, KeyList, MadeKey, Problem,
-    ReceiptList, ReceiptView, Recovery, RotateKey, Void,
+    AddKey, Applied, CAMPAIGN_FILE_TYPE, CampaignList, CampaignView, Honour, KeyList, LatePaymentList,
+    LatePaymentView, MadeKey, PaymentRefunded, Problem, ReceiptList, ReceiptView, Recovery, RotateKey, Void,
 };
 use crate::clock::UnixMs;
 use crate::domain::access::Role;
@@ -223,6 +223,27 @@ impl AdminClient {
     /// See [`AdminError`].
     pub async fn revoke_key(&self, id: &str) -> Result<KeyView, AdminError> {
         self.call(Method::POST, &format!("/admin/v1/keys/{}/revoke", segment(id)), Bytes::new()).await
+    }
+
+    /// Late payments after number `after`.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub async fn late_payments(&self, after: u64) -> Result<LatePaymentList, AdminError> {
+        self.call(Method::GET, &format!("/admin/v1/late-payments?after={after}"), Bytes::new()).await
+    }
+
+    /// Notes that a late payment was refunded.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub async fn payment_refunded(
+        &self,
+        number: u64,
+        reference: String,
+    ) -> Result<LatePaymentView, AdminError> {
+        let body = to_body(&PaymentRefunded { reference })?;
+        self.call(Method::POST, &format!("/admin/v1/late-payments/{number}/refunded"), body).await
     }
 
     async fn call<T: DeserializeOwned>(

@@ -10,5 +10,7 @@ pub mod audit;
 pub mod campaigns;
 pub mod documents;
 pub mod export;
+pub mod holds;
 pub mod receipts;
 mod soundness;
+pub mod standing;

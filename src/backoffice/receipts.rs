@@ -20,6 +20,7 @@ use super::admin_api::{ReceiptList, ReceiptView};
 use super::campaigns::Campaigns;
 use crate::clock::{UnixMs, rfc3339};
 use crate::domain::ids::{ClaimNumber, DropId, Epoch, Mark, PersonId};
+use crate::ledger::life::StepRow;
 use crate::ledger::{ClaimStatus, LedgerError, ReceiptRow, ReceiptState, Settlement};
 use crate::limits;
 use crate::redis::codes::{Code, Outcome};
@@ -39,6 +40,8 @@ pub enum Shown {
         returned: bool,
         /// When it was granted.
         claimed_at_ms: UnixMs,
+        /// The last step that was taken with it; nothing while none was.
+        last: Option<Box<StepRow>>,
     },
     /// Nothing that a store has; the person's receipt for it.
     Receipt(ReceiptRow),
@@ -60,24 +63,6 @@ pub enum LookUpError {
     Failed(String),
 }
 
-impl From<LedgerError> for LookUpError {
-    fn from(error: LedgerError) -> Self {
-        Self::Failed(error.to_string())
-    }
-}
-
-impl From<ScriptError> for LookUpError {
-    fn from(error: ScriptError) -> Self {
-        Self::Failed(error.to_string())
-    }
-}
-
-impl From<redis::RedisError> for LookUpError {
-    fn from(error: redis::RedisError) -> Self {
-        Self::Failed(error.to_string())
-    }
-}
-
 /// Why a receipt was not settled.
 #[derive(Debug, thiserror::Error)]
 pub enum SettleError {
@@ -97,23 +82,20 @@ pub enum SettleError {
     Failed(String),
 }
 
-impl From<LedgerError> for SettleError {
-    fn from(error: LedgerError) -> Self {
-        Self::Failed(error.to_string())
-    }
+/// The ledger's and Redis' failures, as the last variant of a call's error.
+macro_rules! failed {
+    ($($error:ty => $of:ty),*) => {
+        $(impl From<$error> for $of {
+            fn from(error: $error) -> Self {
+                Self::Failed(error.to_string())
+            }
+        })*
+    };
 }
-
-impl From<ScriptError> for SettleError {
-    fn from(error: ScriptError) -> Self {
-        Self::Failed(error.to_string())
-    }
-}
-
-impl From<redis::RedisError> for SettleError {
-    fn from(error: redis::RedisError) -> Self {
-        Self::Failed(error.to_string())
-    }
-}
+failed!(
+    LedgerError => LookUpError, ScriptError => LookUpError, redis::RedisError => LookUpError,
+    LedgerError => SettleError, ScriptError => SettleError, redis::RedisError => SettleError
+);
 
 /// Where a core has vouchers looked up: on the background runtime, which owns the connections to the ledger.
 #[derive(Clone)]
@@ -179,13 +161,17 @@ impl Receipts {
         if let Some(row) = ledger.claim(number).await? {
             let returned = row.status == ClaimStatus::Returned;
             let theirs = row.person == person.as_str();
-            let shown = Shown::Held { returned, claimed_at_ms: row.claimed_at_ms };
-            return Ok(if theirs { shown } else { Shown::NotTheirs });
+            if !theirs {
+                return Ok(Shown::NotTheirs);
+            }
+            let last = ledger.last_step(number).await?.map(Box::new);
+            return Ok(Shown::Held { returned, claimed_at_ms: row.claimed_at_ms, last });
         }
         let grants = reads::claims_of(&mut connection, *shard, &drop.id, person).await?;
         let own = grants.iter().find(|grant| (grant.epoch, grant.seq) == (number.epoch, number.seq));
         if let Some(grant) = own {
-            return Ok(Shown::Held { returned: grant.returned, claimed_at_ms: grant.claimed_at_ms });
+            let (returned, claimed_at_ms) = (grant.returned, grant.claimed_at_ms);
+            return Ok(Shown::Held { returned, claimed_at_ms, last: None });
         }
         let Some(Some(view)) = views.first() else { return Err(LookUpError::NotNow) };
         if number.epoch == view.epoch && number.seq <= view.seq {

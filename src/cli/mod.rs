@@ -8,6 +8,7 @@ mod args;
 mod campaign;
 mod exit;
 mod key;
+mod late;
 mod receipt;
 mod recover;
 
@@ -28,6 +29,7 @@ pub use args::{
 pub use campaign::{AdminAccess, CampaignArgs, CampaignCommand, OpensAt};
 pub use exit::{Exit, Failure};
 pub use key::{KeyArgs, KeyCommand};
+pub use late::{LatePaymentArgs, LatePaymentCommand};
 pub use receipt::{ReceiptArgs, ReceiptCommand};
 pub use recover::RecoverArgs;
 
@@ -73,6 +75,8 @@ pub enum Command {
     Receipt(ReceiptArgs),
     /// Add, list, rotate and revoke API keys.
     Key(KeyArgs),
+    /// List payments that came too late, and note their refunds.
+    LatePayment(LatePaymentArgs),
     /// Write a drop's claims, while the service runs or is stopped.
     Ledger(LedgerArgs),
     /// Check the configuration and print it as it holds, without secrets.
@@ -154,6 +158,14 @@ pub async fn receipt(global: &Global, args: ReceiptArgs) -> Result<Exit, Failure
 /// [`Failure`] with what the service refused, or with why it cannot be reached.
 pub async fn key(global: &Global, args: KeyArgs) -> Result<Exit, Failure> {
     key::run(global, args).await
+}
+
+/// `claimrush late-payment …`.
+///
+/// # Errors
+/// [`Failure`] with what the service refused, or with why it cannot be reached.
+pub async fn late_payment(global: &Global, args: LatePaymentArgs) -> Result<Exit, Failure> {
+    late::run(global, args).await
 }
 
 /// Writes to standard output. A reader that has gone (`| head`) is no failure.

@@ -143,6 +143,11 @@ const NUMERIC: &[Numeric] = &[
     },
     Numeric { key: "voucher.qr_valid_s", range: range::QR_VALID_S, value: |c| c.voucher.qr_valid_s.into() },
     Numeric { key: "log.sample", range: range::LOG_SAMPLE, value: |c| c.log.sample },
+    Numeric {
+        key: "holds.callback_tolerance_s",
+        range: range::CALLBACK_TOLERANCE_S,
+        value: |c| c.holds.callback_tolerance_s,
+    },
     Numeric { key: "ticket.leeway_s", range: range::TICKET_LEEWAY_S, value: |c| c.ticket.leeway_s },
 ];
 
@@ -183,6 +188,7 @@ pub(super) fn expectation(key: &str) -> Option<String> {
         | "guard.asn_table"
         | "desk.keys_file"
         | "desk.captcha_secret_file"
+        | "holds.payment_secret_file"
         | "desk.lists_dir" => "must be a path in quotes",
         "trace.otlp_url" => "must be an http:// URL in quotes",
         "redis.url" | "ledger.url" | "desk.keys_url" | "desk.captcha_url" => "must be a URL in quotes",

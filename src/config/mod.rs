@@ -7,6 +7,7 @@
 mod check;
 mod desk;
 mod guard;
+mod holds;
 mod load;
 mod page;
 mod sections;
@@ -16,6 +17,7 @@ mod words;
 
 pub use desk::{CaptchaFallback, ChallengeKind, DeskConfig};
 pub use guard::{GuardConfig, LimitsConfig, TicketConfig};
+pub use holds::HoldsConfig;
 pub use load::{Overrides, load};
 pub use page::{DemoConfig, PageConfig};
 pub use sections::{

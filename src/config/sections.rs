@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::desk::DeskConfig;
 use super::guard::{GuardConfig, LimitsConfig, TicketConfig};
 use super::page::{DemoConfig, PageConfig};
-use super::{Ack, LogFormat, LogLevel, LoggedDecisions, ServiceUrl, VoucherConfig};
+use super::{Ack, HoldsConfig, LogFormat, LogLevel, LoggedDecisions, ServiceUrl, VoucherConfig};
 use crate::limits;
 use crate::rush::backpressure::JournalLimits;
 use crate::telemetry::logging::{Format, Logging};
@@ -43,6 +43,8 @@ pub struct Config {
     pub desk: DeskConfig,
     /// `[voucher]`: what holders show at the till.
     pub voucher: VoucherConfig,
+    /// `[holds]`: units that are set aside until they are paid for.
+    pub holds: HoldsConfig,
     /// `[page]`: the claim page.
     pub page: PageConfig,
     /// `[demo]`: whether anybody may be anybody.

@@ -118,6 +118,10 @@ permissions! {
     ReadReceipts = "read_receipts" => [Operator, Approver, Finance, Auditor, Support],
     /// Honour such a code, or find it void.
     SettleReceipts = "settle_receipts" => [Operator, Support],
+    /// See payments that came for a unit which could not be had any more.
+    ReadLatePayments = "read_late_payments" => [Operator, Finance, Auditor, Support],
+    /// Note that such a payment was refunded.
+    RefundLatePayments = "refund_late_payments" => [Finance],
     /// See what Redis has lost.
     ReadRecovery = "read_recovery" => [Operator, Approver, Auditor],
     /// Have what Redis has lost made anew from the ledger.

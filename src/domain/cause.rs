@@ -52,6 +52,14 @@ causes! {
     UnknownCampaign = "unknown_campaign",
     /// No such voucher, or none that this person may see.
     UnknownVoucher = "unknown_voucher",
+    /// No such claim, or none that this person may change.
+    UnknownClaim = "unknown_claim",
+    /// The claim's unit is not held, or not any more.
+    NotHeld = "not_held",
+    /// A callback's signature is missing, wrong or too old.
+    SignatureInvalid = "signature_invalid",
+    /// The key was used for something else.
+    KeyReused = "idempotency_key_reused",
     /// The voucher was returned, redeemed or has expired: it is good for nothing any more.
     VoucherNotLive = "voucher_not_live",
     /// A QR payload whose time is over.
@@ -102,6 +110,8 @@ causes! {
     CampaignRefused = "campaign_refused",
     /// No such receipt.
     UnknownReceipt = "unknown_receipt",
+    /// No such late payment.
+    UnknownPayment = "unknown_payment",
     /// The receipt cannot be settled so.
     ReceiptRefused = "receipt_refused",
     /// Somebody else changed the same thing at the same time.

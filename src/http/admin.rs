@@ -20,11 +20,12 @@ use super::front::RequestIds;
 use super::listen::Handle;
 use super::problem::Problem;
 use super::reply::{self, Reply};
-use super::{admin_campaigns, admin_keys, admin_receipts, body};
+use super::{admin_campaigns, admin_keys, admin_late, admin_receipts, body};
 use crate::backoffice::access::{Access, Caller, Denied};
 use crate::backoffice::admin_api::Recovery;
 use crate::backoffice::campaigns::Campaigns;
 use crate::backoffice::campaigns::recovery::RecoverError;
+use crate::backoffice::holds::Holds;
 use crate::backoffice::receipts::Receipts;
 use crate::clock::Clock;
 use crate::domain::campaign::CampaignState;
@@ -45,6 +46,8 @@ pub struct Admin {
     pub campaigns: Arc<Campaigns>,
     /// Codes that no store knows.
     pub receipts: Arc<Receipts>,
+    /// Units that are held, and payments for them.
+    pub holds: Arc<Holds>,
     /// What the gate sees of campaigns.
     pub gate: Arc<Gate>,
     /// Counters.
@@ -122,6 +125,8 @@ impl Admin {
             Call::Receipts => admin_receipts::list(self, &asked).await,
             Call::ReceiptHonour => admin_receipts::honour(self, asked).await,
             Call::ReceiptVoid => admin_receipts::void(self, asked).await,
+            Call::LatePayments => admin_late::list(self, &asked).await,
+            Call::LatePaymentRefunded => admin_late::refunded(self, asked).await,
             Call::Keys => admin_keys::list(self).await,
             Call::KeyAdd => admin_keys::add(self, asked).await,
             Call::KeyRotate => admin_keys::rotate(self, asked).await,

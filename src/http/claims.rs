@@ -13,9 +13,12 @@ use super::front::Front;
 use super::problem::Problem;
 use super::reply::{self, Reply};
 use crate::clock::{self, UnixMs};
+use crate::domain::campaign::DropSpec;
 use crate::domain::cause::Cause;
 use crate::domain::claim::Grant;
 use crate::domain::ids::{ClaimNumber, Mark, PersonId};
+use crate::domain::life::State;
+use crate::domain::life::rules::expires_at_ms;
 use crate::limits;
 use crate::redis::scripts::ScriptError;
 use crate::redis::{pool, reads};
@@ -60,10 +63,16 @@ pub(super) fn ask(
 pub(super) async fn take(front: &Front, asked: Asked) -> Result<Reply, Problem> {
     let Asked { drop, person, print, mark, since } = asked;
     match front.queue.claim(Arc::clone(&drop), person, print, mark, since).await {
-        Decision::Granted(grant) => Ok(reply::claimed(claim_body(front, &drop, &grant, false), false)),
+        Decision::Granted(grant) => Ok(reply::claimed(claim_body(front, &drop, &grant, None, false), false)),
         Decision::Again(grant) => {
             front.metrics.claim_replays_total.increment(1);
-            Ok(reply::claimed(claim_body(front, &drop, &grant, true), true))
+            // What a voucher's claim says was true when it was made; a unit that was paid for is not held any more.
+            let rules = drop.rules();
+            let state = match &rules.spec.item {
+                Some(_) => states(front, &rules, &[grant]).await.pop().flatten(),
+                None => None,
+            };
+            Ok(reply::claimed(claim_body(front, &drop, &grant, state, true), true))
         }
         Decision::Refused(cause) => Err(refused(front, &drop, cause)),
     }
@@ -115,13 +124,14 @@ pub(super) async fn mine(front: &Front, mine: Mine) -> Result<Reply, Problem> {
     if !confirmed {
         return Err(Cause::OutcomeUnknown.into());
     }
+    let states = states(front, &drop.rules(), &grants).await;
     let mut body = String::with_capacity(320 * grants.len());
     body.push_str(r#"{"claims":["#);
     for (index, grant) in grants.iter().enumerate() {
         if index > 0 {
             body.push(',');
         }
-        append_claim(front, &drop, grant, true, &mut body);
+        append_claim(front, &drop, grant, states.get(index).copied().flatten(), true, &mut body);
     }
     body.push_str("]}");
     Ok(reply::private_json(body))
@@ -178,20 +188,63 @@ fn refused(front: &Front, drop: &DropGate, cause: Cause) -> Problem {
     Problem::with_detail(Cause::NotOpen, detail).retry_after(wait_ms)
 }
 
-fn claim_body(front: &Front, drop: &DropGate, grant: &Grant, replayed: bool) -> String {
+/// How these claims of a drop stand by the ledger, as far as it says so in time; Redis knows only which were returned.
+async fn states(front: &Front, rules: &DropRules, grants: &[Grant]) -> Vec<Option<State>> {
+    let numbers = grants.iter().map(|grant| grant.number(rules.number, front.shard)).collect();
+    front.standing.states(numbers).await.unwrap_or_else(|| vec![None; grants.len()])
+}
+
+fn claim_body(front: &Front, drop: &DropGate, grant: &Grant, state: Option<State>, replayed: bool) -> String {
     let mut body = String::with_capacity(288);
-    append_claim(front, drop, grant, replayed, &mut body);
+    append_claim(front, drop, grant, state, replayed, &mut body);
     body
 }
 
+/// How a claim stands in one word: by its last step in the ledger, or as it began.
+pub(super) fn status_word(
+    spec: &DropSpec,
+    claimed_at_ms: UnixMs,
+    returned: bool,
+    state: Option<State>,
+    now_ms: UnixMs,
+) -> &'static str {
+    let first = match (&spec.item, &spec.voucher) {
+        (Some(_), _) => State::Held,
+        // A voucher's time is over before the sweep comes to it.
+        (None, Some(terms)) if now_ms >= expires_at_ms(terms, claimed_at_ms) => State::Expired,
+        _ => State::Issued,
+    };
+    match state {
+        // How a hold ended says more than that its unit went back.
+        Some(state @ (State::Cancelled | State::Lapsed)) => state.as_str(),
+        _ if returned => "returned",
+        None | Some(State::Issued) => first.as_str(),
+        Some(state) => state.as_str(),
+    }
+}
+
 /// Appends a claim as the contract shows it. Drop ids and codes need no escaping: their alphabets have none.
-fn append_claim(front: &Front, drop: &DropGate, grant: &Grant, replayed: bool, out: &mut String) {
+fn append_claim(
+    front: &Front,
+    drop: &DropGate,
+    grant: &Grant,
+    state: Option<State>,
+    replayed: bool,
+    out: &mut String,
+) {
     let rules = drop.rules();
+    // A new claim is as it begins, whatever the clock says: the hot path asks for no time.
+    let now_ms = if replayed { front.gate.redis_now_ms(front.clock.now_ms()) } else { grant.claimed_at_ms };
+    let status = status_word(&rules.spec, grant.claimed_at_ms, grant.returned, state, now_ms);
     append_claim_head(front, &rules, grant.number(rules.number, front.shard), out);
     out.push_str(r#","status":""#);
-    out.push_str(if grant.returned { "returned" } else { "issued" });
+    out.push_str(status);
     out.push_str(r#"","claimed_at":""#);
     front.stamps.append(grant.claimed_at_ms, out);
+    if let Some(terms) = rules.spec.item.as_ref().filter(|_| status == State::Held.as_str()) {
+        out.push_str(r#"","hold_expires_at":""#);
+        clock::append_rfc3339(terms.held_until_ms(grant.claimed_at_ms), out);
+    }
     out.push_str(r#"","replayed":"#);
     out.push_str(if replayed { "true" } else { "false" });
     out.push('}');

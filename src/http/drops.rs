@@ -38,9 +38,16 @@ struct DropState<'a> {
     limit_per_person: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     voucher: Option<Voucher<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    item: Option<Item>,
     /// From here on what the time alone changes; see [`timeless`].
     server_time: String,
     poll_after_ms: i64,
+}
+
+#[derive(Serialize)]
+struct Item {
+    hold_for_s: i64,
 }
 
 #[derive(Serialize)]
@@ -160,6 +167,7 @@ fn with_state<T>(
         stock_left: view.map_or(0, |view| view.stock),
         limit_per_person: spec.limit_per_person,
         voucher: spec.voucher.as_ref().map(|terms| voucher(terms, currency)),
+        item: spec.item.as_ref().map(|terms| Item { hold_for_s: terms.hold_ms / 1_000 }),
         server_time: rfc3339(now_ms),
         poll_after_ms: poll_after_ms(state, spec.opens_at_ms - now_ms),
     })

@@ -21,15 +21,18 @@ use super::problem::Problem;
 use super::reply::{self, Reply};
 use super::route::{CLAIM, Route, route};
 use super::trail::{Decisions, Outcome, Trail};
-use super::{claims, demo, drops, list, pages, qr, vouchers};
+use super::{claims, demo, drops, holds, list, pages, qr, vouchers};
 use crate::backoffice::access::Access;
+use crate::backoffice::holds::HoldDesk;
 use crate::backoffice::receipts::VoucherDesk;
+use crate::backoffice::standing::StandingDesk;
 use crate::clock::{self, Clock, UnixMs};
 use crate::desk::demo::DemoDesk;
 use crate::domain::cause::Cause;
 use crate::domain::ids::Shard;
 use crate::domain::qr::QrSigner;
 use crate::domain::voucher::VoucherSigner;
+use crate::domain::webhook::WebhookSecrets;
 use crate::guard::Guard;
 use crate::limits;
 use crate::redis::fence::Fence;
@@ -71,6 +74,14 @@ pub struct Front {
     pub signer: VoucherSigner,
     /// Signs what their QR codes say.
     pub qr: QrSigner,
+    /// Confirms and cancels holds.
+    pub holds: HoldDesk,
+    /// What payment callbacks are signed with, where some are taken.
+    pub payments: Option<WebhookSecrets>,
+    /// How far a callback's time may be from ours, in milliseconds.
+    pub payment_tolerance_ms: i64,
+    /// How claims stand beyond what Redis knows.
+    pub standing: StandingDesk,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// This core's series of claim requests' times.
@@ -229,6 +240,13 @@ impl Front {
                 Step::Later(Box::pin(pages::hand_over(self, path, headers, body)))
             }
             Route::Demo => Step::Later(Box::pin(demo::ticket(self, head.method, head.headers, body))),
+            Route::Confirm(claim) => {
+                Step::Later(Box::pin(holds::confirm(self, claim.to_owned(), head.headers, body)))
+            }
+            Route::Cancel(claim) => {
+                let asked = holds::ask_cancel(self, claim, &head.headers, peer)?;
+                Step::Later(Box::pin(holds::cancel(self, asked)))
+            }
             Route::Drop(drop) => Step::Done(drops::drop_state(self, drop, &head.headers)),
             Route::Campaign(campaign) => Step::Done(drops::campaign_state(self, campaign, &head.headers)),
         })

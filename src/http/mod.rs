@@ -6,6 +6,7 @@
 pub mod admin;
 mod admin_campaigns;
 mod admin_keys;
+mod admin_late;
 mod admin_receipts;
 pub mod admin_routes;
 mod body;
@@ -16,6 +17,7 @@ mod demo;
 pub mod desk;
 mod drops;
 pub mod front;
+mod holds;
 pub mod list;
 pub mod listen;
 mod pages;

@@ -18,6 +18,8 @@ pub fn id_in_path(path: &str) -> Option<String> {
         | Route::Drop(id)
         | Route::Voucher(id)
         | Route::VoucherQr(id)
+        | Route::Confirm(id)
+        | Route::Cancel(id)
         | Route::Campaign(id) => Some(id.to_owned()),
         Route::Campaigns | Route::Time | Route::Page | Route::HandOver | Route::Asset | Route::Demo => None,
     }

@@ -138,6 +138,10 @@ fn title(cause: Cause) -> &'static str {
         Cause::UnknownDrop => "There is no such drop",
         Cause::UnknownCampaign => "There is no such campaign",
         Cause::UnknownVoucher => "There is no such voucher of yours",
+        Cause::UnknownClaim => "There is no such claim of yours",
+        Cause::NotHeld => "This claim is not held",
+        Cause::SignatureInvalid => "The callback's signature is not valid",
+        Cause::KeyReused => "The same key came before with other content",
         Cause::VoucherNotLive => "This voucher is not good any more",
         Cause::QrExpired => "The QR code has expired; the holder shows a fresh one",
         Cause::NoClaim => "You hold no claim in this drop",
@@ -163,6 +167,7 @@ fn title(cause: Cause) -> &'static str {
         Cause::KeyRefused => "The key was not made or changed so",
         Cause::CampaignRefused => "The campaign was refused; nothing was changed",
         Cause::UnknownReceipt => "There is no such receipt",
+        Cause::UnknownPayment => "There is no such late payment",
         Cause::ReceiptRefused => "The receipt was not settled so",
         Cause::Conflict => "Somebody else changed this at the same time; nothing was changed",
     }

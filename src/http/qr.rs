@@ -1,5 +1,7 @@
 //! `GET /v1/vouchers/{code}/qr`: what the holder shows at the till, as text and as a picture.
 
+use std::sync::Arc;
+
 use hyper::header::{ACCEPT, HeaderMap};
 use qrcode::render::svg::Color;
 use qrcode::types::QrError;
@@ -9,10 +11,11 @@ use serde::Serialize;
 use super::front::Front;
 use super::problem::Problem;
 use super::reply::{self, Reply};
-use super::vouchers::{AskedVoucher, find};
+use super::vouchers::{AskedVoucher, find, status_of};
 use crate::backoffice::receipts::Shown;
 use crate::clock::rfc3339;
 use crate::domain::cause::Cause;
+use crate::domain::life::State;
 
 /// The least width and height of the picture, in its own units; it scales.
 const SIDE_MIN: u32 = 240;
@@ -57,11 +60,13 @@ struct Shows<'a> {
 
 /// 200 with the QR code of a voucher that is good, for its holder.
 pub(super) async fn show(front: &Front, asked: AskedVoucher, form: Form) -> Result<Reply, Problem> {
-    let number = asked.number;
+    let (drop, number) = (Arc::clone(&asked.drop), asked.number);
     match find(front, asked).await? {
-        Shown::Held { returned: false, .. } => {}
-        Shown::Held { returned: true, .. } => {
-            return Err(Problem::with_detail(Cause::VoucherNotLive, "it was returned"));
+        Shown::Held { returned, claimed_at_ms, last } => {
+            let status = status_of(front, &drop.rules().spec, claimed_at_ms, returned, last.as_deref());
+            if status != State::Issued.as_str() {
+                return Err(Problem::with_detail(Cause::VoucherNotLive, format!("it is {status}")));
+            }
         }
         Shown::Receipt(_) => {
             return Err(Problem::with_detail(Cause::VoucherNotLive, "it is in review"));

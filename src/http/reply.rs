@@ -33,6 +33,7 @@ pub fn status_of(cause: Cause) -> StatusCode {
         | Cause::IdentityMissing
         | Cause::IdentityInvalid
         | Cause::IdentityExpired
+        | Cause::SignatureInvalid
         | Cause::Unauthorized => StatusCode::UNAUTHORIZED,
         Cause::ChallengeFailed | Cause::NotEligible | Cause::Blocked | Cause::Forbidden => {
             StatusCode::FORBIDDEN
@@ -42,18 +43,22 @@ pub fn status_of(cause: Cause) -> StatusCode {
         | Cause::UnknownVoucher
         | Cause::UnknownReceipt
         | Cause::UnknownKey
+        | Cause::UnknownClaim
+        | Cause::UnknownPayment
         | Cause::NoClaim
         | Cause::NotFound => StatusCode::NOT_FOUND,
         Cause::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Cause::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
-        Cause::LimitReached | Cause::Conflict | Cause::ReceiptRefused | Cause::VoucherNotLive => {
-            StatusCode::CONFLICT
-        }
+        Cause::LimitReached
+        | Cause::Conflict
+        | Cause::ReceiptRefused
+        | Cause::VoucherNotLive
+        | Cause::NotHeld => StatusCode::CONFLICT,
         Cause::SoldOut | Cause::Closed | Cause::QrExpired => StatusCode::GONE,
         Cause::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Cause::TargetTooLong => StatusCode::URI_TOO_LONG,
         Cause::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        Cause::CampaignRefused | Cause::KeyRefused => StatusCode::UNPROCESSABLE_ENTITY,
+        Cause::CampaignRefused | Cause::KeyRefused | Cause::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
         Cause::NotOpen => StatusCode::TOO_EARLY,
         Cause::RateLimited => StatusCode::TOO_MANY_REQUESTS,
         Cause::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,

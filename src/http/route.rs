@@ -25,6 +25,10 @@ pub(super) enum Route<'p> {
     Voucher(&'p str),
     /// What does this voucher's QR code say now?
     VoucherQr(&'p str),
+    /// A held claim was paid for.
+    Confirm(&'p str),
+    /// A held claim is given back.
+    Cancel(&'p str),
     /// What is in this campaign?
     Campaign(&'p str),
     /// Which campaigns are there?
@@ -52,6 +56,8 @@ impl Route<'_> {
             Self::Drop(_) => "drop",
             Self::Voucher(_) => "voucher",
             Self::VoucherQr(_) => "voucher_qr",
+            Self::Confirm(_) => "claim_confirm",
+            Self::Cancel(_) => "claim_cancel",
             Self::Campaign(_) => "campaign",
             Self::Campaigns => "campaigns",
             Self::Time => "time",
@@ -92,6 +98,8 @@ enum Path {
     Drop,
     Voucher,
     VoucherQr,
+    Confirm,
+    Cancel,
     Campaign,
     Campaigns,
     Time,
@@ -111,6 +119,8 @@ static PATHS: LazyLock<Router<Path>> = LazyLock::new(|| {
         ("/v1/drops/{id}", Path::Drop),
         ("/v1/vouchers/{id}", Path::Voucher),
         ("/v1/vouchers/{id}/qr", Path::VoucherQr),
+        ("/v1/claims/{id}/confirm", Path::Confirm),
+        ("/v1/claims/{id}/cancel", Path::Cancel),
         ("/v1/campaigns/{id}", Path::Campaign),
         ("/v1/campaigns", Path::Campaigns),
         ("/v1/time", Path::Time),
@@ -145,6 +155,8 @@ pub(super) fn route<'p>(method: &Method, path: &'p str) -> Result<Route<'p>, Pro
         Path::Drop => (Route::Drop(id), "GET, HEAD"),
         Path::Voucher => (Route::Voucher(id), "GET, HEAD"),
         Path::VoucherQr => (Route::VoucherQr(id), "GET, HEAD"),
+        Path::Confirm => (Route::Confirm(id), "POST"),
+        Path::Cancel => (Route::Cancel(id), "POST"),
         Path::Campaign => (Route::Campaign(id), "GET, HEAD"),
         Path::Campaigns => (Route::Campaigns, "GET, HEAD"),
         Path::Time => (Route::Time, "GET, HEAD"),
@@ -155,7 +167,12 @@ pub(super) fn route<'p>(method: &Method, path: &'p str) -> Result<Route<'p>, Pro
         Path::Demo => (Route::Demo, "POST"),
     };
     let allowed = match route {
-        Route::Claim(_) | Route::Challenge(_) | Route::Ticket(_) | Route::HandOver => *method == Method::POST,
+        Route::Claim(_)
+        | Route::Challenge(_)
+        | Route::Ticket(_)
+        | Route::Confirm(_)
+        | Route::Cancel(_)
+        | Route::HandOver => *method == Method::POST,
         Route::Demo => true,
         _ => *method == Method::GET || *method == Method::HEAD,
     };
@@ -186,6 +203,8 @@ mod tests {
         assert_eq!(route(&Method::GET, "/assets/app.js"), Ok(Route::Asset));
         let refused = route(&Method::POST, "/vouchers").expect_err("nobody is handed over there");
         assert_eq!((refused.cause, refused.allow), (Cause::MethodNotAllowed, Some("GET, HEAD")));
+        assert_eq!(route(&Method::POST, "/v1/claims/clm_A/confirm"), Ok(Route::Confirm("clm_A")));
+        assert_eq!(route(&Method::POST, "/v1/claims/clm_A/cancel"), Ok(Route::Cancel("clm_A")));
         let refused = route(&Method::GET, "/v1/drops/a-b/claims").expect_err("GET is not for claims");
         assert_eq!((refused.cause, refused.allow), (Cause::MethodNotAllowed, Some("POST")));
         for path in [

@@ -13,6 +13,7 @@ pub mod chain;
 pub(crate) mod conformance;
 mod documents;
 mod epochs;
+mod late;
 pub mod life;
 pub mod open;
 mod periods;
@@ -33,6 +34,7 @@ use async_trait::async_trait;
 pub use self::bonds::{Bind, Bound, Choice};
 pub use self::documents::{Document, DocumentFlaw, Documents, PutDocument};
 pub use self::epochs::{Grounds, Loaded, LostClaims, Rebuilt, Seen};
+pub use self::late::LatePayment;
 pub use self::periods::{CloseRefused, Expired, Period, PeriodLine, VoucherCount};
 pub use self::receipts::{ReceiptCounts, ReceiptRow, ReceiptState, Settlement};
 pub use self::stored::{
@@ -43,6 +45,7 @@ use crate::clock::UnixMs;
 use crate::domain::campaign::{Campaign, CampaignState, Changes, Refusal};
 use crate::domain::claim::{JournalEntry, JournalId};
 use crate::domain::ids::{CampaignId, ClaimNumber, DropNumber, Epoch, Shard};
+use crate::domain::life::State;
 use crate::domain::money::Fen;
 
 /// What can go wrong with the ledger.
@@ -232,6 +235,15 @@ pub trait Ledger: Documents {
 
     /// The last step that was taken with a claim.
     async fn last_step(&self, claim: ClaimNumber) -> Result<Option<life::StepRow>, LedgerError>;
+
+    /// The state that each claim's last step led to; nothing for one with which no step was taken.
+    async fn states(&self, claims: &[ClaimNumber]) -> Result<Vec<Option<State>>, LedgerError>;
+
+    /// Late payments after number `after`, in order, at most `limit`.
+    async fn late_payments(&self, after: u64, limit: u32) -> Result<Vec<LatePayment>, LedgerError>;
+
+    /// How many late payments wait for their refund.
+    async fn late_payments_open(&self) -> Result<u64, LedgerError>;
 
     /// Steps after number `after`, in order, at most `limit`.
     async fn steps(&self, after: u64, limit: u32) -> Result<Vec<life::StepRow>, LedgerError>;

@@ -9,6 +9,7 @@ use deadpool_redis::Pool;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::holds::ForCores;
 use crate::backoffice::access::Access;
 use crate::backoffice::receipts::VoucherDesk;
 use crate::cli::{Exit, Failure};
@@ -43,6 +44,7 @@ pub(super) struct Shared {
     pub(super) guard: Arc<Guard>,
     pub(super) signer: VoucherSigner,
     pub(super) qr: QrSigner,
+    pub(super) holds: ForCores,
     pub(super) vouchers: VoucherDesk,
     pub(super) access: Arc<Access>,
     pub(super) desk: Option<DeskAccess>,
@@ -155,6 +157,10 @@ impl Core {
             cors: shared.cors.clone(),
             signer: shared.signer.clone(),
             qr: shared.qr.clone(),
+            holds: shared.holds.desk.clone(),
+            payments: shared.holds.payments.clone(),
+            payment_tolerance_ms: shared.holds.tolerance_ms,
+            standing: shared.holds.standing.clone(),
             metrics: Arc::clone(&shared.metrics),
             request_seconds: shared.metrics.request_seconds.core(number),
             clock: shared.clock.clone(),

@@ -13,6 +13,7 @@
 mod background;
 mod core;
 mod desk;
+mod holds;
 mod keys;
 mod tables;
 mod traces;
@@ -31,6 +32,7 @@ use tokio_util::task::TaskTracker;
 use crate::backoffice::access::Access;
 use crate::backoffice::campaigns::Campaigns;
 use crate::backoffice::documents::{DocumentWatch, Follower};
+use crate::backoffice::holds::{Holds, Sweeper};
 use crate::backoffice::receipts::{Receipts, VoucherDesk};
 use crate::cli::{Exit, Failure};
 use crate::clock::{Clock, rfc3339};
@@ -101,6 +103,7 @@ struct Service {
     ledger: Arc<dyn Ledger>,
     campaigns: Arc<Campaigns>,
     receipts: Arc<Receipts>,
+    holds: Arc<Holds>,
     desk: Option<Arc<TicketDesk>>,
     lists: Arc<Lists>,
     tables: TableWatch,
@@ -164,6 +167,7 @@ impl Service {
         gate.set_redis_up(true);
         let campaigns = Arc::new(campaigns);
         let receipts = Arc::new(Receipts::new(Arc::clone(&campaigns)));
+        let (holds, for_cores) = holds::open(config, &campaigns, &metrics)?;
         let signer = VoucherSigner::new(keys.voucher_secret().bytes());
         signer.rekey(keys.voucher_secret().bytes(), keys.voucher_secrets_old().iter().map(Secret::bytes));
         let qr = QrSigner::new(keys.voucher_secret().bytes(), config.voucher.qr_valid_s);
@@ -207,6 +211,7 @@ impl Service {
             signer,
             access: Arc::clone(&access),
             qr,
+            holds: for_cores,
             metrics,
             spans: traces::open(config)?,
             cap: Arc::new(ConnectionCap::new(config.server.max_connections)),
@@ -221,6 +226,7 @@ impl Service {
             ledger,
             campaigns,
             receipts,
+            holds,
             desk,
             lists,
             tables,
@@ -281,6 +287,7 @@ impl Service {
             ledger,
             campaigns,
             receipts,
+            holds,
             desk,
             lists,
             tables,
@@ -300,6 +307,8 @@ impl Service {
         background.spawn(background::upkeep(Arc::clone(&shared), stop()));
         background.spawn(background::watch_ledger(Arc::clone(&ledger), Arc::clone(&shared), stop()));
         background.spawn(background::watch_redis(pool.clone(), Arc::clone(&shared), stop()));
+        background.spawn(holds::count_late(Arc::clone(&ledger), Arc::clone(&shared), stop()));
+        background.spawn(Sweeper::new(Arc::clone(&holds)).run(stop()));
         background.spawn(lists.keep_fresh(stop()));
         background.spawn(documents.run(stop()));
         background.spawn(key_watch.run(stop()));
@@ -311,6 +320,7 @@ impl Service {
             access: Arc::clone(&shared.access),
             campaigns,
             receipts,
+            holds,
             gate: Arc::clone(&shared.gate),
             metrics: Arc::clone(&shared.metrics),
             stopping: Arc::clone(stopping),

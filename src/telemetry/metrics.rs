@@ -34,6 +34,9 @@ pub(crate) const RULES: &[&str] = &[
     "address_unknown",
 ];
 
+/// How a hold can end, in the order of their indices.
+pub(crate) const HOLD_OUTCOMES: &[&str] = &["confirmed", "cancelled", "lapsed", "late_payment"];
+
 /// The most shards that have a gauge of their own.
 const SHARD_SERIES_MAX: usize = 1_024;
 
@@ -135,6 +138,13 @@ instruments! {
 
         /// Signed codes that people showed and no store knows, by what was decided. Alarm when `open` is above 0.
         orphan_receipts: Gauges["state": 3],
+
+        /// Holds that ended, by how, and payments that came too late.
+        holds_total: Counters["outcome": HOLD_OUTCOMES],
+        /// Units that the ledger has given up and that are not back in stock yet. Alarm when it stays above 0.
+        hold_returns_owed: Gauge,
+        /// Payments that came for a unit which could not be had any more and wait for their refund. Alarm when above 0.
+        late_payments: Gauge,
 
         /// Units that a drop still has, as last seen.
         drop_stock_left: Gauges["drop": DROPS_MAX],

@@ -13,6 +13,7 @@ pub(crate) struct DropFile {
     limit: u32,
     opens_at_ms: i64,
     closes_at_ms: i64,
+    item: Option<String>,
 }
 
 impl DropFile {
@@ -25,7 +26,13 @@ impl DropFile {
             limit: 1,
             opens_at_ms: now_ms - HOUR_MS,
             closes_at_ms: now_ms + 24 * HOUR_MS,
+            item: None,
         }
+    }
+
+    /// The same with an item in the place of a voucher, as in `hold_for = "15m"`.
+    pub(crate) fn item(self, terms: &str) -> Self {
+        Self { item: Some(terms.to_owned()), ..self }
     }
 
     /// The same with another stock.
@@ -54,12 +61,16 @@ pub(crate) fn campaign(id: &str, drops: &[DropFile]) -> String {
     let mut text = format!(
         "id = \"{id}\"\nname = \"彩云\"\nbudget = \"1000000.00 CNY\"\ntime_zone = \"Asia/Shanghai\"\n"
     );
-    for DropFile { id, stock, limit, opens_at_ms, closes_at_ms } in drops {
+    for DropFile { id, stock, limit, opens_at_ms, closes_at_ms, item } in drops {
         let (opens_at, closes_at) = (rfc3339(*opens_at_ms), rfc3339(*closes_at_ms));
+        let gives = match item {
+            Some(terms) => format!("item = {{ {terms} }}"),
+            None => "voucher = { face = \"1.00\", threshold = \"5.00\", valid_for = \"7d\" }".to_owned(),
+        };
         let drop = format!(
             "[[drop]]\nid = \"{id}\"\nopens_at = \"{opens_at}\"\ncloses_at = \"{closes_at}\"\n\
              stock = {stock}\nlimit_per_person = {limit}\n\
-             voucher = {{ face = \"1.00\", threshold = \"5.00\", valid_for = \"7d\" }}\n"
+             {gives}\n"
         );
         text.push_str(&drop);
     }

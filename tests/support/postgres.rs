@@ -105,7 +105,7 @@ impl PostgresServer {
         assert!(restored.status.success(), "{}", String::from_utf8_lossy(&restored.stderr));
     }
 
-    fn query(&self, database: &str, statements: &str) -> String {
+    pub(crate) fn query(&self, database: &str, statements: &str) -> String {
         let told = self.psql(database).args(["-c", statements]).output().expect("psql runs");
         assert!(told.status.success(), "{statements}: {}", String::from_utf8_lossy(&told.stderr));
         String::from_utf8_lossy(&told.stdout).trim_end().to_owned()

@@ -96,6 +96,8 @@ words! {
         Lapsed = "lapsed",
         /// A payment came for a unit that cannot be had any more: it must be refunded.
         LatePayment = "late_payment",
+        /// A late payment was refunded.
+        PaymentRefunded = "payment_refunded",
         /// A merchant was paid.
         Settled = "settled",
         /// Money went from one account of the campaign to another.
@@ -170,6 +172,10 @@ pub const TABLE: &[Transition] = &[
     row(State::Confirmed, Step::LatePayment, State::Confirmed),
     row(State::Cancelled, Step::LatePayment, State::Cancelled),
     row(State::Lapsed, Step::LatePayment, State::Lapsed),
+    row(State::Held, Step::PaymentRefunded, State::Held),
+    row(State::Confirmed, Step::PaymentRefunded, State::Confirmed),
+    row(State::Cancelled, Step::PaymentRefunded, State::Cancelled),
+    row(State::Lapsed, Step::PaymentRefunded, State::Lapsed),
 ];
 
 /// The row of the table for a step from a state, if it may be taken.

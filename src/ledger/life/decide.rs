@@ -106,6 +106,7 @@ impl Plan {
             Action::Expire { claim } => self.expire(*claim, key),
             Action::Review { claim, verdict, reason } => self.review(*claim, *verdict, reason, key),
             Action::Confirm { claim, payment, amount } => self.confirm(*claim, payment, *amount, key),
+            Action::PaymentRefunded { late, detail } => self.repaid(*late, detail, key),
             Action::Cancel { claim } => {
                 let (found, _) = self.held(*claim)?;
                 let step = begin(&found, Step::Cancelled)?;
@@ -323,7 +324,7 @@ impl Plan {
 /// A claim's next step, with what it takes over from the one before.
 fn begin(found: &Found, kind: Step) -> Result<StepRow, Refused> {
     let row = transition(found.state, kind).ok_or(Refused::NotFrom(found.state))?;
-    if found.claim.returned && kind != Step::LatePayment {
+    if found.claim.returned && !matches!(kind, Step::LatePayment | Step::PaymentRefunded) {
         return Err(Refused::Returned);
     }
     let carried = found.last.as_ref().filter(|_| matches!(found.state, State::Redeemed | State::Lost));

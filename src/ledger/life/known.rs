@@ -38,7 +38,9 @@ impl Needs {
                     needs.claims.insert(redeem.claim);
                     needs.orders.insert((redeem.merchant.id.clone(), redeem.order_id.clone()));
                 }
-                Action::Reverse { redemption, .. } | Action::Refund { redemption, .. } => {
+                Action::Reverse { redemption, .. }
+                | Action::Refund { redemption, .. }
+                | Action::PaymentRefunded { late: redemption, .. } => {
                     needs.redemptions.insert(*redemption);
                 }
                 Action::Expire { claim }

@@ -91,6 +91,13 @@ pub enum Action {
         /// How much was paid.
         amount: Fen,
     },
+    /// A late payment was refunded.
+    PaymentRefunded {
+        /// The step that noted the payment.
+        late: u64,
+        /// By what the refund is found again, and who noted it.
+        detail: String,
+    },
     /// The holder gives the unit back.
     Cancel {
         /// The claim.
@@ -178,6 +185,8 @@ pub enum Refused {
     UnknownClaim,
     /// The merchant has no such redemption.
     UnknownRedemption,
+    /// There is no such late payment.
+    UnknownPayment,
     /// There is no such campaign.
     UnknownCampaign,
     /// The claim gives no voucher, or no hold where one is asked for.

@@ -1,6 +1,7 @@
 //! Steps of vouchers, holds and campaign money: what a batch has to know, and what it leaves. One statement a table.
 
 mod expiry;
+mod holds;
 mod known;
 mod periods;
 mod rows;
@@ -8,6 +9,7 @@ mod rows;
 use deadpool_postgres::{Client, GenericClient, Transaction};
 
 pub(super) use self::expiry::expire;
+pub(super) use self::holds::{late_open, late_payments, states_of};
 use self::known::known;
 pub(super) use self::periods::{close, in_time, periods};
 use self::rows::{insert, step};

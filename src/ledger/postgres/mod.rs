@@ -38,13 +38,14 @@ use self::sql::{Parameters, encoded, execute, number, query, query_number, query
 use super::life::{Outcome, Request, StepRow, TermsCache};
 use super::{
     Balances, Bind, Bound, Catalogue, ChainBreak, ChainHead, ClaimRow, CloseRefused, Committed, Expired,
-    Group, Ledger, LedgerError, Period, Quarantined, Rebuilt, ReceiptCounts, ReceiptRow, Seen, Settlement,
-    Standing, Tally,
+    Group, LatePayment, Ledger, LedgerError, Period, Quarantined, Rebuilt, ReceiptCounts, ReceiptRow, Seen,
+    Settlement, Standing, Tally,
 };
 use crate::clock::{Clock, UnixMs};
 use crate::domain::campaign::{Campaign, CampaignState, Changes};
 use crate::domain::claim::JournalId;
 use crate::domain::ids::{CampaignId, ClaimNumber, DropNumber, Epoch, Shard};
+use crate::domain::life::State;
 use crate::domain::money::Fen;
 use crate::limits;
 
@@ -254,6 +255,21 @@ impl Ledger for PostgresLedger {
     async fn last_step(&self, claim: ClaimNumber) -> Result<Option<StepRow>, LedgerError> {
         let client = self.look_ups.get().await?;
         in_time!(client, life::last_step_of(&client, claim))
+    }
+
+    async fn states(&self, claims: &[ClaimNumber]) -> Result<Vec<Option<State>>, LedgerError> {
+        let client = self.look_ups.get().await?;
+        in_time!(client, life::states_of(&client, claims))
+    }
+
+    async fn late_payments(&self, after: u64, limit: u32) -> Result<Vec<LatePayment>, LedgerError> {
+        let client = self.look_ups.get().await?;
+        in_time!(client, life::late_payments(&client, after, limit))
+    }
+
+    async fn late_payments_open(&self) -> Result<u64, LedgerError> {
+        let client = self.look_ups.get().await?;
+        in_time!(client, life::late_open(&client))
     }
 
     async fn steps(&self, after: u64, limit: u32) -> Result<Vec<StepRow>, LedgerError> {

@@ -1,6 +1,7 @@
 //! Steps of vouchers, holds and campaign money: what a batch has to know, and what it leaves.
 
 mod expiry;
+mod holds;
 mod periods;
 mod rows;
 
@@ -9,6 +10,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 pub(super) use self::expiry::expire;
+pub(super) use self::holds::{late_open, late_payments, states};
 pub(super) use self::periods::{close, in_time, periods};
 use self::rows::{insert, select_step, step};
 pub(super) use self::rows::{pots, stands, steps, steps_covered};

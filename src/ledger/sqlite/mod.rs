@@ -37,13 +37,14 @@ use self::worker::Worker;
 use super::life::{Outcome, Request, StepRow, TermsCache};
 use super::{
     Balances, Bind, Bound, Catalogue, ChainBreak, ChainHead, ClaimRow, CloseRefused, Committed, Expired,
-    Group, Ledger, LedgerError, Period, Quarantined, Rebuilt, ReceiptCounts, ReceiptRow, Seen, Settlement,
-    Standing, Tally,
+    Group, LatePayment, Ledger, LedgerError, Period, Quarantined, Rebuilt, ReceiptCounts, ReceiptRow, Seen,
+    Settlement, Standing, Tally,
 };
 use crate::clock::{Clock, UnixMs};
 use crate::domain::campaign::{Campaign, CampaignState, Changes};
 use crate::domain::claim::JournalId;
 use crate::domain::ids::{CampaignId, ClaimNumber, DropNumber, Epoch, Shard};
+use crate::domain::life::State;
 use crate::domain::money::Fen;
 
 /// The ledger in one SQLite file.
@@ -222,6 +223,19 @@ impl Ledger for SqliteLedger {
 
     async fn last_step(&self, claim: ClaimNumber) -> Result<Option<StepRow>, LedgerError> {
         self.look_ups.run(move |connection| life::last_step_of(&*connection.transaction()?, claim)).await
+    }
+
+    async fn states(&self, claims: &[ClaimNumber]) -> Result<Vec<Option<State>>, LedgerError> {
+        let claims = claims.to_vec();
+        self.look_ups.run(move |connection| life::states(&*connection.transaction()?, &claims)).await
+    }
+
+    async fn late_payments(&self, after: u64, limit: u32) -> Result<Vec<LatePayment>, LedgerError> {
+        self.look_ups.run(move |connection| life::late_payments(connection, after, limit)).await
+    }
+
+    async fn late_payments_open(&self) -> Result<u64, LedgerError> {
+        self.look_ups.run(|connection| life::late_open(connection)).await
     }
 
     async fn steps(&self, after: u64, limit: u32) -> Result<Vec<StepRow>, LedgerError> {

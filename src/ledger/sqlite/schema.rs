@@ -13,12 +13,13 @@ use crate::ledger::LedgerError;
 use crate::limits;
 
 /// One text a schema version, in order; a file says by `user_version` how many it has.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("schema.sql"),
     include_str!("schema-2.sql"),
     include_str!("schema-3.sql"),
     include_str!("schema-4.sql"),
     include_str!("schema-5.sql"),
+    include_str!("schema-6.sql"),
 ];
 
 /// Prepared statements kept by a connection: more than there are different ones.
@@ -110,7 +111,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ledger.db");
         open(&path).unwrap().pragma_update(None, "user_version", 7).unwrap();
-        let text = "ledger corrupt: the file has schema 7, this program knows 5: use a newer claimrush";
+        let text = "ledger corrupt: the file has schema 7, this program knows 6: use a newer claimrush";
         assert_eq!(open(&path).unwrap_err().to_string(), text);
         assert_eq!(open_read_only(&path).unwrap_err().to_string(), text);
     }

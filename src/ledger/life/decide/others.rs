@@ -4,7 +4,7 @@ use super::{Plan, begin};
 use crate::domain::ids::{CampaignId, ClaimNumber};
 use crate::domain::life::{Pot, State, Step};
 use crate::domain::money::Fen;
-use crate::ledger::life::{Key, Outcome, Refused, StepRow, Verdict};
+use crate::ledger::life::{Done, Key, Outcome, Refused, StepRow, Verdict};
 use crate::ledger::postings::Account;
 
 impl Plan {
@@ -56,10 +56,30 @@ impl Plan {
         key: Option<&Key>,
     ) -> Outcome {
         let (found, held_until_ms) = self.held(claim)?;
+        // The payment may be told of again by a message of its own.
+        let told = found.last.as_ref().filter(|last| last.order_id.as_deref() == Some(payment));
+        if let Some(told) = told.filter(|last| matches!(last.step, Some(Step::Confirmed | Step::LatePayment)))
+        {
+            return Ok(Done { step: told.clone(), replayed: true });
+        }
         let in_time = found.state == State::Held && self.now_ms < held_until_ms && !found.claim.returned;
         let mut step = begin(&found, if in_time { Step::Confirmed } else { Step::LatePayment })?;
         step.order_id = Some(payment.to_owned());
         step.amount = Some(amount.0);
+        self.write(&found, step, Fen(0), key)
+    }
+
+    pub(super) fn repaid(&mut self, late: u64, detail: &str, key: Option<&Key>) -> Outcome {
+        let row = self.known.redemptions.get(&late).cloned();
+        let row = row.filter(|row| row.step == Some(Step::LatePayment)).ok_or(Refused::UnknownPayment)?;
+        let found = self.found_by_key(row.claim.ok_or(Refused::UnknownPayment)?)?;
+        let step = StepRow {
+            redemption: Some(late),
+            order_id: row.order_id,
+            amount: row.amount,
+            detail: Some(detail.to_owned()),
+            ..begin(&found, Step::PaymentRefunded)?
+        };
         self.write(&found, step, Fen(0), key)
     }
 

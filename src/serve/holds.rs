@@ -1,0 +1,70 @@
+//! Holds: the secrets of payment callbacks, the desk that the cores ask, the sweep, and the count of late payments.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+
+use super::core::Shared;
+use crate::backoffice::campaigns::Campaigns;
+use crate::backoffice::holds::{HoldDesk, Holds};
+use crate::backoffice::standing::StandingDesk;
+use crate::cli::{Exit, Failure};
+use crate::config::{Config, HoldsConfig};
+use crate::domain::webhook::WebhookSecrets;
+use crate::ledger::Ledger;
+use crate::telemetry::metrics::Metrics;
+
+/// How often late payments are counted.
+const COUNT_EVERY: Duration = Duration::from_secs(2);
+
+/// What the cores need for holds.
+#[derive(Clone)]
+pub(super) struct ForCores {
+    pub(super) desk: HoldDesk,
+    pub(super) standing: StandingDesk,
+    pub(super) payments: Option<WebhookSecrets>,
+    pub(super) tolerance_ms: i64,
+}
+
+/// Opens them.
+pub(super) fn open(
+    config: &Config,
+    campaigns: &Arc<Campaigns>,
+    metrics: &Arc<Metrics>,
+) -> Result<(Arc<Holds>, ForCores), Failure> {
+    let HoldsConfig { payment_secret_file, callback_tolerance_s } = &config.holds;
+    let tolerance_ms = i64::try_from(*callback_tolerance_s).unwrap_or(0).saturating_mul(1_000);
+    let holds = Arc::new(Holds::new(Arc::clone(campaigns), Arc::clone(metrics)));
+    let cores = ForCores {
+        desk: HoldDesk::new(Arc::clone(&holds), Handle::current()),
+        standing: StandingDesk::new(Arc::clone(&campaigns.ledger), Handle::current()),
+        payments: secrets(payment_secret_file)?,
+        tolerance_ms,
+    };
+    Ok((holds, cores))
+}
+
+fn secrets(path: &Path) -> Result<Option<WebhookSecrets>, Failure> {
+    if path.as_os_str().is_empty() {
+        return Ok(None);
+    }
+    let refuse = |what: String| {
+        Failure::new(Exit::Config, format!("config: holds.payment_secret_file: {}: {what}", path.display()))
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| refuse(error.to_string()))?;
+    WebhookSecrets::parse(&text).map(Some).map_err(|flaw| refuse(flaw.to_string()))
+}
+
+/// Keeps the gauge of late payments true, which other front ends and operators change too.
+pub(super) async fn count_late(ledger: Arc<dyn Ledger>, shared: Arc<Shared>, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(COUNT_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        // A ledger that is down is told of elsewhere.
+        let Ok(open) = ledger.late_payments_open().await else { continue };
+        shared.metrics.late_payments.set(open as f64);
+    }
+}
