@@ -203,7 +203,7 @@ pub const KEY_OVERLAP_MAX: Duration = Duration::from_secs(30 * 24 * 3_600);
 pub const DOCUMENT_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Documents that are read at once.
 pub const DOCUMENTS_PAGE: u32 = 1_000;
-/// Persons on the list of those who are kept out.
+/// Persons on the list of those who are kept out, and persons who are or were banned one by one.
 pub const BLOCKED_MAX: usize = 1_000_000;
 /// Accounts on one allow-list, at eight bytes each.
 pub const ALLOW_LIST_MAX: usize = 10_000_000;
@@ -243,6 +243,8 @@ pub const VOUCHER_LOOK_UPS: usize = 64;
 pub const QR_VALID_S_DEFAULT: u32 = 30;
 /// The longest reason for which a receipt is found to be void, in bytes.
 pub const RECEIPT_REASON_BYTES_MAX: usize = 500;
+/// The longest reason for which a person is banned, in bytes.
+pub const BAN_REASON_BYTES_MAX: usize = 500;
 /// How long after a redemption its merchant may take it back, where the campaign says nothing: a quarter of an hour.
 pub const REVERSE_MS_DEFAULT: i64 = 15 * 60_000;
 /// The longest that a campaign may allow for that.

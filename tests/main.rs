@@ -13,6 +13,7 @@ mod alerts;
 mod attacks;
 mod audit;
 mod backpressure;
+mod bans;
 mod campaign_cli;
 mod campaigns;
 mod claim_model;

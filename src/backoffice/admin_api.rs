@@ -194,6 +194,27 @@ pub struct KeyList {
     pub keys: Vec<KeyView>,
 }
 
+/// The body of `POST /admin/v1/bans`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BanPerson {
+    /// Whom to keep out, as claims, tickets and exports call them.
+    pub person: String,
+    /// Why.
+    pub reason: String,
+    /// Until when (RFC 3339); for ever without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+}
+
+/// The body of `POST /admin/v1/bans/lift`. Persons' names have letters that do not fit into a path.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LiftBan {
+    /// Whom to let in again.
+    pub person: String,
+}
+
 /// The body of `POST /admin/v1/keys`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -17,9 +17,11 @@ use tokio::time::timeout;
 
 use super::access::KeyView;
 use super::admin_api::{
-    AddKey, Applied, CAMPAIGN_FILE_TYPE, CampaignList, CampaignView, Honour, KeyList, LatePaymentList,
-    LatePaymentView, MadeKey, PaymentRefunded, Problem, ReceiptList, ReceiptView, Recovery, RotateKey, Void,
+    AddKey, Applied, BanPerson, CAMPAIGN_FILE_TYPE, CampaignList, CampaignView, Honour, KeyList,
+    LatePaymentList, LatePaymentView, LiftBan, MadeKey, PaymentRefunded, Problem, ReceiptList, ReceiptView,
+    Recovery, RotateKey, Void,
 };
+use super::bans::{BanList, BanView};
 use crate::clock::UnixMs;
 use crate::domain::access::Role;
 use crate::domain::ids::CampaignId;
@@ -185,6 +187,36 @@ impl AdminClient {
     pub async fn void(&self, number: u64, reason: String) -> Result<ReceiptView, AdminError> {
         let body = to_body(&Void { reason })?;
         self.call(Method::POST, &format!("/admin/v1/receipts/{number}/void"), body).await
+    }
+
+    /// The bans after `cursor`, the `next` of the part before.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub async fn bans(&self, cursor: Option<&str>) -> Result<BanList, AdminError> {
+        let query = cursor.map_or_else(String::new, |cursor| format!("?after={cursor}"));
+        self.call(Method::GET, &format!("/admin/v1/bans{query}"), Bytes::new()).await
+    }
+
+    /// Keeps a person out.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub async fn ban(
+        &self,
+        person: String,
+        reason: String,
+        until: Option<String>,
+    ) -> Result<BanView, AdminError> {
+        self.call(Method::POST, "/admin/v1/bans", to_body(&BanPerson { person, reason, until })?).await
+    }
+
+    /// Lets a person in again.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub async fn lift_ban(&self, person: String) -> Result<BanView, AdminError> {
+        self.call(Method::POST, "/admin/v1/bans/lift", to_body(&LiftBan { person })?).await
     }
 
     /// Every key, without its secret.

@@ -7,6 +7,7 @@ pub mod access;
 pub mod admin_api;
 pub mod admin_client;
 pub mod audit;
+pub mod bans;
 pub mod campaigns;
 pub mod documents;
 pub mod export;

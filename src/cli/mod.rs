@@ -5,6 +5,7 @@
 //! about.
 
 mod args;
+mod ban;
 mod campaign;
 mod exit;
 mod key;
@@ -26,6 +27,7 @@ pub use args::{
     AuditArgs, DrainArgs, ExportFormat, LedgerArgs, LedgerCommand, LedgerExportArgs, ServeArgs, TicketArgs,
     TicketCommand, TicketMintArgs,
 };
+pub use ban::{BanArgs, BanCommand};
 pub use campaign::{AdminAccess, CampaignArgs, CampaignCommand, OpensAt};
 pub use exit::{Exit, Failure};
 pub use key::{KeyArgs, KeyCommand};
@@ -73,6 +75,8 @@ pub enum Command {
     Recover(RecoverArgs),
     /// List, honour and void signed codes that people showed and no store knows.
     Receipt(ReceiptArgs),
+    /// Keep persons out, list whom, and let them in again.
+    Ban(BanArgs),
     /// Add, list, rotate and revoke API keys.
     Key(KeyArgs),
     /// List payments that came too late, and note their refunds.
@@ -150,6 +154,14 @@ pub async fn recover(global: &Global, args: RecoverArgs) -> Result<Exit, Failure
 /// [`Failure`] with what the service refused, or with why it cannot be reached.
 pub async fn receipt(global: &Global, args: ReceiptArgs) -> Result<Exit, Failure> {
     receipt::run(global, args).await
+}
+
+/// `claimrush ban …`.
+///
+/// # Errors
+/// [`Failure`] with what the service refused, or with why it cannot be reached.
+pub async fn ban(global: &Global, args: BanArgs) -> Result<Exit, Failure> {
+    ban::run(global, args).await
 }
 
 /// `claimrush key …`.

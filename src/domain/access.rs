@@ -122,6 +122,10 @@ permissions! {
     ReadLatePayments = "read_late_payments" => [Operator, Finance, Auditor, Support],
     /// Note that such a payment was refunded.
     RefundLatePayments = "refund_late_payments" => [Finance],
+    /// See whom staff keep out.
+    ReadBans = "read_bans" => [Operator, Approver, Auditor, Support],
+    /// Keep a person out, and let them in again.
+    Ban = "ban" => [Operator, Support],
     /// See what Redis has lost.
     ReadRecovery = "read_recovery" => [Operator, Approver, Auditor],
     /// Have what Redis has lost made anew from the ledger.

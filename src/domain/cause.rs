@@ -112,6 +112,8 @@ causes! {
     UnknownReceipt = "unknown_receipt",
     /// No such late payment.
     UnknownPayment = "unknown_payment",
+    /// Nobody of that name is banned.
+    UnknownBan = "unknown_ban",
     /// The receipt cannot be settled so.
     ReceiptRefused = "receipt_refused",
     /// Somebody else changed the same thing at the same time.

@@ -1,13 +1,15 @@
-//! Persons whom staff keep out, with an end and a reason.
+//! Persons whom staff keep out, with an end and a reason: by a list, and one by one.
 //!
-//! Owns the form of the list and the question on the hot path: one look at a pointer while nobody is blocked, one hash
-//! otherwise.
+//! Owns the form of the list and the question on the hot path: one look at a pointer and a counter while nobody is
+//! blocked, a hash for each of the two otherwise.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
+use dashmap::DashMap;
 
 use crate::clock::UnixMs;
 use crate::domain::ids::check_person;
@@ -83,20 +85,60 @@ impl BlockList {
     }
 }
 
-/// The list that holds now. Clones share it.
+/// Who is kept out now. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct Blocked(Arc<ArcSwap<BlockList>>);
+pub struct Blocked {
+    list: Arc<ArcSwap<BlockList>>,
+    bans: Arc<Bans>,
+}
+
+/// Bans that came one by one.
+#[derive(Debug, Default)]
+struct Bans {
+    hasher: RandomState,
+    /// Until when, and by which revision of the ban, by the hash of the person. One that was lifted stays with an end
+    /// that is past, lest an older revision that comes later brings it back.
+    ends: DashMap<u64, (UnixMs, u64)>,
+    /// How many there are: a look at it costs the hot path less than one at the map.
+    count: AtomicUsize,
+}
 
 impl Blocked {
     /// Whether a person is kept out.
     #[must_use]
     pub fn is(&self, person: &str, now_ms: UnixMs) -> bool {
-        self.0.load().blocks(person, now_ms)
+        self.list.load().blocks(person, now_ms) || self.bans.hold(person, now_ms)
     }
 
-    /// Puts another list in its place.
+    /// Puts another list in the place of the one before.
     pub fn replace(&self, list: BlockList) {
-        self.0.store(Arc::new(list));
+        self.list.store(Arc::new(list));
+    }
+
+    /// Keeps a person out until `ends_at_ms` by this revision of their ban; an end that is past lets them in. An older
+    /// revision changes nothing.
+    pub fn ban(&self, person: &str, ends_at_ms: UnixMs, revision: u64) {
+        let Bans { hasher, ends, count } = &*self.bans;
+        let mut known = ends.entry(hasher.hash_one(person)).or_insert_with(|| {
+            count.fetch_add(1, Ordering::Relaxed);
+            (UnixMs::MIN, 0)
+        });
+        if known.1 < revision {
+            *known = (ends_at_ms, revision);
+        }
+    }
+
+    /// Persons who are or were banned one by one.
+    #[must_use]
+    pub fn bans(&self) -> usize {
+        self.bans.count.load(Ordering::Relaxed)
+    }
+}
+
+impl Bans {
+    fn hold(&self, person: &str, now_ms: UnixMs) -> bool {
+        self.count.load(Ordering::Relaxed) > 0
+            && self.ends.get(&self.hasher.hash_one(person)).is_some_and(|known| now_ms < known.0)
     }
 }
 
@@ -113,6 +155,24 @@ mod tests {
         let end_ms = 1_700_445_600_000;
         assert!(blocked.is("ann", UnixMs::MAX - 1) && !blocked.is("cid", 0));
         assert!(blocked.is("bob", end_ms - 1) && !blocked.is("bob", end_ms));
+    }
+
+    #[test]
+    fn a_ban_ends_is_lifted_and_does_not_come_back() {
+        let blocked = Blocked::default();
+        blocked.ban("ann", UnixMs::MAX, 1);
+        blocked.ban("bob", 50, 1);
+        let shared = blocked.clone();
+        assert!(shared.is("ann", UnixMs::MAX - 1) && shared.is("bob", 49));
+        assert!(!shared.is("bob", 50) && !shared.is("cid", 0));
+        blocked.replace(BlockList::read("cid,,").unwrap());
+        assert!(shared.is("ann", 0) && shared.is("cid", 0), "a list takes no ban's place");
+        blocked.ban("ann", UnixMs::MIN, 2);
+        blocked.ban("ann", UnixMs::MAX, 1);
+        assert!(!shared.is("ann", 0), "an older revision came later");
+        blocked.ban("ann", UnixMs::MAX, 3);
+        assert!(shared.is("ann", 0));
+        assert_eq!(shared.bans(), 2);
     }
 
     #[test]

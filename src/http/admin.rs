@@ -20,9 +20,10 @@ use super::front::RequestIds;
 use super::listen::Handle;
 use super::problem::Problem;
 use super::reply::{self, Reply};
-use super::{admin_campaigns, admin_keys, admin_late, admin_receipts, body};
+use super::{admin_bans, admin_campaigns, admin_keys, admin_late, admin_receipts, body};
 use crate::backoffice::access::{Access, Caller, Denied};
 use crate::backoffice::admin_api::Recovery;
+use crate::backoffice::bans::Bans;
 use crate::backoffice::campaigns::Campaigns;
 use crate::backoffice::campaigns::recovery::RecoverError;
 use crate::backoffice::holds::Holds;
@@ -48,6 +49,8 @@ pub struct Admin {
     pub receipts: Arc<Receipts>,
     /// Units that are held, and payments for them.
     pub holds: Arc<Holds>,
+    /// Whom staff keep out.
+    pub bans: Arc<Bans>,
     /// What the gate sees of campaigns.
     pub gate: Arc<Gate>,
     /// Counters.
@@ -127,6 +130,9 @@ impl Admin {
             Call::ReceiptVoid => admin_receipts::void(self, asked).await,
             Call::LatePayments => admin_late::list(self, &asked).await,
             Call::LatePaymentRefunded => admin_late::refunded(self, asked).await,
+            Call::Bans => admin_bans::list(self, &asked).await,
+            Call::BanAdd => admin_bans::add(self, asked).await,
+            Call::BanLift => admin_bans::lift(self, asked).await,
             Call::Keys => admin_keys::list(self).await,
             Call::KeyAdd => admin_keys::add(self, asked).await,
             Call::KeyRotate => admin_keys::rotate(self, asked).await,

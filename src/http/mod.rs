@@ -4,6 +4,7 @@
 //! further down, what it looks like on the wire is decided here.
 
 pub mod admin;
+mod admin_bans;
 mod admin_campaigns;
 mod admin_keys;
 mod admin_late;

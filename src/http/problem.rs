@@ -168,6 +168,7 @@ fn title(cause: Cause) -> &'static str {
         Cause::CampaignRefused => "The campaign was refused; nothing was changed",
         Cause::UnknownReceipt => "There is no such receipt",
         Cause::UnknownPayment => "There is no such late payment",
+        Cause::UnknownBan => "There is no such ban",
         Cause::ReceiptRefused => "The receipt was not settled so",
         Cause::Conflict => "Somebody else changed this at the same time; nothing was changed",
     }

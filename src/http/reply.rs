@@ -45,6 +45,7 @@ pub fn status_of(cause: Cause) -> StatusCode {
         | Cause::UnknownKey
         | Cause::UnknownClaim
         | Cause::UnknownPayment
+        | Cause::UnknownBan
         | Cause::NoClaim
         | Cause::NotFound => StatusCode::NOT_FOUND,
         Cause::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,

@@ -30,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::backoffice::access::Access;
+use crate::backoffice::bans::Bans;
 use crate::backoffice::campaigns::Campaigns;
 use crate::backoffice::documents::{DocumentWatch, Follower};
 use crate::backoffice::holds::{Holds, Sweeper};
@@ -104,6 +105,7 @@ struct Service {
     campaigns: Arc<Campaigns>,
     receipts: Arc<Receipts>,
     holds: Arc<Holds>,
+    bans: Arc<Bans>,
     desk: Option<Arc<TicketDesk>>,
     lists: Arc<Lists>,
     tables: TableWatch,
@@ -190,7 +192,8 @@ impl Service {
         lock.dir().admin_token()?;
         let access = Access::new(Arc::clone(&ledger), lock.dir().admin_token_path(), clock.clone());
         let access = Arc::new(access);
-        let followers: Vec<Arc<dyn Follower>> = vec![Arc::clone(&access) as _];
+        let bans = Arc::new(Bans::new(Arc::clone(&ledger), blocked.clone(), clock.clone()));
+        let followers: Vec<Arc<dyn Follower>> = vec![Arc::clone(&access) as _, Arc::clone(&bans) as _];
         let documents = Arc::new(DocumentWatch::new(Arc::clone(&ledger), followers));
         documents.catch_up().await?;
         let shared = Shared {
@@ -227,6 +230,7 @@ impl Service {
             campaigns,
             receipts,
             holds,
+            bans,
             desk,
             lists,
             tables,
@@ -288,6 +292,7 @@ impl Service {
             campaigns,
             receipts,
             holds,
+            bans,
             desk,
             lists,
             tables,
@@ -321,6 +326,7 @@ impl Service {
             campaigns,
             receipts,
             holds,
+            bans,
             gate: Arc::clone(&shared.gate),
             metrics: Arc::clone(&shared.metrics),
             stopping: Arc::clone(stopping),
@@ -390,6 +396,5 @@ fn guard(config: &Config, keys: &KeyFile, blocked: Blocked, tables: AddressTable
     };
     let leeway_ms = i64::try_from(config.ticket.leeway_s).unwrap_or(0).saturating_mul(1_000);
     let guard = Guard::new(keys, leeway_ms, rules, addresses).blocking(blocked);
-    let guard = guard.by_asn(tables, &limits.asn_exempt);
-    Ok(guard.requiring_device(config.ticket.device_required))
+    Ok(guard.by_asn(tables, &limits.asn_exempt).requiring_device(config.ticket.device_required))
 }
