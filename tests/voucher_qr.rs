@@ -8,7 +8,8 @@ use jiff::Timestamp;
 
 use crate::support::campaign::{DropFile, campaign};
 use crate::support::http::{Answer, Client, bearer};
-use crate::support::service::Service;
+use crate::support::service::{PATIENCE, Service};
+use crate::support::wait_for;
 
 fn ask(service: &Service, path: &str, ticket: &str, accept: &str) -> Answer {
     let bearer = bearer(ticket);
@@ -90,4 +91,55 @@ fn a_holder_shows_a_qr_code_that_is_good_for_seconds() {
     }
     assert_eq!(refused(&path, "x.y.z"), (401, "ticket_invalid".to_owned()));
     assert_eq!(Client::connect(service.address()).call("POST", &path, &[], b"").status, 405);
+}
+
+#[test]
+fn a_till_sees_what_it_needs_and_not_whose_the_voucher_is() {
+    let service = Service::start();
+    service.apply_ok(&campaign("c-1", &[DropFile::open("d-1", 6)]));
+    let claim = service.claim("d-1", &service.ticket("d-1", "ann-of-kunming"));
+    let code = claim.text("voucher");
+    let key = |args: &[&str]| {
+        let output = service.command(&["key", "add"]).args(args).output().expect("it runs");
+        String::from_utf8(output.stdout).expect("text").trim().to_owned()
+    };
+    let till = key(&["--role", "merchant", "--name", "till 1", "--merchant", "m-1"]);
+    let show = |shown: &str, key: &str| ask(&service, &format!("/v1/vouchers/{shown}"), key, "");
+    let answer =
+        wait_for("the ledger has it", PATIENCE, || Some(show(&code, &till)).filter(|got| got.status == 200));
+    let seen = answer.json();
+    let names: Vec<&str> = seen.as_object().expect("an object").keys().map(String::as_str).collect();
+    assert_eq!(
+        names,
+        ["claim_id", "currency", "drop", "expires_at", "face", "merchants", "status", "threshold"]
+    );
+    assert_eq!(
+        (&seen["status"], &seen["face"], &seen["threshold"]),
+        (&"issued".into(), &"1.00".into(), &"5.00".into())
+    );
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    assert!(!String::from_utf8_lossy(&answer.body).contains("kunming"));
+    // The holder sees as much, and that it is theirs.
+    let own =
+        ask(&service, &format!("/v1/vouchers/{code}"), &service.ticket("d-1", "ann-of-kunming"), "").json();
+    for name in ["status", "face", "threshold", "currency", "expires_at", "merchants"] {
+        assert_eq!(own[name], seen[name], "{name}");
+    }
+    assert_eq!(own["voucher"], code.as_str());
+
+    let keys = KeyFile::load(&service.data().join(KEY_FILE_NAME)).expect("it is there");
+    let signer = QrSigner::new(keys.voucher_secret().bytes(), 30);
+    let number = ClaimNumber::parse_claim_id(&claim.text("claim_id")).expect("a claim id");
+    let now_ms = Clock::System.now_ms();
+    assert_eq!(show(&signer.sign(number, now_ms).text, &till).json(), seen, "by its QR code too");
+    let refused = |shown: &str, key: &str| {
+        let answer = show(shown, key);
+        (answer.status, answer.code())
+    };
+    assert_eq!(refused(&signer.sign(number, now_ms - 31_000).text, &till), (410, "qr_expired".to_owned()));
+    assert_eq!(refused("x", &till), (404, "unknown_voucher".to_owned()));
+    let auditor = key(&["--role", "auditor", "--name", "Bob"]);
+    for stranger in [&*auditor, "crk_0123456789_00"] {
+        assert_eq!(refused(&code, stranger), (401, "unauthorized".to_owned()));
+    }
 }

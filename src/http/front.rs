@@ -21,7 +21,7 @@ use super::problem::Problem;
 use super::reply::{self, Reply};
 use super::route::{CLAIM, Route, route};
 use super::trail::{Decisions, Outcome, Trail};
-use super::{claims, demo, drops, holds, list, pages, qr, vouchers};
+use super::{claims, demo, drops, holds, list, pages, qr, tills, vouchers};
 use crate::backoffice::access::Access;
 use crate::backoffice::holds::HoldDesk;
 use crate::backoffice::receipts::VoucherDesk;
@@ -222,6 +222,9 @@ impl Front {
             }
             Route::Mine(drop) => {
                 Step::Later(Box::pin(claims::mine(self, claims::ask_mine(self, drop, &head.headers, peer)?)))
+            }
+            Route::Voucher(code) if tills::is_till(&head.headers) => {
+                Step::Later(Box::pin(tills::show(self, tills::ask(self, code, &head.headers)?)))
             }
             Route::Voucher(code) => {
                 let asked = vouchers::ask(self, code, &head.headers, peer)?;

@@ -27,5 +27,6 @@ pub mod problem;
 mod qr;
 pub mod reply;
 mod route;
+mod tills;
 pub mod trail;
 mod vouchers;

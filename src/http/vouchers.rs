@@ -105,9 +105,9 @@ struct Held<'a> {
 
 /// Where it is taken; an empty list stands for everywhere.
 #[derive(Serialize)]
-struct Merchants<'a> {
-    category: &'a [String],
-    region: &'a [String],
+pub(super) struct Merchants<'a> {
+    pub(super) category: &'a [String],
+    pub(super) region: &'a [String],
 }
 
 fn held(

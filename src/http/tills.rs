@@ -1,0 +1,89 @@
+//! `GET /v1/vouchers/{code}` with a merchant's key: what a till has to know before it takes a voucher, and no more.
+
+use std::sync::Arc;
+
+use hyper::header::{AUTHORIZATION, HeaderMap};
+use serde::Serialize;
+
+use super::front::Front;
+use super::problem::Problem;
+use super::reply::{self, Reply};
+use super::vouchers::{Merchants, status_of};
+use crate::backoffice::receipts::LookUpError;
+use crate::clock::rfc3339;
+use crate::domain::cause::Cause;
+use crate::domain::ids::ClaimNumber;
+use crate::domain::life::rules::expires_at_ms;
+use crate::domain::qr::presented;
+use crate::ledger::ClaimStatus;
+use crate::rush::gate::DropGate;
+
+/// Which voucher a till asks for.
+pub(super) struct AskedByTill {
+    drop: Arc<DropGate>,
+    number: ClaimNumber,
+}
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    claim_id: String,
+    drop: &'a str,
+    status: &'static str,
+    face: String,
+    threshold: String,
+    currency: &'a str,
+    expires_at: String,
+    merchants: Merchants<'a>,
+}
+
+fn key(headers: &HeaderMap) -> Option<&str> {
+    let given = headers.get(AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")?;
+    given.starts_with("crk_").then_some(given)
+}
+
+/// Whether the call comes with an API key in the place of a ticket.
+pub(super) fn is_till(headers: &HeaderMap) -> bool {
+    key(headers).is_some()
+}
+
+/// Believes the merchant by the key, then the code or the QR payload by its signature.
+pub(super) fn ask(front: &Front, text: &str, headers: &HeaderMap) -> Result<AskedByTill, Problem> {
+    front.access.merchant(key(headers).unwrap_or_default()).map_err(|_| Cause::Unauthorized)?;
+    // The clock by which payloads are signed.
+    let now_ms = front.gate.redis_now_ms(front.clock.now_ms());
+    let number = presented(&front.signer, &front.qr, text, now_ms)?;
+    let known = front.gate.drops().into_iter().find(|drop| drop.rules().number == number.drop);
+    let drop = known.filter(|drop| number.shard == front.shard && drop.rules().spec.voucher.is_some());
+    Ok(AskedByTill { drop: drop.ok_or(Cause::UnknownVoucher)?, number })
+}
+
+/// 200 with how the voucher stands and what it asks for; not whose it is, nor where it was used.
+pub(super) async fn show(front: &Front, asked: AskedByTill) -> Result<Reply, Problem> {
+    let AskedByTill { drop, number } = asked;
+    let found = front.standing.of(number).await.map_err(|error| match error {
+        LookUpError::Busy => Problem::from(Cause::Overloaded),
+        error => {
+            tracing::warn!(%error, "a voucher could not be looked up for a till");
+            Cause::Unavailable.into()
+        }
+    })?;
+    // A code is good as soon as it is told, and the drain comes a little later.
+    let (row, last) = found.ok_or_else(|| {
+        Problem::with_detail(Cause::Unavailable, "the ledger does not have the voucher yet; ask again")
+    })?;
+    let rules = drop.rules();
+    let terms = rules.spec.voucher.as_ref().ok_or(Cause::UnknownVoucher)?;
+    let campaign = front.gate.campaign(rules.campaign.as_str());
+    let returned = row.status == ClaimStatus::Returned;
+    let shown = Shown {
+        claim_id: number.claim_id(),
+        drop: drop.id.as_str(),
+        status: status_of(front, &rules.spec, row.claimed_at_ms, returned, last.as_ref()),
+        face: terms.face.to_string(),
+        threshold: terms.threshold.to_string(),
+        currency: campaign.as_ref().map_or("", |campaign| campaign.currency.as_str()),
+        expires_at: rfc3339(expires_at_ms(terms, row.claimed_at_ms)),
+        merchants: Merchants { category: &terms.categories, region: &terms.regions },
+    };
+    serde_json::to_string(&shown).map(reply::private_json).map_err(|_| Cause::Unavailable.into())
+}
