@@ -127,8 +127,12 @@ done
 
 node - "$out" "$rounds" <<'END'
 const [out, rounds] = process.argv.slice(2);
-const read = (round, kind, name) =>
-  JSON.parse(require("fs").readFileSync(`${out}/${round}-${kind}-${name}/results.json`, "utf8"));
+const invalid = new Map();
+const read = (round, kind, name) => {
+  const results = JSON.parse(require("fs").readFileSync(`${out}/${round}-${kind}-${name}/results.json`, "utf8"));
+  for (const why of results.verdict.invalid_because) invalid.set(`round ${round}, ${kind}, ${name}`, why);
+  return results;
+};
 const median = (list) => list.toSorted((a, b) => a - b)[Math.floor(list.length / 2)];
 const rows = { alone: [], beside: [] };
 for (let round = 1; round <= rounds; round += 1) {
@@ -155,5 +159,6 @@ for (const kind of ["alone", "beside"]) {
   console.log(`| claims ${kind} | ${cells.join(" | ")} | ${show(kind, "refused")} | ${show(kind, "looks").toFixed(0)} | ${show(kind, "looks99").toFixed(1)} ms |`);
 }
 const change = 100 * (show("beside", "p99") / show("alone", "p99") - 1);
+for (const [run, why] of invalid) console.log(`${run}: says nothing of the service: ${why}`);
 console.log(`\nThe claims' p99 changes by ${change.toFixed(0)} % (target: at most 20 %).`);
 END
