@@ -3,7 +3,7 @@
 
 import { between, call, wait } from "./api.js";
 import { clock } from "./clock.js";
-import { claims, device, dropTicket, putClaims, ticketFor } from "./session.js";
+import { claims, device, dropTicket, isTheirs, putClaims, ticketFor } from "./session.js";
 import { keep, recall } from "./store.js";
 
 /** A wish that is older is not sent again by itself: one who comes back the next day is to tap. */
@@ -98,7 +98,7 @@ export class Claiming {
 
   /** Shows what this phone knows to have been claimed, before anybody is asked. */
   remember() {
-    const known = claims().filter((claim) => claim.drop === this.drop && claim.status !== "returned");
+    const known = claims().filter((claim) => claim.drop === this.drop && isTheirs(claim));
     if (known.length) this.#set({ kind: "done", claims: known, again: true });
   }
 
@@ -106,7 +106,7 @@ export class Claiming {
   async look() {
     if (this.running || !ticketFor(this.drop)) return;
     const mine = await this.#mine();
-    if (!this.running && mine.claims) this.#done(mine.claims, true);
+    if (!this.running && mine.claims?.some(isTheirs)) this.#done(mine.claims, true);
   }
 
   async #run(attempt) {
@@ -192,7 +192,9 @@ export class Claiming {
   #done(fresh, again) {
     putAttempt(this.drop, null);
     putClaims(fresh, this.facts);
-    this.#set({ kind: "done", claims: claims().filter((claim) => claim.drop === this.drop), again });
+    const held = claims().filter((claim) => claim.drop === this.drop && isTheirs(claim));
+    if (!held.length) return this.#refused({ code: "given_back" }, fresh);
+    this.#set({ kind: "done", claims: held, again });
     return true;
   }
 

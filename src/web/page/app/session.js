@@ -90,6 +90,9 @@ export function device() {
 /** What was claimed on this phone, newest first. */
 export const claims = () => recall("claims") ?? [];
 
+/** Whether a claim still gives something: a hold that ended, or a unit that went back, does not. */
+export const isTheirs = (claim) => !["returned", "cancelled", "lapsed"].includes(claim.status);
+
 /** Keeps claims as the service told them, with what their drop says. */
 export function putClaims(fresh, terms) {
   const known = claims().filter((old) => !fresh.some((claim) => claim.claim_id === old.claim_id));

@@ -12,6 +12,7 @@ function refusal(code) {
     sold_out: [t("refused.sold_out"), t("refused.sold_out_text"), "none"],
     closed: [t("refused.closed"), t("refused.closed_text"), "none"],
     paused: [t("refused.paused"), t("refused.paused_text"), "none"],
+    given_back: [t("refused.given_back"), t("refused.given_back_text"), "mine"],
     limit_reached: [t("refused.limit"), t("refused.limit_text"), "mine"],
     not_eligible: [t("refused.not_eligible"), t("refused.not_eligible_text"), "none"],
     blocked: [t("refused.blocked"), t("refused.blocked_text"), "none"],
@@ -49,8 +50,7 @@ const signIn = () => (settings.login ? { text: t("button.sign_in"), act: "sign_i
 
 function claimed(claiming, facts) {
   const title = claiming.again ? t("done.again") : t("done.title");
-  const held = claiming.claims.filter((claim) => claim.status !== "returned").length;
-  const more = facts && held < facts.limit_per_person && phaseOf(facts) === "open";
+  const more = facts && claiming.claims.length < facts.limit_per_person && phaseOf(facts) === "open";
   const text = facts && !facts.voucher ? t("done.item") : t("done.text");
   return { tone: "good", title, text, button: { text: t("done.show"), act: "vouchers" }, more };
 }
@@ -63,7 +63,7 @@ function refused({ code, requestId, claims }) {
     sign_in: signIn(),
     again: { text: t("button.again"), act: "again" },
   }[help];
-  const calm = ["sold_out", "closed", "paused", "limit_reached"].includes(code);
+  const calm = ["sold_out", "closed", "paused", "limit_reached", "given_back"].includes(code);
   const fine = refusal(code) ? "" : t("refused.number", { code, number: requestId || "–" });
   return { tone: calm ? "calm" : "bad", title, text, fine, button };
 }

@@ -18,6 +18,10 @@ function statusWord(status) {
     expired: t("status.expired"),
     void: t("status.void"),
     returned: t("status.returned"),
+    cancelled: t("status.cancelled"),
+    lapsed: t("status.lapsed"),
+    frozen: t("status.frozen"),
+    lost: t("status.lost"),
     in_review: t("status.in_review"),
     replaced: t("status.replaced"),
   }[status];
@@ -76,7 +80,9 @@ class VoucherItem {
     set(this.chip, "data-phase", status);
     say(this.chip, statusWord(status) ?? status);
     const zone = this.claim.terms?.zone;
-    say(this.valid, until === null ? "" : t("vouchers.until", { when: instant(until, zone) }));
+    const heldUntil = status === "held" ? Date.parse(this.claim.hold_expires_at) : NaN;
+    if (heldUntil) say(this.valid, t("vouchers.pay_by", { when: instant(heldUntil, zone) }));
+    else say(this.valid, until === null ? "" : t("vouchers.until", { when: instant(until, zone) }));
     const usable = status === "issued" || status === "confirmed";
     show(this.button, usable && Boolean(this.claim.voucher));
     if (!usable && this.open) this.toggle();
