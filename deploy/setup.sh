@@ -6,7 +6,8 @@
 #   run     redis-server 7 or newer, a C compiler and make (SQLite and the allocator are built from source)
 #   test    the same, PostgreSQL, faketime for the tests of wrong clocks, openssl, python3 and node for those of the
 #           documented ways to mint a ticket, Prometheus for those of its rules, and chromium, node and npm for those of the claim
-#           page: the tests bring their own servers up
+#           page, and schemathesis (from PyPI, in a folder of its own) for those of the OpenAPI document: the tests bring their
+#           own servers up
 #   bench   also the peers that the bench compares with: webdis, node and npm, wrk
 #
 # Knows apt, dnf, apk and brew. Says what it will install before it does; does nothing where all is there. A
@@ -210,6 +211,23 @@ provide() {
   fi
 }
 
+# A program of Python's, in a folder of its own among the user's caches: nothing of the system's is touched.
+SCHEMATHESIS_DIR=${SCHEMATHESIS_DIR:-${XDG_CACHE_HOME:-${HOME:-/nowhere}/.cache}/claimrush/schemathesis}
+SCHEMATHESIS=schemathesis==4.32.5
+
+provide_schemathesis() {
+  if [ -x "$SCHEMATHESIS_DIR/bin/schemathesis" ] || ! have python3; then return; fi
+  say "missing: schemathesis; installing $SCHEMATHESIS from PyPI into $SCHEMATHESIS_DIR"
+  # Debian keeps venv in a package of its own.
+  if ! python3 -m venv "$SCHEMATHESIS_DIR" >/dev/null 2>&1; then
+    find_manager
+    if [ "$manager" = apt ]; then install_packages python3-venv || :; fi
+  fi
+  if ! { python3 -m venv "$SCHEMATHESIS_DIR" && "$SCHEMATHESIS_DIR/bin/pip" -q install "$SCHEMATHESIS"; } >&2; then
+    say "schemathesis is not to be had here; the tests leave out what needs it"
+  fi
+}
+
 check_rust
 
 provide cc make redis-server
@@ -224,6 +242,7 @@ if [ "$purpose" = test ]; then
     if ! have "$tool"; then (provide "$tool") || :; fi
     if ! have "$tool"; then say "$tool is not to be had here; the tests leave out what needs it"; fi
   done
+  provide_schemathesis
 fi
 
 if [ "$purpose" = bench ]; then

@@ -41,9 +41,11 @@ fn run(Cli { global, command }: Cli) -> Result<Exit, Failure> {
         Command::Ban(args) => block_on(cli::ban(&global, args)),
         Command::Key(args) => block_on(cli::key(&global, args)),
         Command::LatePayment(args) => block_on(cli::late_payment(&global, args)),
+        Command::Merchant(args) => block_on(cli::merchant(&global, args)),
         Command::Ledger(args) => {
             block_on(claimrush::backoffice::export::run(global.load(&global.overrides())?, args))
         }
+        Command::Openapi => cli::openapi(),
         Command::CheckConfig => cli::check_config(&global),
     }
 }

@@ -99,6 +99,21 @@ const REFUSED: &[Refused] = &[
     ),
     ("[guard]\nregion_table = 1", &[], "guard.region_table = 1: must be a path in quotes"),
     ("[desk]\nasn_per_minute = 0", &[], "desk.asn_per_minute = 0: must be 1 to 600000"),
+    (
+        "[backoffice]\napproval = \"alone\"",
+        &[],
+        "backoffice.approval = \"alone\": must be \"one-step\" or \"two-person\"",
+    ),
+    (
+        "[audit]\nhead_url = \"https://watch.example/heads\"",
+        &[],
+        "audit.head_url = \"https://watch.example/heads\": needs audit.head_secret_file",
+    ),
+    (
+        "[backoffice]\ncategories = [\"\"]",
+        &[],
+        "backoffice.categories: must be at most 1000 words of 1 to 200 bytes",
+    ),
     ("[limits]\nexempt_loopback = 1", &[], "limits.exempt_loopback = 1: must be true or false"),
     (
         "[log]\nlevel = \"loud\"",
@@ -178,7 +193,7 @@ const REFUSED: &[Refused] = &[
     (
         "[sever]\nlisten = \"127.0.0.1:1\"",
         &[],
-        "sever: no such key; the config has server, data, redis, ledger, claim, guard, limits, drain, journal, ticket, desk, voucher, holds, page, demo, log, trace",
+        "sever: no such key; the config has server, data, redis, ledger, claim, guard, limits, drain, journal, ticket, desk, voucher, holds, page, demo, backoffice, audit, log, trace",
     ),
     ("drain = 5", &[], "drain = 5: must be a section, as in [drain]"),
     ("[drain]\nenabled = true\nenabled = true", &[], "c.toml: line 3: duplicate key"),

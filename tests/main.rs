@@ -12,6 +12,7 @@ mod address_tables;
 mod alerts;
 mod attacks;
 mod audit;
+mod backoffice;
 mod backpressure;
 mod bans;
 mod campaign_cli;
@@ -32,6 +33,7 @@ mod holds;
 mod live_prometheus;
 mod lua_contract;
 mod managed_redis;
+mod openapi;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod page;

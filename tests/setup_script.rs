@@ -45,6 +45,8 @@ impl Machine {
         machine.command("cc", "exit 0");
         machine.command("make", "exit 0");
         machine.command("redis-server", REDIS_7);
+        fs::create_dir_all(machine.folder.path().join("schemathesis/bin")).unwrap();
+        machine.command("../schemathesis/bin/schemathesis", "exit 0");
         machine
     }
 
@@ -95,6 +97,7 @@ impl Machine {
             .env_clear()
             .env("PATH", self.bin())
             .env("POLICY_RC_D", self.policy())
+            .env("SCHEMATHESIS_DIR", self.folder.path().join("schemathesis"))
             .env("POSTGRES_DIR", self.folder.path().join("postgresql"))
             .output()
             .unwrap()
@@ -216,6 +219,35 @@ fn without_faketime_the_other_tests_run() {
     machine.manager("dnf", &["faketime"]);
     let output = machine.set_up("test");
     assert_eq!(said(&output), "setup: missing: faketime; installing with dnf: libfaketime\n");
+}
+
+#[test]
+fn schemathesis_gets_a_folder_of_its_own() {
+    let machine = Machine::complete();
+    fs::remove_dir_all(machine.folder.path().join("schemathesis")).unwrap();
+    machine.command("initdb", "exit 0");
+    for tool in TEST_TOOLS {
+        machine.command(tool, "exit 0");
+    }
+    machine.manager("dnf", &[]);
+    let without = machine.set_up("test");
+    assert!(without.status.success(), "one test's tool is no reason to run no test at all");
+    let words = "setup: schemathesis is not to be had here; the tests leave out what needs it\n";
+    assert!(said(&without).ends_with(words), "{}", said(&without));
+    // A Python whose venv has a pip that brings it.
+    let bin = machine.folder.path().join("schemathesis/bin");
+    fs::create_dir_all(&bin).unwrap();
+    let program = bin.join("schemathesis");
+    let brings = format!("printf '#!/bin/sh\\n' > {0}; chmod 755 {0}", program.display());
+    machine.command("../schemathesis/bin/pip", &brings);
+    let with = machine.set_up("test");
+    assert!(with.status.success() && program.exists(), "{}", said(&with));
+    assert!(
+        said(&with).starts_with("setup: missing: schemathesis; installing schemathesis=="),
+        "{}",
+        said(&with)
+    );
+    assert_eq!((said(&with).lines().count(), said(&machine.set_up("test")).as_str()), (1, ""), "once");
 }
 
 #[test]

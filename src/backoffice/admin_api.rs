@@ -3,34 +3,48 @@
 //! Owns the JSON of `/admin/v1/…`; both sides read and write
 //! these types. Amounts are texts such as `"4000000.00 CNY"`, instants are RFC 3339.
 
+mod drafts;
+mod merchants;
+
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::backoffice::access::KeyView;
+use crate::backoffice::merchants::file::Flaw;
 use crate::domain::access::Role;
 use crate::domain::life::State;
 use crate::ledger::ReceiptState;
+
+pub use drafts::{Approve, Copy, DraftDrop, DraftList, DraftView};
+pub use merchants::{ImportReport, MerchantList, MerchantView, Suspend};
 
 /// The media type of a campaign file as a request body.
 pub const CAMPAIGN_FILE_TYPE: &str = "application/toml";
 
 /// The answer to `GET /admin/v1/campaigns`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CampaignList {
     /// In the order in which they were first applied.
     pub campaigns: Vec<CampaignView>,
 }
 
 /// One campaign: the answer to `GET /admin/v1/campaigns/{id}`, and to pausing and resuming it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CampaignView {
     /// Its id.
     pub id: String,
     /// What people call it.
     pub name: String,
-    /// `running` or `paused`.
+    /// `running`, `paused` or `ended`.
     pub state: String,
+    /// When it ended, where it did.
+    #[serde(default)]
+    pub ended_at: Option<String>,
     /// All the money there is, with its currency.
     pub budget: String,
+    /// What can be claimed in a day at most.
+    #[serde(default)]
+    pub daily_budget: Option<String>,
     /// IANA name.
     pub time_zone: String,
     /// Its drops, in the order of the file.
@@ -38,7 +52,7 @@ pub struct CampaignView {
 }
 
 /// One drop of a campaign.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DropView {
     /// Its id.
     pub id: String,
@@ -57,7 +71,7 @@ pub struct DropView {
 }
 
 /// The answer to `POST /admin/v1/campaigns`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Applied {
     /// The campaign's id.
     pub campaign: String,
@@ -68,7 +82,7 @@ pub struct Applied {
 }
 
 /// What applying a campaign file did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ApplyOutcome {
     /// The campaign is new.
@@ -80,7 +94,7 @@ pub enum ApplyOutcome {
 }
 
 /// The answer to `GET /admin/v1/recovery` (what would be done) and to `POST` (what was done).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Recovery {
     /// Whether it was done.
     pub applied: bool,
@@ -89,7 +103,7 @@ pub struct Recovery {
 }
 
 /// One drop that is made anew from the ledger.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RecoveryDrop {
     /// Its id.
     pub id: String,
@@ -117,7 +131,7 @@ pub struct RecoveryDrop {
 pub const LOST_IDS_MAX: usize = 1_000;
 
 /// The answer to `GET /admin/v1/receipts`: signed codes that people showed and no store knows.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReceiptList {
     /// In order of their numbers, from the one after `?after=` on; a part of them.
     pub receipts: Vec<ReceiptView>,
@@ -130,7 +144,7 @@ pub struct ReceiptList {
 }
 
 /// One receipt: the answer to settling it, too.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReceiptView {
     /// Its number.
     pub number: u64,
@@ -157,7 +171,7 @@ pub struct ReceiptView {
 }
 
 /// The body of `POST /admin/v1/receipts/{number}/honour`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Honour {
     /// The drop whose stock gives the unit; the receipt's own without it.
@@ -165,7 +179,7 @@ pub struct Honour {
 }
 
 /// The body of `POST /admin/v1/receipts/{number}/void`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Void {
     /// Why nothing is owed.
@@ -173,7 +187,7 @@ pub struct Void {
 }
 
 /// The answer to `GET /admin/v1/me`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Me {
     /// What the caller is.
     pub role: Role,
@@ -188,14 +202,14 @@ pub struct Me {
 }
 
 /// The answer to `GET /admin/v1/keys`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct KeyList {
     /// In order of their ids.
     pub keys: Vec<KeyView>,
 }
 
 /// The body of `POST /admin/v1/bans`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BanPerson {
     /// Whom to keep out, as claims, tickets and exports call them.
@@ -208,7 +222,7 @@ pub struct BanPerson {
 }
 
 /// The body of `POST /admin/v1/bans/lift`. Persons' names have letters that do not fit into a path.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LiftBan {
     /// Whom to let in again.
@@ -216,7 +230,7 @@ pub struct LiftBan {
 }
 
 /// The body of `POST /admin/v1/keys`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AddKey {
     /// What it may do.
@@ -229,7 +243,7 @@ pub struct AddKey {
 }
 
 /// The body of `POST /admin/v1/keys/{id}/rotate`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RotateKey {
     /// How long the secret before is good too.
@@ -238,7 +252,7 @@ pub struct RotateKey {
 }
 
 /// The answer to adding and to rotating a key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MadeKey {
     /// The key as it stands.
     #[serde(flatten)]
@@ -248,7 +262,7 @@ pub struct MadeKey {
 }
 
 /// The answer to `GET /admin/v1/late-payments`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LatePaymentList {
     /// In order of their numbers, from the one after `?after=` on; a part of them.
     pub payments: Vec<LatePaymentView>,
@@ -257,7 +271,7 @@ pub struct LatePaymentList {
 }
 
 /// A payment that came for a unit which could not be had any more: the answer to noting its refund, too.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LatePaymentView {
     /// Its number.
     pub number: u64,
@@ -268,6 +282,7 @@ pub struct LatePaymentView {
     /// Who holds or held the claim.
     pub person: String,
     /// How the claim stood when the payment came.
+    #[schemars(with = "String")]
     pub claim_status: State,
     /// The payment's own id.
     pub payment: String,
@@ -284,7 +299,7 @@ pub struct LatePaymentView {
 }
 
 /// The body of `POST /admin/v1/late-payments/{number}/refunded`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PaymentRefunded {
     /// By what the refund is found again: a number of the payment service, or a reason.
@@ -292,7 +307,7 @@ pub struct PaymentRefunded {
 }
 
 /// The part of an RFC 9457 problem that a command line shows.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct Problem {
     /// The sentence for the reader.
     pub detail: Option<String>,
@@ -300,4 +315,7 @@ pub struct Problem {
     pub title: Option<String>,
     /// The stable word.
     pub code: Option<String>,
+    /// What is wrong in a file, line by line.
+    #[serde(default)]
+    pub errors: Vec<Flaw>,
 }

@@ -3,6 +3,10 @@
 //! Owns the calls that the command line makes: one connection a call, a bearer token, bounded times and sizes.
 //! Prints nothing.
 
+mod drafts;
+mod merchants;
+
+use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -22,6 +26,7 @@ use super::admin_api::{
     Recovery, RotateKey, Void,
 };
 use super::bans::{BanList, BanView};
+use super::merchants::file::Flaw;
 use crate::clock::UnixMs;
 use crate::domain::access::Role;
 use crate::domain::ids::CampaignId;
@@ -144,6 +149,14 @@ impl AdminClient {
     /// See [`AdminError`].
     pub async fn resume(&self, id: &CampaignId) -> Result<CampaignView, AdminError> {
         self.call(Method::POST, &format!("/admin/v1/campaigns/{id}/resume"), Bytes::new()).await
+    }
+
+    /// Ends a campaign, for good.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub async fn end(&self, id: &CampaignId) -> Result<CampaignView, AdminError> {
+        self.call(Method::POST, &format!("/admin/v1/campaigns/{id}/end"), Bytes::new()).await
     }
 
     /// What a recovery would do.
@@ -293,7 +306,13 @@ impl AdminClient {
         }
         let problem: Problem = serde_json::from_slice(&bytes).map_err(|error| self.alien(&error))?;
         let words = problem.detail.or(problem.title).or(problem.code);
-        Err(AdminError::Refused(words.unwrap_or_else(|| "the service gives no reason".to_owned())))
+        let mut words = words.unwrap_or_else(|| "the service gives no reason".to_owned());
+        for Flaw { line, column, what } in problem.errors {
+            let column = if column.is_empty() { column } else { format!(", {column}") };
+            // Writing to a string cannot fail.
+            let _ = write!(words, "\n  line {line}{column}: {what}");
+        }
+        Err(AdminError::Refused(words))
     }
 
     /// One request and its answer: whether it is a success, and its body.

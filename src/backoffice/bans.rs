@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use data_encoding::BASE64URL_NOPAD;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::access::Caller;
@@ -62,7 +63,7 @@ impl BanBody {
 }
 
 /// A ban as staff see it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BanView {
     /// Who.
     pub person: String,
@@ -83,7 +84,7 @@ pub struct BanView {
 }
 
 /// A part of the bans, in order of their persons.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BanList {
     /// The bans.
     pub bans: Vec<BanView>,

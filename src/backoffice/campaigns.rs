@@ -9,6 +9,7 @@
 //! ```
 
 pub mod recovery;
+mod shrink;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,8 +22,8 @@ use crate::domain::campaign::{self, Campaign, CampaignState, Changes, DropSpec, 
 use crate::domain::eligibility::Eligibility;
 use crate::domain::ids::{CampaignId, DropId, Epoch, Shard};
 use crate::guard::tables::AddressTables;
-use crate::ledger::{CampaignRecord, Catalogue, Ledger, LedgerError};
-use crate::redis::codes::{Code, DropState};
+use crate::ledger::{Catalogue, Ledger, LedgerError};
+use crate::redis::codes::DropState;
 use crate::redis::peer::Peer;
 use crate::redis::scripts::{self, DropConfig, Mode, ScriptError};
 use crate::redis::{pool, reads};
@@ -122,6 +123,19 @@ impl Campaigns {
         let given = Campaign::parse(text)?;
         self.check_tables(&given, text)?;
         let new = opens_at_ms.map_or_else(|| given.clone(), |at| given.shift_to(at));
+        self.store(&new, text, actor).await
+    }
+
+    /// The same for a campaign that was read before. `text` is its file, for the lines that refusals name.
+    ///
+    /// # Errors
+    /// As [`Campaigns::apply`].
+    pub async fn store(
+        &self,
+        new: &Campaign,
+        text: &str,
+        actor: &str,
+    ) -> Result<(CampaignId, Changes), ApplyError> {
         let mut loaded = self.loaded.lock().await;
         let catalogue = self.ledger.catalogue().await.map_err(LoadError::from)?;
         let old = catalogue.campaigns.iter().find(|record| record.campaign.id == new.id);
@@ -129,14 +143,17 @@ impl Campaigns {
             line: refusal.about().and_then(|drop| campaign::line_of_drop(text, drop)),
             what: refusal.to_string(),
         };
-        let planned = campaign::changes(old.map(|record| &record.campaign), &new, |_| 0).map_err(refused)?;
+        let planned = campaign::changes(old.map(|record| &record.campaign), new, |_| 0).map_err(refused)?;
         if planned.is_empty() {
-            return Ok((new.id, planned));
+            return Ok((new.id.clone(), planned));
         }
         if let Some(old) = old {
-            self.shrink(old, &new, text).await?;
+            if old.ended_at_ms.is_some() {
+                return Err(refused(Refusal::Ended(new.id.clone())));
+            }
+            self.shrink(old, new, text).await?;
         }
-        let applied = self.ledger.apply_campaign(&new, catalogue.revision, actor, self.clock.now_ms()).await;
+        let applied = self.ledger.apply_campaign(new, catalogue.revision, actor, self.clock.now_ms()).await;
         // Also after a refusal: what was shrunk in Redis goes back to what the ledger says.
         let reloaded = self.load_locked(&mut loaded).await;
         match applied {
@@ -144,7 +161,7 @@ impl Campaigns {
             Err(error) => Err(LoadError::from(error).into()),
             Ok(changes) => {
                 reloaded?;
-                Ok((new.id, changes))
+                Ok((new.id.clone(), changes))
             }
         }
     }
@@ -160,50 +177,7 @@ impl Campaigns {
         Err(ApplyError::Refused { line: campaign::line_of_address_rule(text), what: what.to_owned() })
     }
 
-    /// Takes stock away in Redis, where nobody can claim it meanwhile, before the ledger gives its money away.
-    async fn shrink(&self, old: &CampaignRecord, new: &Campaign, text: &str) -> Result<(), ApplyError> {
-        let drops = old.campaign.drops.iter().zip(&old.drops);
-        let smaller: Vec<_> = drops
-            .filter_map(|(before, record)| {
-                let after = new.drop_spec(&before.id)?;
-                (after.stock < before.stock).then_some((before, after.stock, record.carried_in(self.shard)))
-            })
-            .collect();
-        if smaller.is_empty() {
-            return Ok(());
-        }
-        let below_claimed = |drop: &DropId, stock: u64| ApplyError::Refused {
-            line: campaign::line_of_drop(text, drop),
-            what: format!("drop {:?}: stock {stock} is below what is claimed already", drop.as_str()),
-        };
-        let mut configs = Vec::with_capacity(smaller.len());
-        for (before, stock, carried) in &smaller {
-            let total = stock.checked_sub(*carried).ok_or_else(|| below_claimed(&before.id, *stock))?;
-            configs.push(config(before, total, Mode::Update, Epoch::FIRST));
-        }
-        let mut connection = pool::checkout(&self.pool).await.map_err(LoadError::from)?;
-        match scripts::configure(&mut connection, self.shard, &configs).await.map_err(LoadError::from)? {
-            Ok(_) => Ok(()),
-            Err(refused) => {
-                let found = smaller.get(refused.drop).map(|(before, stock, _)| (&before.id, *stock));
-                match (refused.code, found) {
-                    (Code::ShrinkBelowClaimed, Some((drop, stock))) => Err(below_claimed(drop, stock)),
-                    (_, found) => {
-                        let drop = found.map(|(drop, _)| drop);
-                        Err(ApplyError::Refused {
-                            line: drop.and_then(|drop| campaign::line_of_drop(text, drop)),
-                            what: format!(
-                                "drop {:?} is not loaded in Redis",
-                                drop.map_or("", DropId::as_str)
-                            ),
-                        })
-                    }
-                }
-            }
-        }
-    }
-
-    /// Pauses or resumes a campaign; `false` when there is none of that id.
+    /// Pauses, resumes or ends a campaign; `false` when there is none of that id.
     ///
     /// # Errors
     /// [`LoadError`]. The state may be stored and is loaded as soon as Redis answers.
@@ -214,7 +188,14 @@ impl Campaigns {
         actor: &str,
     ) -> Result<bool, LoadError> {
         let mut loaded = self.loaded.lock().await;
-        let found = self.ledger.set_campaign_state(campaign, state, actor, self.clock.now_ms()).await?;
+        let mut now_ms = self.clock.now_ms();
+        if state == CampaignState::Ended {
+            // Not after the instant that Redis' clock shows, which decides what is closed: it shall be so at once.
+            let mut connection = pool::checkout(&self.pool).await?;
+            let (redis_now_ms, _) = reads::views(&mut connection, self.shard, &[]).await?;
+            now_ms = now_ms.min(redis_now_ms);
+        }
+        let found = self.ledger.set_campaign_state(campaign, state, actor, now_ms).await?;
         if found {
             self.load_locked(&mut loaded).await?;
         }
@@ -256,7 +237,7 @@ impl Campaigns {
 
     async fn load_locked(&self, loaded: &mut LastLoad) -> Result<(), LoadError> {
         loaded.revision = None;
-        let catalogue = self.ledger.catalogue().await?;
+        let catalogue = self.ledger.catalogue().await?.cut();
         let tallies = self.ledger.tallies().await?;
         let position = self.ledger.position(self.shard).await?;
         let mut connection = pool::checkout(&self.pool).await?;
@@ -332,7 +313,12 @@ impl Campaigns {
             self.ledger.mark_loaded(placed.record.number, self.shard, Epoch::FIRST).await?;
         }
         for (state, wanted) in
-            [(CampaignState::Running, DropState::Running), (CampaignState::Paused, DropState::Paused)]
+            // One that ended has its windows cut off: its drops are closed, not paused.
+            [
+                (CampaignState::Running, DropState::Running),
+                (CampaignState::Ended, DropState::Running),
+                (CampaignState::Paused, DropState::Paused),
+            ]
         {
             let differing = sound.iter().filter(|placed| {
                 placed.state == state && placed.view.is_none_or(|view| view.state != wanted)

@@ -94,6 +94,27 @@ pub struct AuditArgs {
     /// A file with the claim ids that clients were given, one a line; each must be in the ledger
     #[arg(long, value_name = "FILE")]
     pub claims_log: Option<PathBuf>,
+    /// What is to be done instead.
+    #[command(subcommand)]
+    pub command: Option<AuditCommand>,
+}
+
+/// What else there is to audit.
+#[derive(Debug, Clone, Subcommand)]
+pub enum AuditCommand {
+    /// Verify the audit chain alone, without Redis
+    Verify(AuditVerifyArgs),
+}
+
+/// `claimrush audit verify`.
+#[derive(Debug, Clone, Args)]
+pub struct AuditVerifyArgs {
+    /// From this record on, each with the one before; the whole chain and all that it covers without it
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
+    pub from: Option<u64>,
+    /// A head that was kept elsewhere; the chain must contain it
+    #[arg(long, value_name = "HASH")]
+    pub head: Option<String>,
 }
 
 /// `claimrush ledger …`.
@@ -186,6 +207,7 @@ mod tests {
             "ticket mint --drop d --user u",
             "ticket mint --drop d --count 10 --prefix p- --out f --valid-for 7d",
             "audit --json --head ab12 --claims-log f",
+            "audit verify --from 7 --head ab12",
             "ledger export --drop d --format csv",
             "ledger export --drop d --format xlsx --out f.xlsx",
         ] {

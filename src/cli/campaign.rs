@@ -1,5 +1,7 @@
 //! `claimrush campaign …`: asks a running service and prints what it says.
 
+mod drafts;
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -47,6 +49,42 @@ pub enum CampaignCommand {
         #[arg(long, value_name = "INSTANT", allow_hyphen_values = true)]
         opens_at: Option<OpensAt>,
     },
+    /// Keep a campaign file as a draft, for somebody else to approve
+    Draft {
+        /// The campaign file
+        file: PathBuf,
+        /// Move all drops in time so that the first opens then: RFC 3339, or +SECONDS from now
+        #[arg(long, value_name = "INSTANT", allow_hyphen_values = true)]
+        opens_at: Option<OpensAt>,
+    },
+    /// List the drafts, or print one as JSON
+    Drafts {
+        /// The campaign's id
+        id: Option<CampaignId>,
+    },
+    /// Approve what somebody else drafted, which applies it
+    Approve {
+        /// The campaign's id
+        id: CampaignId,
+        /// Only this revision of the draft, as it was looked at
+        #[arg(long)]
+        revision: Option<u64>,
+    },
+    /// Draft another campaign like one that stands
+    Copy {
+        /// The campaign's id
+        id: CampaignId,
+        /// The new campaign's id
+        new: CampaignId,
+        /// When its first drop opens: RFC 3339, or +SECONDS from now
+        #[arg(long, value_name = "INSTANT", allow_hyphen_values = true)]
+        opens_at: OpensAt,
+    },
+    /// End a campaign, for good: nobody claims any more, and its money stays accounted for
+    End {
+        /// The campaign's id
+        id: CampaignId,
+    },
     /// List the campaigns
     List,
     /// Show one campaign and its drops
@@ -75,6 +113,16 @@ pub enum OpensAt {
     In(i64),
 }
 
+impl OpensAt {
+    /// The instant.
+    fn ms(self) -> UnixMs {
+        match self {
+            Self::At(at) => at,
+            Self::In(ms) => Clock::System.now_ms().saturating_add(ms),
+        }
+    }
+}
+
 impl FromStr for OpensAt {
     type Err = String;
 
@@ -96,16 +144,30 @@ pub(super) async fn run(global: &Global, args: CampaignArgs) -> Result<Exit, Fai
     match args.command {
         CampaignCommand::Apply { file, opens_at } => {
             let text = read_campaign(&file)?;
-            let opens_at_ms = opens_at.map(|at| match at {
-                OpensAt::At(at) => at,
-                OpensAt::In(ms) => Clock::System.now_ms().saturating_add(ms),
-            });
-            let applied = client(global, &args.access)?.apply(text, opens_at_ms).await.map_err(|error| {
-                let by_service = matches!(error, AdminError::Refused(_));
-                let failure = Failure::from(error);
-                if by_service { failure.about(file.display()) } else { failure }
-            })?;
+            let applied = client(global, &args.access)?.apply(text, opens_at.map(OpensAt::ms)).await;
+            let applied = applied.map_err(|error| about(error, &file))?;
             print(&applied_text(&applied));
+        }
+        CampaignCommand::Draft { file, opens_at } => {
+            let text = read_campaign(&file)?;
+            let draft = client(global, &args.access)?.draft(text, opens_at.map(OpensAt::ms)).await;
+            print(&drafts::text(&draft.map_err(|error| about(error, &file))?));
+        }
+        CampaignCommand::Drafts { id: None } => {
+            print(&drafts::list(&client(global, &args.access)?.drafts().await?));
+        }
+        CampaignCommand::Drafts { id: Some(id) } => {
+            print(&drafts::json(&client(global, &args.access)?.show_draft(&id).await?)?);
+        }
+        CampaignCommand::Approve { id, revision } => {
+            print(&drafts::text(&client(global, &args.access)?.approve(&id, revision).await?));
+        }
+        CampaignCommand::Copy { id, new, opens_at } => {
+            print(&drafts::text(&client(global, &args.access)?.copy(&id, &new, opens_at.ms()).await?));
+        }
+        CampaignCommand::End { id } => {
+            let campaign = client(global, &args.access)?.end(&id).await?;
+            print(&format!("{} is {}\n", campaign.id, campaign.state));
         }
         CampaignCommand::List => print(&list_text(&client(global, &args.access)?.list().await?)),
         CampaignCommand::Show { id } => {
@@ -121,6 +183,13 @@ pub(super) async fn run(global: &Global, args: CampaignArgs) -> Result<Exit, Fai
         }
     }
     Ok(Exit::Ok)
+}
+
+/// A refusal is about the file; whatever else is wrong is not.
+fn about(error: AdminError, file: &Path) -> Failure {
+    let by_service = matches!(error, AdminError::Refused(_));
+    let failure = Failure::from(error);
+    if by_service { failure.about(file.display()) } else { failure }
 }
 
 /// The client, by address or by data folder.
@@ -198,8 +267,11 @@ fn list_text(list: &CampaignList) -> String {
 }
 
 fn campaign_text(campaign: &CampaignView) -> String {
-    let CampaignView { id, name, state, budget, time_zone, drops } = campaign;
-    let head = format!("{id}  {name}\nstate {state}, budget {budget}, time zone {time_zone}\n\n");
+    let CampaignView { id, name, state, budget, time_zone, drops, .. } = campaign;
+    let daily = campaign.daily_budget.as_ref().map_or_else(String::new, |daily| format!(" ({daily} a day)"));
+    let ended = campaign.ended_at.as_ref().map_or_else(String::new, |at| format!(" since {at}"));
+    let head =
+        format!("{id}  {name}\nstate {state}{ended}, budget {budget}{daily}, time zone {time_zone}\n\n");
     let rows = drops.iter().map(|drop| {
         [
             drop.id.clone(),

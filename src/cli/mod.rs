@@ -10,6 +10,7 @@ mod campaign;
 mod exit;
 mod key;
 mod late;
+mod merchant;
 mod receipt;
 mod recover;
 
@@ -24,14 +25,15 @@ use crate::datadir::DataDir;
 use crate::guard::ticket::{KeyFile, MintRequest, Persons, mint_tickets};
 
 pub use args::{
-    AuditArgs, DrainArgs, ExportFormat, LedgerArgs, LedgerCommand, LedgerExportArgs, ServeArgs, TicketArgs,
-    TicketCommand, TicketMintArgs,
+    AuditArgs, AuditCommand, AuditVerifyArgs, DrainArgs, ExportFormat, LedgerArgs, LedgerCommand,
+    LedgerExportArgs, ServeArgs, TicketArgs, TicketCommand, TicketMintArgs,
 };
 pub use ban::{BanArgs, BanCommand};
 pub use campaign::{AdminAccess, CampaignArgs, CampaignCommand, OpensAt};
 pub use exit::{Exit, Failure};
 pub use key::{KeyArgs, KeyCommand};
 pub use late::{LatePaymentArgs, LatePaymentCommand};
+pub use merchant::{MerchantArgs, MerchantCommand};
 pub use receipt::{ReceiptArgs, ReceiptCommand};
 pub use recover::RecoverArgs;
 
@@ -81,8 +83,12 @@ pub enum Command {
     Key(KeyArgs),
     /// List payments that came too late, and note their refunds.
     LatePayment(LatePaymentArgs),
+    /// Enter, review, activate and suspend merchants.
+    Merchant(MerchantArgs),
     /// Write a drop's claims, while the service runs or is stopped.
     Ledger(LedgerArgs),
+    /// Print the document (`OpenAPI` 3.1) that describes both listeners.
+    Openapi,
     /// Check the configuration and print it as it holds, without secrets.
     CheckConfig,
 }
@@ -109,6 +115,16 @@ impl Global {
 /// [`Failure`] with [`Exit::Config`] and the line that names the key.
 pub fn check_config(global: &Global) -> Result<Exit, Failure> {
     print(&global.load(&global.overrides())?.to_toml());
+    Ok(Exit::Ok)
+}
+
+/// `claimrush openapi`.
+///
+/// # Errors
+/// None in practice.
+pub fn openapi() -> Result<Exit, Failure> {
+    let text = crate::http::openapi::text();
+    print(&text.map_err(|error| Failure::new(Exit::Failed, error.to_string()))?);
     Ok(Exit::Ok)
 }
 
@@ -178,6 +194,14 @@ pub async fn key(global: &Global, args: KeyArgs) -> Result<Exit, Failure> {
 /// [`Failure`] with what the service refused, or with why it cannot be reached.
 pub async fn late_payment(global: &Global, args: LatePaymentArgs) -> Result<Exit, Failure> {
     late::run(global, args).await
+}
+
+/// `claimrush merchant …`.
+///
+/// # Errors
+/// [`Failure`] with what the service refused, or with why it cannot be reached.
+pub async fn merchant(global: &Global, args: MerchantArgs) -> Result<Exit, Failure> {
+    merchant::run(global, args).await
 }
 
 /// Writes to standard output. A reader that has gone (`| head`) is no failure.

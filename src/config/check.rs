@@ -175,6 +175,8 @@ pub(super) fn expectation(key: &str) -> Option<String> {
         "desk.challenge" => "must be \"proof_of_work\", \"turnstile\", \"hcaptcha\" or \"none\"",
         "desk.captcha_fallback" => "must be \"refuse\" or \"proof_of_work\"",
         "desk.issuer" | "desk.audience" => "must be a text in quotes",
+        "backoffice.approval" => "must be \"one-step\" or \"two-person\"",
+        "backoffice.categories" => "must be a list of texts, as in [\"catering\"]",
         "log.level" => "must be \"off\", \"error\", \"warn\", \"info\", \"debug\" or \"trace\"",
         "log.decisions" => "must be \"off\", \"refusals\" or \"all\"",
         "log.format" => "must be \"text\" or \"json\"",
@@ -189,9 +191,13 @@ pub(super) fn expectation(key: &str) -> Option<String> {
         | "desk.keys_file"
         | "desk.captcha_secret_file"
         | "holds.payment_secret_file"
+        | "audit.head_file"
+        | "audit.head_secret_file"
         | "desk.lists_dir" => "must be a path in quotes",
         "trace.otlp_url" => "must be an http:// URL in quotes",
-        "redis.url" | "ledger.url" | "desk.keys_url" | "desk.captcha_url" => "must be a URL in quotes",
+        "audit.head_url" | "redis.url" | "ledger.url" | "desk.keys_url" | "desk.captcha_url" => {
+            "must be a URL in quotes"
+        }
         _ => return None,
     };
     Some(text.to_owned())
@@ -224,6 +230,8 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     check_desk(&config.desk)?;
     check_page(config)?;
     check_trace(&config.trace.otlp_url)?;
+    config.backoffice.check()?;
+    config.audit.check()?;
     check_places(config)
 }
 
@@ -387,6 +395,6 @@ fn refuse_url(key: &str, url: &ServiceUrl, problem: &str) -> ConfigError {
     refuse(key, format_args!("\"{url}\""), problem.to_owned())
 }
 
-fn refuse(key: &str, value: impl std::fmt::Display, problem: String) -> ConfigError {
+pub(super) fn refuse(key: &str, value: impl std::fmt::Display, problem: String) -> ConfigError {
     ConfigError::Value { key: key.to_owned(), value: value.to_string(), problem }
 }

@@ -4,6 +4,8 @@
 //! file, `CLAIMRUSH_SECTION__KEY` environment variables, flags. Opens no socket and starts nothing; it reads
 //! the config file and the files that `*_file` keys name.
 
+mod audit;
+mod backoffice;
 mod check;
 mod desk;
 mod guard;
@@ -15,6 +17,8 @@ mod service_url;
 mod voucher;
 mod words;
 
+pub use audit::AuditConfig;
+pub use backoffice::{Approval, BackofficeConfig};
 pub use desk::{CaptchaFallback, ChallengeKind, DeskConfig};
 pub use guard::{GuardConfig, LimitsConfig, TicketConfig};
 pub use holds::HoldsConfig;

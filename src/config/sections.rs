@@ -10,7 +10,10 @@ use serde::{Deserialize, Serialize};
 use super::desk::DeskConfig;
 use super::guard::{GuardConfig, LimitsConfig, TicketConfig};
 use super::page::{DemoConfig, PageConfig};
-use super::{Ack, HoldsConfig, LogFormat, LogLevel, LoggedDecisions, ServiceUrl, VoucherConfig};
+use super::{
+    Ack, AuditConfig, BackofficeConfig, HoldsConfig, LogFormat, LogLevel, LoggedDecisions, ServiceUrl,
+    VoucherConfig,
+};
 use crate::limits;
 use crate::rush::backpressure::JournalLimits;
 use crate::telemetry::logging::{Format, Logging};
@@ -49,6 +52,10 @@ pub struct Config {
     pub page: PageConfig,
     /// `[demo]`: whether anybody may be anybody.
     pub demo: DemoConfig,
+    /// `[backoffice]`: how staff work together.
+    pub backoffice: BackofficeConfig,
+    /// `[audit]`: where the head of the audit chain is published.
+    pub audit: AuditConfig,
     /// `[log]`: what is logged, and how.
     pub log: LogConfig,
     /// `[trace]`: where spans go.

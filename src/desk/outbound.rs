@@ -26,6 +26,17 @@ pub struct FetchError {
     pub cause: String,
 }
 
+/// What a signed message carries in its headers.
+#[derive(Debug, Clone)]
+pub struct Signature {
+    /// The same each time that it is sent.
+    pub id: String,
+    /// Seconds since 1970.
+    pub timestamp_s: i64,
+    /// `v1,` and a MAC.
+    pub signature: String,
+}
+
 /// A client for such calls. Clones share its connections.
 #[derive(Debug, Clone)]
 pub struct Outbound {
@@ -70,6 +81,35 @@ impl Outbound {
     /// [`FetchError`], also for any answer but 200.
     pub async fn post_form(&self, url: &str, form: String, bytes_max: usize) -> Result<String, FetchError> {
         self.call(Method::POST, url, Some(form), bytes_max).await
+    }
+
+    /// Sends a signed message (Standard Webhooks).
+    ///
+    /// # Errors
+    /// [`FetchError`], also for any answer but success.
+    pub async fn post_signed(
+        &self,
+        url: &str,
+        body: String,
+        signature: &Signature,
+    ) -> Result<(), FetchError> {
+        let failed =
+            |cause: &dyn std::fmt::Display| FetchError { url: url.to_owned(), cause: cause.to_string() };
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri(url)
+            .header(CONTENT_TYPE, "application/json")
+            .header("webhook-id", &signature.id)
+            .header("webhook-timestamp", signature.timestamp_s)
+            .header("webhook-signature", &signature.signature)
+            .body(Full::new(Bytes::from(body)))
+            .map_err(|error| failed(&error))?;
+        match tokio::time::timeout(PATIENCE, self.client.request(request)).await {
+            Ok(Ok(answer)) if answer.status().is_success() => Ok(()),
+            Ok(Ok(answer)) => Err(failed(&format_args!("answered {}", answer.status()))),
+            Ok(Err(error)) => Err(failed(&chain(&error))),
+            Err(_) => Err(failed(&format_args!("no answer within {} s", PATIENCE.as_secs()))),
+        }
     }
 
     async fn call(

@@ -6,6 +6,7 @@
 use std::fmt;
 
 use data_encoding::HEXLOWER;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -13,7 +14,7 @@ use subtle::ConstantTimeEq;
 use crate::limits;
 
 /// Whose work a key is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Holds the admin token of the service. May do everything; no key has this role.
@@ -110,6 +111,12 @@ macro_rules! permissions {
 permissions! {
     /// See campaigns and their drafts.
     ReadCampaigns = "read_campaigns" => [Operator, Approver, Finance, Auditor, Support],
+    /// Draft campaigns, and copy them into drafts.
+    DraftCampaigns = "draft_campaigns" => [Operator],
+    /// Approve what somebody else drafted, which applies it.
+    ApproveCampaigns = "approve_campaigns" => [Approver],
+    /// End campaigns, for good.
+    EndCampaigns = "end_campaigns" => [Approver],
     /// Apply a campaign file in one step, where the configuration lets anybody.
     ApplyCampaigns = "apply_campaigns" => [Operator],
     /// Pause and resume campaigns.
@@ -130,6 +137,14 @@ permissions! {
     ReadRecovery = "read_recovery" => [Operator, Approver, Auditor],
     /// Have what Redis has lost made anew from the ledger.
     Recover = "recover" => [Operator],
+    /// See merchants and shops.
+    ReadMerchants = "read_merchants" => [Operator, Approver, Finance, Auditor, Support],
+    /// Enter merchants and shops from files.
+    EnterMerchants = "enter_merchants" => [Operator],
+    /// Review what somebody else entered of merchants, and activate them.
+    ReviewMerchants = "review_merchants" => [Approver],
+    /// Suspend merchants.
+    SuspendMerchants = "suspend_merchants" => [Operator, Approver],
     /// See who has keys.
     ReadKeys = "read_keys" => [Operator, Approver, Auditor],
     /// Add, rotate and revoke keys of merchants.

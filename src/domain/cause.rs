@@ -104,6 +104,16 @@ causes! {
     Forbidden = "forbidden",
     /// No such key.
     UnknownKey = "unknown_key",
+    /// No such draft.
+    UnknownDraft = "unknown_draft",
+    /// The draft cannot be made or approved so.
+    DraftRefused = "draft_refused",
+    /// No such merchant.
+    UnknownMerchant = "unknown_merchant",
+    /// The step cannot be taken with the merchant.
+    MerchantRefused = "merchant_refused",
+    /// A file of merchants has flaws.
+    ImportRefused = "import_refused",
     /// The key cannot be made or changed so.
     KeyRefused = "key_refused",
     /// The campaign file was refused.

@@ -10,6 +10,7 @@ pub mod eligibility;
 pub mod ids;
 pub mod keyed;
 pub mod life;
+pub mod merchant;
 pub mod money;
 pub mod qr;
 pub mod region;

@@ -20,17 +20,23 @@ use super::front::RequestIds;
 use super::listen::Handle;
 use super::problem::Problem;
 use super::reply::{self, Reply};
-use super::{admin_bans, admin_campaigns, admin_keys, admin_late, admin_receipts, body};
+use super::{
+    admin_bans, admin_campaigns, admin_drafts, admin_keys, admin_late, admin_merchants, admin_receipts, body,
+    openapi,
+};
 use crate::backoffice::access::{Access, Caller, Denied};
 use crate::backoffice::admin_api::Recovery;
 use crate::backoffice::bans::Bans;
 use crate::backoffice::campaigns::Campaigns;
 use crate::backoffice::campaigns::recovery::RecoverError;
+use crate::backoffice::drafts::Drafts;
 use crate::backoffice::holds::Holds;
+use crate::backoffice::merchants::Merchants;
 use crate::backoffice::receipts::Receipts;
 use crate::clock::Clock;
 use crate::domain::campaign::CampaignState;
 use crate::domain::cause::Cause;
+use crate::domain::merchant::Step;
 use crate::limits;
 use crate::rush::gate::Gate;
 use crate::telemetry::metrics::Metrics;
@@ -45,6 +51,10 @@ pub struct Admin {
     pub access: Arc<Access>,
     /// Campaigns.
     pub campaigns: Arc<Campaigns>,
+    /// Drafts of campaigns.
+    pub drafts: Drafts,
+    /// Merchants.
+    pub merchants: Arc<Merchants>,
     /// Codes that no store knows.
     pub receipts: Arc<Receipts>,
     /// Units that are held, and payments for them.
@@ -95,6 +105,18 @@ impl Asked<'_> {
     }
 }
 
+impl Asked<'_> {
+    /// The body as JSON; without one what stands for nothing.
+    pub(super) async fn json_if_any<T: DeserializeOwned + Default>(self) -> Result<T, Problem> {
+        let body = self.bytes(limits::BODY_BYTES_MAX).await?;
+        if body.is_empty() {
+            return Ok(T::default());
+        }
+        serde_json::from_slice(&body)
+            .map_err(|error| Problem::with_detail(Cause::BadRequest, error.to_string()))
+    }
+}
+
 impl Handle for Admin {
     async fn handle(&self, request: Request<Incoming>, _peer: SocketAddr) -> Reply {
         match self.answer(request).await {
@@ -117,11 +139,18 @@ impl Admin {
             }
             Call::Health => Ok(reply::health(true, r#"{"status":"ok"}"#.to_owned())),
             Call::Readiness => Ok(self.readiness()),
+            Call::OpenApi => openapi::text().map(reply::private_json).map_err(|error| failed(&error)),
             Call::WhoAmI => admin_keys::who_am_i(&asked),
             Call::Campaigns => admin_campaigns::list(self).await,
             Call::CampaignApply => admin_campaigns::apply(self, asked).await,
             Call::CampaignShow => admin_campaigns::show(self, asked.parameter()).await,
             Call::CampaignPause => admin_campaigns::set_state(self, &asked, CampaignState::Paused).await,
+            Call::CampaignEnd => admin_campaigns::set_state(self, &asked, CampaignState::Ended).await,
+            Call::CampaignCopy => admin_drafts::copy(self, asked).await,
+            Call::Drafts => admin_drafts::list(self).await,
+            Call::DraftShow => admin_drafts::show(self, &asked).await,
+            Call::DraftMake => admin_drafts::make(self, asked).await,
+            Call::DraftApprove => admin_drafts::approve(self, asked).await,
             Call::CampaignResume => admin_campaigns::set_state(self, &asked, CampaignState::Running).await,
             Call::Recovery => self.recovery(None).await,
             Call::Recover => self.recovery(Some(&asked)).await,
@@ -137,6 +166,12 @@ impl Admin {
             Call::KeyAdd => admin_keys::add(self, asked).await,
             Call::KeyRotate => admin_keys::rotate(self, asked).await,
             Call::KeyRevoke => admin_keys::revoke(self, &asked).await,
+            Call::Merchants => admin_merchants::list(self, &asked).await,
+            Call::MerchantShow => admin_merchants::show(self, &asked).await,
+            Call::MerchantImport => admin_merchants::import(self, asked).await,
+            Call::MerchantReview => admin_merchants::step(self, &asked, Step::Review).await,
+            Call::MerchantActivate => admin_merchants::step(self, &asked, Step::Activate).await,
+            Call::MerchantSuspend => admin_merchants::suspend(self, asked).await,
         }
     }
 

@@ -27,12 +27,11 @@ pub(super) async fn show(admin: &Admin, id: &str) -> Result<Reply, Problem> {
 }
 
 pub(super) async fn apply(admin: &Admin, asked: Asked<'_>) -> Result<Reply, Problem> {
-    let opens_at_ms = match asked.query.and_then(|query| query.strip_prefix("opens_at_ms=")) {
-        None => None,
-        Some(text) => Some(text.parse().map_err(|_| {
-            Problem::with_detail(Cause::BadRequest, "opens_at_ms must be milliseconds since the Unix epoch")
-        })?),
-    };
+    let opens_at_ms = opens_at_ms(asked.query)?;
+    if !admin.drafts.one_step() {
+        let what = "two persons are needed: draft the campaign, and have somebody else approve it";
+        return Err(Problem::with_detail(Cause::DraftRefused, what));
+    }
     let actor = asked.caller()?.actor.to_string();
     let body = asked.bytes(limits::CAMPAIGN_FILE_BYTES_MAX).await?;
     let text = std::str::from_utf8(&body)
@@ -49,7 +48,12 @@ pub(super) async fn set_state(
     let id = asked.parameter();
     let campaign = CampaignId::new(id).map_err(|_| Problem::from(Cause::UnknownCampaign))?;
     let actor = asked.caller()?.actor.to_string();
-    let found = admin.campaigns.set_state(&campaign, state, &actor).await.map_err(|error| failed(&error))?;
+    let found = admin.campaigns.set_state(&campaign, state, &actor).await.map_err(|error| match error {
+        LoadError::Ledger(LedgerError::Refused(why)) => {
+            Problem::with_detail(Cause::CampaignRefused, why.to_string())
+        }
+        error => failed(&error),
+    })?;
     if found { show(admin, id).await } else { Err(Cause::UnknownCampaign.into()) }
 }
 
@@ -59,12 +63,10 @@ fn campaign_view(admin: &Admin, record: &CampaignRecord) -> CampaignView {
     CampaignView {
         id: campaign.id.to_string(),
         name: campaign.name.clone(),
-        state: match record.state {
-            CampaignState::Running => "running",
-            CampaignState::Paused => "paused",
-        }
-        .to_owned(),
+        state: record.state.as_str().to_owned(),
+        ended_at: record.ended_at_ms.map(rfc3339),
         budget: format!("{} {}", campaign.budget, campaign.currency),
+        daily_budget: campaign.daily_budget.map(|budget| format!("{budget} {}", campaign.currency)),
         time_zone: campaign.time_zone.clone(),
         drops: campaign.drops.iter().map(|spec| drop_view(admin, spec, now_ms)).collect(),
     }
@@ -84,20 +86,16 @@ fn drop_view(admin: &Admin, spec: &DropSpec, now_ms: UnixMs) -> DropView {
     }
 }
 
+/// The instant to which a file's drops are to be moved.
+pub(super) fn opens_at_ms(query: Option<&str>) -> Result<Option<UnixMs>, Problem> {
+    let text = query.and_then(|query| query.strip_prefix("opens_at_ms="));
+    text.map(str::parse).transpose().map_err(|_| {
+        Problem::with_detail(Cause::BadRequest, "opens_at_ms must be milliseconds since the Unix epoch")
+    })
+}
+
 /// What applying a file did, in sentences.
 fn applied(campaign: &str, changes: &Changes) -> Applied {
-    let mut sentences: Vec<String> =
-        changes.created.iter().map(|drop| format!("drop {drop} created")).collect();
-    for change in &changes.restocked {
-        sentences.push(format!("drop {}: stock {} to {}", change.drop, change.from, change.to));
-    }
-    sentences.extend(changes.changed.iter().map(|drop| format!("drop {drop} changed")));
-    if changes.budget_from != changes.budget_to {
-        sentences.push(format!("budget {} to {}", changes.budget_from, changes.budget_to));
-    }
-    if sentences.is_empty() && changes.described {
-        sentences.push("description changed".to_owned());
-    }
     let outcome = if changes.is_empty() {
         ApplyOutcome::Unchanged
     } else if changes.budget_from == Fen(0) {
@@ -105,10 +103,10 @@ fn applied(campaign: &str, changes: &Changes) -> Applied {
     } else {
         ApplyOutcome::Changed
     };
-    Applied { campaign: campaign.to_owned(), outcome, changes: sentences }
+    Applied { campaign: campaign.to_owned(), outcome, changes: changes.sentences() }
 }
 
-fn refused(error: ApplyError) -> Problem {
+pub(super) fn refused(error: ApplyError) -> Problem {
     match error {
         ApplyError::File(_) | ApplyError::Refused { .. } => {
             Problem::with_detail(Cause::CampaignRefused, error.to_string())

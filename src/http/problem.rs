@@ -30,11 +30,20 @@ pub struct Problem {
     pub limit: Option<UsedUp>,
     /// The methods that the path does take, for [`Cause::MethodNotAllowed`].
     pub allow: Option<&'static str>,
+    /// What is wrong in a file, line by line, as a JSON array.
+    pub errors: Option<Box<str>>,
 }
 
 impl From<Cause> for Problem {
     fn from(cause: Cause) -> Self {
-        Self { cause, detail: None, retry_after_ms: default_retry_after_ms(cause), limit: None, allow: None }
+        Self {
+            cause,
+            detail: None,
+            retry_after_ms: default_retry_after_ms(cause),
+            limit: None,
+            allow: None,
+            errors: None,
+        }
     }
 }
 
@@ -94,6 +103,10 @@ impl Problem {
         if let Some(detail) = &self.detail {
             out.push_str(r#","detail":"#);
             append_json_string(detail, out);
+        }
+        if let Some(errors) = &self.errors {
+            out.push_str(r#","errors":"#);
+            out.push_str(errors);
         }
         out.push_str(r#","code":""#);
         out.push_str(self.cause.code());
@@ -163,6 +176,11 @@ fn title(cause: Cause) -> &'static str {
         Cause::OutcomeUnknown => "No answer came in time; ask again to learn whether the claim is yours",
         Cause::Unauthorized => "A valid token or key is required: Authorization: Bearer <token>",
         Cause::Forbidden => "Your role may not do this",
+        Cause::UnknownDraft => "There is no such draft",
+        Cause::DraftRefused => "The draft was not made or approved so",
+        Cause::UnknownMerchant => "There is no such merchant",
+        Cause::MerchantRefused => "This cannot be done with the merchant",
+        Cause::ImportRefused => "The file has flaws; nothing of it was entered",
         Cause::UnknownKey => "There is no such key",
         Cause::KeyRefused => "The key was not made or changed so",
         Cause::CampaignRefused => "The campaign was refused; nothing was changed",

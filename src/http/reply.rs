@@ -12,6 +12,13 @@ use super::problem::Problem;
 use crate::domain::cause::Cause;
 use crate::web::Served;
 
+/// Statuses that are not refusals, for the document that describes the API.
+pub(super) const OK: u16 = StatusCode::OK.as_u16();
+/// See [`OK`].
+pub(super) const CREATED: u16 = StatusCode::CREATED.as_u16();
+/// See [`OK`].
+pub(super) const NOT_MODIFIED: u16 = StatusCode::NOT_MODIFIED.as_u16();
+
 /// Every reply's type: bodies are small and whole.
 pub type Reply = Response<Full<Bytes>>;
 
@@ -46,20 +53,26 @@ pub fn status_of(cause: Cause) -> StatusCode {
         | Cause::UnknownClaim
         | Cause::UnknownPayment
         | Cause::UnknownBan
+        | Cause::UnknownDraft
+        | Cause::UnknownMerchant
         | Cause::NoClaim
         | Cause::NotFound => StatusCode::NOT_FOUND,
         Cause::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Cause::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
         Cause::LimitReached
         | Cause::Conflict
+        | Cause::DraftRefused
         | Cause::ReceiptRefused
+        | Cause::MerchantRefused
         | Cause::VoucherNotLive
         | Cause::NotHeld => StatusCode::CONFLICT,
         Cause::SoldOut | Cause::Closed | Cause::QrExpired => StatusCode::GONE,
         Cause::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Cause::TargetTooLong => StatusCode::URI_TOO_LONG,
         Cause::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        Cause::CampaignRefused | Cause::KeyRefused | Cause::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
+        Cause::CampaignRefused | Cause::KeyRefused | Cause::ImportRefused | Cause::KeyReused => {
+            StatusCode::UNPROCESSABLE_ENTITY
+        }
         Cause::NotOpen => StatusCode::TOO_EARLY,
         Cause::RateLimited => StatusCode::TOO_MANY_REQUESTS,
         Cause::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,

@@ -109,36 +109,51 @@ enum Path {
     Demo,
 }
 
+/// Every path.
+const PATTERNS: &[(&str, Path)] = &[
+    ("/v1/drops/{id}/claims", Path::Claims),
+    ("/v1/drops/{id}/claims/mine", Path::Mine),
+    ("/v1/drops/{id}/challenges", Path::Challenges),
+    ("/v1/drops/{id}/tickets", Path::Tickets),
+    ("/v1/drops/{id}", Path::Drop),
+    ("/v1/vouchers/{id}", Path::Voucher),
+    ("/v1/vouchers/{id}/qr", Path::VoucherQr),
+    ("/v1/claims/{id}/confirm", Path::Confirm),
+    ("/v1/claims/{id}/cancel", Path::Cancel),
+    ("/v1/campaigns/{id}", Path::Campaign),
+    ("/v1/campaigns", Path::Campaigns),
+    ("/v1/time", Path::Time),
+    ("/", Path::Page),
+    ("/d/{id}", Path::Page),
+    ("/vouchers", Path::PageAlone),
+    ("/assets/{id}", Path::Asset),
+    ("/demo/tickets", Path::Demo),
+];
+
 static PATHS: LazyLock<Router<Path>> = LazyLock::new(|| {
     let mut router = Router::new();
-    let paths = [
-        ("/v1/drops/{id}/claims", Path::Claims),
-        ("/v1/drops/{id}/claims/mine", Path::Mine),
-        ("/v1/drops/{id}/challenges", Path::Challenges),
-        ("/v1/drops/{id}/tickets", Path::Tickets),
-        ("/v1/drops/{id}", Path::Drop),
-        ("/v1/vouchers/{id}", Path::Voucher),
-        ("/v1/vouchers/{id}/qr", Path::VoucherQr),
-        ("/v1/claims/{id}/confirm", Path::Confirm),
-        ("/v1/claims/{id}/cancel", Path::Cancel),
-        ("/v1/campaigns/{id}", Path::Campaign),
-        ("/v1/campaigns", Path::Campaigns),
-        ("/v1/time", Path::Time),
-        ("/", Path::Page),
-        ("/d/{id}", Path::Page),
-        ("/vouchers", Path::PageAlone),
-        ("/assets/{id}", Path::Asset),
-        ("/demo/tickets", Path::Demo),
-    ];
-    for (pattern, path) in paths {
+    for (pattern, path) in PATTERNS {
         #[expect(
             clippy::expect_used,
             reason = "constant patterns; the first request of any test would show it"
         )]
-        router.insert(pattern, path).expect("the patterns do not overlap");
+        router.insert(*pattern, *path).expect("the patterns do not overlap");
     }
     router
 });
+
+/// Every call: its method and its path, with `{id}` in the place of what it is about. HEAD goes with GET.
+#[must_use]
+pub fn calls() -> Vec<(&'static str, &'static str)> {
+    let methods = [("GET", Method::GET), ("POST", Method::POST)];
+    let mut calls = Vec::new();
+    for (pattern, _) in PATTERNS {
+        let path = pattern.replace("{id}", "x");
+        let taken = methods.iter().filter(|(_, method)| route(method, &path).is_ok());
+        calls.extend(taken.map(|(name, _)| (*name, *pattern)));
+    }
+    calls
+}
 
 /// Reads method and path.
 ///

@@ -32,10 +32,15 @@ pub(super) fn check_caps(
     Ok(())
 }
 
-/// The word of a state in the table.
-pub(super) fn state_word(state: CampaignState) -> &'static str {
-    match state {
-        CampaignState::Running => "running",
-        CampaignState::Paused => "paused",
+/// The word of a state in the table; nothing for the end, which has a table of its own.
+pub(super) fn state_word(state: CampaignState) -> Option<&'static str> {
+    (state != CampaignState::Ended).then(|| state.as_str())
+}
+
+/// Refuses whatever would change a campaign that ended.
+pub(super) fn check_alive(record: &CampaignRecord) -> Result<(), Refusal> {
+    match record.ended_at_ms {
+        Some(_) => Err(Refusal::Ended(record.campaign.id.clone())),
+        None => Ok(()),
     }
 }

@@ -11,11 +11,13 @@
 //!             rows of claims, returns, quarantine and postings, each under exactly one record's digest
 //! ```
 
-use std::collections::BTreeMap;
+mod coverage;
 
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+
+pub use coverage::{Coverage, SeriesKey};
 
 use super::{ChainBreak, ChainHead, Grounds, LostClaims};
 use crate::clock::UnixMs;
@@ -50,6 +52,13 @@ pub enum Content {
         campaign: String,
         /// Its state now.
         state: CampaignState,
+    },
+    /// A campaign ended.
+    Ended {
+        /// Its id.
+        campaign: String,
+        /// When.
+        ended_at_ms: UnixMs,
     },
     /// A drop now exists in a shard's Redis.
     Loaded {
@@ -339,48 +348,22 @@ impl Walk {
         Ok(body.content)
     }
 
+    /// A walk that begins with what follows this record, which is believed.
+    #[must_use]
+    pub fn after(record: &Record) -> Self {
+        Self { length: record.index, hash: record.hash }
+    }
+
+    /// The number of the last record so far.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
     /// The head so far.
     #[must_use]
     pub fn head(&self) -> ChainHead {
         ChainHead { length: self.length, hash: HEXLOWER.encode(&self.hash) }
-    }
-}
-
-/// One series of claim numbers: (drop, shard, epoch).
-pub type SeriesKey = (u32, u8, u16);
-
-/// Which claims the records cover. Stretches that touch are joined, so memory is bounded by the number of series
-/// and of gaps in them.
-#[derive(Debug, Default)]
-pub struct Coverage {
-    stretches: BTreeMap<SeriesKey, BTreeMap<u64, u64>>,
-}
-
-impl Coverage {
-    /// Adds a section of a shard's record; `false` when one of its claims is covered already.
-    #[must_use]
-    pub fn add(&mut self, shard: u8, section: &Section) -> bool {
-        let stretches = self.stretches.entry((section.drop, shard, section.epoch)).or_default();
-        let mut first = u64::from(section.first_seq);
-        let mut end = first.saturating_add(u64::from(section.count));
-        if stretches.range(..end).next_back().is_some_and(|(_, other_end)| *other_end > first) {
-            return false;
-        }
-        if let Some((&before, _)) = stretches.range(..first).next_back().filter(|(_, end)| **end == first) {
-            first = before;
-        }
-        if let Some(after_end) = stretches.remove(&end) {
-            end = after_end;
-        }
-        stretches.insert(first, end);
-        true
-    }
-
-    /// How many claims of each series are covered.
-    pub fn counts(&self) -> impl Iterator<Item = (SeriesKey, u64)> {
-        self.stretches.iter().map(|(series, stretches)| {
-            (*series, stretches.iter().map(|(first, end)| end.saturating_sub(*first)).sum())
-        })
     }
 }
 

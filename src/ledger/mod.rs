@@ -145,7 +145,11 @@ pub trait Ledger: Documents {
         now_ms: UnixMs,
     ) -> Result<Changes, LedgerError>;
 
-    /// Pauses or resumes a campaign; `false` when there is none of that id. Audited.
+    /// Pauses, resumes or ends a campaign; `false` when there is none of that id. `now_ms` is the instant of its end.
+    /// Audited.
+    ///
+    /// # Errors
+    /// [`LedgerError::Refused`] for one that ended.
     async fn set_campaign_state(
         &self,
         campaign: &CampaignId,
@@ -299,6 +303,9 @@ pub trait Ledger: Documents {
     /// Recomputes every audit record's hash, and the digest of the rows that it covers; the head that results,
     /// or where it breaks.
     async fn verify_chain(&self) -> Result<Result<ChainHead, ChainBreak>, LedgerError>;
+
+    /// Audit records after number `after`, in order, at most `limit`.
+    async fn audit_records(&self, after: u64, limit: i64) -> Result<Vec<chain::Record>, LedgerError>;
 
     /// The number of the audit record with this hash (lower-case hex), if the chain has one.
     async fn chain_record(&self, hash: &str) -> Result<Option<u64>, LedgerError>;

@@ -3,6 +3,7 @@
 //! Owns what is kept of them and how a row is digested for the audit chain. A store keeps the rows.
 
 use data_encoding::HEXLOWER;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -10,7 +11,7 @@ use crate::clock::UnixMs;
 use crate::domain::ids::ClaimNumber;
 
 /// How a receipt stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ReceiptState {
     /// Nobody has decided yet.

@@ -24,10 +24,27 @@ pub struct Catalogue {
 pub struct CampaignRecord {
     /// As last applied.
     pub campaign: Campaign,
-    /// Running or paused (and, later, the rest of its life).
+    /// Where it stands.
     pub state: CampaignState,
+    /// When it ended, where it did.
+    pub ended_at_ms: Option<UnixMs>,
     /// Its drops' numbers and loading, in the order of `campaign.drops`.
     pub drops: Vec<DropRecord>,
+}
+
+impl Catalogue {
+    /// The same, with the windows of campaigns that ended cut off where they ended: what fronts and Redis go by.
+    #[must_use]
+    pub fn cut(mut self) -> Self {
+        for record in &mut self.campaigns {
+            let Some(ended_at_ms) = record.ended_at_ms else { continue };
+            for drop in &mut record.campaign.drops {
+                drop.closes_at_ms = drop.closes_at_ms.min(ended_at_ms);
+                drop.opens_at_ms = drop.opens_at_ms.min(drop.closes_at_ms.saturating_sub(1));
+            }
+        }
+        self
+    }
 }
 
 /// What the ledger knows of a drop beside its rules.

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use super::admission::state_word;
 use super::chain::{ClaimsDigest, Content, Coverage, Covered, NumberedDrop, RowsDigest, Section, SeriesKey};
 use super::documents::DocumentTestimony;
+use crate::clock::UnixMs;
 use crate::domain::claim::JournalId;
 
 /// What the tables have to show for one record.
@@ -51,6 +52,8 @@ pub(super) struct Testimony {
     documents: DocumentTestimony,
     /// Digest by period.
     periods: BTreeMap<u64, String>,
+    /// When campaigns ended.
+    ended: BTreeMap<String, UnixMs>,
 }
 
 /// What stands in the tables at the end.
@@ -92,6 +95,8 @@ pub(super) struct Tables {
     pub(super) receipts: BTreeMap<u64, String>,
     /// Digest by period.
     pub(super) periods: BTreeMap<u64, String>,
+    /// When campaigns ended.
+    pub(super) ended: BTreeMap<String, UnixMs>,
 }
 
 impl Testimony {
@@ -116,7 +121,11 @@ impl Testimony {
                 let known = self.campaigns.get_mut(campaign);
                 let known = known
                     .ok_or_else(|| format!("campaign {campaign:?} has no state before it is applied"))?;
-                known.1 = state_word(*state);
+                known.1 = state_word(*state).ok_or_else(|| "an end has a record of its own".to_owned())?;
+                Ok(Vec::new())
+            }
+            Content::Ended { campaign, ended_at_ms } => {
+                self.ended.insert(campaign.clone(), *ended_at_ms);
                 Ok(Vec::new())
             }
             Content::Loaded { drop, shard, epoch } => {
@@ -224,6 +233,9 @@ impl Testimony {
         }
         if let Some((what, rows)) = tables.astray.iter().find(|(_, rows)| *rows > 0) {
             return Some(format!("{rows} {what} are not what the steps and postings add up to"));
+        }
+        if tables.ended != self.ended {
+            return Some("the ends of campaigns are not what was recorded".to_owned());
         }
         if tables.receipts != self.receipts {
             return Some("the orphan receipts are not what was recorded".to_owned());

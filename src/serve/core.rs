@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::holds::ForCores;
 use crate::backoffice::access::Access;
+use crate::backoffice::merchants::Merchants;
 use crate::backoffice::receipts::VoucherDesk;
 use crate::cli::{Exit, Failure};
 use crate::clock::Clock;
@@ -47,6 +48,7 @@ pub(super) struct Shared {
     pub(super) holds: ForCores,
     pub(super) vouchers: VoucherDesk,
     pub(super) access: Arc<Access>,
+    pub(super) merchants: Arc<Merchants>,
     pub(super) desk: Option<DeskAccess>,
     pub(super) demo: Option<Arc<DemoDesk>>,
     pub(super) pages: Arc<Pages>,

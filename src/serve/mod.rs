@@ -15,6 +15,7 @@ mod core;
 mod desk;
 mod holds;
 mod keys;
+mod staff;
 mod tables;
 mod traces;
 
@@ -29,10 +30,10 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::backoffice::access::Access;
 use crate::backoffice::bans::Bans;
 use crate::backoffice::campaigns::Campaigns;
-use crate::backoffice::documents::{DocumentWatch, Follower};
+use crate::backoffice::documents::DocumentWatch;
+use crate::backoffice::drafts::Drafts;
 use crate::backoffice::holds::{Holds, Sweeper};
 use crate::backoffice::receipts::{Receipts, VoucherDesk};
 use crate::cli::{Exit, Failure};
@@ -70,6 +71,7 @@ use crate::telemetry::trace::SpanSink;
 use crate::web::{PageSettings, Pages};
 use core::Shared;
 use keys::KeyWatch;
+use staff::Staff;
 use tables::TableWatch;
 
 /// Serves until told to stop.
@@ -188,14 +190,7 @@ impl Service {
             tables: tables.handle(),
         };
         let desk = desk::open(lent, Arc::clone(&lists)).await?.map(Arc::new);
-        // Made if there is none; read again with each request, so that it can be changed.
-        lock.dir().admin_token()?;
-        let access = Access::new(Arc::clone(&ledger), lock.dir().admin_token_path(), clock.clone());
-        let access = Arc::new(access);
-        let bans = Arc::new(Bans::new(Arc::clone(&ledger), blocked.clone(), clock.clone()));
-        let followers: Vec<Arc<dyn Follower>> = vec![Arc::clone(&access) as _, Arc::clone(&bans) as _];
-        let documents = Arc::new(DocumentWatch::new(Arc::clone(&ledger), followers));
-        documents.catch_up().await?;
+        let staff = Staff::open(config, lock, &ledger, &blocked, &clock).await?;
         let shared = Shared {
             config: config.clone(),
             redis_url: redis.url().clone(),
@@ -212,7 +207,8 @@ impl Service {
             cors: Cors::new(&config.server.allowed_origins).map(Arc::new),
             vouchers: VoucherDesk::new(Arc::clone(&receipts), Handle::current()),
             signer,
-            access: Arc::clone(&access),
+            access: Arc::clone(&staff.access),
+            merchants: Arc::clone(&staff.merchants),
             qr,
             holds: for_cores,
             metrics,
@@ -230,14 +226,14 @@ impl Service {
             campaigns,
             receipts,
             holds,
-            bans,
+            bans: staff.bans,
             desk,
             lists,
             tables,
             key_watch,
             poller,
             pool,
-            documents,
+            documents: staff.documents,
         })
     }
 
@@ -316,6 +312,7 @@ impl Service {
         background.spawn(Sweeper::new(Arc::clone(&holds)).run(stop()));
         background.spawn(lists.keep_fresh(stop()));
         background.spawn(documents.run(stop()));
+        background.spawn(staff::heads(&shared.config, &ledger, &shared.clock)?.run(stop()));
         background.spawn(key_watch.run(stop()));
         background.spawn(tables.run(stop()));
         if let Some(desk) = desk {
@@ -323,6 +320,8 @@ impl Service {
         }
         let admin = Admin {
             access: Arc::clone(&shared.access),
+            drafts: Drafts::new(Arc::clone(&campaigns), shared.config.backoffice.approval),
+            merchants: Arc::clone(&shared.merchants),
             campaigns,
             receipts,
             holds,

@@ -13,6 +13,7 @@ mod print;
 mod receipts;
 pub mod report;
 mod tail;
+pub mod verify;
 
 use std::io::Write;
 
@@ -25,7 +26,7 @@ use self::holders::{Present, Walk, Walked};
 use self::moment::Moment;
 use self::print::Printer;
 use self::report::Report;
-use crate::cli::{AuditArgs, Exit, Failure};
+use crate::cli::{AuditArgs, AuditCommand, Exit, Failure};
 use crate::config::Config;
 use crate::domain::ids::Shard;
 use crate::ledger::{Ledger, LedgerError};
@@ -75,6 +76,9 @@ impl From<AuditError> for Failure {
 /// # Errors
 /// [`Failure`] with what could not be reached or read.
 pub async fn run(config: Config, args: AuditArgs) -> Result<Exit, Failure> {
+    if let Some(AuditCommand::Verify(args)) = &args.command {
+        return verify::run(&config, args).await;
+    }
     let mut signals = Signals::install()?;
     let mut access = Access::open(&config).await?;
     let audited = tokio::select! {

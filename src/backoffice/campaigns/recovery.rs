@@ -187,7 +187,7 @@ impl Campaigns {
     }
 
     async fn find_lost(&self, connection: &mut Connection) -> Result<Vec<LostDrop>, RecoverError> {
-        let catalogue = self.ledger.catalogue().await?;
+        let catalogue = self.ledger.catalogue().await?.cut();
         let tallies = self.ledger.tallies().await?;
         let position = self.ledger.position(self.shard).await?;
         let books = Books { shard: self.shard, catalogue: &catalogue, tallies: &tallies, position };
@@ -243,7 +243,7 @@ impl Campaigns {
         connection: &mut Connection,
         drop: &LostDrop,
     ) -> Result<bool, RecoverError> {
-        let catalogue = self.ledger.catalogue().await?;
+        let catalogue = self.ledger.catalogue().await?.cut();
         let mut records = catalogue.campaigns.iter().flat_map(|record| &record.drops);
         let earliest = records.find(|record| record.number == drop.number);
         let earliest = earliest.and_then(|record| record.opens_at_min_ms);

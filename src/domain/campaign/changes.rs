@@ -3,7 +3,7 @@
 //! Pure: two campaigns in, the difference or a refusal out. A change that would shrink a drop below what is
 //! claimed is also decided in Redis, where claims happen; here it is refused by what the ledger already knows.
 
-use super::{Campaign, DropSpec, VoucherTerms};
+use super::{Campaign, DayOver, DropSpec, VoucherTerms};
 use crate::domain::ids::{CampaignId, DropId};
 use crate::domain::money::Fen;
 
@@ -37,6 +37,24 @@ pub struct StockChange {
 }
 
 impl Changes {
+    /// What it comes to, one sentence each; empty when nothing changes.
+    #[must_use]
+    pub fn sentences(&self) -> Vec<String> {
+        let mut sentences: Vec<String> =
+            self.created.iter().map(|drop| format!("drop {drop} created")).collect();
+        for change in &self.restocked {
+            sentences.push(format!("drop {}: stock {} to {}", change.drop, change.from, change.to));
+        }
+        sentences.extend(self.changed.iter().map(|drop| format!("drop {drop} changed")));
+        if self.budget_from != self.budget_to {
+            sentences.push(format!("budget {} to {}", self.budget_from, self.budget_to));
+        }
+        if sentences.is_empty() && self.described {
+            sentences.push("description changed".to_owned());
+        }
+        sentences
+    }
+
     /// Whether the campaign is stored word for word as it was given.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -111,6 +129,12 @@ pub enum Refusal {
         /// Whose it is.
         campaign: CampaignId,
     },
+    /// More could be claimed in a day than the daily budget.
+    #[error("{0}, above the daily budget")]
+    DailyBudget(DayOver),
+    /// It ended.
+    #[error("campaign {:?} has ended, for good", .0.as_str())]
+    Ended(CampaignId),
     /// The ledger is full of campaigns.
     #[error("there are already {0} campaigns, the most that one ledger holds")]
     TooManyCampaigns(usize),
@@ -146,6 +170,9 @@ pub fn changes(
     new: &Campaign,
     claimed: impl Fn(&DropId) -> u64,
 ) -> Result<Changes, Refusal> {
+    if let Some(over) = new.day_over() {
+        return Err(Refusal::DailyBudget(over));
+    }
     let Some(old) = old else {
         let created = new.drops.iter().map(|drop| drop.id.clone()).collect();
         return Ok(Changes { created, budget_to: new.budget, described: true, ..Changes::default() });
@@ -174,9 +201,12 @@ fn described(old: &Campaign, new: &Campaign) -> bool {
     let order = |campaign: &Campaign| campaign.drops.iter().map(|drop| drop.id.clone()).collect::<Vec<_>>();
     let mut kept = order(new);
     kept.retain(|id| old.drop_spec(id).is_some());
-    (&old.name, &old.sponsor, &old.time_zone, &old.eligibility, &old.redemption)
-        != (&new.name, &new.sponsor, &new.time_zone, &new.eligibility, &new.redemption)
-        || order(old) != kept
+    let described = |campaign: &Campaign| {
+        let Campaign { name, sponsor, time_zone, eligibility, redemption, daily_budget, .. } =
+            campaign.clone();
+        (name, sponsor, time_zone, eligibility, redemption, daily_budget)
+    };
+    described(old) != described(new) || order(old) != kept
 }
 
 fn check_whole(old: &Campaign, new: &Campaign) -> Result<(), Refusal> {

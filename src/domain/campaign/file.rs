@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use toml::de::DeTable;
 
 use super::table::{Field, Source, Table};
-use super::{Campaign, DropSpec, VoucherTerms, item, redemption, value};
+use super::{Campaign, DropSpec, VoucherTerms, item, redemption, value, wave};
 use crate::domain::eligibility::Eligibility;
 use crate::domain::ids::{CampaignId, DropId};
 use crate::domain::money::Fen;
@@ -26,10 +26,33 @@ pub struct FileError {
     pub what: String,
 }
 
+const CAMPAIGN_KEYS: [&str; 10] = [
+    "id",
+    "name",
+    "sponsor",
+    "budget",
+    "daily_budget",
+    "time_zone",
+    "drop",
+    "wave",
+    "eligibility",
+    "redemption",
+];
 const DROP_KEYS: [&str; 9] =
     ["id", "name", "opens_at", "closes_at", "stock", "limit_per_person", "voucher", "item", "eligibility"];
-const CAMPAIGN_KEYS: [&str; 8] =
-    ["id", "name", "sponsor", "budget", "time_zone", "drop", "eligibility", "redemption"];
+const WAVE_KEYS: [&str; 11] = [
+    "id",
+    "name",
+    "opens_at",
+    "open_for",
+    "every",
+    "count",
+    "stock",
+    "limit_per_person",
+    "voucher",
+    "item",
+    "eligibility",
+];
 const ELIGIBILITY_KEYS: [&str; 6] =
     ["regions", "address_regions", "min_account_age", "allow_list", "one_per_campaign", "cool_down"];
 const VOUCHER_KEYS: [&str; 4] = ["face", "threshold", "valid_for", "merchants"];
@@ -53,20 +76,34 @@ pub(super) fn parse(text: &str) -> Result<Campaign, FileError> {
     let time_zone = file.text(&zone_field)?;
     let zone = value::time_zone(time_zone).map_err(|what| file.refuse(&zone_field, &what))?;
 
-    let drop_field = file.need("drop")?;
-    let tables = file.tables(&drop_field, limits::DROPS_PER_CAMPAIGN_MAX, &DROP_KEYS)?;
-    if tables.is_empty() {
-        return Err(file.refuse(&drop_field, "there must be at least one [[drop]]"));
-    }
-    let mut drops =
-        Drops { currency: &currency, zone: &zone, budget, ids: HashSet::new(), spoken_for: Fen(0) };
-    let drops = tables.into_iter().map(|table| drops.read(&table)).collect::<Result<_, _>>()?;
+    let daily_field = file.get("daily_budget");
+    let daily_budget = daily_field
+        .as_ref()
+        .map(|field| value::amount(file.text(field)?, &currency).map_err(|what| file.refuse(field, &what)));
+    let daily_budget = daily_budget.transpose()?;
+    let drops = Drops { currency: &currency, zone: &zone, budget, ids: HashSet::new(), spoken_for: Fen(0) };
+    let drops = drops.read_all(&file)?;
     let name = optional_text(&file, "name")?.unwrap_or_else(|| id.to_string());
     let sponsor = optional_text(&file, "sponsor")?;
     let time_zone = time_zone.to_owned();
     let eligibility = eligibility(&file)?;
     let redemption = redemption::read(&file)?;
-    Ok(Campaign { id, name, sponsor, budget, currency, time_zone, drops, eligibility, redemption })
+    let campaign = Campaign {
+        id,
+        name,
+        sponsor,
+        budget,
+        daily_budget,
+        currency,
+        time_zone,
+        drops,
+        eligibility,
+        redemption,
+    };
+    match (campaign.day_over(), &daily_field) {
+        (Some(over), Some(field)) => Err(file.refuse(field, &over.to_string())),
+        _ => Ok(campaign),
+    }
 }
 
 fn syntax(source: Source<'_>, error: &toml::de::Error) -> FileError {
@@ -132,15 +169,81 @@ struct Drops<'c> {
 }
 
 impl Drops<'_> {
+    /// Every drop of the file, those of waves after the others.
+    fn read_all(mut self, file: &Table<'_, '_>) -> Result<Vec<DropSpec>, FileError> {
+        let (drop_field, wave_field) = (file.get("drop"), file.get("wave"));
+        let first = match drop_field.as_ref().or(wave_field.as_ref()) {
+            Some(first) => first,
+            None => &file.need("drop")?,
+        };
+        let max = limits::DROPS_PER_CAMPAIGN_MAX;
+        let mut drops = Vec::new();
+        if let Some(field) = &drop_field {
+            for table in file.tables(field, max, &DROP_KEYS)? {
+                drops.push(self.read(&table)?);
+            }
+        }
+        if let Some(field) = &wave_field {
+            for table in file.tables(field, max, &WAVE_KEYS)? {
+                let left = max.saturating_sub(drops.len());
+                drops.extend(self.wave(&table, left)?);
+            }
+        }
+        if drops.is_empty() {
+            return Err(file.refuse(first, "there must be at least one [[drop]] or [[wave]]"));
+        }
+        Ok(drops)
+    }
+
+    /// The drops that one rule stands for.
+    fn wave(&mut self, table: &Table<'_, '_>, drops_max: usize) -> Result<Vec<DropSpec>, FileError> {
+        let wave_id: DropId = id(table)?;
+        let count_field = table.need("count")?;
+        let count = table.count(&count_field, u64::try_from(drops_max).unwrap_or(u64::MAX))?;
+        let duration = |key| -> Result<(Field<'_, '_>, String), FileError> {
+            let field = table.need(key)?;
+            let text = table.text(&field)?.to_owned();
+            Ok((field, text))
+        };
+        let (every_field, every) = duration("every")?;
+        let every = wave::Every::read(&every).map_err(|what| table.refuse(&every_field, &what))?;
+        let (open_field, open_for) = duration("open_for")?;
+        let open_ms = value::duration_ms(&open_for).map_err(|what| table.refuse(&open_field, &what))?;
+        let first_ms = self.instant(table, "opens_at")?;
+        let instants = wave::instants(first_ms, every, count, self.zone)
+            .ok_or_else(|| table.refuse_rule(&every_field, "leads beyond the calendar"))?;
+        let mut drops = Vec::with_capacity(instants.len());
+        for (opens_at_ms, number) in instants.into_iter().zip(1..) {
+            let drop_id = DropId::new(&wave::drop_name(wave_id.as_str(), number, count))
+                .map_err(|error| table.refuse_rule(&count_field, &format!("makes an id that {error}")))?;
+            let closes_at_ms = opens_at_ms.saturating_add(open_ms);
+            drops.push(self.terms(table, drop_id, (opens_at_ms, closes_at_ms))?);
+        }
+        Ok(drops)
+    }
+
     fn read(&mut self, table: &Table<'_, '_>) -> Result<DropSpec, FileError> {
         let id: DropId = id(table)?;
-        if !self.ids.insert(id.clone()) {
-            return Err(table.refuse_rule(&table.need("id")?, "is already the id of another drop"));
-        }
         let opens_at_ms = self.instant(table, "opens_at")?;
         let closes_at_ms = self.instant(table, "closes_at")?;
         if closes_at_ms <= opens_at_ms {
             return Err(table.refuse_rule(&table.need("closes_at")?, "is not after opens_at"));
+        }
+        self.terms(table, id, (opens_at_ms, closes_at_ms))
+    }
+
+    /// A drop whose id and window are known.
+    fn terms(
+        &mut self,
+        table: &Table<'_, '_>,
+        id: DropId,
+        (opens_at_ms, closes_at_ms): (i64, i64),
+    ) -> Result<DropSpec, FileError> {
+        if !self.ids.insert(id.clone()) {
+            let what = format!("makes {:?} the id of two drops", id.as_str());
+            let same = table.text(&table.need("id")?)? == id.as_str();
+            let what = if same { "is already the id of another drop" } else { &what };
+            return Err(table.refuse_rule(&table.need("id")?, what));
         }
         let stock_field = table.need("stock")?;
         let stock = table.count(&stock_field, limits::STOCK_MAX)?;

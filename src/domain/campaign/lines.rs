@@ -3,17 +3,22 @@
 use toml::de::{DeTable, DeValue};
 
 use super::table::Source;
+use super::wave;
 use crate::domain::ids::DropId;
 
-/// The line of a drop's `stock` (or, without one, of the drop) in a file that was read before.
+/// The line of a drop's `stock` (or, without one, of the drop), or of that of its wave, in a file that was read before.
 #[must_use]
 pub fn line_of_drop(text: &str, drop: &DropId) -> Option<usize> {
     let parsed = DeTable::parse(text).ok()?;
-    let DeValue::Array(drops) = parsed.get_ref().get("drop")?.get_ref() else { return None };
-    let found = drops.iter().find(|table| {
-        let id = table.get_ref().as_table().and_then(|table| table.get("id"));
-        id.and_then(|id| id.get_ref().as_str()) == Some(drop.as_str())
-    })?;
+    let find = |key: &str, is_it: &dyn Fn(&str) -> bool| {
+        let DeValue::Array(tables) = parsed.get_ref().get(key)?.get_ref() else { return None };
+        tables.iter().find(|table| {
+            let id = table.get_ref().as_table().and_then(|table| table.get("id"));
+            id.and_then(|id| id.get_ref().as_str()).is_some_and(is_it)
+        })
+    };
+    let found = find("drop", &|id| id == drop.as_str())
+        .or_else(|| find("wave", &|id| wave::is_of(id, drop.as_str())))?;
     let stock = found.get_ref().as_table().and_then(|table| table.get("stock"));
     Some(Source(text).line(stock.map_or_else(|| found.span(), toml::Spanned::span).start))
 }
@@ -41,6 +46,8 @@ mod tests {
         let text = "id = \"c\"\n[[drop]]\nid = \"a\"\nstock = 1\n[[drop]]\nid = \"b\"\nlimit_per_person = 1\nstock = 2\n";
         let line = |id| line_of_drop(text, &DropId::new(id).unwrap());
         assert_eq!((line("a"), line("b"), line("c")), (Some(4), Some(8), None));
+        let text = "id = \"c\"\n[[wave]]\nid = \"w\"\nstock = 1\n";
+        assert_eq!(line_of_drop(text, &DropId::new("w-03").unwrap()), Some(4));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! the line goes out. [`mod@file`] reads the text, [`changes()`] compares two campaigns.
 
 mod changes;
+mod daily;
 pub mod file;
 mod item;
 mod lines;
@@ -12,6 +13,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod value;
+mod wave;
 
 use std::str::FromStr;
 
@@ -19,13 +21,14 @@ use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest, Sha256};
 
 pub use changes::{Changes, Refusal, StockChange, changes};
+pub use daily::DayOver;
 pub use file::FileError;
 pub use item::ItemTerms;
 pub use lines::{line_of_address_rule, line_of_drop};
 pub use redemption::{RedemptionRules, Unused};
 
 use super::eligibility::Eligibility;
-use super::ids::{CampaignId, DropId};
+use super::ids::{CampaignId, DropId, IdError};
 use super::money::Fen;
 use crate::clock::UnixMs;
 
@@ -42,6 +45,9 @@ pub struct Campaign {
     pub sponsor: Option<String>,
     /// All the money there is.
     pub budget: Fen,
+    /// What can be claimed at most on one day of the time zone; nothing for any amount.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub daily_budget: Option<Fen>,
     /// ISO 4217, as in `CNY`.
     pub currency: String,
     /// IANA name, as in `Asia/Shanghai`.
@@ -102,6 +108,28 @@ impl Campaign {
         self.drops.iter().find(|drop| drop.id == *id)
     }
 
+    /// The first day on which more could be claimed than the daily budget allows.
+    #[must_use]
+    pub fn day_over(&self) -> Option<DayOver> {
+        daily::first_over(self)
+    }
+
+    /// The same campaign under another id, each drop's id beginning with that of the campaign: as a draft of the next.
+    ///
+    /// # Errors
+    /// [`IdError`] when a drop's id would be too long.
+    pub fn copy_as(&self, id: CampaignId) -> Result<Self, IdError> {
+        let mut copy = self.clone();
+        for drop in &mut copy.drops {
+            let rest =
+                drop.id.as_str().strip_prefix(self.id.as_str()).map(|rest| rest.trim_start_matches('-'));
+            let rest = rest.filter(|rest| !rest.is_empty()).unwrap_or_else(|| drop.id.as_str());
+            drop.id = DropId::new(&format!("{id}-{rest}"))?;
+        }
+        copy.id = id;
+        Ok(copy)
+    }
+
     /// The same campaign with all drops moved so that the earliest opens at `opens_at_ms` and every distance
     /// between them stays: for rehearsals, which do not wait for the day in the file.
     #[must_use]
@@ -144,6 +172,18 @@ pub struct DropSpec {
     pub eligibility: Option<Eligibility>,
 }
 
+impl CampaignState {
+    /// The word of the API.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Ended => "ended",
+        }
+    }
+}
+
 /// What a voucher is worth, where, and how long.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -160,7 +200,7 @@ pub struct VoucherTerms {
     pub regions: Vec<String>,
 }
 
-/// Where a campaign stands in its life. Draft, approved and ended follow with maker-checker.
+/// Where an applied campaign stands in its life. What is drafted and waits for approval is no campaign yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CampaignState {
@@ -168,4 +208,6 @@ pub enum CampaignState {
     Running,
     /// No claim is granted.
     Paused,
+    /// No claim is granted any more, for good.
+    Ended,
 }

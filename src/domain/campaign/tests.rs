@@ -190,7 +190,10 @@ fn a_file_without_drops_or_with_too_many_is_refused() {
     let head = "id = \"x\"\nbudget = \"1 CNY\"\ntime_zone = \"UTC\"\n";
     let refusal = |text: &str| Campaign::parse(text).unwrap_err().to_string();
     assert_eq!(refusal(head), "line 1: drop is missing");
-    assert_eq!(refusal(&format!("{head}drop = []\n")), "line 4: drop: there must be at least one [[drop]]");
+    assert_eq!(
+        refusal(&format!("{head}drop = []\n")),
+        "line 4: drop: there must be at least one [[drop]] or [[wave]]"
+    );
     assert_eq!(refusal(&format!("{head}drop = 1\n")), "line 4: drop: must be written as [[drop]]");
     let many = format!("{head}{}", "[[drop]]\n".repeat(257));
     assert_eq!(refusal(&many), "line 260: drop 257: at most 256 are allowed");
@@ -320,4 +323,75 @@ proptest! {
             prop_assert!(!error.to_string().contains('\n'));
         }
     }
+}
+
+const WAVES: &str = r#"
+id = "c"
+budget = "100.00 CNY"
+time_zone = "Asia/Shanghai"
+[[wave]]
+id = "w"
+opens_at = "2023-11-20T10:00:00"
+open_for = "8h"
+every = "1d"
+count = 10
+stock = 5
+limit_per_person = 1
+voucher = { face = "2.00", threshold = "10.00", valid_for = "7d" }
+"#;
+
+#[test]
+fn a_wave_stands_for_its_drops() {
+    let campaign = Campaign::parse(WAVES).unwrap();
+    let ids: Vec<_> = campaign.drops.iter().map(|drop| drop.id.as_str()).collect();
+    assert_eq!((ids.len(), ids[0], ids[9]), (10, "w-01", "w-10"));
+    let day_ms = 86_400_000;
+    for (drop, nth) in campaign.drops.iter().zip(0..) {
+        assert_eq!(drop.opens_at_ms, campaign.drops[0].opens_at_ms + nth * day_ms);
+        assert_eq!(drop.closes_at_ms, drop.opens_at_ms + 8 * 3_600_000);
+        assert_eq!((drop.stock, &drop.voucher), (5, &campaign.drops[0].voucher));
+    }
+    for (from, to, what) in [
+        (
+            "count = 10",
+            "count = 11",
+            "line 11: wave \"w\": stock × face makes the vouchers so far worth 110.00",
+        ),
+        ("count = 10", "count = 257", "line 10: wave \"w\": count: must be 1 to 256, is 257"),
+        ("every = \"1d\"", "every = \"1w\"", "line 9: wave \"w\": every: \"1w\" is not a duration"),
+        ("open_for = \"8h\"", "closes_at = \"2024-01-01T10:00:00\"", "unknown key \"closes_at\""),
+        (
+            "[[wave]]",
+            "[[drop]]\nid = \"w-01\"\nopens_at = \"2023-11-20T10:00:00\"\ncloses_at = \"2023-11-21T10:00:00\"\nstock = 1\nlimit_per_person = 1\n[[wave]]",
+            "makes \"w-01\" the id of two drops",
+        ),
+    ] {
+        let error = Campaign::parse(&WAVES.replacen(from, to, 1)).unwrap_err().to_string();
+        assert!(error.contains(what), "{error}");
+    }
+    let nothing = WAVES.split("[[wave]]").next().unwrap();
+    assert!(Campaign::parse(nothing).unwrap_err().to_string().contains("drop is missing"));
+}
+
+#[test]
+fn on_no_day_can_more_be_claimed_than_the_daily_budget() {
+    let with = |daily: &str, open_for: &str| {
+        let daily = format!("daily_budget = \"{daily}\"\ntime_zone");
+        Campaign::parse(&WAVES.replacen("time_zone", &daily, 1).replacen("8h", open_for, 1))
+    };
+    assert_eq!(with("10.00", "8h").unwrap().daily_budget, Some(Fen(1_000)));
+    assert!(with("10.00", "14h").is_ok(), "it closes at midnight, to the millisecond");
+    let error = with("10.00", "15h").unwrap_err().to_string();
+    let words = "line 4: daily_budget: the drops that are open on 2023-11-21 have vouchers worth 20.00";
+    assert!(error.starts_with(words), "{error}");
+    assert!(with("20.00", "15h").is_ok());
+    assert!(with("9.99", "8h").is_err());
+    // Moved in time the same drops may touch other days.
+    let campaign = with("10.00", "8h").unwrap();
+    let late = campaign.shift_to(campaign.drops[0].opens_at_ms + 10 * 3_600_000);
+    assert_eq!(late.day_over().map(|over| over.day), Some("2023-11-21".to_owned()));
+    assert!(matches!(changes(None, &late, |_| 0), Err(Refusal::DailyBudget(_))));
+    let mut richer = campaign.clone();
+    richer.daily_budget = None;
+    assert!(changes(Some(&campaign), &richer, |_| 0).unwrap().described);
 }

@@ -25,7 +25,9 @@ pub(super) async fn apply(
     if catalogue.revision != expected {
         return Err(LedgerError::Stale { expected, found: catalogue.revision });
     }
-    let old = catalogue.campaigns.iter().map(|record| &record.campaign).find(|old| old.id == campaign.id);
+    let record = catalogue.campaigns.iter().find(|record| record.campaign.id == campaign.id);
+    record.map_or(Ok(()), admission::check_alive)?;
+    let old = record.map(|record| &record.campaign);
     let claimed = match old {
         Some(old) => live_claims(&transaction, &old.id).await?,
         None => Vec::new(),
@@ -119,16 +121,35 @@ pub(super) async fn set_state(
 ) -> Result<bool, LedgerError> {
     let transaction = client.transaction().await?;
     lock(&transaction).await?;
-    let word = admission::state_word(state);
-    let sql = "SELECT state FROM campaign WHERE id = $1";
-    let Some(row) = query_opt(&transaction, sql, &[&campaign.as_str()]).await? else { return Ok(false) };
-    if row.try_get::<_, &str>(0)? == word {
+    let catalogue = read::catalogue(&transaction).await?;
+    let record = catalogue.campaigns.iter().find(|record| record.campaign.id == *campaign);
+    let Some(record) = record else { return Ok(false) };
+    if record.state == state {
         return Ok(true);
     }
+    admission::check_alive(record)?;
+    let Some(word) = admission::state_word(state) else {
+        return end(transaction, campaign, (actor, now_ms)).await;
+    };
     let sql = "UPDATE campaign SET state = $2 WHERE id = $1";
     execute(&transaction, sql, &[&campaign.as_str(), &word]).await?;
     let content = Content::State { campaign: campaign.to_string(), state };
     testify_by(&transaction, now_ms, Some(actor), content).await?;
+    raise_revision(&transaction).await?;
+    transaction.commit().await?;
+    Ok(true)
+}
+
+async fn end(
+    transaction: Transaction<'_>,
+    campaign: &CampaignId,
+    (actor, ended_at_ms): (&str, UnixMs),
+) -> Result<bool, LedgerError> {
+    let sql =
+        "INSERT INTO campaign_end (campaign, ended_at_ms) SELECT number, $2 FROM campaign WHERE id = $1";
+    execute(&transaction, sql, &[&campaign.as_str(), &ended_at_ms]).await?;
+    let content = Content::Ended { campaign: campaign.to_string(), ended_at_ms };
+    testify_by(&transaction, ended_at_ms, Some(actor), content).await?;
     raise_revision(&transaction).await?;
     transaction.commit().await?;
     Ok(true)

@@ -2,7 +2,7 @@
 
 use deadpool_postgres::{GenericClient, Transaction};
 
-use super::{encoded, execute, number, query_number, query_opt};
+use super::{encoded, execute, number, query, query_number, query_opt};
 use crate::clock::UnixMs;
 use crate::domain::ids::DropNumber;
 use crate::domain::money::Fen;
@@ -147,6 +147,22 @@ pub(super) fn hash(bytes: &[u8]) -> Result<Hash, LedgerError> {
 pub(super) async fn chain_head<C: GenericClient>(client: &C) -> Result<ChainHead, LedgerError> {
     let (length, hash) = chain_end(client).await?;
     Ok(ChainHead { length, hash: data_encoding::HEXLOWER.encode(&hash) })
+}
+
+/// See [`crate::ledger::Ledger::audit_records`].
+pub(super) async fn records<C: GenericClient>(
+    client: &C,
+    after: u64,
+    limit: i64,
+) -> Result<Vec<Record>, LedgerError> {
+    let sql = "SELECT number, body, hash FROM audit WHERE number > $1 ORDER BY number LIMIT $2";
+    let after: i64 = number(after)?;
+    let rows = query(client, sql, &[&after, &limit]).await?;
+    let record = |row: &tokio_postgres::Row| {
+        let index = number(row.try_get::<_, i64>(0)?)?;
+        Ok(Record { index, body: row.try_get(1)?, hash: hash(row.try_get(2)?)? })
+    };
+    rows.iter().map(record).collect()
 }
 
 /// See [`crate::ledger::Ledger::chain_record`].

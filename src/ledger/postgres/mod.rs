@@ -35,6 +35,7 @@ use tokio_postgres::IsolationLevel;
 
 use self::connect::{Purpose, Target};
 use self::sql::{Parameters, encoded, execute, number, query, query_number, query_opt};
+use super::chain::Record;
 use super::life::{Outcome, Request, StepRow, TermsCache};
 use super::{
     Balances, Bind, Bound, Catalogue, ChainBreak, ChainHead, ClaimRow, CloseRefused, Committed, Expired,
@@ -342,6 +343,10 @@ impl Ledger for PostgresLedger {
     async fn verify_chain(&self) -> Result<Result<ChainHead, ChainBreak>, LedgerError> {
         // One snapshot for the whole walk; the drain may go on writing meanwhile.
         verify::verify(&snapshot(&mut self.scans.get().await?).await?).await
+    }
+
+    async fn audit_records(&self, after: u64, limit: i64) -> Result<Vec<Record>, LedgerError> {
+        books::records(&self.scans.get().await?, after, limit).await
     }
 
     async fn chain_record(&self, hash: &str) -> Result<Option<u64>, LedgerError> {

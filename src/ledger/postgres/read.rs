@@ -30,9 +30,13 @@ pub(super) async fn catalogue<C: GenericClient>(client: &C) -> Result<Catalogue,
     let revision = revision(client).await?;
     let records = drop_records(client).await?;
     let mut campaigns = Vec::new();
-    for row in query(client, "SELECT body, state FROM campaign ORDER BY number", &[]).await? {
+    let sql = "SELECT body, state, ended_at_ms FROM campaign LEFT JOIN campaign_end e ON e.campaign = number \
+               ORDER BY number";
+    for row in query(client, sql, &[]).await? {
         let campaign = Campaign::from_canonical(row.try_get(0)?).map_err(encoded)?;
+        let ended_at_ms: Option<i64> = row.try_get(2)?;
         let state = match row.try_get(1)? {
+            _ if ended_at_ms.is_some() => CampaignState::Ended,
             "running" => CampaignState::Running,
             "paused" => CampaignState::Paused,
             other => return Err(LedgerError::Corrupt(format!("campaign state {other:?}"))),
@@ -42,7 +46,7 @@ pub(super) async fn catalogue<C: GenericClient>(client: &C) -> Result<Catalogue,
             record.ok_or_else(|| LedgerError::Corrupt(format!("drop {} has no number", drop.id)))
         });
         let drops = drops.collect::<Result<_, LedgerError>>()?;
-        campaigns.push(CampaignRecord { campaign, state, drops });
+        campaigns.push(CampaignRecord { campaign, state, ended_at_ms, drops });
     }
     Ok(Catalogue { revision, campaigns })
 }

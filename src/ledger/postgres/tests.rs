@@ -99,7 +99,7 @@ async fn services_that_start_together_make_the_tables_once() {
     for opening in openings {
         opening.await.unwrap().unwrap();
     }
-    assert_eq!(server.sql("SELECT version FROM schema_version"), "4");
+    assert_eq!(server.sql("SELECT version FROM schema_version"), "6");
 }
 
 #[tokio::test]
@@ -175,7 +175,7 @@ async fn a_newer_schema_is_refused_by_name() {
     let server = PostgresServer::start(&[]);
     drop(open(&server.url()).await);
     server.sql("UPDATE schema_version SET version = 7");
-    let text = "ledger corrupt: the database has schema 7, this program knows 5: use a newer claimrush";
+    let text = "ledger corrupt: the database has schema 7, this program knows 6: use a newer claimrush";
     let url = server.url();
     assert_eq!(PostgresLedger::open(&url, None).await.unwrap_err().to_string(), text);
     assert_eq!(PostgresLedger::open_read_only(&url, None).await.unwrap_err().to_string(), text);

@@ -215,6 +215,7 @@ impl Verifier<'_, '_> {
                 ("closed periods", self.count(PERIODS_DIFFER).await?),
             ],
             periods: self.periods().await?,
+            ended: self.ended().await?,
             ..Tables::default()
         };
         tables.claims_of.extend(self.series.keys().map(|key| (*key, 0)));
@@ -282,6 +283,12 @@ impl Verifier<'_, '_> {
     async fn periods(&self) -> Result<BTreeMap<u64, String>, LedgerError> {
         let periods = life::periods(self.snapshot).await?;
         periods.iter().map(|period| Ok((period.number, period.digest().map_err(encoded)?))).collect()
+    }
+
+    async fn ended(&self) -> Result<BTreeMap<String, i64>, LedgerError> {
+        let sql = "SELECT id, ended_at_ms FROM campaign_end JOIN campaign ON number = campaign";
+        let rows = query(self.snapshot, sql, &[]).await?;
+        rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
     }
 
     async fn campaigns(&self) -> Result<BTreeMap<String, (String, String)>, LedgerError> {

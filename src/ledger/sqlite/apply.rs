@@ -24,7 +24,9 @@ pub(super) fn apply(
     if catalogue.revision != expected {
         return Err(LedgerError::Stale { expected, found: catalogue.revision });
     }
-    let old = catalogue.campaigns.iter().map(|record| &record.campaign).find(|old| old.id == campaign.id);
+    let record = catalogue.campaigns.iter().find(|record| record.campaign.id == campaign.id);
+    record.map_or(Ok(()), admission::check_alive)?;
+    let old = record.map(|record| &record.campaign);
     let claimed = match old {
         Some(old) => live_claims(&transaction, &old.id)?,
         None => Vec::new(),
@@ -128,18 +130,35 @@ pub(super) fn set_state(
     (actor, now_ms): (&str, UnixMs),
 ) -> Result<bool, LedgerError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let word = admission::state_word(state);
-    let before: Option<String> = transaction
-        .prepare_cached("SELECT state FROM campaign WHERE id = ?1")?
-        .query_row([campaign.as_str()], |row| row.get(0))
-        .optional()?;
-    let Some(before) = before else { return Ok(false) };
-    if before == word {
+    let catalogue = read::catalogue(&transaction)?;
+    let record = catalogue.campaigns.iter().find(|record| record.campaign.id == *campaign);
+    let Some(record) = record else { return Ok(false) };
+    if record.state == state {
         return Ok(true);
     }
+    admission::check_alive(record)?;
+    let Some(word) = admission::state_word(state) else {
+        return end(transaction, campaign, (actor, now_ms));
+    };
     transaction.execute("UPDATE campaign SET state = ?2 WHERE id = ?1", [campaign.as_str(), word])?;
     let content = Content::State { campaign: campaign.to_string(), state };
     testify_by(&transaction, now_ms, Some(actor), content)?;
+    raise_revision(&transaction)?;
+    transaction.commit()?;
+    Ok(true)
+}
+
+fn end(
+    transaction: Transaction<'_>,
+    campaign: &CampaignId,
+    (actor, ended_at_ms): (&str, UnixMs),
+) -> Result<bool, LedgerError> {
+    transaction.execute(
+        "INSERT INTO campaign_end (campaign, ended_at_ms) SELECT number, ?2 FROM campaign WHERE id = ?1",
+        params![campaign.as_str(), ended_at_ms],
+    )?;
+    let content = Content::Ended { campaign: campaign.to_string(), ended_at_ms };
+    testify_by(&transaction, ended_at_ms, Some(actor), content)?;
     raise_revision(&transaction)?;
     transaction.commit()?;
     Ok(true)

@@ -112,6 +112,22 @@ pub(super) fn chain_head(connection: &rusqlite::Connection) -> Result<ChainHead,
     Ok(ChainHead { length, hash: data_encoding::HEXLOWER.encode(&hash) })
 }
 
+/// See [`crate::ledger::Ledger::audit_records`].
+pub(super) fn records(
+    connection: &rusqlite::Connection,
+    after: u64,
+    limit: i64,
+) -> Result<Vec<Record>, LedgerError> {
+    let sql = "SELECT number, body, hash FROM audit WHERE number > ?1 ORDER BY number LIMIT ?2";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(params![signed(after)?, limit])?;
+    let mut records = Vec::new();
+    while let Some(row) = rows.next()? {
+        records.push(Record { index: unsigned(row.get(0)?)?, body: row.get(1)?, hash: row.get(2)? });
+    }
+    Ok(records)
+}
+
 /// See [`crate::ledger::Ledger::chain_record`].
 pub(super) fn chain_record(
     connection: &rusqlite::Connection,

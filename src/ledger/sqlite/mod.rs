@@ -34,6 +34,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use self::worker::Worker;
+use super::chain::Record;
 use super::life::{Outcome, Request, StepRow, TermsCache};
 use super::{
     Balances, Bind, Bound, Catalogue, ChainBreak, ChainHead, ClaimRow, CloseRefused, Committed, Expired,
@@ -304,6 +305,10 @@ impl Ledger for SqliteLedger {
 
     async fn verify_chain(&self) -> Result<Result<ChainHead, ChainBreak>, LedgerError> {
         self.scans.run(verify::verify).await
+    }
+
+    async fn audit_records(&self, after: u64, limit: i64) -> Result<Vec<Record>, LedgerError> {
+        self.scans.run(move |connection| books::records(connection, after, limit)).await
     }
 
     async fn chain_record(&self, hash: &str) -> Result<Option<u64>, LedgerError> {

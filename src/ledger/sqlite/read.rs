@@ -21,19 +21,23 @@ pub(super) fn revision(connection: &Connection) -> Result<u64, LedgerError> {
 /// See [`crate::ledger::Ledger::catalogue`]. To be called in a transaction: it reads several tables.
 pub(super) fn catalogue(connection: &Connection) -> Result<Catalogue, LedgerError> {
     let mut statement =
-        connection.prepare_cached("SELECT number, body, state FROM campaign ORDER BY number")?;
-    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        connection.prepare_cached(
+            "SELECT number, body, state, ended_at_ms FROM campaign LEFT JOIN campaign_end e ON e.campaign = number \
+             ORDER BY number",
+        )?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
     let mut campaigns = Vec::new();
     for row in rows {
-        let (number, body, state): (i64, String, String) = row?;
+        let (number, body, state, ended_at_ms): (i64, String, String, Option<i64>) = row?;
         let campaign = Campaign::from_canonical(&body).map_err(encoded)?;
         let state = match state.as_str() {
+            _ if ended_at_ms.is_some() => CampaignState::Ended,
             "running" => CampaignState::Running,
             "paused" => CampaignState::Paused,
             other => return Err(LedgerError::Corrupt(format!("campaign state {other:?}"))),
         };
         let drops = drop_records(connection, number, &campaign)?;
-        campaigns.push(CampaignRecord { campaign, state, drops });
+        campaigns.push(CampaignRecord { campaign, state, ended_at_ms, drops });
     }
     Ok(Catalogue { revision: revision(connection)?, campaigns })
 }

@@ -13,13 +13,14 @@ use crate::ledger::LedgerError;
 use crate::limits;
 
 /// One text a schema version, in order; a file says by `user_version` how many it has.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     include_str!("schema.sql"),
     include_str!("schema-2.sql"),
     include_str!("schema-3.sql"),
     include_str!("schema-4.sql"),
     include_str!("schema-5.sql"),
     include_str!("schema-6.sql"),
+    include_str!("schema-7.sql"),
 ];
 
 /// Prepared statements kept by a connection: more than there are different ones.
@@ -110,8 +111,8 @@ mod tests {
     fn a_newer_schema_is_refused_by_name() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ledger.db");
-        open(&path).unwrap().pragma_update(None, "user_version", 7).unwrap();
-        let text = "ledger corrupt: the file has schema 7, this program knows 6: use a newer claimrush";
+        open(&path).unwrap().pragma_update(None, "user_version", 70).unwrap();
+        let text = "ledger corrupt: the file has schema 70, this program knows 7: use a newer claimrush";
         assert_eq!(open(&path).unwrap_err().to_string(), text);
         assert_eq!(open_read_only(&path).unwrap_err().to_string(), text);
     }

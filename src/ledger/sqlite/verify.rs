@@ -212,6 +212,7 @@ impl Verifier<'_> {
                 ("closed periods", count(PERIODS_DIFFER)?),
             ],
             periods: self.periods()?,
+            ended: self.ended()?,
         })
     }
 
@@ -270,6 +271,14 @@ impl Verifier<'_> {
     fn periods(&self) -> Result<BTreeMap<u64, String>, LedgerError> {
         let periods = life::periods(self.connection)?;
         periods.iter().map(|period| Ok((period.number, period.digest().map_err(encoded)?))).collect()
+    }
+
+    fn ended(&self) -> Result<BTreeMap<String, i64>, LedgerError> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT id, ended_at_ms FROM campaign_end JOIN campaign ON number = campaign")?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     fn campaigns(&self) -> Result<BTreeMap<String, (String, String)>, LedgerError> {

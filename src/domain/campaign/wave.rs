@@ -1,0 +1,86 @@
+//! Waves: one rule of a campaign file that stands for many drops, each opening some time after the one before.
+//!
+//! Owns when the drops of a wave open and what they are called. Pure.
+
+use jiff::Timestamp;
+use jiff::ToSpan;
+use jiff::tz::TimeZone;
+
+use super::value;
+use crate::clock::UnixMs;
+
+/// The time from one drop of a wave to the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Every {
+    /// Calendar days in the campaign's time zone: the same time on the clock, also where an hour is skipped or repeated.
+    Days(i64),
+    /// So many milliseconds.
+    Exactly(i64),
+}
+
+impl Every {
+    /// Reads `1d` (calendar days), or `12h`, `30m`, `90s`.
+    pub(super) fn read(text: &str) -> Result<Self, String> {
+        let ms = value::duration_ms(text)?;
+        Ok(if text.ends_with('d') { Self::Days(ms / 86_400_000) } else { Self::Exactly(ms) })
+    }
+}
+
+/// When the drops of a wave open, the first of them at `first_ms`; nothing when that leads beyond all calendars.
+pub(super) fn instants(first_ms: UnixMs, every: Every, count: u64, zone: &TimeZone) -> Option<Vec<UnixMs>> {
+    let first = Timestamp::from_millisecond(first_ms).ok()?.to_zoned_datetime(zone.clone());
+    let at = |step: u64| -> Option<UnixMs> {
+        let step = i64::try_from(step).ok()?;
+        match every {
+            Every::Exactly(ms) => first_ms.checked_add(ms.checked_mul(step)?),
+            // From the first one each time: a day whose clocks were changed does not move those that follow.
+            Every::Days(days) => {
+                let later = first.checked_add(days.checked_mul(step)?.days()).ok()?;
+                Some(later.timestamp().as_millisecond())
+            }
+        }
+    };
+    (0..count).map(at).collect()
+}
+
+/// What the `number`-th drop (from 1) of `count` is called: `autumn-01` of `autumn`.
+pub(super) fn drop_name(wave: &str, number: u64, count: u64) -> String {
+    let width = count.to_string().len();
+    format!("{wave}-{number:0width$}")
+}
+
+/// Whether a drop is one of a wave's.
+pub(super) fn is_of(wave: &str, drop: &str) -> bool {
+    let number = drop.strip_prefix(wave).and_then(|rest| rest.strip_prefix('-'));
+    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn local(at_ms: &[UnixMs], zone: &TimeZone) -> Vec<String> {
+        let zoned = |ms: &UnixMs| Timestamp::from_millisecond(*ms).unwrap().to_zoned_datetime(zone.clone());
+        at_ms.iter().map(|ms| zoned(ms).strftime("%m-%d %H:%M").to_string()).collect()
+    }
+
+    #[test]
+    fn days_keep_the_time_on_the_clock_and_hours_do_not() {
+        // In the night to 29 October 2023 the clocks in Berlin went back an hour.
+        let zone = TimeZone::get("Europe/Berlin").unwrap();
+        let first = value::instant("2023-10-28T10:00:00", &zone).unwrap();
+        let days = instants(first, Every::read("1d").unwrap(), 3, &zone).unwrap();
+        assert_eq!(local(&days, &zone), ["10-28 10:00", "10-29 10:00", "10-30 10:00"]);
+        let hours = instants(first, Every::read("24h").unwrap(), 3, &zone).unwrap();
+        assert_eq!(local(&hours, &zone), ["10-28 10:00", "10-29 09:00", "10-30 09:00"]);
+        assert_eq!(Every::read("7d"), Ok(Every::Days(7)));
+        assert!(Every::read("0d").is_err() && Every::read("1w").is_err());
+    }
+
+    #[test]
+    fn drops_are_numbered_in_order() {
+        assert_eq!(drop_name("a", 1, 9), "a-1");
+        assert_eq!(drop_name("a", 7, 31), "a-07");
+        assert!(is_of("a", "a-07") && !is_of("a", "a-x") && !is_of("a", "a-") && !is_of("a", "b-1"));
+    }
+}

@@ -1,0 +1,160 @@
+//! Bodies that are written by hand elsewhere, for speed or because they are tiny, as types that the document shows.
+
+#![expect(dead_code, reason = "types that are looked at, never made")]
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::backoffice::merchants::file::Flaw;
+
+/// A refusal, by RFC 9457.
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct Problem {
+    /// `urn:claimrush:problem:` and the code.
+    r#type: String,
+    /// What kind of problem it is, in words.
+    title: String,
+    /// The status again.
+    status: u16,
+    /// A sentence for this occurrence.
+    detail: Option<String>,
+    /// The stable word.
+    code: String,
+    /// By which the refusal is found again in the logs.
+    request_id: String,
+    /// What is wrong in a file, line by line.
+    errors: Option<Vec<Flaw>>,
+}
+
+/// A claim.
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct Claim {
+    /// Its id.
+    claim_id: String,
+    /// The drop.
+    drop: String,
+    /// 1, 2, 3 … without gaps.
+    seq: u32,
+    /// The voucher's code, where the drop gives vouchers.
+    voucher: Option<String>,
+    /// `issued` or `returned`.
+    status: String,
+    /// RFC 3339.
+    claimed_at: String,
+    /// Whether it was granted before.
+    replayed: bool,
+}
+
+/// What a person holds in a drop.
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct Claims {
+    /// In order of their numbers.
+    claims: Vec<Claim>,
+}
+
+/// How a voucher stands.
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct Voucher {
+    /// The claim's id.
+    claim_id: String,
+    /// The drop.
+    drop: String,
+    /// The claim's number.
+    seq: u32,
+    /// The code.
+    voucher: Option<String>,
+    /// How it stands.
+    status: String,
+    /// RFC 3339.
+    claimed_at: Option<String>,
+    /// When the code of a lost claim was shown first.
+    shown_at: Option<String>,
+    /// What the person got for a lost claim.
+    replaced_by: Option<Box<Voucher>>,
+}
+
+/// A voucher's QR code.
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct Qr {
+    /// What the picture says.
+    payload: String,
+    /// RFC 3339.
+    expires_at: String,
+    /// RFC 3339.
+    server_time: String,
+    /// For how long it is good.
+    valid_ms: i64,
+    /// After how long to ask again.
+    refresh_after_ms: i64,
+    /// The picture.
+    svg: String,
+}
+
+/// A drop's public state.
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct DropState {
+    /// Its id.
+    id: String,
+    /// Its campaign.
+    campaign: String,
+    /// What people call it.
+    name: Option<String>,
+    /// `scheduled`, `open`, `paused`, `sold_out` or `closed`.
+    state: String,
+    /// RFC 3339.
+    opens_at: String,
+    /// RFC 3339.
+    closes_at: String,
+    /// RFC 3339.
+    server_time: String,
+    /// Units in all.
+    stock_total: u64,
+    /// Units not claimed.
+    stock_left: u64,
+    /// Claims per person.
+    limit_per_person: u32,
+    /// The terms of its vouchers.
+    voucher: Option<VoucherTerms>,
+    /// Look again no sooner than that.
+    poll_after_ms: i64,
+}
+
+/// What a voucher is worth.
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct VoucherTerms {
+    /// The discount.
+    face: String,
+    /// The order amount from which it may be used.
+    threshold: String,
+    /// ISO 4217.
+    currency: String,
+    /// How long after the claim.
+    valid_for_s: i64,
+}
+
+/// A campaign's public state.
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct Campaign {
+    /// Its id.
+    id: String,
+    /// What people call it.
+    name: String,
+    /// Its drops.
+    drops: Vec<DropState>,
+}
+
+/// Whether claims can be granted.
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct Readiness {
+    /// Whether they can.
+    ready: bool,
+    /// Why not.
+    reason: Option<String>,
+}
+
+/// That the process answers.
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct Health {
+    /// `ok`.
+    status: String,
+}
