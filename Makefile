@@ -15,16 +15,19 @@ ACK_ROUNDS ?= 5
 ACK_ROWS ?= ack-memory,ack-fsync,ack-replica,ack-memory-pg,ack-fsync-pg,ack-replica-pg
 RECOVERY_CLAIMS ?= 1000000
 FAIRNESS_PEOPLE ?= 5000
+FAIRNESS_ROUNDS ?= 3
+FAIRNESS_OUT ?= fairness-out
+ALLOW_LIST_LINES ?= 10000000
 ATTACK_CLAIMS ?= 5000
 FUZZ_SECONDS ?= 60
-FUZZ_TARGETS ?= ticket identity_token key_set challenge voucher_code trace_header path body forwarded_addresses campaign_file journal_entry
+FUZZ_TARGETS ?= $(shell sed -n 's/^fn \([a-z_]*\)() {$$/\1/p' fuzz/src/readers.rs)
 HOLDERS ?= 10000,10000000
 
 SERVICE := target/release/claimrush
 LOADTEST := target/release/claimrush-loadtest
 SHELL_FILES := $(wildcard deploy/*.sh) .ci/run
 
-.PHONY: help demo test faults bench bench-ack bench-page lint soak dashboards otlp recovery fairness attacks timing fuzz scale fmt release
+.PHONY: help demo test faults bench bench-ack bench-page lint soak dashboards otlp recovery fairness attacks timing allow-list fuzz scale fmt release
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
@@ -86,9 +89,11 @@ lint: ## format, clippy, and cargo-deny and shellcheck where installed
 soak: ## the rows that kill any process while a drop sells out, SOAK_ROUNDS=200 rounds each
 	@$(MAKE) --no-print-directory faults FAULT_ROUNDS=$(SOAK_ROUNDS) FAULT_ROWS=kills::
 
-fairness: ## a farm of FAIRNESS_PEOPLE=5000 times two accounts beside as many people, without the guard and with it
-	@deploy/setup.sh test
-	FAIRNESS_PEOPLE=$(FAIRNESS_PEOPLE) $(CARGO) test --release --test integration -- --nocapture people_get_what_a_farm
+fairness: ## the scenario bot-attack with FAIRNESS_PEOPLE=5000 people, guard off and on in turn; table and chart of docs/FAIRNESS.md
+	@deploy/setup.sh run
+	@$(MAKE) --no-print-directory release
+	$(LOADTEST) fairness --service-bin $(SERVICE) --people $(FAIRNESS_PEOPLE) --rounds $(FAIRNESS_ROUNDS) \
+	  --out $(FAIRNESS_OUT) --page docs/FAIRNESS.md --chart docs/fairness.svg
 
 attacks: ## the attacks on the public listener in a release build; p99 of ATTACK_CLAIMS=5000 claims beside 408 slow connections
 	@deploy/setup.sh test
@@ -96,6 +101,10 @@ attacks: ## the attacks on the public listener in a release build; p99 of ATTACK
 
 timing: ## whether a wrong MAC or code takes as long wherever it is wrong, with a control that leaks
 	$(CARGO) bench --bench timing
+
+allow-list: ## an allow-list of ALLOW_LIST_LINES=10000000 persons: time, memory, and claims while it is read
+	@deploy/setup.sh test
+	ALLOW_LIST_LINES=$(ALLOW_LIST_LINES) $(CARGO) test --release --test integration -- --nocapture an_allow_list_is_read
 
 fuzz: ## the readers of foreign bytes, FUZZ_SECONDS=60 each, guided by what they reach (installs cargo-bolero)
 	@deploy/setup.sh test

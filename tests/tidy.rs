@@ -48,7 +48,8 @@ fn files(endings: &[&str]) -> Vec<(String, String)> {
         for entry in fs::read_dir(&folder).unwrap() {
             let path: PathBuf = entry.unwrap().path();
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            let made_by_tools = ["target", "node_modules", "bench-out", "demo-out", "claimrush-data"];
+            let made_by_tools =
+                ["target", "node_modules", "bench-out", "demo-out", "fairness-out", "claimrush-data"];
             if path.is_dir() && !path.is_symlink() {
                 if !name.starts_with('.') && !made_by_tools.contains(&name.as_str()) {
                     folders.push(path);

@@ -9,3 +9,5 @@
 mod mmdb;
 #[cfg(test)]
 mod readers;
+#[cfg(test)]
+mod seeds;

@@ -29,6 +29,10 @@ pub enum Command {
     Rush(crate::rush::RushArgs),
     /// Get tickets at the service's own desk, for people with identity tokens
     Tickets(crate::ticket_desk::TicketsArgs),
+    /// Make a key set for the identities of a rehearsal, for the service's desk and for `run`
+    IdentityKeys(crate::ticket_desk::identity::KeysArgs),
+    /// Run a scenario without the guard and with it, in turn, and put people's share on a page
+    Fairness(crate::fairness::FairnessArgs),
     /// Serve as a yardstick
     #[command(subcommand)]
     Peer(PeerCommand),

@@ -16,6 +16,7 @@
 //! - [`results`], [`outputs`]: what a run has shown; its files and its page
 //! - [`report`], [`compare`]: one page of several runs and an audit; two runs side by side
 //! - [`peer`]: the servers that the service is measured against
+//! - [`fairness`]: what people get of a drop beside a farm, without the guard and with it
 //! - [`mod@bench`]: starts contenders, measures them in turn, compares
 
 pub mod audit;
@@ -27,6 +28,7 @@ pub mod clock;
 pub mod compare;
 pub mod cpu;
 pub mod engine;
+pub mod fairness;
 pub mod live;
 pub mod outputs;
 pub mod peer;

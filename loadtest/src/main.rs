@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use claimrush_loadtest::{
     bench,
     cli::{Cli, Command, Document, PeerCommand},
-    compare, peer, report, results, run, rush, scenario, ticket_desk, workers,
+    compare, fairness, peer, report, results, run, rush, scenario, ticket_desk, workers,
 };
 use clap::Parser;
 
@@ -30,6 +30,8 @@ fn main() -> ExitCode {
         }
         Command::Worker(args) => workers::server::run(&args),
         Command::Tickets(args) => ticket_desk::run(&args),
+        Command::IdentityKeys(args) => ticket_desk::identity::run(&args),
+        Command::Fairness(args) => fairness::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Schema { of } => schema(of),
         Command::Report(args) => report::run(&args),

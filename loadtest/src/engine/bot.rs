@@ -3,8 +3,6 @@
 
 use std::{net::IpAddr, rc::Rc, time::Instant};
 
-use hyper::header::HeaderValue;
-
 use super::{
     counting::Moments,
     desk::{Claim, Desk},
@@ -17,7 +15,7 @@ use crate::{scenario::Behaviour, schedule::TicketSort};
 pub(crate) async fn run(line: &mut Line, arrival: &Arrival) {
     let desk = Rc::clone(&line.desk);
     let Some(persona) = desk.persona(arrival.persona) else { return };
-    let Behaviour::Bot { requests, forwarded_for, .. } = &persona.behaviour else { return };
+    let Behaviour::Bot { requests, .. } = &persona.behaviour else { return };
     let mut intended = arrival.due;
     let mut in_doubt = InDoubt { desk: &desk, claim: None };
     for request in 0..*requests {
@@ -32,9 +30,7 @@ pub(crate) async fn run(line: &mut Line, arrival: &Arrival) {
         }
         let sort = desk.plan.choices.ticket_sort(arrival.n, request);
         let good = matches!(sort, TicketSort::Valid);
-        let Some(claim) = claim(&desk, arrival, sort, in_turn(forwarded_for, arrival.n, request)) else {
-            break;
-        };
+        let Some(claim) = desk.note(desk.claim_of(arrival, request, sort)) else { break };
         let at = Moments { intended, sent: Instant::now() };
         // A bad ticket gets nothing, whatever becomes of it.
         let mut doubt = Doubt::of(&desk, &claim);
@@ -62,14 +58,6 @@ impl Drop for InDoubt<'_> {
             self.desk.unknown(claim);
         }
     }
-}
-
-fn claim(desk: &Desk, arrival: &Arrival, sort: TicketSort, forwarded_for: Option<IpAddr>) -> Option<Claim> {
-    let mut claim = desk.note(desk.claim(arrival, sort))?;
-    if let Some(address) = forwarded_for {
-        claim.forwarded_for = desk.note(HeaderValue::from_str(&address.to_string()).map_err(Into::into));
-    }
-    Some(claim)
 }
 
 /// The address whose turn it is.

@@ -3,6 +3,7 @@
 use std::{
     borrow::Cow,
     cell::{Cell, RefCell},
+    net::IpAddr,
     rc::Rc,
     time::{Duration, Instant},
 };
@@ -27,7 +28,7 @@ use crate::{
         answer,
         wire::{NoBody, Reply},
     },
-    scenario::{Arrivals, Persona, Reuse},
+    scenario::{AddressBlock, Arrivals, Persona, Reuse},
     schedule::{Due, TicketSort},
 };
 
@@ -45,7 +46,7 @@ pub(crate) struct Claim {
     authorization: Option<HeaderValue>,
     idempotency_key: Option<HeaderValue>,
     /// The address that it pretends to come from.
-    pub(crate) forwarded_for: Option<HeaderValue>,
+    forwarded_for: Option<HeaderValue>,
 }
 
 /// What the connections of one thread share.
@@ -185,6 +186,11 @@ impl Desk {
 
     /// The claim that an arrival sends.
     pub(crate) fn claim(&self, arrival: &Arrival, sort: TicketSort) -> Result<Claim> {
+        self.claim_of(arrival, 0, sort)
+    }
+
+    /// The claim that an arrival sends with its `request`-th request (from 0).
+    pub(crate) fn claim_of(&self, arrival: &Arrival, request: u32, sort: TicketSort) -> Result<Claim> {
         let drop = self.plan.choices.drop(arrival.n);
         let person = arrival.person;
         let idempotency_key = if self.plan.scenario.service.idempotency_key {
@@ -194,8 +200,15 @@ impl Desk {
             None
         };
         let authorization = self.plan.clerk.authorization(person, drop, sort)?;
-        let persona = arrival.persona;
-        Ok(Claim { persona, person, drop, authorization, idempotency_key, forwarded_for: None })
+        let (persona, forwarded_for) = (arrival.persona, self.forwarded_for(arrival, request)?);
+        Ok(Claim { persona, person, drop, authorization, idempotency_key, forwarded_for })
+    }
+
+    /// The address that an arrival's request is said to come from.
+    fn forwarded_for(&self, arrival: &Arrival, request: u32) -> Result<Option<HeaderValue>> {
+        let blocks = self.persona(arrival.persona).map_or(&[][..], |persona| &persona.forwarded_for);
+        let address = pretended(blocks, arrival.n, request);
+        Ok(address.map(|address| HeaderValue::from_str(&address.to_string())).transpose()?)
     }
 
     /// The request that sends a claim.
@@ -217,6 +230,9 @@ impl Desk {
     pub(crate) fn question(&self, arrival: &Arrival) -> Result<Request<NoBody>> {
         let target = &self.targets(self.plan.choices.drop(arrival.n))?.state;
         let mut request = target.request(arrival.person, None)?;
+        if let Some(address) = self.forwarded_for(arrival, 0)? {
+            request.headers_mut().insert(FORWARDED_FOR, address);
+        }
         self.close_after(&mut request);
         Ok(request)
     }
@@ -268,4 +284,12 @@ impl Desk {
             self.pen.borrow_mut().as_mut().map_or(Ok(()), |pen| pen.unknown(claim.drop, claim.person));
         self.note(noted);
     }
+}
+
+/// The address of arrival `n`'s `request`-th request: the blocks take turns, and each gives its next address.
+pub(crate) fn pretended(blocks: &[AddressBlock], n: u64, request: u32) -> Option<IpAddr> {
+    let turn = n.wrapping_add(u64::from(request));
+    let blocks_len = blocks.len() as u64;
+    let block = blocks.get(usize::try_from(turn.checked_rem(blocks_len)?).ok()?)?;
+    Some(block.address(turn / blocks_len))
 }

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -91,6 +91,13 @@ pub enum Supply {
         /// Start again with the first after the last.
         repeat: bool,
     },
+    /// Tickets that were given to persons before the run.
+    Given {
+        /// One a line, person 1 first; an empty line for who got none.
+        text: String,
+        /// By arrival, the person as whom it comes.
+        comes_as: Vec<u64>,
+    },
 }
 
 impl Supply {
@@ -108,6 +115,7 @@ impl Supply {
                 let SigningKey { kid, secret } = SigningKey::load(key_file)?;
                 Ok(Self::Key { kid, secret, prefix: prefix.clone(), persons: *persons })
             }
+            Tickets::Desk { .. } => bail!("tickets of the desk are fetched, not read: `run` does that"),
         }
     }
 }
@@ -129,6 +137,9 @@ impl fmt::Debug for Supply {
                 .field("uses", uses)
                 .field("repeat", repeat)
                 .finish_non_exhaustive(),
+            Self::Given { comes_as, .. } => {
+                f.debug_struct("Given").field("arrivals", &comes_as.len()).finish_non_exhaustive()
+            }
         }
     }
 }

@@ -65,6 +65,7 @@ use crate::{
     tally::{INTERVAL_DIGITS, Tally, Times, interval_for},
 };
 
+pub(crate) use self::desk::pretended;
 pub use self::{
     job::{Job, Place, Supply},
     meter::{MeterReading, PersonaReading},

@@ -37,6 +37,7 @@ pub struct Stock(Kind);
 enum Kind {
     Key(Words),
     Lines(Lines),
+    Given(Given),
 }
 
 impl Stock {
@@ -56,6 +57,11 @@ impl Stock {
                 ensure!(!starts.is_empty(), "there is no ticket");
                 Kind::Lines(Lines { text, starts, skip, uses, repeat })
             }
+            Supply::Given { text, comes_as } => {
+                let starts = line_starts(&text);
+                let lines = Lines { text, starts, skip: 0, uses: None, repeat: false };
+                Kind::Given(Given { lines, comes_as })
+            }
         }))
     }
 
@@ -65,6 +71,7 @@ impl Stock {
         match &self.0 {
             Kind::Key(words) => Some(words.persons.map_or(n, |persons| n % persons.max(1)) + 1),
             Kind::Lines(lines) => lines.person(n),
+            Kind::Given(given) => given.comes_as.get(usize::try_from(n).ok()?).copied(),
         }
     }
 
@@ -73,6 +80,14 @@ impl Stock {
     pub fn makes_all_sorts(&self) -> bool {
         matches!(self.0, Kind::Key(_))
     }
+}
+
+/// Tickets that were given to persons; somebody may come as another.
+struct Given {
+    /// Person 1 has the first; empty for who got none.
+    lines: Lines,
+    /// By arrival, the person.
+    comes_as: Vec<u64>,
 }
 
 /// Tickets that exist already.
@@ -117,7 +132,7 @@ impl Clerk {
     pub fn new(stock: Arc<Stock>) -> Result<Self> {
         let signer = match &stock.0 {
             Kind::Key(words) => Some((DEFAULT_PROVIDER.signer_factory)(&Algorithm::HS256, &words.key)?),
-            Kind::Lines(_) => None,
+            Kind::Lines(_) | Kind::Given(_) => None,
         };
         Ok(Self { stock, signer })
     }
@@ -140,16 +155,25 @@ impl Clerk {
             (Kind::Key(words), Some(signer)) => words.ticket(&**signer, person, drop, sort)?,
             (Kind::Lines(lines), _) => {
                 let ticket = lines.ticket(person).with_context(|| format!("there is no ticket {person}"))?;
-                match sort {
-                    TicketSort::Forged => forged(ticket),
-                    TicketSort::Valid => [SCHEME, ticket].concat(),
-                    _ => bail!("only a key can make tickets that are expired or for another drop"),
-                }
+                existing(ticket, sort)?
             }
+            (Kind::Given(given), _) => match given.lines.ticket(person) {
+                None | Some("") => return Ok(None),
+                Some(ticket) => existing(ticket, sort)?,
+            },
             (Kind::Key(_), None) => bail!("the key does not sign"),
         };
         Ok(Some(HeaderValue::from_maybe_shared(Bytes::from(text))?))
     }
+}
+
+/// A ticket that exists, as the sort asks for it.
+fn existing(ticket: &str, sort: TicketSort) -> Result<String> {
+    Ok(match sort {
+        TicketSort::Forged => forged(ticket),
+        TicketSort::Valid => [SCHEME, ticket].concat(),
+        _ => bail!("only a key can make tickets that are expired or for another drop"),
+    })
 }
 
 /// The ticket with a signature that no key made.
@@ -313,5 +337,16 @@ mod tests {
         assert!(forged.to_str().unwrap().starts_with("Bearer h.p.") && forged != "Bearer h.p.s");
         assert!(ticket(4, TicketSort::Valid).is_err());
         assert!(ticket(1, TicketSort::Expired).is_err());
+    }
+
+    #[test]
+    fn who_got_no_ticket_comes_as_another_or_without() {
+        let given = clerk(Supply::Given { text: "a\n\nh.p.s\n\n".into(), comes_as: vec![1, 3, 3, 4] });
+        assert_eq!([0, 1, 2, 3, 4].map(|n| given.person(n)), [Some(1), Some(3), Some(3), Some(4), None]);
+        let ticket = |person, sort| given.authorization(person, 0, sort).unwrap();
+        assert_eq!(ticket(3, TicketSort::Valid).unwrap(), "Bearer h.p.s");
+        assert!(ticket(3, TicketSort::Forged).unwrap().to_str().unwrap().starts_with("Bearer h.p."));
+        assert_eq!((ticket(4, TicketSort::Valid), ticket(2, TicketSort::Forged)), (None, None));
+        assert!(given.authorization(1, 0, TicketSort::Expired).is_err());
     }
 }

@@ -12,8 +12,8 @@ use rand_distr::{Distribution, LogNormal};
 use crate::{
     outputs::time,
     results::{
-        AuditCheck, AuditResult, Circumstances, Cpu, Environment, Results, ThresholdResult, TimesResult,
-        WorkerResult,
+        AuditCheck, AuditResult, Circumstances, Cpu, DeskPart, DeskResult, Environment, Results,
+        ThresholdResult, TimesResult, WorkerResult,
     },
     scenario::Scenario,
     tally::{Tally, interval_for},
@@ -202,6 +202,21 @@ pub(crate) fn circumstances() -> Circumstances {
 pub(crate) fn sold_out() -> (Results, Tally) {
     let tally = tally();
     let mut results = Results::new(&scenario(), &tally, circumstances()).unwrap();
+    let part = |name: &str, asked, given, hashes| DeskPart {
+        asked,
+        given,
+        told_to_wait: asked - given,
+        refused: [("not_eligible".to_owned(), asked - given)].into_iter().filter(|(_, n)| *n > 0).collect(),
+        hashes,
+        ..DeskPart::new(name)
+    };
+    results.desk = Some(DeskResult {
+        elapsed_s: 12.5,
+        personas: vec![
+            part("honest", 8_400, 8_400, 210_000_000),
+            part("bot farm <b>&amp;</b>", 1_440, 15, 90_000_000),
+        ],
+    });
     let threshold =
         |text: &str, measured: &str, ok| ThresholdResult { text: text.into(), measured: measured.into(), ok };
     let p99 = |times: &Option<TimesResult>| time(times.as_ref().unwrap().response.p99_ms);

@@ -11,6 +11,7 @@ pub fn text(results: &Results) -> String {
     let mut out = String::new();
     let parts = [
         head(results),
+        desk(results),
         personas(results),
         times(results),
         codes(results),
@@ -54,6 +55,17 @@ fn head(results: &Results) -> String {
         rate(total.granted_per_s),
         count(total.unknown)
     );
+    out
+}
+
+fn desk(results: &Results) -> String {
+    let mut out = String::new();
+    if let Some(desk) = &results.desk {
+        line!(out, "at the ticket desk, in {:.1} s:", desk.elapsed_s);
+        for part in &desk.personas {
+            line!(out, "  {part}");
+        }
+    }
     out
 }
 
@@ -210,6 +222,10 @@ mod tests {
         let text = text(&results);
         let has = |part: &str| assert!(text.contains(part), "{part} is missing in\n{text}");
         has("release-10am: open model");
+        has("at the ticket desk, in 12.5 s:");
+        has(
+            "bot farm <b>&amp;</b>: 15 tickets for 1440, 62500 hashes each, 1425 times told to come later, 1425 not_eligible",
+        );
         has("✗ granted.p99 < 400ms");
         has("measured 562 ms");
         has("✓ kept");

@@ -68,6 +68,7 @@ impl Results {
             environment: Environment { threads, workers, ..around.environment },
             model,
             elapsed_s,
+            desk: None,
             generator_cpu: cpu(around.generator),
             cpu_of: around.watched.iter().map(process).collect(),
             total,

@@ -5,6 +5,7 @@
 //! Every number is computed from a [`Tally`](crate::tally::Tally), never from another number's average.
 
 mod compute;
+mod desk;
 mod environment;
 mod judge;
 mod read;
@@ -14,6 +15,7 @@ use std::collections::BTreeMap;
 
 pub use compute::Circumstances;
 pub(crate) use compute::{kind_name, ms};
+pub use desk::{DeskPart, DeskResult};
 pub(crate) use read::document;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -40,6 +42,9 @@ pub struct Results {
     pub model: Model,
     /// From the start to the last answer, in seconds.
     pub elapsed_s: f64,
+    /// What the ticket desk gave before the run, where the tickets come from it.
+    #[serde(default)]
+    pub desk: Option<DeskResult>,
     /// All personas together.
     pub total: Part,
     /// Each persona, in the order of the scenario.

@@ -26,9 +26,11 @@ use crate::{
     },
     live::Mode,
     outputs,
-    scenario::{self, Scenario},
+    results::DeskResult,
+    scenario::{self, Scenario, Tickets},
     schedule::TicketSort,
     thresholds,
+    ticket_desk::{self, Everybody},
 };
 
 /// The exit code of a run that says nothing about the service.
@@ -50,7 +52,11 @@ pub fn run(args: &RunArgs) -> Result<u8> {
     fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
     let claims_log = args.claims_log.clone().unwrap_or_else(|| folder.join("claims.jsonl"));
 
-    let supply = Supply::read(&scenario.tickets)?;
+    let (supply, desk) = supply(&scenario, &|line| {
+        if !args.quiet {
+            eprintln!("ticket desk: {line}");
+        }
+    })?;
     let baseline = baseline(args, &scenario)?;
     let course = Course {
         scenario: &scenario,
@@ -65,6 +71,7 @@ pub fn run(args: &RunArgs) -> Result<u8> {
         Err(why) => return Ok(invalid(&why)),
     };
 
+    results.desk = desk;
     results.set_thresholds(thresholds::evaluate(&scenario.thresholds, &results));
     if args.audit && halted {
         tell(args, "left out: the run was ended at once");
@@ -77,6 +84,15 @@ pub fn run(args: &RunArgs) -> Result<u8> {
     print!("{}", outputs::text(&results));
     println!("results      {}", folder.display());
     Ok(results.verdict.exit_code)
+}
+
+/// What the run's tickets are made of; those of the desk are fetched now.
+pub(crate) fn supply(scenario: &Scenario, tell: &dyn Fn(&str)) -> Result<(Supply, Option<DeskResult>)> {
+    if !matches!(scenario.tickets, Tickets::Desk { .. }) {
+        return Ok((Supply::read(&scenario.tickets)?, None));
+    }
+    let Everybody { supply, desk } = ticket_desk::everybody(scenario, tell)?;
+    Ok((supply, Some(desk)))
 }
 
 fn makers(args: &RunArgs) -> Result<Makers<'_>> {

@@ -1,10 +1,12 @@
 //! What a scenario may say: every limit, and the refusal that names the key which breaks one.
 
+mod arrivals;
+
 use std::{collections::HashSet, fmt, ops::RangeInclusive, time::Duration};
 
 use hyper::Uri;
 
-use super::{Arrivals, Behaviour, Connections, DropShare, Persona, Scenario, Service, TicketMix, Tickets};
+use super::{Behaviour, Connections, DropShare, Identity, Persona, Scenario, Service, TicketMix, Tickets};
 use crate::thresholds::Threshold;
 
 /// The most arrivals a second.
@@ -27,10 +29,6 @@ const PREFIX_BYTES_MAX: usize = 100;
 const LIST_MAX: usize = 1_000;
 /// The most tries, polls or requests of one person.
 pub const TRIES_MAX: u32 = 10_000;
-/// The widest spread of reaction times that still means something.
-const SIGMA_MAX: f64 = 5.0;
-/// The fastest and, turned over, the slowest play of a trace.
-const SPEED_MAX: f64 = 1_000.0;
 
 /// Why a scenario is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,10 +61,10 @@ pub fn check(scenario: &Scenario) -> Check {
     title("name", &scenario.name)?;
     service(&scenario.service)?;
     drops(&scenario.drops)?;
-    arrivals(&scenario.arrivals)?;
+    arrivals::check(&scenario.arrivals)?;
     connections(&scenario.connections)?;
     tickets(scenario)?;
-    personas(&scenario.personas)?;
+    personas(scenario)?;
     thresholds(scenario)
 }
 
@@ -193,74 +191,6 @@ fn drops(drops: &[DropShare]) -> Check {
     weights("drop", drops.iter().map(|drop| drop.weight))
 }
 
-fn arrivals(arrivals: &Arrivals) -> Check {
-    match arrivals {
-        Arrivals::Spike { .. } => return spike(arrivals),
-        Arrivals::Constant { rate, duration, .. } => {
-            positive_rate("arrivals.rate", *rate)?;
-            length("arrivals.duration", *duration)?;
-        }
-        Arrivals::Ramp { from, to, duration, .. } => {
-            number("arrivals.from", *from, 0.0..=RATE_MAX)?;
-            number("arrivals.to", *to, 0.0..=RATE_MAX)?;
-            if from + to <= 0.0 {
-                return refuse("arrivals.to", "nobody comes: from or to must be above 0");
-            }
-            length("arrivals.duration", *duration)?;
-        }
-        Arrivals::Stairs { rates, step, .. } => stairs(rates, *step)?,
-        Arrivals::Soak { rate, duration, ramp_up, wave, period, .. } => {
-            positive_rate("arrivals.rate", *rate)?;
-            length("arrivals.duration", *duration)?;
-            if ramp_up >= duration {
-                return refuse("arrivals.ramp_up", "it is not shorter than the duration: it must be");
-            }
-            number("arrivals.wave", *wave, 0.0..=1.0)?;
-            length("arrivals.period", *period)?;
-        }
-        Arrivals::Trace { speed, .. } => number("arrivals.speed", *speed, SPEED_MAX.recip()..=SPEED_MAX)?,
-        Arrivals::Closed { duration, people } => {
-            length("arrivals.duration", *duration)?;
-            if let Some(people) = people {
-                count("arrivals.people", *people, 1..=PEOPLE_MAX)?;
-            }
-        }
-    }
-    Ok(())
-}
-
-fn stairs(rates: &[f64], step: Duration) -> Check {
-    count("arrivals.rates", rates.len(), 1..=STEPS_MAX)?;
-    for (at, rate) in rates.iter().enumerate() {
-        number(&format!("arrivals.rates.{at}"), *rate, 0.0..=RATE_MAX)?;
-    }
-    if rates.iter().all(|rate| *rate <= 0.0) {
-        return refuse("arrivals.rates", "nobody comes: one rate must be above 0");
-    }
-    length("arrivals.step", step)?;
-    let steps = u32::try_from(rates.len()).unwrap_or(u32::MAX);
-    match step.checked_mul(steps) {
-        Some(whole) if whole <= LENGTH_MAX => Ok(()),
-        _ => refuse("arrivals.step", "all steps together are longer than 24h: up to 24h is allowed"),
-    }
-}
-
-fn spike(arrivals: &Arrivals) -> Check {
-    let Arrivals::Spike { people, release_after, reaction, reaction_sigma, early, latest } = arrivals else {
-        return Ok(());
-    };
-    count("arrivals.people", *people, 1..=PEOPLE_MAX)?;
-    wait("arrivals.release_after", *release_after)?;
-    length("arrivals.reaction", *reaction)?;
-    number("arrivals.reaction_sigma", *reaction_sigma, 0.0..=SIGMA_MAX)?;
-    number("arrivals.early", *early, 0.0..=1.0)?;
-    wait("arrivals.latest", *latest)?;
-    if latest < reaction {
-        return refuse("arrivals.latest", "it is before the median reaction: it may not be");
-    }
-    Ok(())
-}
-
 fn connections(connections: &Connections) -> Check {
     count("connections.count", connections.count, 1..=CONNECTIONS_MAX)?;
     count("connections.sessions_max", connections.sessions_max, 1..=CONNECTIONS_MAX)?;
@@ -296,16 +226,38 @@ fn tickets(scenario: &Scenario) -> Check {
             if let Some(persons) = persons {
                 count("tickets.persons", *persons, 1..=u64::MAX)?;
             }
-            if prefix.len() > PREFIX_BYTES_MAX || !prefix.chars().all(|c| c.is_ascii_graphic()) {
-                let allowed = format!("up to {PREFIX_BYTES_MAX} visible ASCII characters without blanks");
-                return refuse("tickets.prefix", format!("{prefix:?} is not allowed: {allowed} are"));
+            person_prefix(prefix)?;
+        }
+        Tickets::Desk { identity_keys, prefix, wait, .. } => {
+            if identity_keys.as_os_str().is_empty() {
+                return refuse(
+                    "tickets.identity_keys",
+                    "it is empty: a key set that the desk believes is needed",
+                );
             }
+            let Some(persons) = scenario.desk_persons() else {
+                let why =
+                    "it is missing: only a spike says how many people come, and all need tickets before";
+                return refuse("tickets.persons", why);
+            };
+            count("tickets.persons", persons, 1..=PEOPLE_MAX)?;
+            person_prefix(prefix)?;
+            length("tickets.wait", *wait)?;
         }
     }
     Ok(())
 }
 
-fn personas(personas: &[Persona]) -> Check {
+fn person_prefix(prefix: &str) -> Check {
+    if prefix.len() <= PREFIX_BYTES_MAX && prefix.chars().all(|c| c.is_ascii_graphic()) {
+        return Ok(());
+    }
+    let allowed = format!("up to {PREFIX_BYTES_MAX} visible ASCII characters without blanks");
+    refuse("tickets.prefix", format!("{prefix:?} is not allowed: {allowed} are"))
+}
+
+fn personas(scenario: &Scenario) -> Check {
+    let personas = &scenario.personas;
     list("persona", personas.len(), 1)?;
     let mut known = HashSet::new();
     for (at, persona) in personas.iter().enumerate() {
@@ -316,9 +268,27 @@ fn personas(personas: &[Persona]) -> Check {
             return refuse(key("name"), again);
         }
         wait(&key("think"), persona.think)?;
+        list(&key("forwarded_for"), persona.forwarded_for.len(), 0)?;
+        if persona.identity != Identity::default() && !matches!(scenario.tickets, Tickets::Desk { .. }) {
+            return refuse(
+                key("identity"),
+                "only tickets from the desk (tickets.source = \"desk\") ask for it",
+            );
+        }
+        region(&key("identity.region"), persona.identity.region.as_deref())?;
         behaviour(key, &persona.behaviour)?;
     }
     weights("persona", personas.iter().map(|persona| persona.weight))
+}
+
+fn region(key: &str, region: Option<&str>) -> Check {
+    let fits = |code: &str| (1..=16).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_alphanumeric());
+    match region {
+        Some(code) if !fits(code) => {
+            refuse(key, format!("{code:?} is no region: allowed are 1 to 16 letters and digits"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn behaviour(key: impl Fn(&str) -> String, behaviour: &Behaviour) -> Check {
@@ -333,14 +303,13 @@ fn behaviour(key: impl Fn(&str) -> String, behaviour: &Behaviour) -> Check {
             length(&key("patience"), *patience)?;
             count(&key("retries"), *retries, 0..=TRIES_MAX)
         }
-        Behaviour::Bot { requests, addresses, forwarded_for, tickets } => {
+        Behaviour::Bot { requests, addresses, tickets } => {
             count(&key("requests"), *requests, 1..=TRIES_MAX)?;
             list(&key("addresses"), addresses.len(), 0)?;
             if let Some(far) = addresses.iter().find(|address| !address.is_loopback()) {
                 let what = format!("{far} is no loopback address: only such can be bound, as in 127.0.0.2");
                 return refuse(key("addresses"), what);
             }
-            list(&key("forwarded_for"), forwarded_for.len(), 0)?;
             let TicketMix { valid, forged, expired, foreign, missing } = *tickets;
             weights(&key("tickets"), [valid, forged, expired, foreign, missing])
         }

@@ -256,6 +256,34 @@ fn every_limit_names_its_key_and_what_is_allowed() {
 }
 
 #[test]
+fn tickets_of_the_desk_say_who_people_are() {
+    const DESK: &str = "source = \"desk\"\nidentity_keys = \"keys.json\"";
+    let desk = GOOD.replace("source = \"mint\"\nkey_file = \"ticket.key\"", DESK);
+    let farm = |key: &str| desk.replace("weight = 2", &format!("weight = 2\n{key}"));
+    refused(&desk, &[], "tickets.persons: it is missing: only a spike says how many people come");
+    let told = load_text(&farm("identity = { account_age = \"30d\" }"), &["tickets.persons=500"]).unwrap();
+    assert_eq!((told.desk_persons(), told.personas[1].identity.accounts_per_phone), (Some(500), 1));
+    let spike = "arrivals={profile=\"spike\",people=70,release_after=\"1s\"}";
+    assert_eq!(load_text(&desk, &[spike]).unwrap().desk_persons(), Some(70));
+    let persons = &["tickets.persons=5"];
+    refused(&desk, &["tickets.persons=0"], "tickets.persons");
+    refused(&desk, &["tickets.persons=5", "tickets.wait=0s"], "tickets.wait: 0s is not allowed");
+    refused(
+        &desk,
+        &["tickets.persons=5", "tickets.identity_keys=\"\""],
+        "tickets.identity_keys: it is empty",
+    );
+    refused(
+        &farm("identity = { region = \"53 01\" }"),
+        persons,
+        "persona.1.identity.region: \"53 01\" is no region",
+    );
+    refused(&farm("forwarded_for = [\"10.0.0.1/8\"]"), persons, "bits behind its first 8 are set");
+    let minted = GOOD.replace("weight = 2", "weight = 2\nidentity = { accounts_per_phone = 9 }");
+    refused(&minted, &[], "persona.1.identity: only tickets from the desk");
+}
+
+#[test]
 fn a_path_without_the_drop_is_a_path_too() {
     assert!(load_text(GOOD, &["service.claim_path=/buy"]).is_ok());
 }

@@ -4,18 +4,19 @@
 //! `loadtest/schema/` and made from these types.
 //!
 //! - [`file`](mod@file): reads a file, with changes from the command line, and says what is wrong with it
-//! - `arrivals`, `connections`, `persona`, `service`: the tables of a file, used by their names here
+//! - `arrivals`, `connections`, `people`, `persona`, `service`: the tables of a file, used by their names here
 //! - [`schema`]: the same words for editors and other programs
 
 mod arrivals;
 mod check;
 mod connections;
 pub mod file;
+mod people;
 mod persona;
 pub mod schema;
 mod service;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -28,6 +29,7 @@ pub use self::{
     },
     connections::{Connections, Reuse, SlowNetwork},
     file::load,
+    people::{AddressBlock, Identity},
     persona::{Behaviour, Persona, TicketMix},
     service::{Method, Service},
 };
@@ -104,6 +106,35 @@ pub enum Tickets {
         #[serde(default = "prefix")]
         prefix: String,
     },
+    /// Fetched at the service's ticket desk before the run, with identity tokens that are signed here: challenge, proof
+    /// of work, ticket. A bot that the desk refuses comes with the ticket of another of its persona; everybody else who
+    /// is refused comes without one.
+    Desk {
+        /// The key set of identities that the service's desk believes, relative to the working folder; its first shared
+        /// secret signs.
+        identity_keys: PathBuf,
+        /// How many persons get their tickets, before the run; nobody comes after them. A spike has as many as people.
+        persons: Option<u64>,
+        /// What stands before a person's number in the name of their account.
+        #[serde(default = "prefix")]
+        prefix: String,
+        /// How long all of them together may take.
+        #[serde(default = "desk_wait", with = "humantime_serde")]
+        #[schemars(with = "schema::DurationText")]
+        wait: Duration,
+    },
+}
+
+impl Scenario {
+    /// How many persons get tickets at the desk; nothing where tickets come from elsewhere, or nobody said how many.
+    #[must_use]
+    pub fn desk_persons(&self) -> Option<u64> {
+        let Tickets::Desk { persons, .. } = &self.tickets else { return None };
+        persons.or(match self.arrivals {
+            Arrivals::Spike { people, .. } => Some(people),
+            _ => None,
+        })
+    }
 }
 
 fn one() -> u64 {
@@ -111,6 +142,9 @@ fn one() -> u64 {
 }
 pub(super) fn one_u32() -> u32 {
     1
+}
+fn desk_wait() -> Duration {
+    Duration::from_secs(600)
 }
 fn prefix() -> String {
     "person-".into()

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::{Map, Value};
 
-use super::{one_u32, schema::DurationText};
+use super::{AddressBlock, Identity, one_u32, schema::DurationText};
 
 /// One kind of person.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -22,6 +22,13 @@ pub struct Persona {
     #[serde(with = "humantime_serde")]
     #[schemars(default, with = "DurationText")]
     pub think: Duration,
+    /// Addresses that they come from as a trusted proxy tells it, by `X-Forwarded-For`: the next for each person, and
+    /// for each request of a bot.
+    #[schemars(default)]
+    pub forwarded_for: Vec<AddressBlock>,
+    /// What their identity tokens say, where tickets come from the desk.
+    #[schemars(default)]
+    pub identity: Identity,
     /// How they behave.
     #[serde(flatten)]
     pub behaviour: Behaviour,
@@ -73,9 +80,6 @@ pub enum Behaviour {
         /// The loopback addresses from which they come, each bound in turn; the system's choice when empty.
         #[serde(default)]
         addresses: Vec<IpAddr>,
-        /// Addresses that they pretend to come from, by `X-Forwarded-For`, in turn.
-        #[serde(default)]
-        forwarded_for: Vec<IpAddr>,
         /// What their tickets are worth.
         #[serde(default)]
         tickets: TicketMix,
@@ -126,6 +130,10 @@ struct Common {
     weight: u32,
     #[serde(default, with = "humantime_serde")]
     think: Duration,
+    #[serde(default)]
+    forwarded_for: Vec<AddressBlock>,
+    #[serde(default)]
+    identity: Identity,
 }
 
 impl<'de> Deserialize<'de> for Persona {
@@ -133,12 +141,13 @@ impl<'de> Deserialize<'de> for Persona {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut rest = Map::<String, Value>::deserialize(deserializer)?;
         let mut common = Map::new();
-        for key in ["name", "weight", "think"] {
+        for key in ["name", "weight", "think", "forwarded_for", "identity"] {
             common.extend(rest.remove_entry(key));
         }
-        let Common { name, weight, think } = Common::deserialize(common).map_err(D::Error::custom)?;
+        let Common { name, weight, think, forwarded_for, identity } =
+            Common::deserialize(common).map_err(D::Error::custom)?;
         let behaviour = Behaviour::deserialize(Value::Object(rest)).map_err(D::Error::custom)?;
-        Ok(Self { name, weight, think, behaviour })
+        Ok(Self { name, weight, think, forwarded_for, identity, behaviour })
     }
 }
 
@@ -147,7 +156,8 @@ impl Persona {
     #[must_use]
     pub fn honest() -> Self {
         let behaviour = Behaviour::Honest { retries: three() };
-        Self { name: None, weight: 1, think: Duration::ZERO, behaviour }
+        let (forwarded_for, identity) = (Vec::new(), Identity::default());
+        Self { name: None, weight: 1, think: Duration::ZERO, forwarded_for, identity, behaviour }
     }
 
     /// What the report calls them.

@@ -138,8 +138,7 @@ mod tests {
     fn scenario(seed: u64) -> Scenario {
         let drop = |id: &str, weight| DropShare { id: id.into(), weight };
         let mix = TicketMix { valid: 5, forged: 3, expired: 0, foreign: 1, missing: 1 };
-        let bot =
-            Behaviour::Bot { requests: 4, addresses: Vec::new(), forwarded_for: Vec::new(), tickets: mix };
+        let bot = Behaviour::Bot { requests: 4, addresses: Vec::new(), tickets: mix };
         Scenario {
             name: "choices".into(),
             about: String::new(),

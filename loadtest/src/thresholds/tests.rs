@@ -70,6 +70,7 @@ fn results() -> Results {
         environment: Environment::default(),
         model: Model::Open,
         elapsed_s: 2.0,
+        desk: None,
         total: part(),
         personas: vec![persona("crowd", part()), persona("farm", quiet)],
         series: Series { codes_per_s: BTreeMap::new(), ..series },

@@ -90,6 +90,7 @@ fn opening(story: &Story<'_>) -> Result<Piece> {
     html += &pair(&[codes.place("Answers by code, per second"), percentiles.place("Percentiles")]);
     html += "<p class=\"hint\">Drag over a chart to zoom, double-click to go back; names in a legend hide lines.</p>\
              <noscript><p class=\"hint\">The charts need JavaScript; every figure stands in the tables too.</p></noscript>";
+    html += &people::desk(results);
     html += &section("What each persona got", &people::table(results));
     html += &section("Codes by persona", &people::codes(results));
     html += &pair(&[thresholds(results), section("Times", &all_times(results))]);

@@ -6,7 +6,7 @@ use super::super::{
     Palette, count, label,
     page::Escaped,
     percent,
-    tables::{Cell, Table},
+    tables::{Cell, Table, section},
     time,
 };
 use crate::results::{Part, Percentiles, Results, kind_name};
@@ -72,6 +72,33 @@ fn bar(parts: &[(f64, f64, &str)]) -> String {
         );
     }
     out + "</svg>"
+}
+
+/// One line a persona: who got a ticket at the desk, what it took, and what else they were told.
+pub(super) fn desk(results: &Results) -> String {
+    let Some(desk) = &results.desk else { return String::new() };
+    let head = [
+        ("Persona", false),
+        ("Asked", true),
+        ("Tickets", true),
+        ("Hashes each", true),
+        ("Told to come later", true),
+        ("Refused", false),
+    ];
+    let mut table = Table::new("At the ticket desk", head);
+    for part in &desk.personas {
+        let refused: Vec<_> =
+            part.refused.iter().map(|(code, times)| format!("{} {code}", count(*times))).collect();
+        table.row([
+            Cell::Name(part.name.clone()),
+            Cell::Figure(count(part.asked)),
+            Cell::Figure(count(part.given)),
+            Cell::Figure(count(part.hashes_each())),
+            Cell::Figure(count(part.told_to_wait)),
+            Cell::Text(refused.join(", ")),
+        ]);
+    }
+    section("At the ticket desk", &table.html())
 }
 
 /// A matrix of answers: a line a code, a column a persona, and over it each persona's answers as one bar.

@@ -69,6 +69,10 @@ fn every_number_shown_is_in_the_results() {
     // Sums of fields that stand in the results one by one, and the words of headings.
     let parts = results.personas.iter().map(|persona| &persona.part).chain([&results.total]);
     known.extend(parts.map(|part| count(part.refused())));
+    let desk = results.desk.iter().flat_map(|desk| &desk.personas);
+    known.extend(
+        desk.flat_map(|part| [part.asked, part.given, part.told_to_wait, part.hashes_each()]).map(count),
+    );
     known.insert("99".into());
     let shown = numbers(&visible(&html));
     let strangers: Vec<_> = shown.difference(&known).collect();
