@@ -27,7 +27,7 @@ SERVICE := target/release/claimrush
 LOADTEST := target/release/claimrush-loadtest
 SHELL_FILES := $(wildcard deploy/*.sh) .ci/run
 
-.PHONY: help demo test faults bench bench-ack bench-page lint soak dashboards otlp recovery fairness attacks timing allow-list fuzz scale fmt release
+.PHONY: help demo test faults bench bench-ack bench-page bench-redeem lint soak dashboards otlp recovery fairness attacks timing allow-list fuzz scale fmt release
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
@@ -65,6 +65,10 @@ bench: ## the table of docs/BENCHMARKS.md, all rows in one run, into bench-out/
 	@$(MAKE) --no-print-directory release
 	@if command -v npm >/dev/null 2>&1; then set -x; npm ci --no-audit --no-fund --prefix loadtest/peers/node; fi
 	$(LOADTEST) bench --service-bin $(SERVICE) --out $(BENCH_OUT) --page docs/BENCHMARKS.md
+
+bench-redeem: ## redemptions/s at the peak and their times at half of it, on both ledgers
+	@deploy/setup.sh test
+	$(CARGO) bench --bench redeem
 
 bench-ack: ## claims/s by acknowledgement mode and ledger, in one run, into bench-out/ack/ and docs/BENCHMARKS.md
 	@deploy/setup.sh test

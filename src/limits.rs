@@ -269,6 +269,8 @@ pub const REVERSE_MS_MAX: i64 = 24 * 3_600_000;
 pub const REDEMPTIONS_PER_DAY_MAX: u32 = 10_000_000;
 /// Steps of vouchers in one ledger transaction.
 pub const LIFE_BATCH: usize = 500;
+/// Redemptions, reversals and refunds that wait for the ledger; further ones are answered that the service is busy.
+pub const LIFE_QUEUE: usize = 4_096;
 /// The longest order number, shop, cashier or other text of a redemption, in bytes.
 pub const LIFE_TEXT_BYTES_MAX: usize = 128;
 /// Seconds by which a payment callback's time may differ from ours.

@@ -185,7 +185,7 @@ impl Holds {
         let done = match self.take(action, Some(key)).await? {
             Ok(done) => done,
             Err(Refused::KeyReused) => return Err(HoldError::KeyReused),
-            Err(refused) => return Err(HoldError::NotHeld(why(&refused))),
+            Err(refused) => return Err(HoldError::NotHeld(why(refused))),
         };
         if !done.replayed {
             let in_time = done.step.step == Some(Step::Confirmed);
@@ -203,7 +203,7 @@ impl Holds {
         match self.take(Action::Cancel { claim }, None).await? {
             Ok(_) => self.count(Ended::Cancelled, 1),
             Err(Refused::NotFrom(State::Cancelled)) => {}
-            Err(refused) => return Err(HoldError::NotHeld(why(&refused))),
+            Err(refused) => return Err(HoldError::NotHeld(why(refused))),
         }
         FailStep::HoldDecided.reached();
         let owed = Owed { drop: drop.id.clone(), person, claim, claim_again: terms.claim_again };
@@ -301,7 +301,7 @@ impl Holds {
 }
 
 /// A ledger's refusal in words for the client.
-fn why(refused: &Refused) -> String {
+fn why(refused: Refused) -> String {
     match refused {
         Refused::NotFrom(state) => format!("it is {}", state.as_str()),
         Refused::Returned => "its unit went back to stock".to_owned(),

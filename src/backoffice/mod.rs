@@ -16,5 +16,6 @@ pub mod heads;
 pub mod holds;
 pub mod merchants;
 pub mod receipts;
+pub mod redemptions;
 mod soundness;
 pub mod standing;

@@ -126,6 +126,20 @@ causes! {
     UnknownBan = "unknown_ban",
     /// The receipt cannot be settled so.
     ReceiptRefused = "receipt_refused",
+    /// No such redemption of this merchant.
+    UnknownRedemption = "unknown_redemption",
+    /// The merchant takes no vouchers now.
+    MerchantInactive = "merchant_inactive",
+    /// The order or its merchant does not meet the voucher's terms.
+    TermsNotMet = "terms_not_met",
+    /// The order has a voucher already.
+    OrderUsed = "order_used",
+    /// As many vouchers as may be redeemed in a day were.
+    DailyLimitReached = "daily_limit_reached",
+    /// The redemption cannot be refunded or taken back so.
+    RefundRefused = "refund_refused",
+    /// A request with this key is being worked on.
+    KeyInFlight = "idempotency_key_in_flight",
     /// Somebody else changed the same thing at the same time.
     Conflict = "conflict",
 }

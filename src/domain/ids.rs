@@ -223,6 +223,26 @@ impl ClaimNumber {
     }
 }
 
+/// A redemption: the number of the step that made it. Its public name is `red_` and 13 base32 characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RedemptionId(pub u64);
+
+impl fmt::Display for RedemptionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "red_{}", CROCKFORD.encode(&self.0.to_be_bytes()))
+    }
+}
+
+impl std::str::FromStr for RedemptionId {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let body = text.strip_prefix("red_").ok_or(IdError::Malformed)?;
+        let bytes = CROCKFORD.decode(body.as_bytes()).map_err(|_| IdError::Malformed)?;
+        bytes.try_into().map(|bytes| Self(u64::from_be_bytes(bytes))).map_err(|_| IdError::Malformed)
+    }
+}
+
 /// The first 8 bytes of an idempotency key's SHA-256 in hex: what is stored instead of the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Mark(pub [u8; 8]);
@@ -258,6 +278,17 @@ mod tests {
         assert_eq!(ClaimNumber::parse_claim_id(&id), Ok(number));
         assert_eq!(ClaimNumber::parse_claim_id("clm_"), Err(IdError::Malformed));
         assert_eq!(ClaimNumber::parse_claim_id("0000000000000000"), Err(IdError::Malformed));
+    }
+
+    #[test]
+    fn redemption_ids_are_read_back() {
+        for number in [1, 42, u64::MAX] {
+            let id = RedemptionId(number).to_string();
+            assert_eq!((id.len(), id.parse()), (17, Ok(RedemptionId(number))));
+        }
+        for bad in ["", "red_", "42", "red_0000000000000!", "clm_0000000000001"] {
+            assert_eq!(bad.parse::<RedemptionId>(), Err(IdError::Malformed), "{bad}");
+        }
     }
 
     #[test]

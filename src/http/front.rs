@@ -21,10 +21,11 @@ use super::problem::Problem;
 use super::reply::{self, Reply};
 use super::route::{CLAIM, Route, route};
 use super::trail::{Decisions, Outcome, Trail};
-use super::{claims, demo, drops, holds, list, pages, qr, tills, vouchers};
+use super::{claims, demo, drops, holds, list, pages, qr, redemptions, tills, vouchers};
 use crate::backoffice::access::Access;
 use crate::backoffice::holds::HoldDesk;
 use crate::backoffice::receipts::VoucherDesk;
+use crate::backoffice::redemptions::{Redemptions, Tills};
 use crate::backoffice::standing::StandingDesk;
 use crate::clock::{self, Clock, UnixMs};
 use crate::desk::demo::DemoDesk;
@@ -60,6 +61,10 @@ pub struct Front {
     pub access: Arc<Access>,
     /// Looks vouchers up.
     pub vouchers: VoucherDesk,
+    /// Where redemptions wait for the ledger.
+    pub redemptions: Redemptions,
+    /// Who tills are.
+    pub tills: Arc<dyn Tills>,
     /// The ticket desk, where there is one.
     pub desk: Option<DeskAccess>,
     /// The ticket desk of a demo, where this is one.
@@ -251,6 +256,15 @@ impl Front {
                 Step::Later(Box::pin(holds::cancel(self, asked)))
             }
             Route::Drop(drop) => Step::Done(drops::drop_state(self, drop, &head.headers)),
+            Route::Redeem(code) => {
+                Step::Later(Box::pin(redemptions::redeem(self, code.to_owned(), head.headers, body)))
+            }
+            Route::Refund(id) => {
+                Step::Later(Box::pin(redemptions::refund(self, id.to_owned(), head.headers, body)))
+            }
+            Route::Reverse(id) => {
+                Step::Later(Box::pin(redemptions::reverse(self, id.to_owned(), head.headers, body)))
+            }
             Route::Campaign(campaign) => Step::Done(drops::campaign_state(self, campaign, &head.headers)),
         })
     }

@@ -28,6 +28,7 @@ mod pages;
 pub mod probe;
 pub mod problem;
 mod qr;
+mod redemptions;
 pub mod reply;
 pub mod route;
 mod tills;

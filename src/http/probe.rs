@@ -20,6 +20,9 @@ pub fn id_in_path(path: &str) -> Option<String> {
         | Route::VoucherQr(id)
         | Route::Confirm(id)
         | Route::Cancel(id)
+        | Route::Redeem(id)
+        | Route::Refund(id)
+        | Route::Reverse(id)
         | Route::Campaign(id) => Some(id.to_owned()),
         Route::Campaigns | Route::Time | Route::Page | Route::HandOver | Route::Asset | Route::Demo => None,
     }

@@ -127,7 +127,11 @@ pub(super) fn append_json_string(text: &str, out: &mut String) {
 /// What a client without a better hint should wait, where trying again can help at all.
 fn default_retry_after_ms(cause: Cause) -> Option<u64> {
     match cause {
-        Cause::RateLimited | Cause::NotOpen | Cause::Overloaded | Cause::OutcomeUnknown => Some(1_000),
+        Cause::KeyInFlight
+        | Cause::RateLimited
+        | Cause::NotOpen
+        | Cause::Overloaded
+        | Cause::OutcomeUnknown => Some(1_000),
         Cause::Unavailable | Cause::RequestTimeout => Some(2_000),
         Cause::Paused => Some(5_000),
         _ => None,
@@ -138,7 +142,7 @@ fn default_retry_after_ms(cause: Cause) -> Option<u64> {
 fn title(cause: Cause) -> &'static str {
     match cause {
         Cause::BadRequest => "The request is malformed",
-        Cause::IdempotencyKeyRequired => "This drop needs an Idempotency-Key header",
+        Cause::IdempotencyKeyRequired => "An Idempotency-Key header is needed here",
         Cause::TicketMissing => "A ticket is required: Authorization: Bearer <ticket>",
         Cause::TicketInvalid => "The ticket is not valid here",
         Cause::TicketExpired => "The ticket has expired",
@@ -188,6 +192,13 @@ fn title(cause: Cause) -> &'static str {
         Cause::UnknownPayment => "There is no such late payment",
         Cause::UnknownBan => "There is no such ban",
         Cause::ReceiptRefused => "The receipt was not settled so",
+        Cause::UnknownRedemption => "There is no such redemption of yours",
+        Cause::MerchantInactive => "This merchant takes no vouchers now",
+        Cause::TermsNotMet => "The order does not meet the terms of the voucher",
+        Cause::OrderUsed => "This order has a voucher already",
+        Cause::DailyLimitReached => "No more vouchers may be redeemed today",
+        Cause::RefundRefused => "The redemption cannot be refunded or taken back so",
+        Cause::KeyInFlight => "A request with this Idempotency-Key is being worked on",
         Cause::Conflict => "Somebody else changed this at the same time; nothing was changed",
     }
 }

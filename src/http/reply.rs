@@ -42,9 +42,11 @@ pub fn status_of(cause: Cause) -> StatusCode {
         | Cause::IdentityExpired
         | Cause::SignatureInvalid
         | Cause::Unauthorized => StatusCode::UNAUTHORIZED,
-        Cause::ChallengeFailed | Cause::NotEligible | Cause::Blocked | Cause::Forbidden => {
-            StatusCode::FORBIDDEN
-        }
+        Cause::ChallengeFailed
+        | Cause::NotEligible
+        | Cause::Blocked
+        | Cause::Forbidden
+        | Cause::MerchantInactive => StatusCode::FORBIDDEN,
         Cause::UnknownDrop
         | Cause::UnknownCampaign
         | Cause::UnknownVoucher
@@ -55,6 +57,7 @@ pub fn status_of(cause: Cause) -> StatusCode {
         | Cause::UnknownBan
         | Cause::UnknownDraft
         | Cause::UnknownMerchant
+        | Cause::UnknownRedemption
         | Cause::NoClaim
         | Cause::NotFound => StatusCode::NOT_FOUND,
         Cause::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
@@ -65,14 +68,20 @@ pub fn status_of(cause: Cause) -> StatusCode {
         | Cause::ReceiptRefused
         | Cause::MerchantRefused
         | Cause::VoucherNotLive
-        | Cause::NotHeld => StatusCode::CONFLICT,
+        | Cause::NotHeld
+        | Cause::OrderUsed
+        | Cause::DailyLimitReached
+        | Cause::RefundRefused
+        | Cause::KeyInFlight => StatusCode::CONFLICT,
         Cause::SoldOut | Cause::Closed | Cause::QrExpired => StatusCode::GONE,
         Cause::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Cause::TargetTooLong => StatusCode::URI_TOO_LONG,
         Cause::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        Cause::CampaignRefused | Cause::KeyRefused | Cause::ImportRefused | Cause::KeyReused => {
-            StatusCode::UNPROCESSABLE_ENTITY
-        }
+        Cause::CampaignRefused
+        | Cause::KeyRefused
+        | Cause::ImportRefused
+        | Cause::TermsNotMet
+        | Cause::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
         Cause::NotOpen => StatusCode::TOO_EARLY,
         Cause::RateLimited => StatusCode::TOO_MANY_REQUESTS,
         Cause::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,

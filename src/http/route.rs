@@ -29,6 +29,12 @@ pub(super) enum Route<'p> {
     Confirm(&'p str),
     /// A held claim is given back.
     Cancel(&'p str),
+    /// A till takes this voucher.
+    Redeem(&'p str),
+    /// The order of this redemption was refunded.
+    Refund(&'p str),
+    /// This redemption is taken back.
+    Reverse(&'p str),
     /// What is in this campaign?
     Campaign(&'p str),
     /// Which campaigns are there?
@@ -58,6 +64,9 @@ impl Route<'_> {
             Self::VoucherQr(_) => "voucher_qr",
             Self::Confirm(_) => "claim_confirm",
             Self::Cancel(_) => "claim_cancel",
+            Self::Redeem(_) => "redeem",
+            Self::Refund(_) => "refund",
+            Self::Reverse(_) => "reverse",
             Self::Campaign(_) => "campaign",
             Self::Campaigns => "campaigns",
             Self::Time => "time",
@@ -100,6 +109,9 @@ enum Path {
     VoucherQr,
     Confirm,
     Cancel,
+    Redeem,
+    Refund,
+    Reverse,
     Campaign,
     Campaigns,
     Time,
@@ -120,6 +132,9 @@ const PATTERNS: &[(&str, Path)] = &[
     ("/v1/vouchers/{id}/qr", Path::VoucherQr),
     ("/v1/claims/{id}/confirm", Path::Confirm),
     ("/v1/claims/{id}/cancel", Path::Cancel),
+    ("/v1/vouchers/{id}/redemptions", Path::Redeem),
+    ("/v1/redemptions/{id}/refunds", Path::Refund),
+    ("/v1/redemptions/{id}/reversals", Path::Reverse),
     ("/v1/campaigns/{id}", Path::Campaign),
     ("/v1/campaigns", Path::Campaigns),
     ("/v1/time", Path::Time),
@@ -172,6 +187,9 @@ pub(super) fn route<'p>(method: &Method, path: &'p str) -> Result<Route<'p>, Pro
         Path::VoucherQr => (Route::VoucherQr(id), "GET, HEAD"),
         Path::Confirm => (Route::Confirm(id), "POST"),
         Path::Cancel => (Route::Cancel(id), "POST"),
+        Path::Redeem => (Route::Redeem(id), "POST"),
+        Path::Refund => (Route::Refund(id), "POST"),
+        Path::Reverse => (Route::Reverse(id), "POST"),
         Path::Campaign => (Route::Campaign(id), "GET, HEAD"),
         Path::Campaigns => (Route::Campaigns, "GET, HEAD"),
         Path::Time => (Route::Time, "GET, HEAD"),
@@ -187,6 +205,9 @@ pub(super) fn route<'p>(method: &Method, path: &'p str) -> Result<Route<'p>, Pro
         | Route::Ticket(_)
         | Route::Confirm(_)
         | Route::Cancel(_)
+        | Route::Redeem(_)
+        | Route::Refund(_)
+        | Route::Reverse(_)
         | Route::HandOver => *method == Method::POST,
         Route::Demo => true,
         _ => *method == Method::GET || *method == Method::HEAD,
@@ -220,6 +241,9 @@ mod tests {
         assert_eq!((refused.cause, refused.allow), (Cause::MethodNotAllowed, Some("GET, HEAD")));
         assert_eq!(route(&Method::POST, "/v1/claims/clm_A/confirm"), Ok(Route::Confirm("clm_A")));
         assert_eq!(route(&Method::POST, "/v1/claims/clm_A/cancel"), Ok(Route::Cancel("clm_A")));
+        assert_eq!(route(&Method::POST, "/v1/vouchers/AB/redemptions"), Ok(Route::Redeem("AB")));
+        assert_eq!(route(&Method::POST, "/v1/redemptions/red_1/refunds"), Ok(Route::Refund("red_1")));
+        assert_eq!(route(&Method::POST, "/v1/redemptions/red_1/reversals"), Ok(Route::Reverse("red_1")));
         let refused = route(&Method::GET, "/v1/drops/a-b/claims").expect_err("GET is not for claims");
         assert_eq!((refused.cause, refused.allow), (Cause::MethodNotAllowed, Some("POST")));
         for path in [

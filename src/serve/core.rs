@@ -13,6 +13,7 @@ use super::holds::ForCores;
 use crate::backoffice::access::Access;
 use crate::backoffice::merchants::Merchants;
 use crate::backoffice::receipts::VoucherDesk;
+use crate::backoffice::redemptions::{Redemptions, Tills};
 use crate::cli::{Exit, Failure};
 use crate::clock::Clock;
 use crate::config::{Config, ServerConfig, ServiceUrl};
@@ -49,6 +50,8 @@ pub(super) struct Shared {
     pub(super) vouchers: VoucherDesk,
     pub(super) access: Arc<Access>,
     pub(super) merchants: Arc<Merchants>,
+    pub(super) redemptions: Redemptions,
+    pub(super) tills: Arc<dyn Tills>,
     pub(super) desk: Option<DeskAccess>,
     pub(super) demo: Option<Arc<DemoDesk>>,
     pub(super) pages: Arc<Pages>,
@@ -152,6 +155,8 @@ impl Core {
             fence,
             access: Arc::clone(&shared.access),
             vouchers: shared.vouchers.clone(),
+            redemptions: shared.redemptions.clone(),
+            tills: Arc::clone(&shared.tills),
             desk: shared.desk.clone(),
             demo: shared.demo.clone(),
             pages: Arc::clone(&shared.pages),

@@ -13,17 +13,18 @@
 mod background;
 mod core;
 mod desk;
+mod guard;
 mod holds;
 mod keys;
 mod staff;
 mod tables;
+mod tills;
 mod traces;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use deadpool_redis::Pool;
 use tokio::runtime::Handle;
@@ -36,6 +37,7 @@ use crate::backoffice::documents::DocumentWatch;
 use crate::backoffice::drafts::Drafts;
 use crate::backoffice::holds::{Holds, Sweeper};
 use crate::backoffice::receipts::{Receipts, VoucherDesk};
+use crate::backoffice::redemptions::{self, Redemptions};
 use crate::cli::{Exit, Failure};
 use crate::clock::{Clock, rfc3339};
 use crate::config::Config;
@@ -48,11 +50,7 @@ use crate::domain::ids::Shard;
 use crate::domain::qr::QrSigner;
 use crate::domain::voucher::VoucherSigner;
 use crate::drain::Drain;
-use crate::guard::Guard;
-use crate::guard::address::AddressRules;
 use crate::guard::blocked::Blocked;
-use crate::guard::rate::{Allowance, LimitRules};
-use crate::guard::tables::AddressTables;
 use crate::guard::ticket::{KeyFile, Secret};
 use crate::http::admin::Admin;
 use crate::http::cors::Cors;
@@ -73,6 +71,7 @@ use core::Shared;
 use keys::KeyWatch;
 use staff::Staff;
 use tables::TableWatch;
+use tills::StaffTills;
 
 /// Serves until told to stop.
 ///
@@ -191,11 +190,16 @@ impl Service {
         };
         let desk = desk::open(lent, Arc::clone(&lists)).await?.map(Arc::new);
         let staff = Staff::open(config, lock, &ledger, &blocked, &clock).await?;
+        let (redemptions, work) = Redemptions::new(Arc::clone(&ledger), clock.clone(), Arc::clone(&metrics));
+        // It ends with the last front end.
+        tokio::spawn(work);
         let shared = Shared {
+            redemptions,
+            tills: Arc::new(StaffTills::new(&staff)),
             config: config.clone(),
             redis_url: redis.url().clone(),
             gate,
-            guard: Arc::new(guard(config, keys, blocked, tables.handle())?),
+            guard: Arc::new(guard::open(config, keys, blocked, tables.handle())?),
             desk: desk.clone().map(|desk| DeskAccess::new(desk, Handle::current())),
             demo: config.demo.enabled.then(|| Arc::new(DemoDesk::new(keys))),
             pages: Arc::new(Pages::new(&PageSettings {
@@ -313,6 +317,8 @@ impl Service {
         background.spawn(lists.keep_fresh(stop()));
         background.spawn(documents.run(stop()));
         background.spawn(staff::heads(&shared.config, &ledger, &shared.clock)?.run(stop()));
+        let (metrics, clock) = (Arc::clone(&shared.metrics), shared.clock.clone());
+        background.spawn(redemptions::expire(Arc::clone(&ledger), clock, metrics, stop()));
         background.spawn(key_watch.run(stop()));
         background.spawn(tables.run(stop()));
         if let Some(desk) = desk {
@@ -371,29 +377,4 @@ impl Running {
 
 fn cut_short(why: &str) -> Failure {
     Failure::new(Exit::Failed, format!("{why}; the journal keeps what is not in the ledger yet"))
-}
-
-/// The guard of this configuration.
-fn guard(config: &Config, keys: &KeyFile, blocked: Blocked, tables: AddressTables) -> Result<Guard, Failure> {
-    let limits = &config.limits;
-    let allowance = |per_second: u32, burst: u32| {
-        Allowance::new(burst, Duration::from_secs(1) / per_second.max(1))
-            .map_err(|error| Failure::new(Exit::Config, format!("config: limits: {error}")))
-    };
-    let rules = LimitRules {
-        person: allowance(limits.person_per_second, limits.person_burst)?,
-        address: allowance(limits.address_per_second, limits.address_burst)?,
-        network: allowance(limits.network_per_second, limits.network_burst)?,
-        asn: allowance(limits.asn_per_second, limits.asn_burst)?,
-        device: allowance(limits.person_per_second, limits.person_burst)?,
-        keys_max: limits.keys_max,
-    };
-    let addresses = AddressRules {
-        trusted_proxies: config.server.trusted_proxies.clone(),
-        limit_loopback: !limits.exempt_loopback,
-        ..AddressRules::default()
-    };
-    let leeway_ms = i64::try_from(config.ticket.leeway_s).unwrap_or(0).saturating_mul(1_000);
-    let guard = Guard::new(keys, leeway_ms, rules, addresses).blocking(blocked);
-    Ok(guard.by_asn(tables, &limits.asn_exempt).requiring_device(config.ticket.device_required))
 }

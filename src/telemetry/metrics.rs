@@ -50,6 +50,10 @@ instruments! {
         claims_durable_total: Counter,
         /// Claims answered again with what was granted before.
         claim_replays_total: Counter,
+        /// Steps of vouchers that tills had written: redemptions, reversals, refunds.
+        voucher_steps_total: Counter,
+        /// Vouchers that expired unused.
+        vouchers_expired_total: Counter,
         /// Requests refused, by the problem code that the client saw.
         refusals_total: Counters["code": refusal_codes],
         /// Claim requests refused, by the problem code that the client saw.

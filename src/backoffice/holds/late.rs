@@ -56,7 +56,7 @@ impl Holds {
         match self.take(action, Some(key)).await? {
             Ok(_) => {}
             Err(Refused::UnknownPayment) => return Err(HoldError::Unknown),
-            Err(refused) => return Err(HoldError::NotHeld(super::why(&refused))),
+            Err(refused) => return Err(HoldError::NotHeld(super::why(refused))),
         }
         let before = number.saturating_sub(1);
         let rows = self.campaigns.ledger.late_payments(before, 1).await?;

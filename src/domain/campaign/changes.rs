@@ -101,6 +101,12 @@ pub enum Refusal {
     /// Units would be held for a shorter time than was promised.
     #[error("drop {:?}: hold_for cannot become shorter", .0.as_str())]
     HoldShortened(DropId),
+    /// Drops that are paid for by what came back would promise more than did.
+    #[error("what came back is {short} short of the drops that are funded by it")]
+    NotFunded {
+        /// How much is missing.
+        short: Fen,
+    },
     /// Somebody may already hold as many as the old limit allowed.
     #[error("drop {drop:?}: limit_per_person cannot fall from {from} to {to}", drop = .drop.as_str())]
     LimitLowered {

@@ -38,8 +38,18 @@ const CAMPAIGN_KEYS: [&str; 10] = [
     "eligibility",
     "redemption",
 ];
-const DROP_KEYS: [&str; 9] =
-    ["id", "name", "opens_at", "closes_at", "stock", "limit_per_person", "voucher", "item", "eligibility"];
+const DROP_KEYS: [&str; 10] = [
+    "id",
+    "name",
+    "opens_at",
+    "closes_at",
+    "stock",
+    "limit_per_person",
+    "voucher",
+    "item",
+    "funded_by",
+    "eligibility",
+];
 const WAVE_KEYS: [&str; 11] = [
     "id",
     "name",
@@ -258,7 +268,8 @@ impl Drops<'_> {
             );
         }
         let item = item_field.map(|field| item::read(table, &field)).transpose()?;
-        if let Some(terms) = &voucher {
+        let recycled = redemption::funded_by_recycled(table)?;
+        if let Some(terms) = voucher.as_ref().filter(|_| !recycled) {
             self.spend(table, &stock_field, stock, terms.face)?;
         }
         let name = optional_text(table, "name")?;
@@ -276,6 +287,7 @@ impl Drops<'_> {
             limit_per_person,
             voucher,
             item,
+            recycled,
             eligibility,
         })
     }

@@ -167,6 +167,9 @@ pub struct DropSpec {
     /// What has to be paid for within some time; `None` where a claim is all there is to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub item: Option<ItemTerms>,
+    /// Whether it is paid for by what came back to the campaign, beyond what the other drops promise of the budget.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub recycled: bool,
     /// Who may take part in it, beyond the campaign's own rules.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub eligibility: Option<Eligibility>,

@@ -88,3 +88,13 @@ pub(super) fn read(file: &Table<'_, '_>) -> Result<Option<RedemptionRules>, File
     }
     Ok((rules != RedemptionRules::default()).then_some(rules))
 }
+
+/// Whether a drop is paid for by what came back: `funded_by = "recycled"`, beside `"budget"`, which is the default.
+pub(super) fn funded_by_recycled(drop: &Table<'_, '_>) -> Result<bool, FileError> {
+    let Some(field) = drop.get("funded_by") else { return Ok(false) };
+    match drop.text(&field)? {
+        "budget" => Ok(false),
+        "recycled" => Ok(true),
+        _ => Err(drop.refuse(&field, "is not one of budget, recycled")),
+    }
+}

@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 
 use crate::clock::UnixMs;
 use crate::domain::campaign::VoucherTerms;
+use crate::domain::merchant::covers;
 use crate::domain::money::Fen;
 
 /// What is known of a merchant's place in the programme.
@@ -20,6 +21,8 @@ pub struct Merchant {
     pub region: String,
     /// The most redemptions a day.
     pub per_day: Option<u32>,
+    /// The most redemptions of one person a day.
+    pub person_per_day: Option<u32>,
 }
 
 /// Which of a voucher's terms an order or its merchant does not meet.
@@ -40,7 +43,7 @@ pub enum Unmet {
 /// The first term that is not met.
 pub fn may_use(terms: &VoucherTerms, merchant: &Merchant, amount: Fen) -> Result<(), Unmet> {
     let takes =
-        |rules: &[String], code: &str| rules.is_empty() || rules.iter().any(|rule| within(code, rule));
+        |rules: &[String], code: &str| rules.is_empty() || rules.iter().any(|rule| covers(rule, code));
     if !takes(&terms.categories, &merchant.category) {
         Err(Unmet::Category)
     } else if !takes(&terms.regions, &merchant.region) {
@@ -50,12 +53,6 @@ pub fn may_use(terms: &VoucherTerms, merchant: &Merchant, amount: Fen) -> Result
     } else {
         Ok(())
     }
-}
-
-/// Whether a code lies within another; words of an own list are compared whole.
-fn within(code: &str, rule: &str) -> bool {
-    let is_code = rule.bytes().any(|byte| byte.is_ascii_digit());
-    code == rule || (is_code && code.starts_with(rule))
 }
 
 /// The first instant at which a voucher is no longer valid.
@@ -100,7 +97,8 @@ mod tests {
     }
 
     fn merchant(category: &str, region: &str) -> Merchant {
-        Merchant { id: "m".into(), category: category.into(), region: region.into(), per_day: None }
+        let (category, region) = (category.into(), region.into());
+        Merchant { id: "m".into(), category, region, per_day: None, person_per_day: None }
     }
 
     #[test]

@@ -5,8 +5,10 @@ use serde_json::{Value, json};
 use super::types::{Campaign, Claim, Claims, DropState, Qr, Voucher};
 use super::{JSON, Operation, Schemas, Security};
 use crate::domain::cause::Cause;
+use crate::http::redemptions::{Nothing, Order, RedeemedBody, Refund, UndoneBody};
 use crate::http::reply::{CREATED, NOT_MODIFIED, OK};
 use crate::http::route;
+use crate::limits;
 
 /// What any call with a ticket may be refused for.
 const TICKET: &[Cause] = &[
@@ -22,6 +24,7 @@ pub(super) fn operations(schemas: &mut Schemas) -> Vec<Operation> {
     let mut operations = claims(schemas);
     operations.extend(desk());
     operations.extend(looks(schemas));
+    operations.extend(redemptions(schemas));
     operations.extend(pages());
     operations
 }
@@ -106,6 +109,58 @@ fn desk() -> Vec<Operation> {
             Cause::Overloaded,
         ]);
     vec![challenge, ticket]
+}
+
+/// The calls of tills.
+fn redemptions(schemas: &mut Schemas) -> Vec<Operation> {
+    let one_string =
+        json!({ "type": "string", "minLength": 1, "maxLength": limits::IDEMPOTENCY_KEY_BYTES_MAX });
+    let till = |path, summary, schema: Value, body: Value, needed| {
+        Operation::new("POST", path, summary, Security::Key)
+            .header("Idempotency-Key", "The same key, the same answer; it has to be there", &one_string)
+            .takes(vec![(JSON, body)], needed)
+            .answers(CREATED, "Done", vec![(JSON, schema.clone())])
+            .ok("It was done before", &schema)
+            .refuses(&[
+                Cause::BadRequest,
+                Cause::IdempotencyKeyRequired,
+                Cause::Unauthorized,
+                Cause::MerchantInactive,
+                Cause::RequestTimeout,
+                Cause::PayloadTooLarge,
+                Cause::UnsupportedMediaType,
+                Cause::UnknownRedemption,
+                Cause::UnknownVoucher,
+                Cause::VoucherNotLive,
+                Cause::KeyInFlight,
+                Cause::KeyReused,
+                Cause::Overloaded,
+                Cause::OutcomeUnknown,
+            ])
+    };
+    let (redeemed, undone) = (schemas.of::<RedeemedBody>(), schemas.of::<UndoneBody<'static>>());
+    let (order, refund, nothing) = (schemas.of::<Order>(), schemas.of::<Refund>(), schemas.of::<Nothing>());
+    let redeem = "/v1/vouchers/{id}/redemptions";
+    vec![
+        till(redeem, "Take a voucher for an order, by its code or QR payload", redeemed, order, true)
+            .refuses(&[
+                Cause::QrExpired,
+                Cause::TermsNotMet,
+                Cause::OrderUsed,
+                Cause::DailyLimitReached,
+                Cause::Unavailable,
+            ]),
+        till(
+            "/v1/redemptions/{id}/refunds",
+            "Refund an order, or a part of it",
+            undone.clone(),
+            refund,
+            false,
+        )
+        .refuses(&[Cause::RefundRefused]),
+        till("/v1/redemptions/{id}/reversals", "Take a redemption back", undone, nothing, false)
+            .refuses(&[Cause::RefundRefused]),
+    ]
 }
 
 fn looks(schemas: &mut Schemas) -> Vec<Operation> {

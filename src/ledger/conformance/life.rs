@@ -19,7 +19,8 @@ pub(crate) fn number(drop: u32, seq: u32) -> ClaimNumber {
 }
 
 pub(crate) fn merchant(id: &str) -> Merchant {
-    Merchant { id: id.to_owned(), category: "5211".to_owned(), region: "530102".to_owned(), per_day: None }
+    let (category, region) = ("5211".to_owned(), "530102".to_owned());
+    Merchant { id: id.to_owned(), category, region, per_day: None, person_per_day: None }
 }
 
 pub(crate) fn redeem(seq: u32, at: &str, order_id: &str) -> Redeem {
@@ -132,6 +133,9 @@ pub(super) async fn terms_and_caps_are_kept<L: Ledger>(ledger: &L) {
     assert_eq!(at(ledger, 0, Action::Redeem(capped.clone())).await, Err(Refused::MerchantCap));
     capped.merchant.per_day = Some(2);
     at(ledger, 0, Action::Redeem(capped)).await.unwrap();
+    let mut choosy = redeem(3, "m3", "o3");
+    choosy.merchant.person_per_day = Some(0);
+    assert_eq!(at(ledger, 0, Action::Redeem(choosy)).await, Err(Refused::PersonCap));
     // 10:00 in Shanghai: the next day begins fourteen hours later.
     assert_eq!(at(ledger, 14 * 3_600_000 - 1, twice()).await, Err(Refused::PersonCap));
     at(ledger, 14 * 3_600_000, twice()).await.unwrap();

@@ -6,9 +6,11 @@ mod documents;
 mod epochs;
 mod groups;
 pub(crate) mod life;
+pub(crate) mod model;
 mod receipts;
 mod returns;
 pub(crate) mod tampering;
+mod whole;
 
 use super::{Balances, ClaimRow, Committed, Group, Ledger};
 use crate::domain::campaign::Campaign;
@@ -104,6 +106,7 @@ pub(crate) async fn all<L: Ledger>(make: impl AsyncFn() -> L) {
         life::a_closed_period_stays_closed,
         life::a_used_voucher_does_not_go_back_to_stock,
         life::a_trial_changes_nothing,
+        whole::a_whole_campaign,
         receipts::a_receipt_is_registered_once_for_a_person,
         receipts::a_claim_that_the_ledger_has_leaves_no_receipt,
         receipts::a_receipt_is_settled_once,

@@ -210,6 +210,7 @@ impl Plan {
         let (rules, persons) = (&found.terms.rules, counts(&found.claim.person));
         if full(rules.person_per_day, at(&persons, None))
             || full(rules.person_per_merchant_per_day, at(&persons, merchant))
+            || full(redeem.merchant.person_per_day, at(&persons, merchant))
         {
             return Err(Refused::PersonCap);
         }

@@ -19,7 +19,7 @@ use serde::Serialize;
 pub(super) use self::checks::{COUNTS_DIFFER, MONEY_DIFFERS, PERIODS_DIFFER, STANDS};
 pub(super) use self::decide::Plan;
 pub(super) use self::known::{Known, KnownClaim, Needs};
-pub(super) use self::money::free;
+pub(super) use self::money::{check_funded, free};
 pub(super) use self::terms::{AllTerms, TermsCache, terms_of};
 use crate::clock::UnixMs;
 use crate::domain::ids::{CampaignId, ClaimNumber};
@@ -179,7 +179,7 @@ pub struct Done {
 }
 
 /// Why nothing happened. A refusal leaves nothing behind; its key may be used again.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refused {
     /// The ledger has no such claim (yet).
     UnknownClaim,

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::StepRow;
-use crate::domain::campaign::Campaign;
+use crate::domain::campaign::{Campaign, Refusal};
 use crate::domain::ids::{DropId, DropNumber};
 use crate::domain::life::Step;
 use crate::domain::money::Fen;
@@ -78,4 +78,17 @@ pub(crate) fn free(
         left = Fen(left.0.checked_sub(worth.0)?);
     }
     Some(left)
+}
+
+/// Refuses a campaign whose drops promise more than it has.
+pub(crate) fn check_funded(
+    campaign: &Campaign,
+    claimed: impl Fn(&DropId) -> u64,
+    unissued: Fen,
+    recycled: Fen,
+) -> Result<(), Refusal> {
+    match free(campaign, claimed, unissued, recycled) {
+        Some(Fen(left)) if left >= 0 => Ok(()),
+        left => Err(Refusal::NotFunded { short: Fen(left.map_or(i64::MAX, |left| left.0.saturating_neg())) }),
+    }
 }

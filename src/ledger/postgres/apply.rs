@@ -9,7 +9,8 @@ use crate::domain::campaign::{Campaign, CampaignState, Changes, changes};
 use crate::domain::ids::{CampaignId, DropId, DropNumber, Epoch, Shard};
 use crate::domain::money::Fen;
 use crate::ledger::chain::{Content, NumberedDrop};
-use crate::ledger::postings::Posting;
+use crate::ledger::life::check_funded;
+use crate::ledger::postings::{Account, Posting};
 use crate::ledger::{LedgerError, admission};
 
 /// See [`crate::ledger::Ledger::apply_campaign`].
@@ -47,6 +48,11 @@ pub(super) async fn apply(
     let change = changes.budget_to.0.checked_sub(changes.budget_from.0);
     let change = change.ok_or_else(|| LedgerError::Corrupt("a budget does not fit".to_owned()))?;
     books.post(row, None, Posting::budget(Fen(change))).await?;
+    if campaign.drops.iter().any(|drop| drop.recycled) {
+        let unissued = books.balance(row, &Account::Unissued).await?;
+        let recycled = books.balance(row, &Account::Recycled).await?;
+        check_funded(campaign, claimed_of, unissued, recycled)?;
+    }
     let content = Content::Campaign {
         campaign: campaign.id.to_string(),
         before: old.map(Campaign::digest).transpose().map_err(encoded)?,

@@ -22,7 +22,7 @@ mod receipts;
 mod schema;
 mod sql;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod verify;
 mod write;
 

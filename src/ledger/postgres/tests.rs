@@ -3,12 +3,15 @@
 
 #[path = "../../../tests/support/postgres.rs"]
 #[expect(dead_code, reason = "shared with the integration tests, which use the rest of it")]
-mod server;
+pub(crate) mod server;
+
+use proptest::test_runner::{Config as ProptestConfig, TestRunner};
 
 use self::server::PostgresServer;
 use super::*;
 use crate::domain::claim::Poison;
 use crate::ledger::conformance::life::{VALID_MS, redeem};
+use crate::ledger::conformance::model;
 use crate::ledger::conformance::tampering::{LIFE_TAMPERED, lived};
 use crate::ledger::conformance::{
     MONEY, NOW_MS, THINGS, campaign, claims, group, id, money, poison, returned, stocked, verified, written,
@@ -257,6 +260,22 @@ async fn tampering_is_found_and_the_record_named() {
         assert_eq!(broken.index, *index, "{sql}: {broken}");
         assert!(broken.what.contains(what), "{sql}: {broken}");
     }
+}
+
+#[test]
+fn vouchers_and_books_do_what_the_model_says() {
+    let server = PostgresServer::start(&[]);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let made = std::cell::Cell::new(0);
+    let mut runner = TestRunner::new(ProptestConfig::with_cases(6));
+    runner
+        .run(&model::histories(), |history| {
+            made.set(made.get() + 1);
+            let url = server.schema_url(&format!("case_{}", made.get()));
+            runtime.block_on(async { model::play(&open(&url).await, &history).await });
+            Ok(())
+        })
+        .unwrap();
 }
 
 #[tokio::test]

@@ -9,7 +9,8 @@ use crate::domain::campaign::{Campaign, CampaignState, Changes, changes};
 use crate::domain::ids::{CampaignId, DropId, DropNumber, Epoch, Shard};
 use crate::domain::money::Fen;
 use crate::ledger::chain::{Content, NumberedDrop};
-use crate::ledger::postings::Posting;
+use crate::ledger::life::check_funded;
+use crate::ledger::postings::{Account, Posting};
 use crate::ledger::{LedgerError, admission};
 
 /// See [`crate::ledger::Ledger::apply_campaign`].
@@ -46,6 +47,11 @@ pub(super) fn apply(
     let change = changes.budget_to.0.checked_sub(changes.budget_from.0);
     let change = change.ok_or_else(|| LedgerError::Corrupt("a budget does not fit".to_owned()))?;
     books.post(number, None, Posting::budget(Fen(change)))?;
+    if campaign.drops.iter().any(|drop| drop.recycled) {
+        let unissued = books.balance(number, &Account::Unissued)?;
+        let recycled = books.balance(number, &Account::Recycled)?;
+        check_funded(campaign, claimed_of, unissued, recycled)?;
+    }
     let content = Content::Campaign {
         campaign: campaign.id.to_string(),
         before: old.map(Campaign::digest).transpose().map_err(encoded)?,

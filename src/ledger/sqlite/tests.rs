@@ -8,6 +8,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::domain::claim::{JournalEvent, Poison};
+use crate::ledger::conformance::model;
 use crate::ledger::conformance::tampering::{LIFE_TAMPERED, lived};
 use crate::ledger::conformance::{
     MONEY, THINGS, campaign, claims, group, id, money, poison, returned, stocked, verified, written,
@@ -180,6 +181,16 @@ async fn tampering_with_steps_and_books_is_found() {
         let broken = ledger.verify_chain().await.unwrap().expect_err(sql);
         assert_eq!(broken.index, *index, "{sql}: {broken}");
         assert!(broken.what.contains(what), "{sql}: {broken}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+    #[test]
+    fn vouchers_and_books_do_what_the_model_says(history in model::histories()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let (_folder, path) = fresh();
+        runtime.block_on(async { model::play(&SqliteLedger::open(&path).unwrap(), &history).await });
     }
 }
 
