@@ -44,6 +44,7 @@ mod proxy;
 mod quiet_logs;
 mod receipts;
 mod recovery;
+mod redemptions;
 mod redis_durability;
 mod replica_ack;
 mod rotation;

@@ -1,11 +1,16 @@
 //! Rows: a process stands still for longer than others wait for it, and goes on.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
 
 use crate::matrix::{Row, Stage};
 use crate::scene::Scene;
 use crate::support::drainer::Drainer;
+use crate::support::service::PATIENCE;
 use crate::support::signals::Frozen;
+use crate::support::wait_for;
 
 /// Longer than any time-out between the processes but the clients' own.
 const STANDSTILL: Duration = Duration::from_millis(2_500);
@@ -16,6 +21,17 @@ fn stand_still(pid: u32) -> Instant {
     std::thread::sleep(STANDSTILL);
     drop(frozen);
     Instant::now()
+}
+
+/// Stops a drain at a moment at which it does not hold the ledger's file. One that is stopped while it does holds
+/// everybody up until it goes on, by SQLite's own rules; what comes then is the row of a drain that is alone.
+fn freeze_between_transactions(pid: u32, ledger: &Path) -> Frozen {
+    let probe = Connection::open(ledger).expect("the ledger opens");
+    probe.busy_timeout(Duration::ZERO).expect("it is set");
+    wait_for("the drain is between two transactions", PATIENCE, || {
+        let frozen = Frozen::freeze(pid);
+        probe.execute_batch("BEGIN IMMEDIATE; ROLLBACK").is_ok().then_some(frozen)
+    })
 }
 
 #[test]
@@ -35,7 +51,8 @@ fn drain_stands_still_while_another_goes_on() {
     let row = Row::new("a drain stands still, another takes over, the first wakes late");
     row.run(Scene::with_drain(), |stage: &mut Stage| {
         let first = stage.scene.drain.take().expect("a drain");
-        let frozen = Frozen::freeze(first.pid());
+        let ledger = stage.scene.service.data().join("ledger.db");
+        let frozen = freeze_between_transactions(first.pid(), &ledger);
         let second = Drainer::start(&stage.scene.service);
         stage.rush.wait_more(300);
         drop(frozen);

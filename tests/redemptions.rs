@@ -1,0 +1,256 @@
+//! Vouchers at tills: merchants with keys, orders, keys that are used again, refunds and reversals, and the books behind them,
+//! against the built service on both ledgers.
+
+use std::sync::Barrier;
+
+use serde_json::{Value, json};
+
+use crate::support::campaign::{DropFile, campaign};
+use crate::support::http::{Answer, Client, bearer};
+use crate::support::postgres::PostgresServer;
+use crate::support::service::{PATIENCE, Service};
+use crate::support::{outcome, wait_for};
+
+const MERCHANTS: &str = "id,name,category,region,shop_id,shop_name,shop_region,cap_per_day,uat\n\
+    m-1,过桥米线,H6210,530102,s-1,总店,,,\n\
+    m-1,过桥米线,H6210,530102,s-far,北京店,110101,,\n\
+    m-2,超市,F5211,530100,s-1,店,,1,\n\
+    m-uat,试点,H6210,530102,s-1,店,,,yes\n\
+    m-new,新店,H6210,530102,s-1,店,,,\n";
+
+/// A service with merchants, vouchers of 1.00 from 5.00 in Yunnan's catering, and keys.
+struct Street {
+    service: Service,
+    _postgres: Option<PostgresServer>,
+}
+
+impl Street {
+    fn open(postgres: Option<PostgresServer>) -> Self {
+        let url = postgres.as_ref().map(PostgresServer::url);
+        let settings: Vec<(&str, &str)> = url.iter().map(|url| ("ledger.url", url.as_str())).collect();
+        let service = Service::start_with(&settings, &[]);
+        let file = campaign("c-1", &[DropFile::open("d-1", 200)]).replace(
+            "valid_for = \"7d\" }",
+            "valid_for = \"7d\", merchants = { category = [\"H62\", \"F52\"], region = [\"53\"] } }",
+        );
+        service.apply_ok(&file);
+        let street = Self { service, _postgres: postgres };
+        let path = street.service.data().join("merchants.csv");
+        std::fs::write(&path, MERCHANTS).expect("written");
+        street.ran(&["merchant", "import", &path.to_string_lossy()]);
+        for merchant in ["m-1", "m-2", "m-uat"] {
+            street.ran(&["merchant", "review", merchant]);
+            street.ran(&["merchant", "activate", merchant]);
+        }
+        street
+    }
+
+    fn ran(&self, args: &[&str]) -> String {
+        let (exit, out, err) = outcome(&self.service.command(args).output().expect("it runs"));
+        assert_eq!(exit, 0, "{args:?}: {out}{err}");
+        out
+    }
+
+    fn key(&self, merchant: &str) -> String {
+        let args = ["key", "add", "--role", "merchant", "--name", merchant, "--merchant", merchant];
+        self.ran(&args).trim().to_owned()
+    }
+
+    /// The code of a voucher that the ledger has, and its holder's ticket.
+    fn voucher(&self, person: &str) -> (String, String) {
+        let ticket = self.service.ticket("d-1", person);
+        let claimed = self.service.claim("d-1", &ticket);
+        assert_eq!(claimed.status, 201, "{}", claimed.json());
+        wait_for("the ledger has the claim", PATIENCE, || (self.service.journal_length() == 0).then_some(()));
+        (claimed.text("voucher"), ticket)
+    }
+
+    fn call(&self, bearer_text: &str, path: &str, key: Option<&str>, body: &Value) -> Answer {
+        call(&self.service, bearer_text, path, key, body)
+    }
+
+    fn redeem(&self, till: &str, code: &str, key: &str, body: &Value) -> Answer {
+        self.call(till, &redemptions_of(code), Some(key), body)
+    }
+
+    fn status(&self, code: &str, ticket: &str) -> String {
+        let authorization = bearer(ticket);
+        let path = format!("/v1/vouchers/{code}");
+        let answer = Client::connect(self.service.address()).call(
+            "GET",
+            &path,
+            &[("authorization", &authorization)],
+            b"",
+        );
+        answer.text("status")
+    }
+
+    /// The audit finds nothing, the money included.
+    fn audited(&self) {
+        self.ran(&["audit"]);
+    }
+}
+
+fn redemptions_of(code: &str) -> String {
+    format!("/v1/vouchers/{code}/redemptions")
+}
+
+fn call(service: &Service, till: &str, path: &str, key: Option<&str>, body: &Value) -> Answer {
+    let authorization = bearer(till);
+    let mut headers = vec![("authorization", authorization.as_str()), ("content-type", "application/json")];
+    headers.extend(key.map(|key| ("idempotency-key", key)));
+    Client::connect(service.address()).call("POST", path, &headers, body.to_string().as_bytes())
+}
+
+fn order(id: &str, amount: &str) -> Value {
+    json!({ "order_id": id, "amount": amount, "shop": "s-1" })
+}
+
+fn refused(answer: &Answer, status: u16, code: &str) {
+    assert_eq!((answer.status, answer.code().as_str()), (status, code), "{}", answer.json());
+}
+
+/// One voucher's life at the tills of a street.
+fn a_day_at_the_tills(street: &Street) {
+    let (till, other) = (street.key("m-1"), street.key("m-2"));
+    let (code, ticket) = street.voucher("ann");
+    let (second, _) = street.voucher("bob");
+
+    // What is wrong is said, and takes nothing.
+    let path = redemptions_of(&code);
+    refused(&street.call(&till, &path, None, &order("o-1", "6.00")), 400, "idempotency_key_required");
+    let refusals = [
+        (till.as_str(), code.as_str(), order("o-1", "4.99"), 422, "terms_not_met"),
+        (&till, &code, json!({ "order_id": "o-1", "amount": "6.00", "shop": "s-far" }), 422, "terms_not_met"),
+        (&till, &code, json!({ "order_id": "o-1", "amount": "6.00", "shop": "nowhere" }), 400, "bad_request"),
+        (&till, &code, json!({ "order_id": "o-1", "amount": "-1.00" }), 400, "bad_request"),
+        (&till, &code, json!({ "order_id": "o-1" }), 400, "bad_request"),
+        (&till, &code, json!({ "order_id": "o-1", "amount": "6.00", "tip": "1" }), 400, "bad_request"),
+        (&till, "0000400004000001AAAAAAAAAAAAAAAA", order("o-1", "6.00"), 404, "unknown_voucher"),
+        (
+            "crk_aaaaaaaaaaaaaaaa_bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
+            &code,
+            order("o-1", "6.00"),
+            401,
+            "unauthorized",
+        ),
+        (&ticket, &code, order("o-1", "6.00"), 401, "unauthorized"),
+    ];
+    for (who, code, body, status, word) in refusals {
+        refused(&street.redeem(who, code, "k-0", &body), status, word);
+    }
+    assert_eq!(street.status(&code, &ticket), "issued");
+
+    // Taken once; the same key gives the same answer, with other content a refusal.
+    let taken = street.redeem(&till, &code, "k-1", &order("o-1", "6.00"));
+    assert_eq!(taken.status, 201, "{}", taken.json());
+    let said = |field: &str| taken.text(field);
+    assert_eq!(
+        (said("discount"), said("to_pay"), said("status")),
+        ("1.00".into(), "5.00".into(), "redeemed".into())
+    );
+    let again = street.redeem(&till, &code, "k-1", &order("o-1", "6.00"));
+    assert_eq!((again.status, again.text("redemption_id")), (200, said("redemption_id")));
+    assert_eq!(again.json()["replayed"], true);
+    refused(&street.redeem(&till, &code, "k-1", &order("o-1", "7.00")), 422, "idempotency_key_reused");
+    refused(&street.redeem(&till, &code, "k-2", &order("o-2", "6.00")), 409, "voucher_not_live");
+    refused(&street.redeem(&till, &second, "k-3", &order("o-1", "6.00")), 409, "order_used");
+    assert_eq!(street.status(&code, &ticket), "redeemed");
+
+    // A full refund within its time makes it usable again; another merchant may not.
+    let refund = format!("/v1/redemptions/{}/refunds", said("redemption_id"));
+    refused(&street.call(&other, &refund, Some("r-0"), &json!({})), 404, "unknown_redemption");
+    refused(&street.call(&till, &refund, Some("r-0"), &json!({ "amount": "6.01" })), 409, "refund_refused");
+    let refunded = street.call(&till, &refund, Some("r-1"), &json!({}));
+    assert_eq!((refunded.status, refunded.text("refunded")), (201, "6.00".to_owned()), "{}", refunded.json());
+    assert_eq!(street.call(&till, &refund, Some("r-1"), &json!({})).status, 200);
+    assert_eq!(street.status(&code, &ticket), "issued");
+
+    // Taken at another merchant whose cap a day is one, and taken back there.
+    let there = street.redeem(&other, &code, "k-1", &order("o-1", "5.00"));
+    assert_eq!(there.status, 201, "keys and orders are each merchant's own: {}", there.json());
+    refused(&street.redeem(&other, &second, "k-2", &order("o-2", "5.00")), 409, "daily_limit_reached");
+    let back = format!("/v1/redemptions/{}/reversals", there.text("redemption_id"));
+    assert_eq!(street.call(&other, &back, Some("b-1"), &json!({})).status, 201);
+    let third = street.redeem(&other, &second, "k-2", &order("o-2", "5.00"));
+    assert_eq!(third.status, 201, "what was taken back counts for no cap: {}", third.json());
+
+    // A part of the order refunded: the voucher is lost.
+    let part = format!("/v1/redemptions/{}/refunds", third.text("redemption_id"));
+    let parted = street.call(&other, &part, Some("p-1"), &json!({ "amount": "2.50" }));
+    assert_eq!((parted.status, parted.text("discount_back")), (201, "0.50".to_owned()), "{}", parted.json());
+
+    // A merchant that is there for tests moves no money; one that is not active takes nothing, one that is suspended neither.
+    let trial = street.redeem(&street.key("m-uat"), &code, "k-1", &order("o-1", "6.00"));
+    assert_eq!((trial.status, trial.json()["trial"].clone()), (201, json!(true)), "{}", trial.json());
+    assert_eq!(street.status(&code, &ticket), "issued");
+    refused(
+        &street.redeem(&street.key("m-new"), &code, "k-1", &order("o-1", "6.00")),
+        403,
+        "merchant_inactive",
+    );
+    street.ran(&["merchant", "suspend", "m-1", "--reason", "an inspection"]);
+    refused(&street.redeem(&till, &code, "k-9", &order("o-9", "6.00")), 403, "merchant_inactive");
+    street.audited();
+}
+
+#[test]
+fn a_voucher_is_taken_refunded_and_taken_back() {
+    a_day_at_the_tills(&Street::open(None));
+}
+
+#[test]
+fn a_voucher_is_taken_refunded_and_taken_back_in_postgres() {
+    a_day_at_the_tills(&Street::open(Some(PostgresServer::start(&[]))));
+}
+
+#[test]
+fn a_hundred_tills_at_once_take_a_voucher_once() {
+    let street = Street::open(None);
+    let till = street.key("m-1");
+    let (code, _) = street.voucher("ann");
+    let (at_once, service) = (Barrier::new(100), &street.service);
+    let answers: Vec<Answer> = std::thread::scope(|scope| {
+        let calls: Vec<_> = (0..100)
+            .map(|n| {
+                let (at_once, till, path) = (&at_once, &till, redemptions_of(&code));
+                scope.spawn(move || {
+                    at_once.wait();
+                    let (key, body) = (format!("k-{n}"), order(&format!("o-{n}"), "6.00"));
+                    call(service, till, &path, Some(&key), &body)
+                })
+            })
+            .collect();
+        calls.into_iter().map(|call| call.join().expect("it ends")).collect()
+    });
+    let taken = answers.iter().filter(|answer| answer.status == 201).count();
+    let late =
+        answers.iter().filter(|answer| answer.status == 409 && answer.code() == "voucher_not_live").count();
+    assert_eq!((taken, late), (1, 99));
+    street.audited();
+}
+
+#[test]
+fn a_qr_code_is_taken_while_it_is_fresh_and_a_restart_forgets_nothing() {
+    let mut street = Street::open(None);
+    let till = street.key("m-1");
+    let (code, ticket) = street.voucher("ann");
+    let authorization = bearer(&ticket);
+    let shown = Client::connect(street.service.address()).call(
+        "GET",
+        &format!("/v1/vouchers/{code}/qr"),
+        &[("authorization", &authorization)],
+        b"",
+    );
+    let payload = shown.text("payload");
+    let taken = street.redeem(&till, &payload, "k-1", &order("o-1", "6.00"));
+    assert_eq!(taken.status, 201, "{}", taken.json());
+    street.service.kill();
+    street.service.restart();
+    // The key stands for the claim, whether it was shown as a code or as a picture.
+    let again = wait_for("the service takes it", PATIENCE, || {
+        Some(street.redeem(&till, &code, "k-1", &order("o-1", "6.00"))).filter(|answer| answer.status == 200)
+    });
+    assert_eq!(again.text("redemption_id"), taken.text("redemption_id"));
+    street.audited();
+}
