@@ -66,6 +66,9 @@ pub const DROPS_MAX: usize = 4_096;
 pub const DROPS_PER_CAMPAIGN_MAX: usize = 256;
 /// The largest stock of one drop: claim numbers have 32 bits.
 pub const STOCK_MAX: u64 = u32::MAX as u64;
+/// The last instant of a drop: the end of the year 9999. The scripts take instants below 2^48.
+pub const INSTANT_MS_MAX: i64 = 253_402_300_799_999;
+const _: () = assert!(INSTANT_MS_MAX < 1 << 48);
 /// The highest limit per person; a holder's claims are read whole by the claim script.
 pub const LIMIT_PER_PERSON_MAX: u32 = 100;
 /// The largest campaign file, in bytes.

@@ -125,6 +125,27 @@ fn a_copy_is_drafted_with_ids_and_times_of_its_own() {
 }
 
 #[test]
+fn a_campaign_cannot_be_moved_to_where_no_calendar_reaches() {
+    let service = Service::start();
+    let file = campaign("c-1", &[DropFile::open("d-1", 5)]);
+    service.apply_ok(&file);
+    let token = admin_token(&service);
+    for at in ["-9223372036854775808", "0", "281474976710656", "9223372036854775807"] {
+        for path in ["campaigns", "drafts"] {
+            let path = format!("/admin/v1/{path}?opens_at_ms={at}");
+            let moved = call(&service, &token, "POST", &path, &file);
+            refused(&moved, 422, "campaign_refused", "in the years 1970 to 9999");
+        }
+        let body = format!(r#"{{"id":"c-2","opens_at_ms":{at}}}"#);
+        let copy = call(&service, &token, "POST", "/admin/v1/campaigns/c-1/copy", &body);
+        refused(&copy, 422, "campaign_refused", "in the years 1970 to 9999");
+    }
+    // Nothing of it stands: campaigns are loaded as before.
+    assert_eq!(call(&service, &token, "GET", "/admin/v1/recovery", "").status, 200);
+    audited(&service);
+}
+
+#[test]
 fn a_campaign_that_ended_is_closed_for_good() {
     let mut service = Service::start();
     let drops = [DropFile::open("d-1", 5), DropFile::open("later", 5).not_open()];

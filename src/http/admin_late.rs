@@ -1,6 +1,7 @@
 //! `/admin/v1/late-payments`: payments for units that could not be had any more, and their refunds.
 
 use super::admin::{Admin, Asked, failed, to_reply};
+use super::admin_receipts::number;
 use super::problem::Problem;
 use super::reply::Reply;
 use crate::backoffice::admin_api::PaymentRefunded;
@@ -8,7 +9,7 @@ use crate::backoffice::holds::HoldError;
 use crate::domain::cause::Cause;
 
 pub(super) async fn list(admin: &Admin, asked: &Asked<'_>) -> Result<Reply, Problem> {
-    let after = match asked.query.map(|query| query.strip_prefix("after=").and_then(|at| at.parse().ok())) {
+    let after = match asked.query.map(|query| query.strip_prefix("after=").and_then(number)) {
         None => 0,
         Some(after) => after.ok_or_else(|| {
             Problem::with_detail(Cause::BadRequest, "after must be the number of a late payment")
@@ -18,7 +19,7 @@ pub(super) async fn list(admin: &Admin, asked: &Asked<'_>) -> Result<Reply, Prob
 }
 
 pub(super) async fn refunded(admin: &Admin, asked: Asked<'_>) -> Result<Reply, Problem> {
-    let number = asked.parameter().parse().map_err(|_| Problem::from(Cause::UnknownPayment))?;
+    let number = number(asked.parameter()).ok_or(Cause::UnknownPayment)?;
     let actor = asked.caller()?.actor.to_string();
     let PaymentRefunded { reference } = asked.json().await?;
     to_reply(&admin.holds.refunded(number, &reference, &actor).await.map_err(refused)?)

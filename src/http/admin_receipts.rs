@@ -6,9 +6,10 @@ use super::reply::Reply;
 use crate::backoffice::admin_api::{Honour, Void};
 use crate::backoffice::receipts::SettleError;
 use crate::domain::cause::Cause;
+use crate::domain::ids::row_number;
 
 pub(super) async fn list(admin: &Admin, asked: &Asked<'_>) -> Result<Reply, Problem> {
-    let after = match asked.query.map(|query| query.strip_prefix("after=").and_then(|at| at.parse().ok())) {
+    let after = match asked.query.map(|query| query.strip_prefix("after=").and_then(number)) {
         None => 0,
         Some(after) => after.ok_or_else(|| {
             Problem::with_detail(Cause::BadRequest, "after must be the number of a receipt")
@@ -30,7 +31,12 @@ pub(super) async fn void(admin: &Admin, asked: Asked<'_>) -> Result<Reply, Probl
 }
 
 fn receipt_number(text: &str) -> Result<u64, Problem> {
-    text.parse().map_err(|_| Cause::UnknownReceipt.into())
+    number(text).ok_or(Cause::UnknownReceipt.into())
+}
+
+/// The number of a row, as a path or a query names it.
+pub(super) fn number(text: &str) -> Option<u64> {
+    text.parse().ok().and_then(row_number)
 }
 
 fn refused(error: SettleError) -> Problem {

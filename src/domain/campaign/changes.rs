@@ -6,6 +6,7 @@
 use super::{Campaign, DayOver, DropSpec, VoucherTerms};
 use crate::domain::ids::{CampaignId, DropId};
 use crate::domain::money::Fen;
+use crate::limits;
 
 /// What applying a campaign changed.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
@@ -78,6 +79,9 @@ pub enum Refusal {
         /// The given one.
         new: CampaignId,
     },
+    /// A drop was moved to where no calendar reaches.
+    #[error("drop {:?}: opens_at and closes_at must lie in the years 1970 to 9999", .0.as_str())]
+    OutOfTime(DropId),
     /// A drop is no longer in the file.
     #[error("drop {:?} cannot be removed", .0.as_str())]
     DropRemoved(DropId),
@@ -154,7 +158,8 @@ impl Refusal {
     #[must_use]
     pub fn about(&self) -> Option<&DropId> {
         match self {
-            Self::DropRemoved(drop)
+            Self::OutOfTime(drop)
+            | Self::DropRemoved(drop)
             | Self::VoucherChanged(drop)
             | Self::ValidityShortened(drop)
             | Self::ItemChanged(drop)
@@ -176,6 +181,10 @@ pub fn changes(
     new: &Campaign,
     claimed: impl Fn(&DropId) -> u64,
 ) -> Result<Changes, Refusal> {
+    let in_time = |drop: &&DropSpec| 0 < drop.opens_at_ms && drop.closes_at_ms <= limits::INSTANT_MS_MAX;
+    if let Some(drop) = new.drops.iter().find(|drop| !in_time(drop)) {
+        return Err(Refusal::OutOfTime(drop.id.clone()));
+    }
     if let Some(over) = new.day_over() {
         return Err(Refusal::DailyBudget(over));
     }

@@ -243,6 +243,10 @@ fn a_shifted_campaign_keeps_its_distances() {
         assert_eq!(before.closes_at_ms - before.opens_at_ms, after.closes_at_ms - after.opens_at_ms);
     }
     assert_eq!(shifted.shift_to(campaign.drops[0].opens_at_ms), campaign);
+    for at in [i64::MIN, -1, 0, crate::limits::INSTANT_MS_MAX, 1 << 48, i64::MAX] {
+        let moved = changes(Some(&campaign), &campaign.shift_to(at), |_| 0);
+        assert!(matches!(moved, Err(Refusal::OutOfTime(_))), "{at}");
+    }
 }
 
 #[test]
