@@ -87,9 +87,12 @@ fn a_ban_holds_at_once_outlasts_a_restart_and_is_lifted() {
     assert!(!service.log().contains("ann"), "no person in a log: {}", service.log());
 }
 
+/// Who waits for an answer to change asks often.
+const GENEROUS: [(&str, &str); 2] = [("limits.person_per_second", "10000"), ("limits.person_burst", "10000")];
+
 #[test]
 fn a_ban_ends_by_itself() {
-    let service = Service::start();
+    let service = Service::start_with(&GENEROUS, &[]);
     service.apply_ok(&campaign("c-1", &[DropFile::open("d-1", 9)]));
     let until = rfc3339(Clock::System.now_ms() + 3_000);
     let said = ban_ok(&service, &["add", "ann", "--reason", "trial", "--until", &until]);
@@ -173,7 +176,8 @@ fn a_ban_by_one_front_end_holds_at_the_other() {
     let server = PostgresServer::start(&[]);
     let redis = RedisServer::start(&["appendonly yes", "appendfsync always", "maxmemory-policy noeviction"]);
     let (redis_url, ledger_url) = (redis.url(), server.url());
-    let settings = [("redis.url", redis_url.expose()), ("ledger.url", ledger_url.as_str())];
+    let stores = [("redis.url", redis_url.expose()), ("ledger.url", ledger_url.as_str())];
+    let settings = [&stores[..], &GENEROUS].concat();
     let one = Service::start_with(&settings, &[]);
     let keys = one.data().join("ticket.key");
     let keys = [("ticket.key_file", keys.to_str().expect("a path"))];
