@@ -106,7 +106,9 @@ export class Claiming {
   async look() {
     if (this.running || !ticketFor(this.drop)) return;
     const mine = await this.#mine();
-    if (!this.running && mine.claims?.some(isTheirs)) this.#done(mine.claims, true);
+    // Who has just claimed it here is not told a moment later that it was there already.
+    const again = this.state.kind === "done" ? this.state.again : true;
+    if (!this.running && mine.claims?.some(isTheirs)) this.#done(mine.claims, again);
   }
 
   async #run(attempt) {
