@@ -1,3 +1,5 @@
+//! What the packed page says of itself: its files, their names, and what an address means.
+
 use super::*;
 
 #[test]
