@@ -22,6 +22,7 @@ use tokio::sync::Semaphore;
 
 pub use self::sweep::Sweeper;
 use super::campaigns::Campaigns;
+use super::redemptions::{Redemptions, TakeError};
 use crate::clock::UnixMs;
 use crate::domain::campaign::ItemTerms;
 use crate::domain::ids::{ClaimNumber, DropId, PersonId};
@@ -106,6 +107,8 @@ pub struct Holds {
     /// The ledger, Redis and the gate.
     campaigns: Arc<Campaigns>,
     metrics: Arc<Metrics>,
+    /// Payments and cancellations wait here, to be written many in one transaction.
+    queue: Redemptions,
     /// Units whose return did not come through; the sweeper tries again.
     owed: Mutex<Vec<Owed>>,
 }
@@ -158,10 +161,13 @@ impl HoldDesk {
 }
 
 impl Holds {
-    /// Over the same ledger and Redis as the campaigns.
-    #[must_use]
-    pub fn new(campaigns: Arc<Campaigns>, metrics: Arc<Metrics>) -> Self {
-        Self { campaigns, metrics, owed: Mutex::default() }
+    /// Over the same ledger and Redis as the campaigns; and what has to be run beside it, which ends with it.
+    pub fn new(campaigns: Arc<Campaigns>, metrics: Arc<Metrics>) -> (Self, impl Future<Output = ()> + Send) {
+        let clock = Arc::clone(&campaigns);
+        let now_ms = move || clock.gate.redis_now_ms(clock.clock.now_ms());
+        // They are counted by how they end.
+        let (queue, work) = Redemptions::grouped(Arc::clone(&campaigns.ledger), now_ms, |_| {});
+        (Self { campaigns, metrics, queue, owed: Mutex::default() }, work)
     }
 
     fn now_ms(&self) -> UnixMs {
@@ -214,8 +220,19 @@ impl Holds {
     }
 
     async fn take(&self, action: Action, key: Option<Key>) -> Result<Outcome, HoldError> {
-        let outcomes = self.campaigns.ledger.life(vec![Request { action, key }], self.now_ms()).await?;
-        outcomes.into_iter().next().ok_or_else(|| HoldError::Failed("the ledger gives no outcome".to_owned()))
+        let began = Instant::now();
+        loop {
+            let request = Request { action: action.clone(), key: key.clone() };
+            match self.queue.take(request).await {
+                Ok(outcome) => return Ok(outcome),
+                // The same message twice at once: the second is told what the first was.
+                Err(TakeError::InFlight) if began.elapsed() < limits::HOLD_DRAIN_WAIT => {
+                    tokio::time::sleep(LOOK_EVERY).await;
+                }
+                Err(TakeError::InFlight | TakeError::Busy) => return Err(HoldError::Busy),
+                Err(TakeError::Unknown(what)) => return Err(HoldError::Failed(what)),
+            }
+        }
     }
 
     fn count(&self, ended: Ended, count: u64) {

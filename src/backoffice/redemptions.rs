@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, UnixMs};
 use crate::ledger::Ledger;
 use crate::ledger::life::{Merchant, Outcome, Request};
 use crate::limits;
@@ -93,9 +93,19 @@ impl Redemptions {
         clock: Clock,
         metrics: Arc<Metrics>,
     ) -> (Self, impl Future<Output = ()> + Send) {
+        let count = move |steps| metrics.voucher_steps_total.increment(steps);
+        Self::grouped(ledger, move || clock.now_ms(), count)
+    }
+
+    /// The same with another clock, and another way to count the steps that were written.
+    pub(super) fn grouped(
+        ledger: Arc<dyn Ledger>,
+        now_ms: impl Fn() -> UnixMs + Send + Sync,
+        count: impl Fn(u64) + Send + Sync,
+    ) -> (Self, impl Future<Output = ()> + Send) {
         let (queue, waiting) = mpsc::channel(limits::LIFE_QUEUE);
         let flying = Arc::new(Mutex::new(HashSet::new()));
-        (Self { queue, flying: Arc::clone(&flying) }, work(waiting, flying, ledger, clock, metrics))
+        (Self { queue, flying: Arc::clone(&flying) }, work(waiting, flying, ledger, now_ms, count))
     }
 
     /// Has a request done, durably.
@@ -127,15 +137,15 @@ async fn work(
     mut waiting: mpsc::Receiver<Waiting>,
     flying: Arc<Mutex<HashSet<Flying>>>,
     ledger: Arc<dyn Ledger>,
-    clock: Clock,
-    metrics: Arc<Metrics>,
+    now_ms: impl Fn() -> UnixMs,
+    count: impl Fn(u64),
 ) {
     let mut batch = Vec::with_capacity(limits::LIFE_BATCH);
     while waiting.recv_many(&mut batch, limits::LIFE_BATCH).await > 0 {
         let (requests, answers): (Vec<_>, Vec<_>) =
             batch.drain(..).map(|Waiting { request, answer }| (request, answer)).unzip();
         let keys: Vec<_> = requests.iter().filter_map(flying_of).collect();
-        let outcomes = ledger.life(requests, clock.now_ms()).await;
+        let outcomes = ledger.life(requests, now_ms()).await;
         {
             let mut flying = locked(&flying);
             for key in &keys {
@@ -145,7 +155,7 @@ async fn work(
         match outcomes {
             Ok(outcomes) => {
                 let steps = outcomes.iter().flatten().filter(|done| !done.replayed && done.step.number > 0);
-                metrics.voucher_steps_total.increment(steps.count() as u64);
+                count(steps.count() as u64);
                 for (answer, outcome) in answers.into_iter().zip(outcomes) {
                     // Who asked may have gone; what was asked is done all the same.
                     let _ = answer.send(Ok(outcome));

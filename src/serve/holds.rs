@@ -37,7 +37,10 @@ pub(super) fn open(
 ) -> Result<(Arc<Holds>, ForCores), Failure> {
     let HoldsConfig { payment_secret_file, callback_tolerance_s } = &config.holds;
     let tolerance_ms = i64::try_from(*callback_tolerance_s).unwrap_or(0).saturating_mul(1_000);
-    let holds = Arc::new(Holds::new(Arc::clone(campaigns), Arc::clone(metrics)));
+    let (holds, work) = Holds::new(Arc::clone(campaigns), Arc::clone(metrics));
+    // It ends with the last front end.
+    tokio::spawn(work);
+    let holds = Arc::new(holds);
     let cores = ForCores {
         desk: HoldDesk::new(Arc::clone(&holds), Handle::current()),
         standing: StandingDesk::new(Arc::clone(&campaigns.ledger), Handle::current()),
