@@ -3,6 +3,7 @@
 
 mod broken;
 mod lost;
+mod verify;
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use crate::support::campaign::{DropFile, campaign};
 use crate::support::http::{Answer, Client, bearer};
 use crate::support::service::{PATIENCE, Service};
-use crate::support::wait_for;
+use crate::support::{merchants, wait_for};
 
 fn ask(service: &Service, path: &str, ticket: &str, accept: &str) -> Answer {
     let bearer = bearer(ticket);
@@ -103,6 +103,7 @@ fn a_till_sees_what_it_needs_and_not_whose_the_voucher_is() {
         let output = service.command(&["key", "add"]).args(args).output().expect("it runs");
         String::from_utf8(output.stdout).expect("text").trim().to_owned()
     };
+    merchants::enter(&service, "m-1");
     let till = key(&["--role", "merchant", "--name", "till 1", "--merchant", "m-1"]);
     let show = |shown: &str, key: &str| ask(&service, &format!("/v1/vouchers/{shown}"), key, "");
     let answer =

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
 use super::documents::Follower;
+use super::merchants;
 use crate::clock::{Clock, UnixMs, rfc3339};
 use crate::domain::access::{Actor, KeyHash, KeyText, Permission, Role, check_name};
 use crate::ledger::{Document, DocumentFlaw, Ledger, LedgerError, PutDocument};
@@ -188,6 +189,11 @@ impl Access {
             (_, Some(_)) => {
                 return Err(KeyError::Refused("a merchant goes with the role merchant alone".to_owned()));
             }
+        }
+        if let Some(id) = &merchant
+            && self.ledger.document(merchants::KIND, id).await?.is_none()
+        {
+            return Err(KeyError::Refused(format!("there is no merchant {id:?}")));
         }
         if self.keys.len() >= limits::KEYS_MAX {
             return Err(KeyError::Refused(format!("there are {} keys already", limits::KEYS_MAX)));

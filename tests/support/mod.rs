@@ -1,12 +1,14 @@
 //! How tests start things: the one way for each.
 
 pub(crate) mod campaign;
+pub(crate) mod clock;
 pub(crate) mod crowd;
 pub(crate) mod dashboards;
 pub(crate) mod disk;
 pub(crate) mod drainer;
 pub(crate) mod http;
 pub(crate) mod ledger;
+pub(crate) mod merchants;
 pub(crate) mod mint;
 pub(crate) mod mmdb;
 pub(crate) mod postgres;

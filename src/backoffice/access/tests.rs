@@ -24,7 +24,12 @@ async fn another_front_end_knows_with_its_next_look() {
     let (here, there) = (front(&path, Clock::System), front(&path, Clock::System));
     there.watch.catch_up().await.unwrap();
     let by = Caller::admin();
-    let (view, key) = here.access.add(&by, Role::Merchant, "till", Some("m-1".to_owned())).await.unwrap();
+    let add = || here.access.add(&by, Role::Merchant, "till", Some("m-1".to_owned()));
+    let nobody = add().await.unwrap_err();
+    assert_eq!(nobody.to_string(), "there is no merchant \"m-1\"");
+    let put = PutDocument::new(merchants::KIND, "m-1", 0, &"whatever it says", "ann").unwrap();
+    here.access.ledger.put_document(put, 1).await.unwrap();
+    let (view, key) = add().await.unwrap();
     let text = key.expose();
     assert_eq!(here.access.caller(&text).unwrap().merchant.as_deref(), Some("m-1"));
     assert_eq!(there.access.caller(&text), Err(Denied::Unknown));

@@ -131,7 +131,7 @@ async fn compare(access: &mut Access, args: &AuditArgs) -> Result<(Report, u64),
     }
     let verified = ledger.verify_chain().await?;
     let kept = match &args.head {
-        Some(hash) => Some((hash.as_str(), ledger.chain_record(&hash.to_lowercase()).await?)),
+        Some(hash) => Some((hash.as_str(), verify::record_of(ledger, hash).await?)),
         None => None,
     };
     let checks = vec![

@@ -7,11 +7,13 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 
+use data_encoding::HEXLOWER;
+
 use super::AuditError;
 use crate::cli::{AuditVerifyArgs, Exit, Failure};
 use crate::config::Config;
 use crate::datadir::DataDir;
-use crate::ledger::chain::Walk;
+use crate::ledger::chain::{ORIGIN, Walk};
 use crate::ledger::{ChainBreak, ChainHead, Ledger, LedgerError, open};
 use crate::limits;
 
@@ -46,14 +48,28 @@ async fn verify(ledger: &dyn Ledger, args: &AuditVerifyArgs) -> Result<(bool, St
         Err(broken) => format!("{broken}\n"),
     };
     if let Some(kept) = &args.head {
-        if let Some(number) = ledger.chain_record(&kept.to_lowercase()).await? {
-            let _ = writeln!(text, "the kept head is that of record {number}");
-        } else {
-            ok = false;
-            let _ = writeln!(text, "the chain does not contain the head {kept}: it was cut or rewritten");
+        match record_of(ledger, kept).await? {
+            Some(0) => text.push_str("the kept head is from before the first record\n"),
+            Some(number) => {
+                let _ = writeln!(text, "the kept head is that of record {number}");
+            }
+            None => {
+                ok = false;
+                let _ = writeln!(text, "the chain does not contain the head {kept}: it was cut or rewritten");
+            }
         }
     }
     Ok((ok, text))
+}
+
+/// The number of the record that has a head which was kept; 0 for the head of a chain that had none yet, with which every
+/// chain begins.
+pub(super) async fn record_of(ledger: &dyn Ledger, kept: &str) -> Result<Option<u64>, LedgerError> {
+    let kept = kept.to_lowercase();
+    if kept == HEXLOWER.encode(&ORIGIN) {
+        return Ok(Some(0));
+    }
+    ledger.chain_record(&kept).await
 }
 
 /// Each record with the one before, from number `from` on.
