@@ -20,7 +20,7 @@ use claimrush::domain::cause::Cause;
 use claimrush::domain::claim::{JournalEntry, JournalEvent, JournalId, Takers};
 use claimrush::domain::ids::{ClaimNumber, DropId, DropNumber, Epoch, Shard};
 use claimrush::domain::money::Fen;
-use claimrush::ledger::life::{Action, Key, Merchant, Redeem, Request};
+use claimrush::ledger::life::{Action, Key, Merchant, Redeem, Request, ShownAs};
 use claimrush::ledger::postgres::PostgresLedger;
 use claimrush::ledger::sqlite::SqliteLedger;
 use claimrush::ledger::{Group, Ledger};
@@ -75,6 +75,7 @@ fn request(seq: u32) -> Request {
     };
     let redeem = Redeem {
         claim: ClaimNumber { drop: DropNumber(1), shard: Shard(0), epoch: Epoch::FIRST, seq },
+        shown: ShownAs::Code,
         merchant: Merchant {
             id: merchant,
             category: "5211".to_owned(),

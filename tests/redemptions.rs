@@ -1,114 +1,20 @@
 //! Vouchers at tills: merchants with keys, orders, keys that are used again, refunds and reversals, and the books behind them,
 //! against the built service on both ledgers.
 
+mod absent;
+mod caps;
+mod shown;
+pub(crate) mod street;
+
 use std::sync::Barrier;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::support::campaign::{DropFile, campaign};
+use self::street::{Street, call, order, redemptions_of, refused};
 use crate::support::http::{Answer, Client, bearer};
 use crate::support::postgres::PostgresServer;
-use crate::support::service::{PATIENCE, Service};
-use crate::support::{outcome, wait_for};
-
-const MERCHANTS: &str = "id,name,category,region,shop_id,shop_name,shop_region,cap_per_day,uat\n\
-    m-1,过桥米线,H6210,530102,s-1,总店,,,\n\
-    m-1,过桥米线,H6210,530102,s-far,北京店,110101,,\n\
-    m-2,超市,F5211,530100,s-1,店,,1,\n\
-    m-uat,试点,H6210,530102,s-1,店,,,yes\n\
-    m-new,新店,H6210,530102,s-1,店,,,\n";
-
-/// A service with merchants, vouchers of 1.00 from 5.00 in Yunnan's catering, and keys.
-struct Street {
-    service: Service,
-    _postgres: Option<PostgresServer>,
-}
-
-impl Street {
-    fn open(postgres: Option<PostgresServer>) -> Self {
-        let url = postgres.as_ref().map(PostgresServer::url);
-        let settings: Vec<(&str, &str)> = url.iter().map(|url| ("ledger.url", url.as_str())).collect();
-        let service = Service::start_with(&settings, &[]);
-        let file = campaign("c-1", &[DropFile::open("d-1", 200)]).replace(
-            "valid_for = \"7d\" }",
-            "valid_for = \"7d\", merchants = { category = [\"H62\", \"F52\"], region = [\"53\"] } }",
-        );
-        service.apply_ok(&file);
-        let street = Self { service, _postgres: postgres };
-        let path = street.service.data().join("merchants.csv");
-        std::fs::write(&path, MERCHANTS).expect("written");
-        street.ran(&["merchant", "import", &path.to_string_lossy()]);
-        for merchant in ["m-1", "m-2", "m-uat"] {
-            street.ran(&["merchant", "review", merchant]);
-            street.ran(&["merchant", "activate", merchant]);
-        }
-        street
-    }
-
-    fn ran(&self, args: &[&str]) -> String {
-        let (exit, out, err) = outcome(&self.service.command(args).output().expect("it runs"));
-        assert_eq!(exit, 0, "{args:?}: {out}{err}");
-        out
-    }
-
-    fn key(&self, merchant: &str) -> String {
-        let args = ["key", "add", "--role", "merchant", "--name", merchant, "--merchant", merchant];
-        self.ran(&args).trim().to_owned()
-    }
-
-    /// The code of a voucher that the ledger has, and its holder's ticket.
-    fn voucher(&self, person: &str) -> (String, String) {
-        let ticket = self.service.ticket("d-1", person);
-        let claimed = self.service.claim("d-1", &ticket);
-        assert_eq!(claimed.status, 201, "{}", claimed.json());
-        wait_for("the ledger has the claim", PATIENCE, || (self.service.journal_length() == 0).then_some(()));
-        (claimed.text("voucher"), ticket)
-    }
-
-    fn call(&self, bearer_text: &str, path: &str, key: Option<&str>, body: &Value) -> Answer {
-        call(&self.service, bearer_text, path, key, body)
-    }
-
-    fn redeem(&self, till: &str, code: &str, key: &str, body: &Value) -> Answer {
-        self.call(till, &redemptions_of(code), Some(key), body)
-    }
-
-    fn status(&self, code: &str, ticket: &str) -> String {
-        let authorization = bearer(ticket);
-        let path = format!("/v1/vouchers/{code}");
-        let answer = Client::connect(self.service.address()).call(
-            "GET",
-            &path,
-            &[("authorization", &authorization)],
-            b"",
-        );
-        answer.text("status")
-    }
-
-    /// The audit finds nothing, the money included.
-    fn audited(&self) {
-        self.ran(&["audit"]);
-    }
-}
-
-fn redemptions_of(code: &str) -> String {
-    format!("/v1/vouchers/{code}/redemptions")
-}
-
-fn call(service: &Service, till: &str, path: &str, key: Option<&str>, body: &Value) -> Answer {
-    let authorization = bearer(till);
-    let mut headers = vec![("authorization", authorization.as_str()), ("content-type", "application/json")];
-    headers.extend(key.map(|key| ("idempotency-key", key)));
-    Client::connect(service.address()).call("POST", path, &headers, body.to_string().as_bytes())
-}
-
-fn order(id: &str, amount: &str) -> Value {
-    json!({ "order_id": id, "amount": amount, "shop": "s-1" })
-}
-
-fn refused(answer: &Answer, status: u16, code: &str) {
-    assert_eq!((answer.status, answer.code().as_str()), (status, code), "{}", answer.json());
-}
+use crate::support::service::PATIENCE;
+use crate::support::wait_for;
 
 /// One voucher's life at the tills of a street.
 fn a_day_at_the_tills(street: &Street) {

@@ -45,6 +45,9 @@ pub struct CampaignView {
     /// What can be claimed in a day at most.
     #[serde(default)]
     pub daily_budget: Option<String>,
+    /// Whether tills take its vouchers by the changing QR code alone.
+    #[serde(default)]
+    pub qr_required: bool,
     /// IANA name.
     pub time_zone: String,
     /// Its drops, in the order of the file.

@@ -9,6 +9,8 @@
 //!  open ─► honoured: the person is granted a unit of a drop of the same worth, then settled   ─► or void, with a reason
 //! ```
 
+mod absent;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,6 +18,7 @@ use sha2::{Digest, Sha256};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
+pub use self::absent::Absent;
 use super::admin_api::{ReceiptList, ReceiptView};
 use super::campaigns::Campaigns;
 use crate::clock::{UnixMs, rfc3339};
@@ -122,11 +125,18 @@ impl VoucherDesk {
         number: ClaimNumber,
         person: PersonId,
     ) -> Result<Shown, LookUpError> {
-        let permit = Arc::clone(&self.permits).try_acquire_owned().map_err(|_| LookUpError::Busy)?;
         let receipts = Arc::clone(&self.receipts);
+        self.on_background(async move { receipts.look_up(&drop, number, &person).await }).await
+    }
+
+    async fn on_background<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, LookUpError>> + Send + 'static,
+    ) -> Result<T, LookUpError> {
+        let permit = Arc::clone(&self.permits).try_acquire_owned().map_err(|_| LookUpError::Busy)?;
         let work = self.background.spawn(async move {
             let _permit = permit;
-            receipts.look_up(&drop, number, &person).await
+            work.await
         });
         work.await.unwrap_or_else(|error| Err(LookUpError::Failed(error.to_string())))
     }

@@ -270,8 +270,11 @@ fn campaign_text(campaign: &CampaignView) -> String {
     let CampaignView { id, name, state, budget, time_zone, drops, .. } = campaign;
     let daily = campaign.daily_budget.as_ref().map_or_else(String::new, |daily| format!(" ({daily} a day)"));
     let ended = campaign.ended_at.as_ref().map_or_else(String::new, |at| format!(" since {at}"));
-    let head =
-        format!("{id}  {name}\nstate {state}{ended}, budget {budget}{daily}, time zone {time_zone}\n\n");
+    let taken =
+        if campaign.qr_required { "\nvouchers are taken by their changing QR code alone" } else { "" };
+    let head = format!(
+        "{id}  {name}\nstate {state}{ended}, budget {budget}{daily}, time zone {time_zone}{taken}\n\n"
+    );
     let rows = drops.iter().map(|drop| {
         [
             drop.id.clone(),

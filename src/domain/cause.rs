@@ -64,6 +64,8 @@ causes! {
     VoucherNotLive = "voucher_not_live",
     /// A QR payload whose time is over.
     QrExpired = "qr_expired",
+    /// The voucher's code was shown, and its campaign takes the changing QR code alone.
+    QrRequired = "qr_required",
     /// The person holds no claim in this drop.
     NoClaim = "no_claim",
     /// No such path.

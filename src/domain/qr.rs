@@ -12,6 +12,7 @@ use sha2::Sha256;
 
 use super::ids::{CROCKFORD, ClaimNumber};
 use super::keyed::derived;
+use super::life::rules::ShownAs;
 use super::voucher::VoucherSigner;
 use crate::clock::UnixMs;
 
@@ -118,6 +119,14 @@ impl QrSigner {
     /// # Errors
     /// [`QrFlaw`].
     pub fn verify(&self, payload: &str, now_ms: UnixMs) -> Result<ClaimNumber, QrFlaw> {
+        match self.read(payload, now_ms)? {
+            (number, true) => Ok(number),
+            (_, false) => Err(QrFlaw::Expired),
+        }
+    }
+
+    /// The same, and whether the payload is fresh: one whose time is over is read too.
+    fn read(&self, payload: &str, now_ms: UnixMs) -> Result<(ClaimNumber, bool), QrFlaw> {
         let text = payload.strip_prefix(PREFIX).ok_or(QrFlaw::Invalid)?;
         let bytes: [u8; SIGNED_BYTES + MAC_BYTES] = CROCKFORD
             .decode(text.as_bytes())
@@ -134,30 +143,28 @@ impl QrSigner {
         let (number, second) = signed.split_first_chunk::<{ ClaimNumber::BYTES }>().ok_or(QrFlaw::Invalid)?;
         let second = u32::from_be_bytes(second.try_into().map_err(|_| QrFlaw::Invalid)?);
         let age_ms = now_ms.saturating_sub(i64::from(second) * 1_000);
-        if age_ms >= self.valid_ms() {
-            return Err(QrFlaw::Expired);
-        }
         if age_ms < -self.valid_ms() {
             return Err(QrFlaw::NotYet);
         }
-        Ok(ClaimNumber::from_bytes(*number))
+        Ok((ClaimNumber::from_bytes(*number), age_ms < self.valid_ms()))
     }
 }
 
-/// The claim of what somebody shows at a till: a voucher's code, or a payload that is fresh.
+/// The claim of what somebody shows at a till, a voucher's code or a payload, and which of them it is.
 ///
 /// # Errors
-/// [`QrFlaw`]; a wrong code is [`QrFlaw::Invalid`].
+/// [`QrFlaw`]; a wrong code is [`QrFlaw::Invalid`]. A payload whose time is over is none: it says so.
 pub fn presented(
     codes: &VoucherSigner,
     payloads: &QrSigner,
     text: &str,
     now_ms: UnixMs,
-) -> Result<ClaimNumber, QrFlaw> {
+) -> Result<(ClaimNumber, ShownAs), QrFlaw> {
     if text.starts_with(PREFIX) {
-        payloads.verify(text, now_ms)
+        let (number, fresh) = payloads.read(text, now_ms)?;
+        Ok((number, if fresh { ShownAs::Qr } else { ShownAs::OldQr }))
     } else {
-        codes.verify(text).map_err(|_| QrFlaw::Invalid)
+        codes.verify(text).map(|number| (number, ShownAs::Code)).map_err(|_| QrFlaw::Invalid)
     }
 }
 
@@ -213,10 +220,12 @@ mod tests {
         assert!(codes.verify(&payload).is_err() && codes.verify(&payload[PREFIX.len()..]).is_err());
         assert!(codes.verify(&payload[PREFIX.len()..][..32]).is_err(), "nor is a part of it");
         let shown = |text: &str| presented(&codes, &signer, text, NOW_MS);
-        assert_eq!((shown(&payload), shown(&code)), (Ok(NUMBER), Ok(NUMBER)));
+        assert_eq!(shown(&payload), Ok((NUMBER, ShownAs::Qr)));
+        assert_eq!(shown(&code), Ok((NUMBER, ShownAs::Code)));
         assert_eq!((shown("x"), shown(PREFIX)), (Err(QrFlaw::Invalid), Err(QrFlaw::Invalid)));
-        assert_eq!(presented(&codes, &signer, &payload, NOW_MS + 30_000), Err(QrFlaw::Expired));
-        assert_eq!(presented(&codes, &signer, &code, i64::MAX), Ok(NUMBER), "a code has no such end");
+        let later = |text: &str| presented(&codes, &signer, text, NOW_MS + 30_000);
+        assert_eq!(later(&payload), Ok((NUMBER, ShownAs::OldQr)));
+        assert_eq!(later(&code), Ok((NUMBER, ShownAs::Code)), "a code has no such end");
     }
 
     #[test]

@@ -66,6 +66,7 @@ fn campaign_view(admin: &Admin, record: &CampaignRecord) -> CampaignView {
         state: record.state.as_str().to_owned(),
         ended_at: record.ended_at_ms.map(rfc3339),
         budget: format!("{} {}", campaign.budget, campaign.currency),
+        qr_required: campaign.is_qr_required(),
         daily_budget: campaign.daily_budget.map(|budget| format!("{budget} {}", campaign.currency)),
         time_zone: campaign.time_zone.clone(),
         drops: campaign.drops.iter().map(|spec| drop_view(admin, spec, now_ms)).collect(),

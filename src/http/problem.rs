@@ -161,6 +161,7 @@ fn title(cause: Cause) -> &'static str {
         Cause::KeyReused => "The same key came before with other content",
         Cause::VoucherNotLive => "This voucher is not good any more",
         Cause::QrExpired => "The QR code has expired; the holder shows a fresh one",
+        Cause::QrRequired => "This voucher is taken by its changing QR code alone; the holder shows it",
         Cause::NoClaim => "You hold no claim in this drop",
         Cause::NotFound => "There is nothing at this path",
         Cause::MethodNotAllowed => "This path does not take this method",

@@ -10,6 +10,7 @@ use super::body;
 use super::front::Front;
 use super::problem::Problem;
 use super::reply::{self, Reply};
+use super::tills::absent;
 use crate::backoffice::redemptions::{TakeError, Till, TillRefusal};
 use crate::clock::rfc3339;
 use crate::domain::cause::Cause;
@@ -18,7 +19,7 @@ use crate::domain::life::State;
 use crate::domain::life::rules::Unmet;
 use crate::domain::money::Fen;
 use crate::domain::qr::presented;
-use crate::ledger::life::{Action, Done, Key, Redeem, Refused, Request, StepRow};
+use crate::ledger::life::{Action, Done, Key, Outcome, Redeem, Refused, Request, StepRow};
 use crate::limits;
 
 /// What a till says of an order. Everything else that it sends is refused by name.
@@ -67,7 +68,8 @@ pub(super) async fn redeem(
 ) -> Result<Reply, Problem> {
     let order: Order = read(front, &headers, body).await?;
     let till = till(front, &headers, order.shop.as_deref())?;
-    let claim = presented(&front.signer, &front.qr, &code, front.gate.redis_now_ms(front.clock.now_ms()))?;
+    let now_ms = front.gate.redis_now_ms(front.clock.now_ms());
+    let (claim, shown) = presented(&front.signer, &front.qr, &code, now_ms)?;
     let amount = amount(&order.amount)?;
     let texts = [
         ("order_id", Some(&order.order_id)),
@@ -87,8 +89,12 @@ pub(super) async fn redeem(
     let detail = serde_json::to_string(&order).map_err(|_| Cause::Unavailable)?;
     let Order { order_id, shop, .. } = order;
     let Till { merchant, trial } = till;
-    let redeem = Redeem { claim, merchant, shop, order_id, amount, detail: Some(detail), trial };
-    let done = take(front, Request { action: Action::Redeem(redeem), key: (!trial).then_some(key) }).await?;
+    let redeem = Redeem { claim, shown, merchant, shop, order_id, amount, detail: Some(detail), trial };
+    let request = Request { action: Action::Redeem(redeem), key: (!trial).then_some(key) };
+    let done = match outcome(front, request).await? {
+        Err(Refused::UnknownClaim) => return Err(absent(front, claim).await),
+        other => other.map_err(refused)?,
+    };
     let body = RedeemedBody {
         redemption_id: (done.step.number > 0).then(|| RedemptionId(done.step.number).to_string()),
         claim_id: claim.claim_id(),
@@ -265,8 +271,12 @@ fn half_digest(bytes: &[u8]) -> String {
 }
 
 async fn take(front: &Front, request: Request) -> Result<Done, Problem> {
+    outcome(front, request).await?.map_err(refused)
+}
+
+async fn outcome(front: &Front, request: Request) -> Result<Outcome, Problem> {
     match front.redemptions.take(request).await {
-        Ok(outcome) => outcome.map_err(refused),
+        Ok(outcome) => Ok(outcome),
         Err(TakeError::Busy) => Err(Cause::Overloaded.into()),
         Err(TakeError::InFlight) => Err(Cause::KeyInFlight.into()),
         Err(TakeError::Unknown(_)) => Err(Cause::OutcomeUnknown.into()),
@@ -276,11 +286,12 @@ async fn take(front: &Front, request: Request) -> Result<Done, Problem> {
 fn refused(refused: Refused) -> Problem {
     let with = |cause, what: &str| Problem::with_detail(cause, what.to_owned());
     match refused {
-        // The code is signed, so the claim is on its way from Redis, or lost there.
-        Refused::UnknownClaim => with(Cause::Unavailable, "the voucher is not in the ledger yet"),
-        Refused::UnknownRedemption | Refused::UnknownPayment | Refused::UnknownCampaign => {
-            Cause::UnknownRedemption.into()
-        }
+        Refused::QrExpired => Cause::QrExpired.into(),
+        Refused::QrRequired => Cause::QrRequired.into(),
+        Refused::UnknownClaim
+        | Refused::UnknownRedemption
+        | Refused::UnknownPayment
+        | Refused::UnknownCampaign => Cause::UnknownRedemption.into(),
         Refused::OtherKind => Cause::UnknownVoucher.into(),
         Refused::Returned => with(Cause::VoucherNotLive, "it was returned"),
         Refused::NotFrom(state) => {

@@ -81,6 +81,7 @@ pub fn status_of(cause: Cause) -> StatusCode {
         | Cause::KeyRefused
         | Cause::ImportRefused
         | Cause::TermsNotMet
+        | Cause::QrRequired
         | Cause::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
         Cause::NotOpen => StatusCode::TOO_EARLY,
         Cause::RateLimited => StatusCode::TOO_MANY_REQUESTS,

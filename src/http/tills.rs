@@ -9,11 +9,11 @@ use super::front::Front;
 use super::problem::Problem;
 use super::reply::{self, Reply};
 use super::vouchers::{Merchants, status_of};
-use crate::backoffice::receipts::LookUpError;
+use crate::backoffice::receipts::{Absent, LookUpError};
 use crate::clock::rfc3339;
 use crate::domain::cause::Cause;
 use crate::domain::ids::ClaimNumber;
-use crate::domain::life::rules::expires_at_ms;
+use crate::domain::life::rules::{ShownAs, expires_at_ms};
 use crate::domain::qr::presented;
 use crate::ledger::ClaimStatus;
 use crate::rush::gate::DropGate;
@@ -51,10 +51,40 @@ pub(super) fn ask(front: &Front, text: &str, headers: &HeaderMap) -> Result<Aske
     front.access.merchant(key(headers).unwrap_or_default()).map_err(|_| Cause::Unauthorized)?;
     // The clock by which payloads are signed.
     let now_ms = front.gate.redis_now_ms(front.clock.now_ms());
-    let number = presented(&front.signer, &front.qr, text, now_ms)?;
+    let (number, shown) = presented(&front.signer, &front.qr, text, now_ms)?;
+    if shown == ShownAs::OldQr {
+        return Err(Cause::QrExpired.into());
+    }
     let known = front.gate.drops().into_iter().find(|drop| drop.rules().number == number.drop);
     let drop = known.filter(|drop| number.shard == front.shard && drop.rules().spec.voucher.is_some());
-    Ok(AskedByTill { drop: drop.ok_or(Cause::UnknownVoucher)?, number })
+    let drop = drop.ok_or(Cause::UnknownVoucher)?;
+    let campaign = front.gate.campaign(drop.rules().campaign.as_str());
+    if shown == ShownAs::Code && campaign.is_some_and(|campaign| campaign.is_qr_required()) {
+        return Err(Cause::QrRequired.into());
+    }
+    Ok(AskedByTill { drop, number })
+}
+
+/// What a till is told of a signed code whose claim the ledger did not have.
+pub(super) async fn absent(front: &Front, number: ClaimNumber) -> Problem {
+    match front.vouchers.absent(number).await {
+        Ok(Absent::Nowhere) => Problem::with_detail(
+            Cause::UnknownVoucher,
+            "the code is signed and no store has its claim; the holder opens it, and staff decide",
+        ),
+        // A code is good as soon as it is told, and the drain comes a little later.
+        Ok(Absent::OnItsWay) => {
+            Problem::with_detail(Cause::Unavailable, "the ledger does not have the voucher yet; ask again")
+        }
+        Err(LookUpError::Busy) => Cause::Overloaded.into(),
+        Err(LookUpError::NotNow) => {
+            Problem::with_detail(Cause::Unavailable, "whether the voucher is still to come is not known now")
+        }
+        Err(error) => {
+            tracing::warn!(%error, "where a claim is that the ledger does not have is not known");
+            Cause::Unavailable.into()
+        }
+    }
 }
 
 /// 200 with how the voucher stands and what it asks for; not whose it is, nor where it was used.
@@ -67,10 +97,7 @@ pub(super) async fn show(front: &Front, asked: AskedByTill) -> Result<Reply, Pro
             Cause::Unavailable.into()
         }
     })?;
-    // A code is good as soon as it is told, and the drain comes a little later.
-    let (row, last) = found.ok_or_else(|| {
-        Problem::with_detail(Cause::Unavailable, "the ledger does not have the voucher yet; ask again")
-    })?;
+    let Some((row, last)) = found else { return Err(absent(front, number).await) };
     let rules = drop.rules();
     let terms = rules.spec.voucher.as_ref().ok_or(Cause::UnknownVoucher)?;
     let campaign = front.gate.campaign(rules.campaign.as_str());

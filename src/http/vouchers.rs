@@ -95,6 +95,9 @@ struct Held<'a> {
     /// The first instant at which it is no longer good.
     expires_at: String,
     merchants: Merchants<'a>,
+    /// Whether tills take the changing QR code alone.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    qr_required: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     redeemed_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -129,6 +132,7 @@ fn held(
         currency: campaign.as_ref().map_or("", |campaign| campaign.currency.as_str()),
         expires_at: rfc3339(expires_at_ms(terms, claimed_at_ms)),
         merchants: Merchants { category: &terms.categories, region: &terms.regions },
+        qr_required: campaign.as_ref().is_some_and(|campaign| campaign.is_qr_required()),
         redeemed_at: used.and_then(|used| used.redeemed_at_ms).map(rfc3339),
         merchant: used.and_then(|used| used.merchant.as_deref()),
         shop: used.and_then(|used| used.shop.as_deref()),

@@ -3,7 +3,7 @@
 //! Pure: two campaigns in, the difference or a refusal out. A change that would shrink a drop below what is
 //! claimed is also decided in Redis, where claims happen; here it is refused by what the ledger already knows.
 
-use super::{Campaign, DayOver, DropSpec, VoucherTerms};
+use super::{Campaign, DayOver, DropSpec, RuleChange, VoucherTerms};
 use crate::domain::ids::{CampaignId, DropId};
 use crate::domain::money::Fen;
 use crate::limits;
@@ -21,6 +21,8 @@ pub struct Changes {
     pub budget_from: Fen,
     /// The budget after.
     pub budget_to: Fen,
+    /// Rules of redemptions that are different.
+    pub redemption: Vec<RuleChange>,
     /// Whether a name, the sponsor, the time zone, who may take part, how vouchers are redeemed or the order of the drops is
     /// different, or all is new.
     pub described: bool,
@@ -50,6 +52,9 @@ impl Changes {
         if self.budget_from != self.budget_to {
             sentences.push(format!("budget {} to {}", self.budget_from, self.budget_to));
         }
+        for RuleChange { key, from, to } in &self.redemption {
+            sentences.push(format!("redemption: {key} {from} to {to}"));
+        }
         if sentences.is_empty() && self.described {
             sentences.push("description changed".to_owned());
         }
@@ -59,11 +64,12 @@ impl Changes {
     /// Whether the campaign is stored word for word as it was given.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let Self { created, restocked, changed, budget_from, budget_to, described } = self;
+        let Self { created, restocked, changed, budget_from, budget_to, redemption, described } = self;
         created.is_empty()
             && restocked.is_empty()
             && changed.is_empty()
             && budget_from == budget_to
+            && redemption.is_empty()
             && !described
     }
 }
@@ -207,6 +213,8 @@ pub fn changes(
             changes.changed.push(drop.id.clone());
         }
     }
+    let rules = |campaign: &Campaign| campaign.redemption.clone().unwrap_or_default();
+    changes.redemption = rules(new).changes(&rules(old));
     changes.described = described(old, new);
     Ok(changes)
 }

@@ -25,7 +25,7 @@ pub use daily::DayOver;
 pub use file::FileError;
 pub use item::ItemTerms;
 pub use lines::{line_of_address_rule, line_of_drop};
-pub use redemption::{RedemptionRules, Unused};
+pub use redemption::{RedemptionRules, RuleChange, Taken, Unused};
 
 use super::eligibility::Eligibility;
 use super::ids::{CampaignId, DropId, IdError};
@@ -106,6 +106,12 @@ impl Campaign {
     #[must_use]
     pub fn drop_spec(&self, id: &DropId) -> Option<&DropSpec> {
         self.drops.iter().find(|drop| drop.id == *id)
+    }
+
+    /// Whether tills take its vouchers by the changing QR code alone.
+    #[must_use]
+    pub fn is_qr_required(&self) -> bool {
+        self.redemption.as_ref().is_some_and(|rules| rules.code == Taken::Qr)
     }
 
     /// The first day on which more could be claimed than the daily budget allows.

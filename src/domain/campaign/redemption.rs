@@ -9,8 +9,8 @@ use super::value;
 use crate::domain::life::Pot;
 use crate::limits;
 
-pub(super) const KEYS: [&str; 4] =
-    ["reverse_within", "person_per_day", "person_per_merchant_per_day", "unused"];
+pub(super) const KEYS: [&str; 5] =
+    ["reverse_within", "person_per_day", "person_per_merchant_per_day", "unused", "code"];
 
 /// The rules. The defaults hold where a campaign says nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +26,36 @@ pub struct RedemptionRules {
     pub person_per_merchant_per_day: Option<u32>,
     /// Where the money of expired and lost vouchers goes.
     pub unused: Unused,
+    /// What tills take.
+    #[serde(default, skip_serializing_if = "Taken::is_any")]
+    pub code: Taken,
+}
+
+/// What tills take a voucher by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Taken {
+    /// By its code or by its changing QR code.
+    #[default]
+    Any,
+    /// By its changing QR code alone: a photographed code is good for nothing.
+    Qr,
+}
+
+impl Taken {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+    fn is_any(&self) -> bool {
+        *self == Self::Any
+    }
+
+    /// The word of the campaign file.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Any => "any",
+            Self::Qr => "qr",
+        }
+    }
 }
 
 /// Where money goes that vouchers no longer stand for.
@@ -57,6 +87,7 @@ impl Default for RedemptionRules {
             person_per_day: None,
             person_per_merchant_per_day: None,
             unused: Unused::default(),
+            code: Taken::default(),
         }
     }
 }
@@ -86,7 +117,44 @@ pub(super) fn read(file: &Table<'_, '_>) -> Result<Option<RedemptionRules>, File
             _ => return Err(table.refuse(&field, "is not one of recycled, treasury")),
         };
     }
+    if let Some(field) = table.get("code") {
+        rules.code = match table.text(&field)? {
+            "any" => Taken::Any,
+            "qr" => Taken::Qr,
+            _ => return Err(table.refuse(&field, "is not one of any, qr")),
+        };
+    }
     Ok((rules != RedemptionRules::default()).then_some(rules))
+}
+
+impl RedemptionRules {
+    /// The rules that differ from those `before`: each key, its value before and after, as the campaign file has them.
+    pub(super) fn changes(&self, before: &Self) -> Vec<RuleChange> {
+        let cap = |cap: Option<u32>| cap.map_or_else(|| "none".to_owned(), |cap| cap.to_string());
+        let rows = |rules: &Self| {
+            [
+                format!("{}s", rules.reverse_within_ms / 1_000),
+                cap(rules.person_per_day),
+                cap(rules.person_per_merchant_per_day),
+                rules.unused.pot().as_str().to_owned(),
+                rules.code.as_str().to_owned(),
+            ]
+        };
+        let all = KEYS.into_iter().zip(rows(before).into_iter().zip(rows(self)));
+        let changed = all.filter(|(_, (from, to))| from != to);
+        changed.map(|(key, (from, to))| RuleChange { key, from, to }).collect()
+    }
+}
+
+/// A rule of redemptions, before and after.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RuleChange {
+    /// The key below `redemption`.
+    pub key: &'static str,
+    /// Before.
+    pub from: String,
+    /// After.
+    pub to: String,
 }
 
 /// Whether a drop is paid for by what came back: `funded_by = "recycled"`, beside `"budget"`, which is the default.

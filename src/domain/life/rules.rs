@@ -25,6 +25,17 @@ pub struct Merchant {
     pub person_per_day: Option<u32>,
 }
 
+/// In which form a voucher was shown at a till.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ShownAs {
+    /// By its code, which stays the same: a photograph of it is as good.
+    Code,
+    /// By a QR payload that is fresh.
+    Qr,
+    /// By a QR payload whose time is over: good to ask again for what was done while it was fresh, and for nothing else.
+    OldQr,
+}
+
 /// Which of a voucher's terms an order or its merchant does not meet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unmet {

@@ -145,6 +145,7 @@ fn redemptions(schemas: &mut Schemas) -> Vec<Operation> {
         till(redeem, "Take a voucher for an order, by its code or QR payload", redeemed, order, true)
             .refuses(&[
                 Cause::QrExpired,
+                Cause::QrRequired,
                 Cause::TermsNotMet,
                 Cause::OrderUsed,
                 Cause::DailyLimitReached,
@@ -182,7 +183,13 @@ fn looks(schemas: &mut Schemas) -> Vec<Operation> {
         Operation::new("GET", "/v1/vouchers/{id}", "How a voucher stands", Security::Ticket)
             .ok("The voucher", &schemas.of::<Voucher>())
             .refuses(TICKET)
-            .refuses(&[Cause::UnknownVoucher, Cause::Overloaded]),
+            .refuses(&[
+                Cause::UnknownVoucher,
+                Cause::QrExpired,
+                Cause::QrRequired,
+                Cause::Unauthorized,
+                Cause::Overloaded,
+            ]),
         Operation::new("GET", "/v1/vouchers/{id}/qr", "What the holder shows at the till", Security::Ticket)
             .answers(OK, "The QR code", vec![(JSON, schemas.of::<Qr>()), ("image/svg+xml", svg)])
             .refuses(TICKET)

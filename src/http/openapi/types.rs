@@ -69,6 +69,8 @@ pub(super) struct Voucher {
     claimed_at: Option<String>,
     /// When the code of a lost claim was shown first.
     shown_at: Option<String>,
+    /// `true` where tills take the changing QR code alone.
+    qr_required: Option<bool>,
     /// What the person got for a lost claim.
     replaced_by: Option<Box<Voucher>>,
 }

@@ -5,7 +5,7 @@ use crate::domain::campaign::{ItemTerms, RedemptionRules, Unused};
 use crate::domain::life::rules::{Merchant, Unmet};
 use crate::domain::life::{Pot, State, Step};
 use crate::ledger::CloseRefused;
-use crate::ledger::life::{Action, Done, Key, Outcome, Redeem, Refused, Request, Verdict};
+use crate::ledger::life::{Action, Done, Key, Outcome, Redeem, Refused, Request, ShownAs, Verdict};
 
 /// A quarter of an hour, the default time to take a redemption back.
 const REVERSE_MS: i64 = 900_000;
@@ -26,6 +26,7 @@ pub(crate) fn merchant(id: &str) -> Merchant {
 pub(crate) fn redeem(seq: u32, at: &str, order_id: &str) -> Redeem {
     Redeem {
         claim: number(1, seq),
+        shown: ShownAs::Code,
         merchant: merchant(at),
         shop: Some("shop-1".to_owned()),
         order_id: order_id.to_owned(),

@@ -9,6 +9,7 @@ pub(crate) mod life;
 pub(crate) mod model;
 mod receipts;
 mod returns;
+mod shown;
 pub(crate) mod tampering;
 mod whole;
 
@@ -106,6 +107,7 @@ pub(crate) async fn all<L: Ledger>(make: impl AsyncFn() -> L) {
         life::a_closed_period_stays_closed,
         life::a_used_voucher_does_not_go_back_to_stock,
         life::a_trial_changes_nothing,
+        shown::a_code_is_refused_where_qr_codes_alone_are_taken,
         whole::a_whole_campaign,
         receipts::a_receipt_is_registered_once_for_a_person,
         receipts::a_claim_that_the_ledger_has_leaves_no_receipt,

@@ -6,7 +6,7 @@ use super::*;
 use crate::domain::campaign::Refusal;
 use crate::domain::life::State;
 use crate::ledger::LedgerError;
-use crate::ledger::life::{Action, Outcome, Redeem, Request};
+use crate::ledger::life::{Action, Outcome, Redeem, Request, ShownAs};
 
 const PEOPLE: u32 = 100;
 const DAY_MS: i64 = 86_400_000;
@@ -37,6 +37,7 @@ async fn all<L: Ledger>(ledger: &L, now_ms: i64, actions: Vec<Action>) -> Vec<Ou
 fn redeem(drop: u32, seq: u32) -> Action {
     Action::Redeem(Redeem {
         claim: number(drop, seq),
+        shown: ShownAs::Code,
         merchant: merchant(&format!("m{}", seq % 5)),
         shop: None,
         order_id: format!("{drop}-{seq}"),

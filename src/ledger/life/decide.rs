@@ -12,9 +12,9 @@ use super::money::{BatchPosting, Flows};
 use super::terms::Terms;
 use super::{Action, Done, Key, Outcome, Redeem, Refused, Request, StepRow};
 use crate::clock::UnixMs;
-use crate::domain::campaign::VoucherTerms;
+use crate::domain::campaign::{Taken, VoucherTerms};
 use crate::domain::ids::ClaimNumber;
-use crate::domain::life::rules::{day_of, discount_back, expires_at_ms, may_use};
+use crate::domain::life::rules::{ShownAs, day_of, discount_back, expires_at_ms, may_use};
 use crate::domain::life::{Pot, State, Step, transition};
 use crate::domain::money::Fen;
 use crate::ledger::postings::Account;
@@ -159,8 +159,14 @@ impl Plan {
     }
 
     fn redeem(&mut self, redeem: &Redeem, key: Option<&Key>) -> Outcome {
+        if redeem.shown == ShownAs::OldQr {
+            return Err(Refused::QrExpired);
+        }
         let found = self.found(redeem.claim)?;
         let terms = found.voucher()?;
+        if redeem.shown == ShownAs::Code && found.terms.rules.code == Taken::Qr {
+            return Err(Refused::QrRequired);
+        }
         let mut step = begin(&found, Step::Redeemed)?;
         if found.is_over(self.now_ms)? {
             return Err(Refused::Expired);

@@ -23,7 +23,7 @@ pub(super) use self::money::{check_funded, free};
 pub(super) use self::terms::{AllTerms, TermsCache, terms_of};
 use crate::clock::UnixMs;
 use crate::domain::ids::{CampaignId, ClaimNumber};
-pub use crate::domain::life::rules::{Merchant, Unmet};
+pub use crate::domain::life::rules::{Merchant, ShownAs, Unmet};
 use crate::domain::life::{Pot, State, Step};
 use crate::domain::money::Fen;
 
@@ -152,6 +152,8 @@ pub enum Verdict {
 pub struct Redeem {
     /// The voucher.
     pub claim: ClaimNumber,
+    /// How it was shown.
+    pub shown: ShownAs,
     /// Who takes it.
     pub merchant: Merchant,
     /// In which shop.
@@ -197,6 +199,10 @@ pub enum Refused {
     NotFrom(State),
     /// The redemption was taken back or refunded whole.
     Undone,
+    /// It was shown by a QR payload whose time is over.
+    QrExpired,
+    /// It was shown by its code, and the campaign takes QR payloads alone.
+    QrRequired,
     /// The voucher's validity is over.
     Expired,
     /// The voucher is still valid, or the unit still held.
