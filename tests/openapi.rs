@@ -106,6 +106,8 @@ fn the_service_keeps_to_it() {
             .env("SCHEMATHESIS_HOOKS", "schemathesis_hooks")
             .env("PYTHONPATH", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support"))
             .env("PYTHONDONTWRITEBYTECODE", "1")
+            // It keeps what it found where it runs.
+            .current_dir(service.data())
             .stdin(Stdio::null())
             .output()
             .expect("it runs")
