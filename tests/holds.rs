@@ -1,6 +1,7 @@
 //! Units that are held until they are paid for: confirmed by a signed callback, cancelled by their holder, or given back when
 //! their time is over, once each; and payments that come too late.
 
+mod at_once;
 mod kills;
 mod shop;
 

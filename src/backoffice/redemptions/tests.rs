@@ -64,6 +64,7 @@ async fn a_key_is_in_flight_until_its_answer_and_gives_the_same_one_again() {
     let ledger = sold(&folder.path().join("ledger.db"), 3).await;
     let (redemptions, work) = Redemptions::new(ledger.clone(), Clock::manual(NOW_MS), metrics());
     let request = || keyed(Action::Redeem(redeem(1, "m1", "o1")), "k1", "c1");
+    let length = ledger.chain_head().await.unwrap().length;
     // Nobody works yet: the first one waits, and whoever sent it goes away.
     {
         let mut first = std::pin::pin!(redemptions.take(request()));
@@ -76,6 +77,8 @@ async fn a_key_is_in_flight_until_its_answer_and_gives_the_same_one_again() {
         tokio::spawn(work);
     });
     assert!(other.unwrap().is_ok());
+    // One record for both: they were written in one transaction.
+    assert_eq!(ledger.chain_head().await.unwrap().length, length + 1);
     let again = redemptions.take(request()).await.unwrap().unwrap();
     assert!(again.replayed, "it was done though nobody waited");
     let changed = redemptions.take(keyed(Action::Redeem(redeem(3, "m1", "o1")), "k1", "c3")).await;
