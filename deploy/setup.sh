@@ -4,7 +4,7 @@
 #   deploy/setup.sh [run|test|bench]     (default: run)
 #
 #   run     redis-server 7 or newer, a C compiler and make (SQLite and the allocator are built from source)
-#   test    the same, PostgreSQL, faketime for the tests of wrong clocks, openssl, python3 and node for those of the
+#   test    the same, PostgreSQL, openssl, python3 and node for the tests of the
 #           documented ways to mint a ticket, Prometheus for those of its rules, and chromium, node and npm for those of the claim
 #           page, and schemathesis (from PyPI, in a folder of its own) for those of the OpenAPI document: the tests bring their
 #           own servers up
@@ -86,7 +86,6 @@ package_of() {
     *:node) echo nodejs ;;
     dnf:prometheus | dnf:promtool) echo golang-github-prometheus ;;
     *:promtool) echo prometheus ;;
-    dnf:faketime | apk:faketime | brew:faketime) echo libfaketime ;;
     dnf:webdis | apk:webdis) ;;
     *) echo "$1" ;;
   esac
@@ -237,7 +236,7 @@ check_redis
 if [ "$purpose" = test ]; then
   provide initdb
   if [ -n "$missing" ]; then fail "still missing: PostgreSQL (initdb)"; fi
-  for tool in faketime openssl python3 node prometheus promtool npm chromium; do
+  for tool in openssl python3 node prometheus promtool npm chromium; do
     # In a shell of its own: one test's tool is no reason to run no test at all.
     if ! have "$tool"; then (provide "$tool") || :; fi
     if ! have "$tool"; then say "$tool is not to be had here; the tests leave out what needs it"; fi

@@ -18,8 +18,7 @@ struct Machine {
 }
 
 /// What single tests need.
-const TEST_TOOLS: [&str; 8] =
-    ["faketime", "openssl", "python3", "node", "prometheus", "promtool", "npm", "chromium"];
+const TEST_TOOLS: [&str; 7] = ["openssl", "python3", "node", "prometheus", "promtool", "npm", "chromium"];
 
 impl Machine {
     /// A user without root, with a sudo, a new enough Rust and nothing else.
@@ -206,7 +205,7 @@ fn the_tests_need_postgres_on_the_path_or_beside_it() {
 }
 
 #[test]
-fn without_faketime_the_other_tests_run() {
+fn without_openssl_the_other_tests_run() {
     let machine = Machine::complete();
     machine.command("initdb", "exit 0");
     for tool in &TEST_TOOLS[1..] {
@@ -214,11 +213,11 @@ fn without_faketime_the_other_tests_run() {
     }
     let output = machine.set_up("test");
     assert!(output.status.success(), "{}", said(&output));
-    let words = "setup: faketime is not to be had here; the tests leave out what needs it";
+    let words = "setup: openssl is not to be had here; the tests leave out what needs it";
     assert!(said(&output).contains(words), "{}", said(&output));
-    machine.manager("dnf", &["faketime"]);
+    machine.manager("dnf", &["openssl"]);
     let output = machine.set_up("test");
-    assert_eq!(said(&output), "setup: missing: faketime; installing with dnf: libfaketime\n");
+    assert_eq!(said(&output), "setup: missing: openssl; installing with dnf: openssl\n");
 }
 
 #[test]

@@ -60,7 +60,7 @@ impl Chain {
         let said = read(service.command(&["audit", "verify"]).output());
         assert!(length_and_head(&said).0 > 2, "{said:?}");
         service.stop();
-        clock.skip(86_400);
+        clock.set(86_400);
         service.restart();
         let published = published(&heads, 2);
         for id in ["b", "c", "d"] {

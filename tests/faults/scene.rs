@@ -1,7 +1,5 @@
 //! The processes of a row.
 
-use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use claimrush::config::ServiceUrl;
@@ -9,6 +7,7 @@ use claimrush::domain::ids::{DropId, Shard};
 use claimrush::redis::keys;
 use redis::{Cmd, FromRedisValue, cmd};
 
+use crate::support::clock::FakeClock;
 use crate::support::drainer::Drainer;
 use crate::support::postgres::PostgresServer;
 use crate::support::proxy::{Proxy, Upstream};
@@ -99,24 +98,13 @@ impl Scene {
         Self { service, drain: None, external: Some(external), ledger: None }
     }
 
-    /// A service beside a Redis, the clock of the service being whatever `clock` says; nothing where faketime is not
-    /// installed. The file holds an offset, as in `+1h`.
-    pub(crate) fn with_clock(clock: &Path) -> Option<Self> {
-        let asked = Command::new("faketime").args(["-f", "+0", "env"]).output().ok()?;
-        let printed = String::from_utf8(asked.stdout).expect("text");
-        let library = printed.lines().find_map(|line| line.strip_prefix("LD_PRELOAD="))?;
-        let environment = [
-            ("LD_PRELOAD", library),
-            ("FAKETIME_TIMESTAMP_FILE", clock.to_str().expect("a path")),
-            ("FAKETIME_CACHE_DURATION", "1"),
-            ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
-        ];
-        let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+    /// A service beside a Redis, which alone goes by this clock.
+    pub(crate) fn with_clock(clock: &FakeClock) -> Self {
         let external = External::start(&DURABLE);
         let url = format!("redis://{}", external.proxy.address());
         let settings = [&SETTINGS[..], &[("redis.url", url.as_str())]].concat();
-        let service = Service::start_in(environment, &settings, &[]);
-        Some(Self { service, drain: None, external: Some(external), ledger: None })
+        let service = Service::start_in(clock.environment(), &settings, &[]);
+        Self { service, drain: None, external: Some(external), ledger: None }
     }
 
     /// Redis' process.

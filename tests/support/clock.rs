@@ -9,6 +9,7 @@ use claimrush::clock::Clock;
 use redis::cmd;
 use tempfile::TempDir;
 
+use super::http::Client;
 use super::mint::Mint;
 use super::service::{PATIENCE, Service};
 use super::{folder, wait_for};
@@ -70,16 +71,14 @@ impl FakeClock {
             (service.mine(drop, &ticket).status == 404).then_some(())
         });
         // What it knows of Redis' clock is as old as its last look.
-        let time = || super::http::Client::connect(service.address()).call("GET", "/v1/time", &[], b"");
-        let shown = || time().text("server_time").parse::<jiff::Timestamp>().expect("RFC 3339");
         wait_for("both agree", PATIENCE, || {
-            ((shown().as_millisecond() - self.now_ms()).abs() < 5_000).then_some(())
+            ((server_time_ms(service) - self.now_ms()).abs() < 5_000).then_some(())
         });
     }
 
-    /// Moves it on by whole seconds while nobody goes by it.
-    pub(crate) fn skip(&mut self, by_s: i64) {
-        self.ahead_ms += by_s * 1_000;
+    /// Sets it whole seconds ahead of ours, or behind, for all who go by it and all who will.
+    pub(crate) fn set(&mut self, ahead_s: i64) {
+        self.ahead_ms = ahead_s * 1_000;
         self.write();
     }
 
@@ -94,4 +93,10 @@ impl FakeClock {
         let seconds = (self.ahead_ms / 1_000).to_ne_bytes();
         file.and_then(|file| file.write_all_at(&seconds, 0)).expect("it is written");
     }
+}
+
+/// What a service takes for Redis' clock.
+pub(crate) fn server_time_ms(service: &Service) -> i64 {
+    let time = Client::connect(service.address()).call("GET", "/v1/time", &[], b"");
+    time.text("server_time").parse::<jiff::Timestamp>().expect("RFC 3339").as_millisecond()
 }
