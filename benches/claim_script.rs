@@ -5,12 +5,13 @@
 //! `INFO`, so the driver's cost and its build profile do not matter.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
-use claimrush::domain::ids::{DropId, Epoch, PersonId, Shard};
+use claimrush::domain::ids::{CampaignId, DropId, DropNumber, Epoch, PersonId, Shard};
 use claimrush::limits;
 use claimrush::redis::codes::{DropState, Outcome};
-use claimrush::redis::scripts::{self, ClaimCall, DropConfig, Mode};
+use claimrush::redis::scripts::{self, ClaimCall, DropConfig, Mode, OnePerCampaign};
 use claimrush::redis::{journal, keys};
 use clap::Parser;
 use redis::aio::MultiplexedConnection;
@@ -31,6 +32,9 @@ struct Arguments {
     /// How many holders the drop has before the measurement; several give several rows.
     #[arg(long, value_delimiter = ',', default_value = "10000,1000000")]
     holders: Vec<u32>,
+    /// Drops of the campaign, each with as many holders, where a person may win in one drop alone; 0 without that rule.
+    #[arg(long, value_delimiter = ',', default_value = "0")]
+    once: Vec<usize>,
     /// Claims in one call.
     #[arg(long, default_value_t = 200)]
     batch: u32,
@@ -45,20 +49,26 @@ struct Arguments {
     bench: bool,
 }
 
-/// One drop on one server, claimed by ever new persons of 12 characters.
+/// Drops on one server, of which one at a time is claimed by ever new persons of 12 characters.
 struct Rush {
     conn: MultiplexedConnection,
+    drops: Vec<DropId>,
+    /// Which is claimed.
     drop: DropId,
+    /// Its claims so far.
+    seq: u32,
+    campaign: Option<Arc<OnePerCampaign>>,
     call: ClaimCall,
     command: Cmd,
     claimed: u32,
 }
 
 impl Rush {
-    async fn new(mut conn: MultiplexedConnection) -> Result<Self> {
-        let drop = DropId::new("caiyun-100-25")?;
-        let config = DropConfig {
-            drop: &drop,
+    async fn new(mut conn: MultiplexedConnection, once: usize) -> Result<Self> {
+        let drops: Vec<DropId> =
+            (0..once.max(1)).map(|n| DropId::new(&format!("caiyun-100-25-{n}"))).collect::<Result<_, _>>()?;
+        let config = |drop| DropConfig {
+            drop,
             mode: Mode::Create,
             stock_total: limits::STOCK_MAX,
             opens_at_ms: 0,
@@ -66,10 +76,18 @@ impl Rush {
             limit: 1,
             epoch: Epoch::FIRST,
             state: DropState::Running,
+            once,
+            revision: 0,
         };
-        let made = scripts::configure(&mut conn, SHARD, &[config]).await?;
-        ensure!(made.is_ok(), "the drop was not made: {made:?}");
-        Ok(Self { conn, drop, call: ClaimCall::new(SHARD, 0), command: Cmd::new(), claimed: 0 })
+        let configs: Vec<_> = drops.iter().map(config).collect();
+        let made = scripts::configure(&mut conn, SHARD, &configs).await?;
+        ensure!(made.is_ok(), "the drops were not made: {made:?}");
+        let numbered = drops.iter().cloned().zip((1..).map(DropNumber)).collect();
+        let campaign = OnePerCampaign::new(SHARD, CampaignId::new("caiyun")?, numbered);
+        let (drop, campaign) =
+            (drops.first().context("a drop")?.clone(), (once > 0).then(|| Arc::new(campaign)));
+        let (call, command) = (ClaimCall::new(SHARD, 0), Cmd::new());
+        Ok(Self { conn, drops, drop, seq: 0, campaign, call, command, claimed: 0 })
     }
 
     async fn claim(&mut self, batches: u32, size: u32) -> Result<()> {
@@ -79,12 +97,16 @@ impl Rush {
                 self.claimed += 1;
                 // An odd multiplier spreads the persons, so that they do not come in order.
                 let person = PersonId::new(&format!("u{:011}", self.claimed.wrapping_mul(2_654_435_761)))?;
-                self.call.claim(&self.drop, &person, None).context("the batch is full")?;
+                self.seq += 1;
+                let slot = self.call.claim(&self.drop, &person, None).context("the batch is full")?;
+                if let Some(campaign) = &self.campaign {
+                    self.call.once(slot, campaign);
+                }
             }
             self.call.write_evalsha(&mut self.command);
             let reply = scripts::claim(&mut self.conn, &self.call, &self.command).await?;
             let last = reply.drops.last().and_then(Option::as_ref).and_then(|part| part.outcomes.last());
-            ensure!(last == Some(&Outcome::Granted { seq: self.claimed }), "got {last:?}");
+            ensure!(last == Some(&Outcome::Granted { seq: self.seq }), "got {last:?}");
             if batch % BATCHES_PER_TRIM == 0 || batch == batches {
                 let last = journal::last_id(&mut self.conn, SHARD).await?;
                 journal::trim_through(&mut self.conn, SHARD, last).await?;
@@ -96,8 +118,11 @@ impl Rush {
     async fn fill(&mut self, holders: u32) -> Result<()> {
         self.set("appendfsync", "no").await?;
         let full = u32::try_from(limits::BATCH_CLAIMS_MAX)?;
-        self.claim(holders / full, full).await?;
-        self.claim(1, holders % full + 1).await?;
+        for drop in self.drops.clone().into_iter().rev() {
+            (self.drop, self.seq) = (drop, 0);
+            self.claim(holders / full, full).await?;
+            self.claim(1, holders % full + 1).await?;
+        }
         self.set("appendfsync", "always").await
     }
 
@@ -127,18 +152,18 @@ impl Rush {
     async fn bytes_per_claim(&mut self) -> Result<f64> {
         let before = self.memory_bytes().await?;
         cmd("DEL").arg(keys::holders(SHARD, &self.drop)).query_async::<()>(&mut self.conn).await?;
-        Ok(before.saturating_sub(self.memory_bytes().await?) as f64 / f64::from(self.claimed))
+        Ok(before.saturating_sub(self.memory_bytes().await?) as f64 / f64::from(self.seq))
     }
 }
 
-async fn measure(arguments: &Arguments, holders: u32) -> Result<()> {
+async fn measure(arguments: &Arguments, once: usize, holders: u32) -> Result<()> {
     let redis = RedisServer::start(&[
         "appendonly yes",
         "appendfsync always",
         "save \"\"",
         "auto-aof-rewrite-percentage 0",
     ]);
-    let mut rush = Rush::new(redis.connect().await).await?;
+    let mut rush = Rush::new(redis.connect().await, once).await?;
     rush.fill(holders).await?;
     let claims = f64::from(arguments.batches) * f64::from(arguments.batch);
     let mut rounds_us = Vec::with_capacity(arguments.rounds);
@@ -151,7 +176,7 @@ async fn measure(arguments: &Arguments, holders: u32) -> Result<()> {
     let least_us = rounds_us.first().copied().unwrap_or_default();
     let middle_us = rounds_us.get(rounds_us.len() / 2).copied().unwrap_or_default();
     let bytes = rush.bytes_per_claim().await?;
-    println!("{holders:>10} {least_us:>10.2} {middle_us:>10.2} {bytes:>12.1}");
+    println!("{once:>6} {holders:>10} {least_us:>10.2} {middle_us:>10.2} {bytes:>12.1}");
     Ok(())
 }
 
@@ -162,9 +187,11 @@ fn main() -> Result<()> {
         "batches of {}, {} calls a round, {} rounds",
         arguments.batch, arguments.batches, arguments.rounds
     );
-    println!("{:>10} {:>10} {:>10} {:>12}", "holders", "µs least", "µs middle", "bytes/claim");
-    for holders in &arguments.holders {
-        runtime.block_on(measure(&arguments, *holders))?;
+    println!("{:>6} {:>10} {:>10} {:>10} {:>12}", "once", "holders", "µs least", "µs middle", "bytes/claim");
+    for once in &arguments.once {
+        for holders in &arguments.holders {
+            runtime.block_on(measure(&arguments, *once, *holders))?;
+        }
     }
     Ok(())
 }

@@ -7,13 +7,19 @@
 -- KEYS[1]           journal of the shard (stream)
 -- KEYS[2d]          drop hash of the d-th drop; no drop stands twice in a call
 -- KEYS[2d+1]        holders hash of the d-th drop
+-- then for each campaign in which a person may win in one drop alone, for all of its drops:
+-- KEYS[at]          drop hash
+-- KEYS[at+1]        holders hash
 -- ARGV[1]           batch id, given back so that a reply is known to be this call's
+-- ARGV[2]           number of those campaigns, and for each of them:
+-- ARGV[2+g]         how many drops the g-th has
 -- then for each drop d, its first argument at i:
 -- ARGV[i]           drop id
 -- ARGV[i+1]         n, the number of claims in it, 1 to 1000
 -- ARGV[i+2]         0 when persons alone follow; 1 when marks follow them; 2 when marks follow and an operator grants
 --                   what is owed: then neither the window nor a pause refuses, all the rest does
--- ARGV[from..to]    n persons, from = i+3: 1 to 128 visible ASCII characters each, which the caller has checked.
+-- ARGV[i+3]         g, the drop's campaign among those, or 0
+-- ARGV[from..to]    n persons, from = i+4: 1 to 128 visible ASCII characters each, which the caller has checked.
 --                   A person may stand more than once; claims are decided in their order.
 -- ARGV[to+1..to+n]  when marks follow: n marks, 8 bytes each, or empty where the person is the idempotency key
 --
@@ -22,6 +28,7 @@
 -- Reply for an unknown drop: { UNKNOWN_DROP }
 -- A result is what first applies, in this order:
 --   FROZEN        -6    the drop is being loaded or rebuilt, and nobody is told anything
+--                       (this comes first; where another drop is looked at, see below, it comes there)
 --   record (string)     the person's claim again, as it was first granted, in whatever state the drop now is:
 --                       with a mark, the claim of that mark, returned or not; without, the last claim not returned
 --   PAUSED        -2    the drop is paused
@@ -30,6 +37,10 @@
 --   LIMIT_REACHED -5    the person has all that one person may have (a claim that was returned so that the
 --                       person may claim again does not count), or their records have 4200 bytes
 --   SOLD_OUT      -4    no stock left, or no claim number
+-- and then, where the drop's `once` says that a person may win in one drop of its campaign alone:
+--   FROZEN              the campaign as given has another number of drops than `once` says, or another drop of it is
+--                       not there, or is being loaded or rebuilt
+--   { LIMIT_REACHED, s, record }  the person has a claim in the campaign's s-th drop that counts against its limit
 --   seq (integer > 0)   granted now, in this epoch at now_ms
 -- In place of the whole drop:
 --   UNKNOWN_DROP  -7    there is no such drop
@@ -86,32 +97,101 @@ local function refusal(state, opens_at, closes_at)
   return nil
 end
 
+-- The last claim that counts against the limit.
+local function last_counting(records)
+  local at, found = 1, nil
+  while at <= #records do
+    local flags = string.byte(records, at)
+    local next_at = at + (flags >= FLAG_MARK and MARKED_BYTES or PLAIN_BYTES)
+    if flags % (2 * FLAG_MAY_CLAIM_AGAIN) < FLAG_MAY_CLAIM_AGAIN then found = string.sub(records, at, next_at - 1) end
+    at = next_at
+  end
+  return found
+end
+
+-- By holders hash, what this very call granted: it stands in no hash yet.
+local granted_in = {}
+
+-- Notes in `won` what each of these persons has won in another drop of the campaign, whose keys begin at `first`.
+-- False when one of those drops cannot tell.
+local function look_elsewhere(won, campaign, holders_key, persons)
+  for s = 1, campaign.drops do
+    local at = campaign.first + 2 * (s - 1)
+    if KEYS[at + 1] ~= holders_key then
+      local state = redis.call('HGET', KEYS[at], 'state')
+      if not state or state == 'frozen' then return false end
+      local granted = granted_in[KEYS[at + 1]]
+      local held = redis.call('HLEN', KEYS[at + 1]) > 0 and redis.call('HMGET', KEYS[at + 1], unpack(persons))
+      if granted or held then
+        for c = 1, #persons do
+          local records = granted and granted[persons[c]] or held and held[c]
+          local record = records and last_counting(records)
+          if record then won[persons[c]] = { LIMIT_REACHED, s, record } end
+        end
+      end
+    end
+  end
+  return true
+end
+
 local function hex(mark)
   return string.format('%02x%02x%02x%02x%02x%02x%02x%02x', string.byte(mark, 1, MARK_BYTES))
 end
 
--- Decides the claims of one drop in their order and writes nothing. `drop` has epoch, refused, limit, stock and
--- seq, of which the last two move; `results` takes the results from index 9. Gives the fields and values that
--- the holders hash must get, and the takers as the journal names them, in order of seq.
+-- Those who would be granted a claim, from the c-th on and as many as there is stock, and the last who was looked at.
+local function next_takers(drop, persons, marks, held, c)
+  local takers = {}
+  while c <= #persons and #takers < drop.stock do
+    local again, counting = nil, 0
+    if held[c] then again, counting = look_up(held[c], marks and marks[c] or '') end
+    if not again and counting < drop.limit then takers[#takers + 1] = persons[c] end
+    c = c + 1
+  end
+  return takers, c - 1
+end
+
+-- What keeps the c-th person, who would be granted a claim, from it because of the campaign's other drops: nothing,
+-- FROZEN, or the claim that they have there. `looks` goes from call to call.
+local function elsewhere(looks, drop, persons, marks, held, c)
+  if c > looks.through then
+    local asked
+    asked, looks.through = next_takers(drop, persons, marks, held, c)
+    looks.blind = looks.blind or not look_elsewhere(looks.won, drop.campaign, drop.holders_key, asked)
+  end
+  return looks.blind and FROZEN or looks.won[persons[c]]
+end
+
+-- Decides the claims of one drop in their order and writes nothing. `drop` has epoch, refused, limit, stock, seq and
+-- holders_key, and where a person may win in one drop of the campaign alone also `once` and the campaign, if it was
+-- given as it is; stock and seq move. `results` takes the results from index 9. Gives the fields and values that the
+-- holders hash must get, and the takers as the journal names them, in order of seq.
 local function decide(drop, results, persons, marks, held)
-  local epoch, refused, limit, stock, seq = drop.epoch, drop.refused, drop.limit, drop.stock, drop.seq
+  local epoch, refused, limit, seq = drop.epoch, drop.refused, drop.limit, drop.seq
   local granted, holders, takers, taken = {}, {}, {}, 0
+  local looks = drop.once and { won = {}, through = 0, blind = not drop.campaign }
+  granted_in[drop.holders_key] = granted
   for c = 1, #persons do
     local person, mark = persons[c], marks and marks[c] or ''
     -- What this very call granted stands in no hash yet.
     local records = granted[person] or held[c]
     local again, counting = nil, 0
     if records then again, counting = look_up(records, mark) end
+    local refusal = refused
+    if not again and not refusal then
+      if counting >= limit then
+        refusal = LIMIT_REACHED
+      elseif drop.stock <= 0 or seq >= SEQ_MAX then
+        refusal = SOLD_OUT
+      elseif looks then
+        refusal = elsewhere(looks, drop, persons, marks, held, c)
+      end
+    end
     if again then
       results[c + 8] = again
-    elseif refused then
-      results[c + 8] = refused
-    elseif counting >= limit then
-      results[c + 8] = LIMIT_REACHED
-    elseif stock <= 0 or seq >= SEQ_MAX then
-      results[c + 8] = SOLD_OUT
+    elseif refusal then
+      results[c + 8] = refusal
     else
-      stock, seq, taken = stock - 1, seq + 1, taken + 1
+      drop.stock, seq, taken = drop.stock - 1, seq + 1, taken + 1
       results[c + 8] = seq
       local record
       if mark == '' then
@@ -127,31 +207,47 @@ local function decide(drop, results, persons, marks, held)
       holders[2 * taken - 1], holders[2 * taken] = person, record
     end
   end
-  drop.stock, drop.seq = stock, seq
+  drop.seq = seq
   return holders, takers
 end
 
-if #KEYS < 3 or #KEYS % 2 == 0 then
-  return redis.error_reply('MALFORMED keys: the journal, then two for each of at least one drop')
+local named, campaigns, members = tonumber(ARGV[2]), {}, 0
+if not named or named < 0 or named % 1 ~= 0 then return redis.error_reply('MALFORMED number of campaigns') end
+for g = 1, named do
+  local its_drops = tonumber(ARGV[2 + g])
+  if not its_drops or its_drops < 1 or its_drops % 1 ~= 0 then
+    return redis.error_reply('MALFORMED number of drops of campaign ' .. g)
+  end
+  campaigns[g] = { before = members, drops = its_drops }
+  members = members + its_drops
+end
+local drops = (#KEYS - 1) / 2 - members
+if drops < 1 or drops % 1 ~= 0 then
+  return redis.error_reply('MALFORMED keys: the journal, then two for each of at least one drop, then the campaigns\'')
+end
+for g = 1, named do
+  campaigns[g].first = 2 * (drops + campaigns[g].before + 1)
 end
 
 local reply = { ARGV[1], now_ms }
 local writes = {}
 local journal = {}
 local seen = {}
-local i = 2
+local i = 3 + named
 
-for d = 1, (#KEYS - 1) / 2 do
+for d = 1, drops do
   local drop_key, holders_key = KEYS[2 * d], KEYS[2 * d + 1]
-  local drop_id, n, follow = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2]
+  local drop_id, n, follow, g = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2], ARGV[i + 3]
   if not n or n < 1 or n > CLAIMS_MAX or n % 1 ~= 0 then
     return redis.error_reply('MALFORMED number of claims of drop ' .. d)
   end
   if follow ~= '0' and follow ~= '1' and follow ~= '2' then return redis.error_reply('MALFORMED marks of drop ' .. d) end
   if seen[drop_key] then return redis.error_reply('MALFORMED drop ' .. d .. ' stands twice') end
   seen[drop_key] = true
+  local campaign = campaigns[tonumber(g)]
+  if g ~= '0' and not campaign then return redis.error_reply('MALFORMED campaign of drop ' .. d) end
 
-  local from, to = i + 3, i + 2 + n
+  local from, to = i + 4, i + 3 + n
   local persons, marks = { unpack(ARGV, from, to) }, nil
   i = to + 1
   if follow ~= '0' then
@@ -165,7 +261,8 @@ for d = 1, (#KEYS - 1) / 2 do
   end
   if #persons ~= n then return redis.error_reply('MALFORMED number of persons of drop ' .. d) end
 
-  local f = redis.call('HMGET', drop_key, 'epoch', 'state', 'opens_at', 'closes_at', 'limit', 'stock', 'seq', 'returned')
+  local f = redis.call('HMGET', drop_key, 'epoch', 'state', 'opens_at', 'closes_at', 'limit', 'stock', 'seq', 'returned',
+    'once')
   if not f[1] then
     reply[d + 2] = { UNKNOWN_DROP }
   else
@@ -179,7 +276,10 @@ for d = 1, (#KEYS - 1) / 2 do
     else
       local refused = nil
       if follow ~= '2' then refused = refusal(state, opens_at, closes_at) end
-      local drop = { epoch = epoch, refused = refused, limit = limit, stock = stock, seq = seq }
+      local drop = { epoch = epoch, refused = refused, limit = limit, stock = stock, seq = seq, holders_key = holders_key }
+      -- Whoever sends an older view of the campaign would leave drops out in which the person may have won.
+      drop.once = f[9] and f[9] ~= '0' and tonumber(f[9])
+      drop.campaign = campaign and campaign.drops == drop.once and campaign
       local held = redis.call('HMGET', holders_key, unpack(persons))
       local holders, takers = decide(drop, results, persons, marks, held)
       if #takers > 0 then

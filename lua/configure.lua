@@ -5,7 +5,7 @@
 -- Safe to run twice: the stock left is computed from the total, not added to.
 --
 -- KEYS[d]      drop hash of the d-th drop
--- for each drop d, with i = 7 * (d - 1):
+-- for each drop d, with i = 9 * (d - 1):
 -- ARGV[i+1]    "create" (makes the drop when it is not there) or "update" (refuses when it is not there)
 -- ARGV[i+2]    total: units of this shard in this epoch, claimed ones included; 0 to 2^32-1
 -- ARGV[i+3]    opens_at, Unix milliseconds
@@ -13,6 +13,9 @@
 -- ARGV[i+5]    limit per person, 1 to 100
 -- ARGV[i+6]    epoch of a drop that is made, 1 to 65535; a drop that is there keeps its own
 -- ARGV[i+7]    state of a drop that is made: running, paused or frozen; a drop that is there keeps its own
+-- ARGV[i+8]    once: where a person may win in one drop of the campaign alone, how many drops the campaign has; else 0.
+--              A campaign's drops only become more, so that the number tells which they are
+-- ARGV[i+9]    revision of the campaigns that this is of: `once` of a later one stays
 --
 -- Reply: for each drop { epoch, state, opens_at, closes_at, limit, stock, seq, returned }, as it now stands
 -- Reply when refused: { code, d }; no drop was changed
@@ -33,27 +36,29 @@ end
 
 local reply = {}
 local writes = {}
+local onces = {}
 local seen = {}
 
-if #KEYS == 0 or #ARGV ~= 7 * #KEYS then
-  return redis.error_reply('MALFORMED seven arguments for each of at least one drop')
+if #KEYS == 0 or #ARGV ~= 9 * #KEYS then
+  return redis.error_reply('MALFORMED nine arguments for each of at least one drop')
 end
 for d = 1, #KEYS do
-  local key, i = KEYS[d], 7 * (d - 1)
+  local key, i = KEYS[d], 9 * (d - 1)
   local mode, made_state = ARGV[i + 1], ARGV[i + 7]
   local total = integer(ARGV[i + 2], 0, 2 ^ 32 - 1)
   local opens_at = integer(ARGV[i + 3], 0, 2 ^ 48 - 1)
   local closes_at = integer(ARGV[i + 4], 0, 2 ^ 48 - 1)
   local limit = integer(ARGV[i + 5], 1, LIMIT_MAX)
-  local made_epoch = integer(ARGV[i + 6], 1, 2 ^ 16 - 1)
-  if not (MODES[mode] and total and opens_at and closes_at and limit and made_epoch and STATES[made_state]) then
+  local made_epoch, once = integer(ARGV[i + 6], 1, 2 ^ 16 - 1), integer(ARGV[i + 8], 0, 2 ^ 16 - 1)
+  local revision = integer(ARGV[i + 9], 0, 2 ^ 53 - 1)
+  if not (MODES[mode] and total and opens_at and closes_at and limit and made_epoch and STATES[made_state]) or not (once and revision) then
     return redis.error_reply('MALFORMED value for drop ' .. d)
   end
   if closes_at <= opens_at then return redis.error_reply('MALFORMED window of drop ' .. d) end
   if seen[key] then return redis.error_reply('MALFORMED drop ' .. d .. ' stands twice') end
   seen[key] = true
 
-  local f = redis.call('HMGET', key, 'epoch', 'state', 'seq', 'returned')
+  local f = redis.call('HMGET', key, 'epoch', 'state', 'seq', 'returned', 'once_revision')
   if not f[1] and mode == 'update' then return { UNKNOWN_DROP, d } end
   local epoch, state = tonumber(f[1] or made_epoch), f[2] or made_state
   local seq, returned = tonumber(f[3] or 0), tonumber(f[4] or 0)
@@ -65,9 +70,18 @@ for d = 1, #KEYS do
     key, 'epoch', epoch, 'state', state, 'opens_at', opens_at, 'closes_at', closes_at, 'limit', limit,
     'stock', stock, 'seq', seq, 'returned', returned,
   }
+  -- Of two who load, the one with an older view must not make Redis believe it again.
+  local known = f[5] and tonumber(f[5])
+  if revision >= (known or 0) and (once > 0 or known) then
+    onces[#onces + 1] = { key, once, revision }
+  end
 end
 
 for d = 1, #writes do
   redis.call('HSET', unpack(writes[d]))
+end
+for o = 1, #onces do
+  local key, once, revision = unpack(onces[o])
+  redis.call('HSET', key, 'once', once, 'once_revision', revision)
 end
 return reply

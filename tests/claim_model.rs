@@ -2,6 +2,7 @@
 
 mod invariants;
 mod model;
+mod once;
 pub(crate) mod step;
 mod world;
 
@@ -34,10 +35,12 @@ pub(crate) async fn check_promises(
 ) -> Result<()> {
     let mut world = World::new(conn, claim_source).await?;
     for step in history {
-        if let Step::Claim { claims, twice } = step {
-            world.claim_unseen(claims, *twice).await?;
-            world.invariants().await?;
+        match step {
+            Step::Claim { claims, view, twice } => world.claim_unseen(claims, *view, *twice).await?,
+            Step::Once { drops, late } => world.set_once(*drops, *late).await?,
+            _ => continue,
         }
+        world.invariants().await?;
     }
     Ok(())
 }

@@ -20,7 +20,7 @@ const MUTANTS: &[(&str, &str, &str)] = &[
         "returned = flags % (2 * FLAG_RETURNED) >= FLAG_RETURNED",
         "returned = flags % (2 * FLAG_RETURNED)",
     ),
-    ("0 is true: a count as a condition", "elseif counting >= limit then", "elseif counting then"),
+    ("0 is true: a count as a condition", "if counting >= limit then", "if counting then"),
     ("decrement without journal", "redis.call('XADD', KEYS[1], '*', unpack(journal))", "journal = nil"),
     ("journal without decrement", "redis.call('HSET', drop_key, 'stock', stock, 'seq', seq)", "seq = nil"),
     ("stock not written", "'stock', stock, 'seq', seq)\nend", "'seq', seq)\nend"),
@@ -41,7 +41,7 @@ const MUTANTS: &[(&str, &str, &str)] = &[
     ("closing off by one", "now_ms >= closes_at", "now_ms > closes_at"),
     ("pause ignored", "if state == 'paused' then return PAUSED end", ""),
     ("everybody is owed", "if follow ~= '2' then refused", "if follow == '2' then refused"),
-    ("frozen ignored", "state == 'frozen'", "false"),
+    ("frozen ignored", "if state == 'frozen' then\n", "if false then\n"),
     (
         "retry grants again",
         "if records then again, counting = look_up(records, mark) end",
@@ -54,6 +54,40 @@ const MUTANTS: &[(&str, &str, &str)] = &[
     ("duplicates in one batch not seen", "granted[person] or held[c]", "held[c]"),
     ("earlier claims overwritten", "record = records .. record", "record = record"),
     ("journal begins one late", "now_ms, seq + 1)", "now_ms, seq + 2)"),
+    (
+        "a claim in another drop not seen",
+        "local record = records and last_counting(records)",
+        "local record = nil",
+    ),
+    (
+        "a claim in another drop of the same batch not seen",
+        "granted and granted[persons[c]] or held and held[c]",
+        "held and held[c]",
+    ),
+    ("a drop that is being rebuilt passed over", "or state == 'frozen' then return false end", "then end"),
+    ("a drop that is not there passed over", "if not state or state", "if state"),
+    (
+        "an older view of the campaign believed",
+        "campaign and campaign.drops == drop.once and campaign",
+        "campaign",
+    ),
+    (
+        "a campaign that is not named believed",
+        "local looks = drop.once and",
+        "local looks = drop.campaign and",
+    ),
+    (
+        "returned again still counts elsewhere",
+        "if flags % (2 * FLAG_MAY_CLAIM_AGAIN) < FLAG_MAY_CLAIM_AGAIN then found",
+        "if true then found",
+    ),
+    (
+        "returned forfeit does not count elsewhere",
+        "if flags % (2 * FLAG_MAY_CLAIM_AGAIN) < FLAG_MAY_CLAIM_AGAIN then found",
+        "if flags % 2 == 0 then found",
+    ),
+    ("only the first takers looked up", "if c > looks.through then", "if looks.through == 0 then"),
+    ("the rule is never over", "f[9] and f[9] ~= '0' and", "f[9] and"),
     ("epoch of another shard life", "epoch = epoch, refused", "epoch = 1, refused"),
 ];
 
@@ -67,6 +101,9 @@ const BROKEN_PROMISES: &[(&str, &str)] = &[
     ("seq not advanced", "I3"),
     ("duplicates in one batch not seen", "I3"),
     ("limit ignored", "I4"),
+    ("a claim in another drop not seen", "I4"),
+    ("a claim in another drop of the same batch not seen", "I4"),
+    ("an older view of the campaign believed", "I4"),
     ("mark never found", "I6"),
 ];
 

@@ -36,6 +36,7 @@ mod holds;
 mod live_prometheus;
 mod lua_contract;
 mod managed_redis;
+mod once;
 mod openapi;
 #[cfg(feature = "otlp")]
 mod otlp;

@@ -25,6 +25,8 @@ fn open(drop: &DropId, mode: Mode, stock_total: u64) -> DropConfig<'_> {
         limit: 1,
         epoch: Epoch(u16::MAX),
         state: DropState::Running,
+        once: 0,
+        revision: 0,
     }
 }
 
@@ -156,7 +158,7 @@ async fn a_malformed_call_changes_nothing() {
     let (journal, hash, held) = (journal.as_str(), hash.as_str(), held.as_str());
     let one = [journal, hash, held];
     let twice = [journal, hash, held, hash, held];
-    let terms = ["create", "9", "1", "2", "1", "1", "running"];
+    let terms = ["create", "9", "1", "2", "1", "1", "running", "0", "0"];
     let with = |at: usize, value: &'static str| {
         let mut changed = terms;
         changed[at] = value;
@@ -172,20 +174,28 @@ async fn a_malformed_call_changes_nothing() {
         (&scripts::RESTORE, &one, &["holders", "t", "9", "ann"]),
         (&scripts::RESTORE, &one, &["finish", "t", "9", "9"]),
         (&scripts::RESTORE, &one, &["end", "t", "9"]),
-        (&scripts::CLAIM, &one, &["1", "d", "0", "0"]),
-        (&scripts::CLAIM, &one, &["1", "d", "-1", "0"]),
-        (&scripts::CLAIM, &one, &["1", "d", "1.5", "0", "bob"]),
-        (&scripts::CLAIM, &one, &["1", "d", "nan", "0", "bob"]),
-        (&scripts::CLAIM, &one, &["1", "d", "1001", "0", "bob"]),
-        (&scripts::CLAIM, &one, &["1", "d", "2", "0", "bob"]),
-        (&scripts::CLAIM, &one, &["1", "d", "1", "0", "bob", "cid"]),
-        (&scripts::CLAIM, &one, &["1", "d", "1", "2", "bob"]),
-        (&scripts::CLAIM, &one, &["1", "d", "1", "1", "bob"]),
-        (&scripts::CLAIM, &one, &["1", "d", "1", "1", "bob", "1234567"]),
+        (&scripts::CLAIM, &one, &["1", "0", "d", "0", "0", "0"]),
+        (&scripts::CLAIM, &one, &["1", "0", "d", "-1", "0", "0"]),
+        (&scripts::CLAIM, &one, &["1", "0", "d", "1.5", "0", "0", "bob"]),
+        (&scripts::CLAIM, &one, &["1", "0", "d", "nan", "0", "0", "bob"]),
+        (&scripts::CLAIM, &one, &["1", "0", "d", "1001", "0", "0", "bob"]),
+        (&scripts::CLAIM, &one, &["1", "0", "d", "2", "0", "0", "bob"]),
+        (&scripts::CLAIM, &one, &["1", "0", "d", "1", "0", "0", "bob", "cid"]),
+        (&scripts::CLAIM, &one, &["1", "0", "d", "1", "2", "0", "bob"]),
+        (&scripts::CLAIM, &one, &["1", "0", "d", "1", "1", "0", "bob"]),
+        (&scripts::CLAIM, &one, &["1", "0", "d", "1", "1", "0", "bob", "1234567"]),
         (&scripts::CLAIM, &one, &["1"]),
-        (&scripts::CLAIM, &twice, &["1", "d", "1", "0", "bob", "d", "1", "0", "cid"]),
+        (&scripts::CLAIM, &twice, &["1", "0", "d", "1", "0", "0", "bob", "d", "1", "0", "0", "cid"]),
         (&scripts::CLAIM, &one[..1], &["1"]),
-        (&scripts::CLAIM, &one[..2], &["1", "d", "1", "0", "bob"]),
+        (&scripts::CLAIM, &one[..2], &["1", "0", "d", "1", "0", "0", "bob"]),
+        // Campaigns: none is given, one without its keys, one of no drops, one that is no number, one of half a drop.
+        (&scripts::CLAIM, &one, &["1", "0", "d", "1", "0", "1", "bob"]),
+        (&scripts::CLAIM, &one, &["1", "1", "1", "d", "1", "0", "1", "bob"]),
+        (&scripts::CLAIM, &twice, &["1", "1", "0", "d", "1", "0", "1", "bob"]),
+        (&scripts::CLAIM, &twice, &["1", "1", "x", "d", "1", "0", "1", "bob"]),
+        (&scripts::CLAIM, &twice, &["1", "1", "0.5", "d", "1", "0", "1", "bob"]),
+        (&scripts::CLAIM, &twice, &["1", "-1", "d", "1", "0", "0", "bob"]),
+        (&scripts::CLAIM, &twice, &["1", "inf", "d", "1", "0", "0", "bob"]),
         (&scripts::CONFIGURE, &[hash], &terms[..6]),
         (&scripts::CONFIGURE, &[], &[]),
         (&scripts::CONFIGURE, &[hash], &with(0, "make")),
@@ -197,6 +207,8 @@ async fn a_malformed_call_changes_nothing() {
         (&scripts::CONFIGURE, &[hash], &with(4, "101")),
         (&scripts::CONFIGURE, &[hash], &with(5, "65536")),
         (&scripts::CONFIGURE, &[hash], &with(6, "open")),
+        (&scripts::CONFIGURE, &[hash], &with(7, "-1")),
+        (&scripts::CONFIGURE, &[hash], &with(8, "x")),
         (&scripts::CONFIGURE, &[hash, hash], &[terms, terms].concat()),
         (&scripts::STATE, &[hash], &["open"]),
         (&scripts::STATE, &[], &["paused"]),

@@ -8,6 +8,8 @@
 //!  create: frozen in Redis ─► noted in the ledger ─► running
 //! ```
 
+mod configure;
+pub(super) mod once;
 pub mod recovery;
 mod shrink;
 
@@ -16,16 +18,16 @@ use std::time::{Duration, Instant};
 
 use deadpool_redis::{Connection, Pool};
 
-use super::soundness::{self, Books, Compared, Placed};
+use super::soundness::{self, Books, Compared};
 use crate::clock::{Clock, UnixMs};
-use crate::domain::campaign::{self, Campaign, CampaignState, Changes, DropSpec, FileError, Refusal};
+use crate::domain::campaign::{self, Campaign, CampaignState, Changes, FileError, Refusal};
 use crate::domain::eligibility::Eligibility;
-use crate::domain::ids::{CampaignId, DropId, Epoch, Shard};
+use crate::domain::ids::{CampaignId, Shard};
 use crate::guard::tables::AddressTables;
 use crate::ledger::{Catalogue, Ledger, LedgerError};
 use crate::redis::codes::DropState;
 use crate::redis::peer::Peer;
-use crate::redis::scripts::{self, DropConfig, Mode, ScriptError};
+use crate::redis::scripts::ScriptError;
 use crate::redis::{pool, reads};
 use crate::rush::gate::{DropRules, Gate};
 
@@ -151,7 +153,7 @@ impl Campaigns {
             if old.ended_at_ms.is_some() {
                 return Err(refused(Refusal::Ended(new.id.clone())));
             }
-            self.shrink(old, new, text).await?;
+            self.shrink(old, new, (catalogue.revision, text)).await?;
         }
         let applied = self.ledger.apply_campaign(new, catalogue.revision, actor, self.clock.now_ms()).await;
         // Also after a refusal: what was shrunk in Redis goes back to what the ledger says.
@@ -245,7 +247,7 @@ impl Campaigns {
         let books = Books { shard: self.shard, catalogue: &catalogue, tallies: &tallies, position };
         let compared = Compared::make(&mut connection, &self.gate, &books).await?;
         self.freeze_lost(&mut connection, &compared).await?;
-        self.configure(&mut connection, &compared.sound()).await?;
+        let noted = self.configure(&mut connection, (catalogue.revision, &compared.sound())).await?;
         self.publish(&catalogue);
         for placed in compared.lost() {
             if let Some(gate) = self.gate.find(placed.spec.id.as_str()) {
@@ -265,7 +267,9 @@ impl Campaigns {
             }
         }
         loaded.again_at = (!compared.lost().is_empty()).then(|| Instant::now() + LOST_LOOK_INTERVAL);
-        loaded.revision = Some(self.ledger.revision().await?);
+        self.note_once(&catalogue, now_ms).await?;
+        // What others changed since the catalogue was read is not loaded yet.
+        loaded.revision = Some(catalogue.revision.saturating_add(noted));
         self.gate.trust.set(&peer.run_id);
         Ok(())
     }
@@ -292,83 +296,17 @@ impl Campaigns {
         self.set_states(connection, &running, DropState::Frozen).await
     }
 
-    /// Creates what is new (frozen, then noted, then running) and sets what is there to what the ledger says.
-    async fn configure(&self, connection: &mut Connection, sound: &[&Placed<'_>]) -> Result<(), LoadError> {
-        for chunk in sound.chunks(crate::limits::DROPS_PER_CAMPAIGN_MAX) {
-            let configs: Vec<_> = chunk
-                .iter()
-                .map(|placed| {
-                    let mode = if placed.is_loaded(self.shard) { Mode::Update } else { Mode::Create };
-                    let carried = placed.record.carried_in(self.shard);
-                    config(placed.spec, placed.spec.stock.saturating_sub(carried), mode, Epoch::FIRST)
-                })
-                .collect();
-            if let Err(refused) = scripts::configure(connection, self.shard, &configs).await? {
-                let drop = configs.get(refused.drop).map_or("", |config| config.drop.as_str());
-                let what = format!("drop {drop:?} cannot be loaded into Redis: {}", refused.code.name());
-                return Err(LedgerError::Corrupt(what).into());
-            }
-        }
-        for placed in sound.iter().filter(|placed| !placed.is_loaded(self.shard)) {
-            self.ledger.mark_loaded(placed.record.number, self.shard, Epoch::FIRST).await?;
-        }
-        for (state, wanted) in
-            // One that ended has its windows cut off: its drops are closed, not paused.
-            [
-                (CampaignState::Running, DropState::Running),
-                (CampaignState::Ended, DropState::Running),
-                (CampaignState::Paused, DropState::Paused),
-            ]
-        {
-            let differing = sound.iter().filter(|placed| {
-                placed.state == state && placed.view.is_none_or(|view| view.state != wanted)
-            });
-            let drops: Vec<&DropId> = differing.map(|placed| &placed.spec.id).collect();
-            self.set_states(connection, &drops, wanted).await?;
-        }
-        Ok(())
-    }
-
-    async fn set_states(
-        &self,
-        connection: &mut Connection,
-        drops: &[&DropId],
-        wanted: DropState,
-    ) -> Result<(), LoadError> {
-        if drops.is_empty() {
-            return Ok(());
-        }
-        match scripts::set_state(connection, self.shard, drops, wanted).await? {
-            Ok(_) => Ok(()),
-            Err(refused) => {
-                let what = format!("a drop vanished from Redis: {}", refused.code.name());
-                Err(LedgerError::Corrupt(what).into())
-            }
-        }
-    }
-
     fn publish(&self, catalogue: &Catalogue) {
         let campaigns = catalogue.campaigns.iter().map(|record| Arc::new(record.campaign.clone())).collect();
         let rules = catalogue.campaigns.iter().flat_map(|record| {
-            record.drops.iter().zip(&record.campaign.drops).map(|(drop, spec)| DropRules {
+            let once = once::of(record, self.shard).map(Arc::new);
+            record.drops.iter().zip(&record.campaign.drops).map(move |(drop, spec)| DropRules {
                 spec: spec.clone(),
                 campaign: record.campaign.id.clone(),
                 number: drop.number,
+                once: once.clone(),
             })
         });
         self.gate.replace(campaigns, rules.collect());
-    }
-}
-
-fn config(spec: &DropSpec, stock_total: u64, mode: Mode, epoch: Epoch) -> DropConfig<'_> {
-    DropConfig {
-        drop: &spec.id,
-        mode,
-        stock_total,
-        opens_at_ms: spec.opens_at_ms,
-        closes_at_ms: spec.closes_at_ms,
-        limit: spec.limit_per_person,
-        epoch,
-        state: DropState::Frozen,
     }
 }

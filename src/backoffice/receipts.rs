@@ -27,7 +27,7 @@ use crate::ledger::life::StepRow;
 use crate::ledger::{ClaimStatus, LedgerError, ReceiptRow, ReceiptState, Settlement};
 use crate::limits;
 use crate::redis::codes::{Code, Outcome};
-use crate::redis::scripts::{self, ClaimCall, ScriptError};
+use crate::redis::scripts::{self, ClaimCall, ScriptError, Slot};
 use crate::redis::{pool, reads};
 use crate::rush::gate::DropGate;
 
@@ -302,7 +302,7 @@ impl Receipts {
         }
         let person = PersonId::new(&row.person).map_err(|error| SettleError::Failed(error.to_string()))?;
         let grant =
-            self.grant(&drop.id, &person, row.claim).await?.map_err(|code| refused(why(code, &drop.id)))?;
+            self.grant(&drop, &person, row.claim).await?.map_err(|code| refused(why(code, &drop.id)))?;
         let by =
             ClaimNumber { drop: given.number, shard: self.campaigns.shard, epoch: grant.0, seq: grant.1 };
         self.wait_durable(number, by).await?;
@@ -318,12 +318,15 @@ impl Receipts {
     /// The epoch and number of the claim that the person gets for `owed`, now or before.
     async fn grant(
         &self,
-        drop: &DropId,
+        drop: &DropGate,
         person: &PersonId,
         owed: ClaimNumber,
     ) -> Result<Result<(Epoch, u32), Code>, SettleError> {
-        let call =
-            ClaimCall::owed(self.campaigns.shard, rand::random::<u32>().into(), drop, person, mark_of(owed));
+        let (shard, batch_id) = (self.campaigns.shard, rand::random::<u32>().into());
+        let mut call = ClaimCall::owed(shard, batch_id, &drop.id, person, mark_of(owed));
+        if let Some(campaign) = drop.once() {
+            call.once(Slot { drop: 0, claim: 0 }, &campaign);
+        }
         let mut connection = pool::checkout(&self.campaigns.pool).await?;
         let mut reply = scripts::claim(&mut connection, &call, &call.to_evalsha()).await?;
         let Some(Some(reply)) = reply.drops.pop() else { return Ok(Err(Code::UnknownDrop)) };
@@ -331,6 +334,7 @@ impl Receipts {
             Some(Outcome::Granted { seq }) => Ok((reply.view.epoch, *seq)),
             Some(Outcome::Again(grant)) => Ok((grant.epoch, grant.seq)),
             Some(Outcome::Refused(code)) => Err(*code),
+            Some(Outcome::Elsewhere { .. }) => Err(Code::LimitReached),
             None => Err(Code::UnknownDrop),
         })
     }
@@ -384,7 +388,8 @@ fn mark_of(owed: ClaimNumber) -> Mark {
 fn why(code: Code, drop: &DropId) -> String {
     match code {
         Code::LimitReached => format!(
-            "the person has all that one person may have in drop {drop}: void it, or honour it from another drop"
+            "the person has all that one person may have in drop {drop} or its campaign: void it, or honour it from \
+             another drop"
         ),
         Code::SoldOut => {
             format!("drop {drop} has nothing left: raise its stock, or honour it from another drop")

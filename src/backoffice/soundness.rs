@@ -23,6 +23,8 @@ pub(super) struct Placed<'a> {
     pub(super) spec: &'a DropSpec,
     /// Its campaign's.
     pub(super) state: CampaignState,
+    /// Where a person may win in one drop of the campaign alone, how many drops that has; else 0.
+    pub(super) once: usize,
     /// As Redis has it, if it does.
     pub(super) view: Option<DropView>,
     /// Whether it is being made anew and is not complete.
@@ -81,7 +83,8 @@ impl<'a> Compared<'a> {
         for record in records {
             for (drop, spec) in record.drops.iter().zip(&record.campaign.drops) {
                 let (view, restoring) = found.next().unwrap_or_default();
-                placed.push(Placed { record: drop, spec, state: record.state, view, restoring });
+                let (state, once) = (record.state, record.campaign.drops_if_once());
+                placed.push(Placed { record: drop, spec, state, once, view, restoring });
             }
         }
         let journal_behind = journal::last_id(connection, books.shard).await? < books.position;

@@ -321,7 +321,7 @@ impl TicketDesk {
         Ok(self.tables.region(address))
     }
 
-    /// The person's last claim in each other drop of the campaign.
+    /// The person's last claim in each other drop of the campaign that counts there.
     async fn claims_elsewhere(
         &self,
         drop: &DropId,
@@ -332,9 +332,9 @@ impl TicketDesk {
         let mut connection = pool::checkout(&self.pool).await.map_err(|error| away(&error))?;
         let mut found = Vec::new();
         for other in campaign.drops.iter().map(|spec| &spec.id).filter(|id| *id != drop) {
-            let grants = reads::claims_of(&mut connection, self.shard, other, &person).await;
+            let grants = reads::counting_claims_of(&mut connection, self.shard, other, &person).await;
             let grants = grants.map_err(|error| away(&error))?;
-            let last = grants.iter().filter(|grant| !grant.returned).map(|grant| grant.claimed_at_ms).max();
+            let last = grants.iter().map(|grant| grant.claimed_at_ms).max();
             found.push((other.clone(), last));
         }
         Ok(found)

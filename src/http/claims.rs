@@ -75,6 +75,10 @@ pub(super) async fn take(front: &Front, asked: Asked) -> Result<Reply, Problem> 
             Ok(reply::claimed(claim_body(front, &drop, &grant, state, true), true))
         }
         Decision::Refused(cause) => Err(refused(front, &drop, cause)),
+        Decision::Elsewhere(claim) => Err(match front.gate.find_number(claim.drop) {
+            Some(won) => Problem::claimed_elsewhere(claim, won.id.clone()),
+            None => Cause::LimitReached.into(),
+        }),
     }
 }
 

@@ -3,6 +3,7 @@
 //! Public texts only: what went wrong inside stays in the log. Status codes stand in [`super::reply`].
 
 use crate::domain::cause::Cause;
+use crate::domain::ids::{ClaimNumber, DropId};
 use crate::domain::qr::QrFlaw;
 use crate::guard::GuardRefusal;
 use crate::guard::rate::{Allowance, RateRefusal};
@@ -32,6 +33,8 @@ pub struct Problem {
     pub allow: Option<&'static str>,
     /// What is wrong in a file, line by line, as a JSON array.
     pub errors: Option<Box<str>>,
+    /// The claim for the sake of which nothing more is given, and its drop, for [`Cause::LimitReached`].
+    pub claim: Option<Box<(ClaimNumber, DropId)>>,
 }
 
 impl From<Cause> for Problem {
@@ -43,6 +46,7 @@ impl From<Cause> for Problem {
             limit: None,
             allow: None,
             errors: None,
+            claim: None,
         }
     }
 }
@@ -85,6 +89,13 @@ impl Problem {
         Self { limit: Some(limit), ..problem }
     }
 
+    /// The campaign gives a person claims in one drop alone, and they have this one.
+    #[must_use]
+    pub fn claimed_elsewhere(claim: ClaimNumber, drop: DropId) -> Self {
+        let detail = format!("you have claim {} in drop {drop} of this campaign", claim.claim_id());
+        Self { claim: Some(Box::new((claim, drop))), ..Self::with_detail(Cause::LimitReached, detail) }
+    }
+
     /// The same, to be tried again no sooner than this.
     #[must_use]
     pub fn retry_after(mut self, retry_after_ms: u64) -> Self {
@@ -107,6 +118,14 @@ impl Problem {
         if let Some(errors) = &self.errors {
             out.push_str(r#","errors":"#);
             out.push_str(errors);
+        }
+        if let Some((claim, drop)) = self.claim.as_deref() {
+            // Neither has a letter that needs escaping.
+            out.push_str(r#","claim":{"claim_id":""#);
+            claim.append_claim_id(out);
+            out.push_str(r#"","drop":""#);
+            out.push_str(drop.as_str());
+            out.push_str(r#""}"#);
         }
         out.push_str(r#","code":""#);
         out.push_str(self.cause.code());

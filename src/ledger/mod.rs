@@ -284,6 +284,15 @@ pub trait Ledger: Documents {
         limit: u32,
     ) -> Result<Vec<(String, u64)>, LedgerError>;
 
+    /// Persons with claims in several drops of a campaign that count against the limits there, the last of them granted at
+    /// `since_ms` or later, with the number of the drops, at most `limit` persons.
+    async fn in_several_drops(
+        &self,
+        campaign: &CampaignId,
+        since_ms: UnixMs,
+        limit: u32,
+    ) -> Result<Vec<(String, u64)>, LedgerError>;
+
     /// (person, mark) pairs that stand in a drop more than once, with their count, at most `limit` of them.
     async fn repeated_marks(
         &self,

@@ -3,9 +3,12 @@
 //! Owns the layout of the script's arguments. Keeps its buffers from batch to batch, so that a claim costs two
 //! copies of the person's bytes and no allocation.
 
+use std::sync::Arc;
+
 use redis::{Cmd, Value};
 
 use super::codes::{ClaimReply, ReplyError};
+use super::once::OnePerCampaign;
 use super::{keys, scripts};
 use crate::domain::ids::{DropId, Mark, PersonId, Shard};
 use crate::limits;
@@ -29,6 +32,8 @@ pub struct ClaimCall {
     /// buffers for a later one.
     sections: Vec<Section>,
     used: usize,
+    /// The campaigns of these drops in which a person may win in one drop alone.
+    campaigns: Vec<Arc<OnePerCampaign>>,
     /// Whether an operator grants what is owed: then neither window nor pause refuses.
     owed: bool,
 }
@@ -46,6 +51,8 @@ struct Section {
     /// As many as persons, unless none of them has a mark.
     marks: Vec<Option<Mark>>,
     marked: bool,
+    /// Which of the call's campaigns is the drop's, from 1; 0 for none of them.
+    campaign: usize,
 }
 
 impl Section {
@@ -63,7 +70,8 @@ impl ClaimCall {
     /// An empty batch.
     #[must_use]
     pub fn new(shard: Shard, batch_id: u64) -> Self {
-        Self { shard, batch_id, claims: 0, sections: Vec::new(), used: 0, owed: false }
+        let (sections, campaigns) = (Vec::new(), Vec::new());
+        Self { shard, batch_id, claims: 0, sections, used: 0, campaigns, owed: false }
     }
 
     /// A call that grants one person what is owed to them, also before the release, after the end and during a pause.
@@ -80,6 +88,7 @@ impl ClaimCall {
         self.batch_id = batch_id;
         self.claims = 0;
         self.used = 0;
+        self.campaigns.clear();
     }
 
     /// Appends a claim; claims of one drop keep their order. `mark` tells a person's claims in a drop apart
@@ -99,6 +108,18 @@ impl ClaimCall {
         section.marked |= mark.is_some();
         self.claims += 1;
         Some(Slot { drop: index, claim })
+    }
+
+    /// Says that a person may win in one drop of this campaign alone, to which the drop of `slot` belongs.
+    pub fn once(&mut self, slot: Slot, campaign: &Arc<OnePerCampaign>) {
+        let known = self.campaigns.iter().position(|other| other.campaign == campaign.campaign);
+        let index = known.unwrap_or(self.campaigns.len());
+        if known.is_none() {
+            self.campaigns.push(Arc::clone(campaign));
+        }
+        if let Some(section) = self.sections.get_mut(slot.drop) {
+            section.campaign = index + 1;
+        }
     }
 
     /// The section of a drop, begun when there is none.
@@ -124,6 +145,7 @@ impl ClaimCall {
                 ends: Vec::new(),
                 marks: Vec::new(),
                 marked: false,
+                campaign: 0,
             };
             self.sections.truncate(limits::BATCH_DROPS_MAX - 1);
             self.sections.insert(index, section);
@@ -133,6 +155,7 @@ impl ClaimCall {
         section.ends.clear();
         section.marks.clear();
         section.marked = false;
+        section.campaign = 0;
         self.used += 1;
         Some(index)
     }
@@ -159,15 +182,23 @@ impl ClaimCall {
     pub fn write_evalsha(&self, cmd: &mut Cmd) {
         let sections = self.sections.get(..self.used).unwrap_or_default();
         cmd.clear();
-        cmd.arg("EVALSHA").arg(scripts::CLAIM.sha()).arg(1 + 2 * sections.len());
+        let others = self.campaigns.iter().flat_map(|campaign| campaign.keys());
+        let count = 1 + 2 * sections.len() + 2 * others.clone().count();
+        cmd.arg("EVALSHA").arg(scripts::CLAIM.sha()).arg(count);
         cmd.arg(keys::journal(self.shard));
         for section in sections {
             cmd.arg(&section.drop_key).arg(&section.holders_key);
         }
-        cmd.arg(self.batch_id);
+        for (drop_key, holders_key) in others {
+            cmd.arg(drop_key).arg(holders_key);
+        }
+        cmd.arg(self.batch_id).arg(self.campaigns.len());
+        for campaign in &self.campaigns {
+            cmd.arg(campaign.drops.len());
+        }
         for section in sections {
             cmd.arg(section.drop.as_str()).arg(section.ends.len());
-            cmd.arg(if self.owed { 2 } else { usize::from(section.marked) });
+            cmd.arg(if self.owed { 2 } else { usize::from(section.marked) }).arg(section.campaign);
             for person in section.persons() {
                 cmd.arg(person);
             }

@@ -2,7 +2,9 @@
 //!
 //! The codes stand in the scripts' headers and in `lua/README.md` too; a contract test keeps them equal.
 
-pub use super::reply::{ClaimReply, DropReply, DropState, DropView, Outcome, decode_records, encode_record};
+pub use super::reply::{
+    ClaimReply, DropReply, DropState, DropView, Outcome, decode_counting, decode_records, encode_record,
+};
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $variant:ident = $number:literal, $name:literal;)*) => {

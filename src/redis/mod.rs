@@ -10,6 +10,7 @@ pub mod fence;
 pub mod journal;
 pub mod keys;
 pub mod managed;
+mod once;
 pub mod peer;
 pub mod pool;
 pub mod reads;

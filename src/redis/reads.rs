@@ -5,7 +5,7 @@
 use redis::aio::ConnectionLike;
 use redis::{Value, cmd, pipe};
 
-use super::codes::{DropView, ReplyError, decode_records};
+use super::codes::{DropView, ReplyError, decode_counting, decode_records};
 use super::keys;
 use super::reply::ranged;
 use super::scripts::ScriptError;
@@ -83,10 +83,33 @@ pub async fn claims_of<C: ConnectionLike>(
     drop: &DropId,
     person: &PersonId,
 ) -> Result<Vec<Grant>, ScriptError> {
+    Ok(decode_records(&records_of(conn, shard, drop, person).await?)?)
+}
+
+/// Those of a person's claims in a drop that count against the limit: all but those that were returned so that the
+/// person may claim again.
+///
+/// # Errors
+/// As [`views`].
+pub async fn counting_claims_of<C: ConnectionLike>(
+    conn: &mut C,
+    shard: Shard,
+    drop: &DropId,
+    person: &PersonId,
+) -> Result<Vec<Grant>, ScriptError> {
+    Ok(decode_counting(&records_of(conn, shard, drop, person).await?)?)
+}
+
+async fn records_of<C: ConnectionLike>(
+    conn: &mut C,
+    shard: Shard,
+    drop: &DropId,
+    person: &PersonId,
+) -> Result<Vec<u8>, ScriptError> {
     let mut get = cmd("HGET");
     get.arg(keys::holders(shard, drop)).arg(person.as_str());
     let records: Option<Vec<u8>> = get.query_async(conn).await?;
-    Ok(decode_records(&records.unwrap_or_default())?)
+    Ok(records.unwrap_or_default())
 }
 
 /// A part of a drop's holders.

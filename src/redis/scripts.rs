@@ -12,6 +12,7 @@ use redis::{Cmd, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value, cmd
 pub use super::claim_call::{ClaimCall, Slot};
 use super::codes::{ClaimReply, Code, DropState, DropView, ReplyError};
 use super::keys;
+pub use super::once::OnePerCampaign;
 use super::reply::ranged;
 use crate::clock::UnixMs;
 use crate::domain::ids::{DropId, Epoch, PersonId, Shard};
@@ -153,6 +154,10 @@ pub struct DropConfig<'a> {
     pub epoch: Epoch,
     /// The state of a drop that is made; a drop that is there keeps its own.
     pub state: DropState,
+    /// Where a person may win in one drop of the campaign alone, how many drops the campaign has; else 0.
+    pub once: usize,
+    /// The revision of the catalogue that says so: what a later one said stays.
+    pub revision: u64,
 }
 
 /// Why a call for several drops changed none of them.
@@ -185,6 +190,7 @@ pub async fn configure<C: ConnectionLike>(
         };
         call.arg(mode).arg(config.stock_total).arg(config.opens_at_ms).arg(config.closes_at_ms);
         call.arg(config.limit).arg(config.epoch.0).arg(config.state.as_str());
+        call.arg(config.once).arg(config.revision);
     }
     views_or_refusal(&CONFIGURE.run(conn, &call).await?, drops.len())
 }

@@ -28,7 +28,7 @@ use crate::domain::ids::{Mark, PersonId, Shard};
 use crate::failpoint::Step;
 use crate::limits;
 use crate::redis::codes::{ClaimReply, Code, DropReply, Outcome};
-use crate::redis::scripts::ClaimCall;
+use crate::redis::scripts::{ClaimCall, OnePerCampaign};
 use crate::telemetry::metrics::Metrics;
 
 /// A claim that waits for its batch.
@@ -98,6 +98,7 @@ pub struct Batcher {
 
 /// What a batch in flight needs.
 struct Sender {
+    shard: Shard,
     lane: Lane,
     gate: Arc<Gate>,
     metrics: Arc<Metrics>,
@@ -118,7 +119,7 @@ impl Batcher {
         let inflight = Arc::new(Semaphore::new(settings.inflight_max));
         let queue_wait_seconds = metrics.queue_wait_seconds.core(settings.core);
         let queue_claims = metrics.queue_claims.of(&settings.core.to_string());
-        let sender = Arc::new(Sender { lane, gate, metrics, clock });
+        let sender = Arc::new(Sender { shard: settings.shard, lane, gate, metrics, clock });
         (
             ClaimQueue { queue: near },
             Self { queue, inflight, settings, queue_wait_seconds, queue_claims, sender },
@@ -145,9 +146,9 @@ impl Batcher {
                 continue;
             }
             batch_id += 1;
-            let (sender, shard) = (Arc::clone(&self.sender), self.settings.shard);
+            let sender = Arc::clone(&self.sender);
             tokio::spawn(async move {
-                sender.send(shard, batch_id, batch).await;
+                sender.send(batch_id, batch).await;
                 drop(permit);
             });
         }
@@ -165,7 +166,7 @@ impl Batcher {
             self.queue_wait_seconds.record(waited.as_secs_f64());
             if waited > self.settings.queue_wait_max {
                 let _ = waiting.answer.send(Decision::Refused(Cause::Overloaded));
-            } else if let Err(waiting) = batch.push(waiting) {
+            } else if let Err(waiting) = batch.push(waiting, &self.sender.gate) {
                 let _ = waiting.answer.send(Decision::Refused(Cause::Overloaded));
             }
         }
@@ -183,6 +184,9 @@ struct Batch {
 #[derive(Debug)]
 struct Part {
     drop: Arc<DropGate>,
+    /// As the drop's campaign was when the part was begun: a reply names its drops by their places. Without it the script
+    /// grants nothing where a person may win in one drop alone, as is right while one of them may have lost claims.
+    once: Option<Arc<OnePerCampaign>>,
     claims: Vec<Waiting>,
 }
 
@@ -192,11 +196,13 @@ impl Batch {
     }
 
     /// Adds a claim; gives it back when it would be one drop too many for one call.
-    fn push(&mut self, waiting: Waiting) -> Result<(), Waiting> {
+    fn push(&mut self, waiting: Waiting, gate: &Gate) -> Result<(), Waiting> {
         if let Some(part) = self.parts.iter_mut().find(|part| Arc::ptr_eq(&part.drop, &waiting.drop)) {
             part.claims.push(waiting);
         } else if self.parts.len() < limits::BATCH_DROPS_MAX {
-            self.parts.push(Part { drop: Arc::clone(&waiting.drop), claims: vec![waiting] });
+            let drop = Arc::clone(&waiting.drop);
+            let once = drop.once().filter(|campaign| !gate.any_went_back(campaign));
+            self.parts.push(Part { drop, once, claims: vec![waiting] });
         } else {
             return Err(waiting);
         }
@@ -208,7 +214,10 @@ impl Batch {
         for part in &self.parts {
             for claim in &part.claims {
                 // The batch keeps the same caps, so that there is always a slot.
-                let _ = call.claim(&part.drop.id, &claim.person, claim.mark);
+                let slot = call.claim(&part.drop.id, &claim.person, claim.mark);
+                if let (Some(slot), Some(campaign)) = (slot.filter(|slot| slot.claim == 0), &part.once) {
+                    call.once(slot, campaign);
+                }
             }
         }
         call
@@ -227,10 +236,10 @@ impl Batch {
 }
 
 impl Sender {
-    async fn send(&self, shard: Shard, batch_id: u64, batch: Batch) {
+    async fn send(&self, batch_id: u64, batch: Batch) {
         self.metrics.batch_claims.record(batch.len() as f64);
         self.metrics.inflight_batches.increment(1.0);
-        let call = batch.call(shard, batch_id);
+        let call = batch.call(self.shard, batch_id);
         let command = call.to_evalsha();
         let began = Instant::now();
         Step::BatchTaken.reached();
@@ -309,6 +318,11 @@ impl Sender {
                 }
                 Outcome::Again(grant) => Decision::Again(grant),
                 Outcome::Refused(code) => Decision::Refused(cause_of(code)),
+                Outcome::Elsewhere { place, grant } => {
+                    let drops = part.once.iter().flat_map(|campaign| &campaign.drops);
+                    let number = drops.map(|(_, number)| grant.number(*number, self.shard)).nth(place);
+                    number.map_or(Decision::Refused(Cause::LimitReached), Decision::Elsewhere)
+                }
             };
             // A client that went away has no ear for it; the claim is theirs all the same.
             let _ = claim.answer.send(decision);

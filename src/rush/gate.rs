@@ -10,12 +10,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 
 use super::holders::{Fingerprint, Fingerprints, Holders, HoldersVersion};
+pub use super::public::PublicState;
 use super::trust::Trust;
 use crate::clock::UnixMs;
 use crate::domain::campaign::{Campaign, DropSpec};
 use crate::domain::cause::Cause;
 use crate::domain::ids::{CampaignId, DropId, DropNumber, Epoch};
 use crate::redis::codes::{DropState, DropView};
+use crate::redis::scripts::OnePerCampaign;
 
 /// How far this machine's idea of Redis' clock may be off before a claim near the release instant or the end of
 /// the window would be refused wrongly. Within it, the claim goes to Redis, whose clock decides.
@@ -49,6 +51,8 @@ pub struct DropRules {
     pub campaign: CampaignId,
     /// Its number in claim ids and voucher codes.
     pub number: DropNumber,
+    /// All drops of the campaign, where a person may win in one of them alone.
+    pub once: Option<Arc<OnePerCampaign>>,
 }
 
 /// One drop as this front end knows it.
@@ -79,35 +83,6 @@ struct Seen {
     highest: (Epoch, u32),
 }
 
-/// What a drop looks like from outside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PublicState {
-    /// Not open yet.
-    Scheduled,
-    /// Claims are granted.
-    Open,
-    /// The campaign is paused, or the shard is being loaded.
-    Paused,
-    /// Nothing is left.
-    SoldOut,
-    /// The window has passed.
-    Closed,
-}
-
-impl PublicState {
-    /// The word of the contract.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Scheduled => "scheduled",
-            Self::Open => "open",
-            Self::Paused => "paused",
-            Self::SoldOut => "sold_out",
-            Self::Closed => "closed",
-        }
-    }
-}
-
 impl Gate {
     /// A drop by its id.
     #[must_use]
@@ -119,6 +94,19 @@ impl Gate {
     #[must_use]
     pub fn drops(&self) -> Vec<Arc<DropGate>> {
         self.drops.load().values().cloned().collect()
+    }
+
+    /// A drop by its number.
+    #[must_use]
+    pub fn find_number(&self, number: DropNumber) -> Option<Arc<DropGate>> {
+        self.drops.load().values().find(|drop| drop.rules.load().number == number).cloned()
+    }
+
+    /// Whether Redis was seen to have gone back in one of these drops: who has won there, it may not know.
+    #[must_use]
+    pub fn any_went_back(&self, campaign: &OnePerCampaign) -> bool {
+        let drops = self.drops.load();
+        campaign.drops.iter().any(|(id, _)| drops.get(id.as_str()).is_some_and(|drop| drop.went_back()))
     }
 
     /// Every campaign.
@@ -248,6 +236,12 @@ impl DropGate {
     #[must_use]
     pub fn rules(&self) -> Arc<DropRules> {
         self.rules.load_full()
+    }
+
+    /// The campaign's drops, where a person may win in one of them alone.
+    #[must_use]
+    pub fn once(&self) -> Option<Arc<OnePerCampaign>> {
+        self.rules.load().once.clone()
     }
 
     /// The limit per person, as applied.

@@ -10,11 +10,13 @@ pub mod holders;
 pub mod lane;
 mod overload;
 pub mod poll;
+mod public;
 mod queue;
 pub mod trust;
 
 use crate::domain::cause::Cause;
 use crate::domain::claim::Grant;
+use crate::domain::ids::ClaimNumber;
 
 /// What became of one claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,4 +27,6 @@ pub enum Decision {
     Again(Grant),
     /// It is not theirs, for this reason.
     Refused(Cause),
+    /// It is not theirs: they have this claim in another drop of a campaign in which one may win in one drop alone.
+    Elsewhere(ClaimNumber),
 }

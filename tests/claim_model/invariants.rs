@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Result, ensure};
 use claimrush::domain::claim::JournalEvent;
 use claimrush::domain::ids::DropId;
-use claimrush::redis::codes::decode_records;
+use claimrush::redis::codes::{decode_counting, decode_records};
 use claimrush::redis::keys;
 
 use super::world::{SHARD, World};
@@ -40,6 +40,26 @@ impl World {
             }
             ensure!(held == accepted, "I3: drop {index}: holders {held:?}, journal {accepted:?}");
         }
+        self.one_drop_a_person().await
+    }
+
+    /// Since a person may win in one drop alone, nobody was granted a claim who had one elsewhere that counted.
+    async fn one_drop_a_person(&mut self) -> Result<()> {
+        let Some(since) = self.once_since.clone() else { return Ok(()) };
+        let mut counting: BTreeMap<String, (BTreeSet<usize>, bool)> = BTreeMap::new();
+        for (index, seq) in since.into_iter().enumerate() {
+            let id = self.drops[index].id.clone();
+            for (person, records) in self.hash::<Vec<u8>>(keys::holders(SHARD, &id)).await? {
+                let grants = decode_counting(&records)?;
+                if !grants.is_empty() {
+                    let (drops, new) = counting.entry(person).or_default();
+                    drops.insert(index);
+                    *new |= grants.iter().any(|grant| grant.seq > seq);
+                }
+            }
+        }
+        let broken = counting.iter().find(|(_, (drops, new))| drops.len() > 1 && *new);
+        ensure!(broken.is_none(), "I4: one person in several drops: {broken:?}");
         Ok(())
     }
 }

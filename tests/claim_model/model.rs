@@ -15,6 +15,39 @@ pub(crate) struct Claim {
     pub(crate) may_claim_again: bool,
 }
 
+/// What a claim must know of the other drops of its campaign.
+#[derive(Debug)]
+pub(crate) enum Elsewhere {
+    /// Somebody may have won there.
+    Unknown,
+    /// By person, the place of a drop where they have a claim that counts, and the claim.
+    Won(BTreeMap<String, (usize, Grant)>),
+}
+
+impl Elsewhere {
+    /// For the drop at `index`, where the caller names the first `named` drops as the campaign's.
+    pub(crate) fn of(drops: &[Drop], index: usize, named: usize) -> Self {
+        let once = drops[index].once.map_or(0, |(once, _)| once);
+        let mut won = BTreeMap::new();
+        if once == 0 {
+            return Self::Won(won);
+        }
+        if once != named || index >= named {
+            return Self::Unknown;
+        }
+        for place in (0..once).filter(|place| *place != index) {
+            match drops.get(place).filter(|drop| drop.state != DropState::Frozen) {
+                None => return Self::Unknown,
+                Some(drop) => {
+                    let counting = drop.claims.iter().filter(|claim| !claim.may_claim_again);
+                    won.extend(counting.map(|claim| (claim.person.clone(), (place, claim.grant))));
+                }
+            }
+        }
+        Self::Won(won)
+    }
+}
+
 /// A drop of the model.
 #[derive(Debug, Clone)]
 pub(crate) struct Drop {
@@ -25,6 +58,8 @@ pub(crate) struct Drop {
     pub(crate) closes_at_ms: UnixMs,
     pub(crate) limit: u32,
     pub(crate) total: u64,
+    /// Of how many drops, from the first on, a person may win in one alone, and the revision that says so; 0 for no rule.
+    pub(crate) once: Option<(usize, u64)>,
     /// In order of `seq`, which is the index + 1.
     pub(crate) claims: Vec<Claim>,
 }
@@ -56,7 +91,7 @@ impl Drop {
         self.claims.iter().filter(move |claim| claim.person == person)
     }
 
-    fn decide(&mut self, now_ms: UnixMs, person: &str, mark: Option<Mark>) -> Outcome {
+    fn decide(&mut self, elsewhere: &Elsewhere, now_ms: UnixMs, person: &str, mark: Option<Mark>) -> Outcome {
         if self.state == DropState::Frozen {
             return Outcome::Refused(Code::Frozen);
         }
@@ -78,6 +113,14 @@ impl Drop {
         if let Some((_, code)) = refusals.into_iter().find(|(applies, _)| *applies) {
             return Outcome::Refused(code);
         }
+        match elsewhere {
+            Elsewhere::Unknown => return Outcome::Refused(Code::Frozen),
+            Elsewhere::Won(won) => {
+                if let Some((place, grant)) = won.get(person) {
+                    return Outcome::Elsewhere { place: *place, grant: *grant };
+                }
+            }
+        }
         let seq = u32::try_from(self.claims.len() + 1).expect("a short test");
         let grant = Grant { epoch: self.epoch, seq, claimed_at_ms: now_ms, returned: false, mark };
         self.claims.push(Claim { person: person.to_owned(), grant, may_claim_again: false });
@@ -87,11 +130,13 @@ impl Drop {
     /// Decides a batch's claims in this drop, and tells what the journal must say of it.
     pub(crate) fn claim(
         &mut self,
+        elsewhere: &Elsewhere,
         now_ms: UnixMs,
         requests: &[(&str, Option<Mark>)],
     ) -> (DropReply, Option<JournalEvent>) {
         let before = self.claims.len();
-        let outcomes = requests.iter().map(|(person, mark)| self.decide(now_ms, person, *mark)).collect();
+        let decide = |(person, mark): &(&str, _)| self.decide(elsewhere, now_ms, person, *mark);
+        let outcomes = requests.iter().map(decide).collect();
         let takers: Vec<String> = self.claims[before..]
             .iter()
             .map(|claim| match claim.grant.mark {
@@ -137,7 +182,10 @@ impl Drop {
             ("seq", view.seq.to_string()),
             ("returned", view.returned.to_string()),
         ];
-        fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+        let once = self.once.into_iter().flat_map(|(drops, revision)| {
+            [("once", drops.to_string()), ("once_revision", revision.to_string())]
+        });
+        fields.into_iter().chain(once).map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
     /// The holders hash as Redis must hold it, byte for byte.

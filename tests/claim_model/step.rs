@@ -13,8 +13,12 @@ const STEPS_MAX: usize = 14;
 /// One thing to do.
 #[derive(Debug, Clone)]
 pub(crate) enum Step {
-    /// A batch of (drop, person, mark); then the same call once more, if `twice`.
-    Claim { claims: Vec<(usize, usize, Option<usize>)>, twice: bool },
+    /// A batch of (drop, person, mark) by a front end with a view of the campaign, or with the present one; then the same
+    /// call once more, if `twice`.
+    Claim { claims: Vec<(usize, usize, Option<usize>)>, view: Option<usize>, twice: bool },
+    /// Says that a person may win in one of the first `drops` drops alone, or that this is over; by somebody who has
+    /// read an older revision, if `late`.
+    Once { drops: usize, late: bool },
     /// Runs, pauses or freezes drops.
     State { drops: BTreeSet<usize>, state: DropState },
     /// Changes drops.
@@ -59,13 +63,20 @@ fn step() -> impl Strategy<Value = Step> {
     // The drop that is never made comes up now and then.
     let drop = || prop_oneof![12 => 0..DROPS.len() - 1, 1 => Just(DROPS.len() - 1)];
     let claim = (drop(), 0..PERSONS, proptest::option::of(0..MARKS.len()));
+    // All that are made; one that is never made beside them, of which nobody can tell who won; two of them; none.
+    let once = prop_oneof![6 => Just(3_usize), 1 => Just(4), 1 => Just(2), 2 => Just(0)];
+    let view =
+        prop_oneof![5 => Just(None), 1 => prop_oneof![Just(0), Just(2), Just(3), Just(4)].prop_map(Some)];
     let state = prop_oneof![
         4 => Just(DropState::Running),
         2 => Just(DropState::Paused),
         1 => Just(DropState::Frozen),
     ];
     prop_oneof![
-        8 => (vec(claim, 1..12), any::<bool>()).prop_map(|(claims, twice)| Step::Claim { claims, twice }),
+        8 => (vec(claim, 1..12), view, any::<bool>())
+            .prop_map(|(claims, view, twice)| Step::Claim { claims, view, twice }),
+        2 => (once, prop_oneof![3 => Just(false), 1 => Just(true)])
+            .prop_map(|(drops, late)| Step::Once { drops, late }),
         2 => (btree_set(drop(), 1..4), state).prop_map(|(drops, state)| Step::State { drops, state }),
         3 => btree_map(drop(), change(), 1..4).prop_map(|drops| Step::Configure { drops }),
         3 => (drop(), 0..PERSONS, 0_usize..3, any::<bool>())

@@ -30,7 +30,7 @@ const EDGE_MS: i64 = 2;
 
 /// A model, a Redis, and what was seen.
 pub(crate) struct World {
-    conn: MultiplexedConnection,
+    pub(super) conn: MultiplexedConnection,
     /// Run in place of the real claim script, for a mutant.
     claim_source: Option<String>,
     pub(super) drops: Vec<model::Drop>,
@@ -40,18 +40,22 @@ pub(crate) struct World {
     pub(super) trimmed: Vec<JournalEvent>,
     /// The highest limit that each drop ever had.
     pub(super) limits: Vec<u32>,
-    batch_id: u64,
+    /// Of how many drops a person may win in one alone, and the revision of what was said last.
+    pub(super) once: (usize, u64),
+    /// How many claims each drop had when that began to hold for all of them.
+    pub(super) once_since: Option<Vec<u32>>,
+    pub(super) batch_id: u64,
     passers_by: usize,
 }
 
 /// The person of an index; from [`PERSONS`] on, one who is in no other step.
-fn person(index: usize) -> PersonId {
+pub(super) fn person(index: usize) -> PersonId {
     let names = ["ann".to_owned(), "bob".into(), "0".into(), "!\"%s\\'{}|~".into(), "x".repeat(128)];
     let name = names.get(index).cloned().unwrap_or_else(|| format!("passer-by-{index}"));
     PersonId::new(&name).expect("a person")
 }
 
-fn drop_id(index: usize) -> DropId {
+pub(super) fn drop_id(index: usize) -> DropId {
     DropId::new(DROPS[index]).expect("a drop id")
 }
 
@@ -66,6 +70,8 @@ impl World {
             entries: Vec::new(),
             trimmed: Vec::new(),
             limits: LIMITS.to_vec(),
+            once: (0, 1),
+            once_since: None,
             batch_id: 0,
             passers_by: 0,
         };
@@ -79,10 +85,12 @@ impl World {
                 closes_at_ms: now_ms + DAY_MS,
                 limit,
                 total: 5,
+                once: None,
                 claims: Vec::new(),
             });
         }
-        let configs: Vec<_> = world.drops.iter().map(|drop| config_of(drop, Mode::Create)).collect();
+        let configs: Vec<_> =
+            world.drops.iter().map(|drop| config_of(drop, Mode::Create, world.once)).collect();
         let made = scripts::configure(&mut world.conn, SHARD, &configs).await?;
         let views: Vec<_> = world.drops.iter().map(model::Drop::view).collect();
         ensure!(made == Ok(views), "created {made:?}");
@@ -93,14 +101,16 @@ impl World {
     /// Does one step in both and compares.
     pub(crate) async fn step(&mut self, step: &Step) -> Result<()> {
         match step {
-            Step::Claim { claims, twice } => {
-                let call = self.call(claims);
-                self.claim(claims, &call).await?;
+            Step::Claim { claims, view, twice } => {
+                let view = view.unwrap_or(self.once.0);
+                let call = self.call(claims, view);
+                self.claim(claims, view, &call).await?;
                 if *twice {
                     self.compare().await.context("before the retry")?;
-                    self.claim(claims, &call).await.context("retry")?;
+                    self.claim(claims, view, &call).await.context("retry")?;
                 }
             }
+            Step::Once { drops, late } => self.set_once(*drops, *late).await?,
             Step::State { drops, state } => self.set_state(drops, *state).await?,
             Step::Configure { drops } => self.configure(drops).await?,
             Step::Return { drop, person, nth, again } => {
@@ -117,9 +127,10 @@ impl World {
     pub(super) async fn claim_unseen(
         &mut self,
         claims: &[(usize, usize, Option<usize>)],
+        view: Option<usize>,
         twice: bool,
     ) -> Result<()> {
-        let call = self.call(claims);
+        let call = self.call(claims, view.unwrap_or(self.once.0));
         for _ in 0..=usize::from(twice) {
             self.send(&call).await?;
         }
@@ -131,16 +142,12 @@ impl World {
         Ok(seconds * 1000 + micros / 1000)
     }
 
-    fn call(&mut self, claims: &[(usize, usize, Option<usize>)]) -> ClaimCall {
-        self.batch_id += 1;
-        let mut call = ClaimCall::new(SHARD, self.batch_id);
-        for (drop, who, mark) in claims {
-            call.claim(&drop_id(*drop), &person(*who), mark.map(|mark| MARKS[mark])).expect("room");
-        }
-        call
-    }
-
-    async fn claim(&mut self, claims: &[(usize, usize, Option<usize>)], call: &ClaimCall) -> Result<UnixMs> {
+    async fn claim(
+        &mut self,
+        claims: &[(usize, usize, Option<usize>)],
+        view: usize,
+        call: &ClaimCall,
+    ) -> Result<UnixMs> {
         let before_ms = self.now_ms().await?;
         let reply = call.decode(&self.send(call).await?)?;
         let after_ms = self.now_ms().await?;
@@ -159,8 +166,9 @@ impl World {
             let of_drop: Vec<_> =
                 of_drop.map(|claim| (person(claim.1), claim.2.map(|mark| MARKS[mark]))).collect();
             let requests: Vec<_> = of_drop.iter().map(|(person, mark)| (person.as_str(), *mark)).collect();
-            expected.push(self.drops.get_mut(drop).map(|drop| {
-                let (reply, event) = drop.claim(reply.now_ms, &requests);
+            let elsewhere = (drop < self.drops.len()).then(|| model::Elsewhere::of(&self.drops, drop, view));
+            expected.push(self.drops.get_mut(drop).zip(elsewhere).map(|(drop, elsewhere)| {
+                let (reply, event) = drop.claim(&elsewhere, reply.now_ms, &requests);
                 events.extend(event);
                 reply
             }));
@@ -223,7 +231,8 @@ impl World {
             // The drop that is never made is only ever updated.
             changed.push((*index, drop, if change.create && known { Mode::Create } else { Mode::Update }));
         }
-        let configs: Vec<_> = changed.iter().map(|(_, drop, mode)| config_of(drop, *mode)).collect();
+        let configs: Vec<_> =
+            changed.iter().map(|(_, drop, mode)| config_of(drop, *mode, self.once)).collect();
         // Once more changes nothing: the second reply is the same.
         for _ in 0..2 {
             let reply = scripts::configure(&mut self.conn, SHARD, &configs).await?;
@@ -237,6 +246,7 @@ impl World {
             for (index, drop, _) in changed {
                 self.limits[index] = self.limits[index].max(drop.limit);
                 self.drops[index] = drop;
+                self.note_once([index], self.once);
             }
         }
         Ok(())
@@ -290,8 +300,9 @@ impl World {
         while now_ms <= edge_ms && self.drops[drop].taken() < taken + 1_000 {
             let claims = [(drop, PERSONS + self.passers_by, None)];
             self.passers_by += 1;
-            let call = self.call(&claims);
-            now_ms = self.claim(&claims, &call).await?;
+            let view = self.once.0;
+            let call = self.call(&claims, view);
+            now_ms = self.claim(&claims, view, &call).await?;
         }
         let few_left = Change {
             total: self.drops[drop].taken() + 3,
@@ -355,7 +366,7 @@ impl World {
     }
 }
 
-fn config_of(drop: &model::Drop, mode: Mode) -> DropConfig<'_> {
+pub(super) fn config_of(drop: &model::Drop, mode: Mode, (once, revision): (usize, u64)) -> DropConfig<'_> {
     DropConfig {
         drop: &drop.id,
         mode,
@@ -365,5 +376,7 @@ fn config_of(drop: &model::Drop, mode: Mode) -> DropConfig<'_> {
         limit: drop.limit,
         epoch: drop.epoch,
         state: drop.state,
+        once,
+        revision,
     }
 }

@@ -6,7 +6,7 @@ use super::claims_log::Logged;
 use super::holders::Walked;
 use super::moment::{DropMoment, Moment, Series};
 use super::report::{Check, DropLine, Findings};
-use crate::domain::ids::{DropNumber, Epoch};
+use crate::domain::ids::{CampaignId, DropNumber, Epoch};
 use crate::domain::life::State;
 use crate::domain::money::Fen;
 use crate::ledger::{Balances, ChainBreak, ChainHead, Quarantined};
@@ -19,6 +19,13 @@ pub(super) struct Persons {
     pub(super) over_limit: Vec<(String, u64)>,
     /// With one mark more than once.
     pub(super) repeated_marks: Vec<(String, String, u64)>,
+}
+
+/// Who has claims in several drops of a campaign in which one may win in one of them alone.
+pub(super) struct Several {
+    pub(super) campaign: CampaignId,
+    /// With the number of those drops.
+    pub(super) persons: Vec<(String, u64)>,
 }
 
 /// I1: stock.
@@ -167,7 +174,7 @@ fn returns(drop: &DropMoment, found: &mut Findings) {
 }
 
 /// I4: the limit.
-pub(super) fn limit(moment: &Moment, walked: &Walked, persons: &[Persons]) -> Check {
+pub(super) fn limit(moment: &Moment, walked: &Walked, persons: &[Persons], several: &[Several]) -> Check {
     let mut found = walked.over_limit.clone();
     for (drop, said) in by_drop(moment, persons) {
         let (id, limit) = (&drop.spec.id, drop.spec.limit_per_person);
@@ -175,11 +182,22 @@ pub(super) fn limit(moment: &Moment, walked: &Walked, persons: &[Persons]) -> Ch
             found.add(|| format!("{id}: one person has {claims} live claims in the ledger, {limit} may be"));
         }
     }
+    for Several { campaign, persons } in several {
+        for (_, drops) in persons {
+            found.add(|| {
+                format!("{campaign}: one person has claims in {drops} drops, and may have them in one")
+            });
+        }
+    }
     let compared = format!(
-        "the live claims of each person, in Redis and in the ledger, with the limits of {} drops",
-        moment.drops.len()
+        "the live claims of each person, in Redis and in the ledger, with the limits of {} drops, and in the ledger \
+         across the drops of {} campaigns",
+        moment.drops.len(),
+        several.len()
     );
-    Check::new("I4", "Nobody has more claims than the drop's limit.", compared, &found)
+    let promise =
+        "Nobody has more claims than the drop's limit, or in more than one drop of a campaign that says so.";
+    Check::new("I4", promise, compared, &found)
 }
 
 fn by_drop<'a>(

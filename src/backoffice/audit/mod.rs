@@ -20,12 +20,13 @@ use std::io::Write;
 use redis::aio::MultiplexedConnection;
 
 use self::access::Access;
-use self::checks::Persons;
+use self::checks::{Persons, Several};
 use self::claims_log::ClaimsLog;
 use self::holders::{Present, Walk, Walked};
 use self::moment::Moment;
 use self::print::Printer;
 use self::report::Report;
+use super::campaigns::once;
 use crate::cli::{AuditArgs, AuditCommand, Exit, Failure};
 use crate::config::Config;
 use crate::domain::ids::Shard;
@@ -129,6 +130,14 @@ async fn compare(access: &mut Access, args: &AuditArgs) -> Result<(Report, u64),
             repeated_marks: ledger.repeated_marks(drop.number, shown).await?,
         });
     }
+    let mut several = Vec::new();
+    for record in &moment.standing.catalogue.campaigns {
+        let campaign = record.campaign.id.clone();
+        if let Some(since_ms) = once::since_ms(ledger, &campaign).await? {
+            let persons = ledger.in_several_drops(&campaign, since_ms, shown).await?;
+            several.push(Several { campaign, persons });
+        }
+    }
     let verified = ledger.verify_chain().await?;
     let kept = match &args.head {
         Some(hash) => Some((hash.as_str(), verify::record_of(ledger, hash).await?)),
@@ -138,7 +147,7 @@ async fn compare(access: &mut Access, args: &AuditArgs) -> Result<(Report, u64),
         checks::stock(&moment),
         checks::claims(&walked, logged.as_ref()),
         checks::numbers(&moment),
-        checks::limit(&moment, &walked, &persons),
+        checks::limit(&moment, &walked, &persons, &several),
         checks::money(&moment),
         checks::idempotency(&moment, &walked, &persons),
         checks::chain(&verified, kept),

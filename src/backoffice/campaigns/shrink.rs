@@ -1,8 +1,9 @@
 //! Taking stock away from drops that people may be claiming.
 
-use super::{ApplyError, Campaigns, LoadError, config};
+use super::configure::config;
+use super::{ApplyError, Campaigns, LoadError};
 use crate::domain::campaign::{self, Campaign};
-use crate::domain::ids::{DropId, Epoch};
+use crate::domain::ids::DropId;
 use crate::ledger::CampaignRecord;
 use crate::redis::codes::Code;
 use crate::redis::pool;
@@ -14,7 +15,7 @@ impl Campaigns {
         &self,
         old: &CampaignRecord,
         new: &Campaign,
-        text: &str,
+        (revision, text): (u64, &str),
     ) -> Result<(), ApplyError> {
         let drops = old.campaign.drops.iter().zip(&old.drops);
         let smaller: Vec<_> = drops
@@ -33,7 +34,7 @@ impl Campaigns {
         let mut configs = Vec::with_capacity(smaller.len());
         for (before, stock, carried) in &smaller {
             let total = stock.checked_sub(*carried).ok_or_else(|| below_claimed(&before.id, *stock))?;
-            configs.push(config(before, total, Mode::Update, Epoch::FIRST));
+            configs.push(config(before, total, Mode::Update, (old.campaign.drops_if_once(), revision)));
         }
         let mut connection = pool::checkout(&self.pool).await.map_err(LoadError::from)?;
         match scripts::configure(&mut connection, self.shard, &configs).await.map_err(LoadError::from)? {

@@ -102,6 +102,16 @@ impl Campaign {
         self.to_canonical().map(|text| data_encoding::HEXLOWER.encode(&Sha256::digest(text)))
     }
 
+    /// How many drops it has, where a person may win in one of them alone; 0 where that is no rule of it.
+    #[must_use]
+    pub fn drops_if_once(&self) -> usize {
+        if self.eligibility.as_ref().is_some_and(|rules| rules.one_per_campaign) {
+            self.drops.len()
+        } else {
+            0
+        }
+    }
+
     /// One of its drops.
     #[must_use]
     pub fn drop_spec(&self, id: &DropId) -> Option<&DropSpec> {

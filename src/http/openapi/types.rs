@@ -24,6 +24,17 @@ pub(super) struct Problem {
     request_id: String,
     /// What is wrong in a file, line by line.
     errors: Option<Vec<Flaw>>,
+    /// With `limit_reached`, where the campaign gives a person claims in one drop alone: the claim that they have.
+    claim: Option<ClaimElsewhere>,
+}
+
+/// A claim in another drop of the campaign.
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct ClaimElsewhere {
+    /// Its id.
+    claim_id: String,
+    /// The drop.
+    drop: String,
 }
 
 /// A claim.

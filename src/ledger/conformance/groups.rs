@@ -1,6 +1,7 @@
 //! Stretches of the journal: rows, positions, quarantine, chain.
 
 use super::*;
+use crate::domain::ids::CampaignId;
 use crate::ledger::{ClaimStatus, Quarantined, Tally};
 
 pub(super) async fn claims_become_rows_money_and_a_position<L: Ledger>(ledger: &L) {
@@ -200,6 +201,25 @@ pub(super) async fn too_many_claims_and_repeated_marks_are_found<L: Ledger>(ledg
     // A returned claim no longer counts against the limit.
     written(ledger, group(1, vec![Ok(vec![returned(THINGS, 1, "ann", true)])])).await;
     assert_eq!(over(2).await.unwrap(), []);
+}
+
+pub(super) async fn persons_in_several_drops_are_found<L: Ledger>(ledger: &L) {
+    stocked(ledger).await;
+    let marked = "ann\t0000000000000001 bob\t0000000000000001 bob\t0000000000000002 cid\t0000000000000001";
+    let events = vec![claims(MONEY, 1, "ann cid dan"), claims(THINGS, 1, marked)];
+    written(ledger, group(0, vec![Ok(events)])).await;
+    let found =
+        async |since_ms, limit| ledger.in_several_drops(&campaign().id, since_ms, limit).await.unwrap();
+    let claimed_at_ms = claim(ledger, 1, 1).await.claimed_at_ms;
+    assert_eq!(found(claimed_at_ms, 10).await, [("ann".to_owned(), 2), ("cid".to_owned(), 2)]);
+    assert_eq!(found(claimed_at_ms, 1).await.len(), 1);
+    assert_eq!(found(claimed_at_ms + 1, 10).await, [], "they won before the rule held");
+    // Who may claim again has won nowhere; who may not has.
+    written(ledger, group(1, vec![Ok(vec![returned(MONEY, 1, "ann", true)])])).await;
+    written(ledger, group(2, vec![Ok(vec![returned(MONEY, 2, "cid", false)])])).await;
+    assert_eq!(found(claimed_at_ms, 10).await, [("cid".to_owned(), 2)]);
+    let elsewhere = CampaignId::new("elsewhere").unwrap();
+    assert_eq!(ledger.in_several_drops(&elsewhere, 0, 10).await.unwrap(), []);
 }
 
 pub(super) async fn money_is_conserved_to_the_fen<L: Ledger>(ledger: &L) {

@@ -80,6 +80,7 @@ pub(crate) async fn all<L: Ledger>(make: impl AsyncFn() -> L) {
         groups::every_head_that_there_was_is_found_again,
         groups::a_standing_is_all_of_one_moment,
         groups::too_many_claims_and_repeated_marks_are_found,
+        groups::persons_in_several_drops_are_found,
         groups::money_is_conserved_to_the_fen,
         returns::a_return_gives_the_money_back,
         returns::a_return_without_another_claim_recycles_the_money,

@@ -319,6 +319,15 @@ impl Ledger for PostgresLedger {
         read::over_limit(&self.scans.get().await?, drop, per_person, limit).await
     }
 
+    async fn in_several_drops(
+        &self,
+        campaign: &CampaignId,
+        since_ms: UnixMs,
+        limit: u32,
+    ) -> Result<Vec<(String, u64)>, LedgerError> {
+        read::in_several_drops(&self.scans.get().await?, campaign, since_ms, limit).await
+    }
+
     async fn repeated_marks(
         &self,
         drop: DropNumber,

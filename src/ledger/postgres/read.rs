@@ -7,6 +7,7 @@ use deadpool_postgres::GenericClient;
 use tokio_postgres::Row;
 
 use super::{encoded, number, query, query_number, query_opt};
+use crate::clock::UnixMs;
 use crate::domain::campaign::{Campaign, CampaignState};
 use crate::domain::claim::{JournalId, Poison};
 use crate::domain::ids::{CampaignId, ClaimNumber, DropId, DropNumber, Epoch, Shard};
@@ -194,6 +195,24 @@ pub(super) async fn over_limit<C: GenericClient>(
                WHERE s.drop_number::bigint = $1 AND c.status = 0 \
                GROUP BY c.person HAVING count(*) > $2 ORDER BY c.person LIMIT $3";
     let rows = query(client, sql, &[&i64::from(drop.0), &i64::from(per_person), &i64::from(limit)]).await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, number(row.try_get::<_, i64>(1)?)?))).collect()
+}
+
+/// See [`crate::ledger::Ledger::in_several_drops`].
+pub(super) async fn in_several_drops<C: GenericClient>(
+    client: &C,
+    campaign: &CampaignId,
+    since_ms: UnixMs,
+    limit: u32,
+) -> Result<Vec<(String, u64)>, LedgerError> {
+    let sql = "SELECT c.person, count(DISTINCT s.drop_number) FROM campaign k \
+               JOIN campaign_drop d ON d.campaign = k.number JOIN series s ON s.drop_number = d.number \
+               JOIN claim c ON c.number >= s.number << 32 AND c.number < (s.number + 1) << 32 \
+               LEFT JOIN claim_return r ON r.claim = c.number \
+               WHERE k.id = $1 AND NOT coalesce(r.may_claim_again, false) GROUP BY c.person \
+               HAVING count(DISTINCT s.drop_number) > 1 AND max(c.claimed_at_ms) >= $2 \
+               ORDER BY c.person LIMIT $3";
+    let rows = query(client, sql, &[&campaign.as_str(), &since_ms, &i64::from(limit)]).await?;
     rows.iter().map(|row| Ok((row.try_get(0)?, number(row.try_get::<_, i64>(1)?)?))).collect()
 }
 

@@ -283,6 +283,16 @@ impl Ledger for SqliteLedger {
         self.scans.run(move |connection| read::over_limit(connection, drop, per_person, limit)).await
     }
 
+    async fn in_several_drops(
+        &self,
+        campaign: &CampaignId,
+        since_ms: UnixMs,
+        limit: u32,
+    ) -> Result<Vec<(String, u64)>, LedgerError> {
+        let campaign = campaign.clone();
+        self.scans.run(move |connection| read::in_several_drops(connection, &campaign, since_ms, limit)).await
+    }
+
     async fn repeated_marks(
         &self,
         drop: DropNumber,

@@ -3,6 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{encoded, unsigned};
+use crate::clock::UnixMs;
 use crate::domain::campaign::{Campaign, CampaignState};
 use crate::domain::claim::{JournalId, Poison};
 use crate::domain::ids::{CampaignId, ClaimNumber, DropId, DropNumber, Epoch, Shard};
@@ -205,6 +206,27 @@ pub(super) fn over_limit(
     )?;
     let rows =
         statement.query_map(params![drop.0, per_person, limit], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    rows.map(|row| row.map_err(LedgerError::from).and_then(|(person, n)| Ok((person, unsigned(n)?))))
+        .collect()
+}
+
+/// See [`crate::ledger::Ledger::in_several_drops`].
+pub(super) fn in_several_drops(
+    connection: &Connection,
+    campaign: &CampaignId,
+    since_ms: UnixMs,
+    limit: u32,
+) -> Result<Vec<(String, u64)>, LedgerError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT c.person, count(DISTINCT s.drop_number) FROM campaign k \
+         JOIN campaign_drop d ON d.campaign = k.number JOIN series s ON s.drop_number = d.number \
+         JOIN claim c ON c.number >= s.number << 32 AND c.number < (s.number + 1) << 32 \
+         LEFT JOIN claim_return r ON r.claim = c.number \
+         WHERE k.id = ?1 AND coalesce(r.may_claim_again, 0) = 0 GROUP BY c.person \
+         HAVING count(DISTINCT s.drop_number) > 1 AND max(c.claimed_at_ms) >= ?2 ORDER BY c.person LIMIT ?3",
+    )?;
+    let key = params![campaign.as_str(), since_ms, limit];
+    let rows = statement.query_map(key, |row| Ok((row.get(0)?, row.get(1)?)))?;
     rows.map(|row| row.map_err(LedgerError::from).and_then(|(person, n)| Ok((person, unsigned(n)?))))
         .collect()
 }

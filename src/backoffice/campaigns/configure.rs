@@ -1,0 +1,109 @@
+//! Setting a shard's drops to what the ledger says.
+
+use deadpool_redis::Connection;
+
+use super::{Campaigns, LoadError};
+use crate::backoffice::soundness::Placed;
+use crate::domain::campaign::{CampaignState, DropSpec};
+use crate::domain::ids::{DropId, Epoch};
+use crate::ledger::LedgerError;
+use crate::limits;
+use crate::redis::codes::DropState;
+use crate::redis::scripts::{self, DropConfig, Mode};
+
+impl Campaigns {
+    /// Creates what is new (frozen, then noted, then running) and sets what is there to what the ledger says; how many
+    /// drops were noted. What is there hears of new drops of its campaign before one of them runs.
+    pub(super) async fn configure(
+        &self,
+        connection: &mut Connection,
+        (revision, sound): (u64, &[&Placed<'_>]),
+    ) -> Result<u64, LoadError> {
+        let (known, new): (Vec<&Placed<'_>>, Vec<_>) =
+            sound.iter().partition(|placed| placed.is_loaded(self.shard));
+        self.configure_all(connection, (revision, &new), Mode::Create).await?;
+        let mut noted = 0_u64;
+        for placed in &new {
+            self.ledger.mark_loaded(placed.record.number, self.shard, Epoch::FIRST).await?;
+            noted = noted.saturating_add(1);
+        }
+        self.configure_all(connection, (revision, &known), Mode::Update).await?;
+        for (state, wanted) in
+            // One that ended has its windows cut off: its drops are closed, not paused.
+            [
+                (CampaignState::Running, DropState::Running),
+                (CampaignState::Ended, DropState::Running),
+                (CampaignState::Paused, DropState::Paused),
+            ]
+        {
+            let differing = sound.iter().filter(|placed| {
+                placed.state == state && placed.view.is_none_or(|view| view.state != wanted)
+            });
+            let drops: Vec<&DropId> = differing.map(|placed| &placed.spec.id).collect();
+            self.set_states(connection, &drops, wanted).await?;
+        }
+        Ok(noted)
+    }
+
+    async fn configure_all(
+        &self,
+        connection: &mut Connection,
+        (revision, drops): (u64, &[&Placed<'_>]),
+        mode: Mode,
+    ) -> Result<(), LoadError> {
+        for chunk in drops.chunks(limits::DROPS_PER_CAMPAIGN_MAX) {
+            let configs: Vec<_> = chunk
+                .iter()
+                .map(|placed| {
+                    let total = placed.spec.stock.saturating_sub(placed.record.carried_in(self.shard));
+                    config(placed.spec, total, mode, (placed.once, revision))
+                })
+                .collect();
+            if let Err(refused) = scripts::configure(connection, self.shard, &configs).await? {
+                let drop = configs.get(refused.drop).map_or("", |config| config.drop.as_str());
+                let what = format!("drop {drop:?} cannot be loaded into Redis: {}", refused.code.name());
+                return Err(LedgerError::Corrupt(what).into());
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn set_states(
+        &self,
+        connection: &mut Connection,
+        drops: &[&DropId],
+        wanted: DropState,
+    ) -> Result<(), LoadError> {
+        if drops.is_empty() {
+            return Ok(());
+        }
+        match scripts::set_state(connection, self.shard, drops, wanted).await? {
+            Ok(_) => Ok(()),
+            Err(refused) => {
+                let what = format!("a drop vanished from Redis: {}", refused.code.name());
+                Err(LedgerError::Corrupt(what).into())
+            }
+        }
+    }
+}
+
+/// A drop as it is to be: `once` with the revision of the campaigns that says so.
+pub(super) fn config(
+    spec: &DropSpec,
+    stock_total: u64,
+    mode: Mode,
+    (once, revision): (usize, u64),
+) -> DropConfig<'_> {
+    DropConfig {
+        drop: &spec.id,
+        mode,
+        stock_total,
+        opens_at_ms: spec.opens_at_ms,
+        closes_at_ms: spec.closes_at_ms,
+        limit: spec.limit_per_person,
+        epoch: Epoch::FIRST,
+        state: DropState::Frozen,
+        once,
+        revision,
+    }
+}
