@@ -20,7 +20,8 @@ use crate::rush::gate::DropGate;
 
 /// Which voucher a till asks for.
 pub(super) struct AskedByTill {
-    drop: Arc<DropGate>,
+    /// Nothing where this front end does not know the claim's drop, or not yet.
+    drop: Option<Arc<DropGate>>,
     number: ClaimNumber,
 }
 
@@ -56,13 +57,17 @@ pub(super) fn ask(front: &Front, text: &str, headers: &HeaderMap) -> Result<Aske
         return Err(Cause::QrExpired.into());
     }
     let known = front.gate.drops().into_iter().find(|drop| drop.rules().number == number.drop);
-    let drop = known.filter(|drop| number.shard == front.shard && drop.rules().spec.voucher.is_some());
-    let drop = drop.ok_or(Cause::UnknownVoucher)?;
+    let Some(drop) = known.filter(|_| number.shard == front.shard) else {
+        return Ok(AskedByTill { drop: None, number });
+    };
+    if drop.rules().spec.voucher.is_none() {
+        return Err(Cause::UnknownVoucher.into());
+    }
     let campaign = front.gate.campaign(drop.rules().campaign.as_str());
     if shown == ShownAs::Code && campaign.is_some_and(|campaign| campaign.is_qr_required()) {
         return Err(Cause::QrRequired.into());
     }
-    Ok(AskedByTill { drop, number })
+    Ok(AskedByTill { drop: Some(drop), number })
 }
 
 /// What a till is told of a signed code whose claim the ledger did not have.
@@ -90,6 +95,7 @@ pub(super) async fn absent(front: &Front, number: ClaimNumber) -> Problem {
 /// 200 with how the voucher stands and what it asks for; not whose it is, nor where it was used.
 pub(super) async fn show(front: &Front, asked: AskedByTill) -> Result<Reply, Problem> {
     let AskedByTill { drop, number } = asked;
+    let Some(drop) = drop else { return Err(absent(front, number).await) };
     let found = front.standing.of(number).await.map_err(|error| match error {
         LookUpError::Busy => Problem::from(Cause::Overloaded),
         error => {
