@@ -24,7 +24,8 @@ const TILLS: [&str; 2] = ["m-1", "m-3"];
 
 fn first_wave(now_ms: i64) -> String {
     format!(
-        "id = \"c-1\"\nname = \"彩云电商消费券\"\nbudget = \"5000.00 CNY\"\ntime_zone = \"Asia/Shanghai\"\n{}",
+        "id = \"c-1\"\nname = \"彩云电商消费券\"\nbudget = \"5000.00 CNY\"\ntime_zone = \"Asia/Shanghai\"\n\
+         redemption = {{ reverse_within = \"24h\" }}\n{}",
         drop("d-1", now_ms, STOCK, "")
     )
 }
@@ -219,14 +220,20 @@ impl Play {
 
     /// The week is over: what nobody used goes back, and refunds come too late.
     fn over(&mut self, vouchers: &[Voucher], made: &[Redemption]) {
-        self.days(2);
-        let unused = STOCK - made.len() + 5 + 6;
+        self.street.advance(DAY_S - 600);
+        let at_last = self.redeem(vouchers, made.len(), DAYS);
+        self.books.check(&self.street, "ten minutes before the end");
+        self.street.advance(7_200);
+        let unused = STOCK - made.len() - 1 + 5 + 6;
         wait_for("the service has expired them", PATIENCE, || {
             let expired = self.street.service.metric("claimrush_vouchers_expired_total")?;
             (usize::try_from(expired) == Ok(unused)).then_some(())
         });
         self.books.moved("live", "recycled", FACE * i64::try_from(unused).expect("it fits"));
         self.books.check(&self.street, "expiry");
+        // Taken back when its time is over: it has expired too.
+        self.undo(&at_last, "reversals", &json!({}), ("expired", "recycled", FACE));
+        self.books.check(&self.street, "a late reversal");
         let last = vouchers.last().expect("one");
         let path = format!("/v1/vouchers/{}/redemptions", last.code);
         refused(&self.post(0, &path, &order("late", "120.00")), 409, "voucher_not_live");

@@ -1,5 +1,7 @@
 //! The end of a campaign by one of two front ends, as the other one's people and staff see it.
 
+use std::time::Instant;
+
 use serde_json::json;
 
 use crate::redemptions::street::{call, order};
@@ -61,6 +63,7 @@ fn a_campaign_that_one_front_end_ends_is_closed_at_the_other() {
     wait_for("all is in the ledger", PATIENCE, || (one.journal_length() == 0).then_some(()));
 
     assert_eq!(ran(&one, &["campaign", "end", "c-1"]), "c-1 is ended\n");
+    let ended = Instant::now();
     // Redis has decided it: nobody is granted anything by anybody from now on, whatever the other one's memory says.
     for (service, person) in [(&other, "bob"), (&one, "cid"), (&other, "dan")] {
         let refused = claim(service, "d-1", person);
@@ -70,6 +73,7 @@ fn a_campaign_that_one_front_end_ends_is_closed_at_the_other() {
         other.wait_state(drop, "closed");
         one.wait_state(drop, "closed");
     }
+    eprintln!("the other one shows it after {} ms", ended.elapsed().as_millis());
     let refused = claim(&other, "later", "bob");
     assert_eq!((refused.status, refused.code().as_str()), (410, "closed"), "one that was not open yet");
     assert_eq!(claim(&other, "d-2", "bob").status, 201, "the other campaign goes on");
