@@ -46,7 +46,7 @@ fn confirm(shop: &Shop) {
     assert_eq!((first.status, first.text("status")), (201, "held".to_owned()));
     assert_eq!(instant_ms(&first, "hold_expires_at") - instant_ms(&first, "claimed_at"), 900_000);
     assert!(first.json().get("voucher").is_none());
-    assert_eq!(shop.service.drop_state(DROP).json()["item"], json!({"hold_for_s": 900}));
+    assert_eq!(shop.service.drop_state(DROP).json()["item"], json!({"hold_for_s": 900, "claim_again": true}));
     assert_eq!(shop.statuses("ann"), ["held"]);
 
     let paid = shop.pay(&claim, "msg_1", "pay_1");

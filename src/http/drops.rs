@@ -7,7 +7,7 @@ use super::front::Front;
 use super::problem::Problem;
 use super::reply::{self, Reply};
 use crate::clock::{UnixMs, rfc3339};
-use crate::domain::campaign::{Campaign, VoucherTerms};
+use crate::domain::campaign::{Campaign, ItemTerms, VoucherTerms};
 use crate::domain::cause::Cause;
 use crate::rush::gate::{DropGate, PublicState};
 
@@ -48,6 +48,14 @@ struct DropState<'a> {
 #[derive(Serialize)]
 struct Item {
     hold_for_s: i64,
+    /// Whether somebody who gave one back may claim another.
+    claim_again: bool,
+}
+
+impl Item {
+    fn of(terms: &ItemTerms) -> Self {
+        Self { hold_for_s: terms.hold_ms / 1_000, claim_again: terms.claim_again }
+    }
 }
 
 #[derive(Serialize)]
@@ -167,7 +175,7 @@ fn with_state<T>(
         stock_left: view.map_or(0, |view| view.stock),
         limit_per_person: spec.limit_per_person,
         voucher: spec.voucher.as_ref().map(|terms| voucher(terms, currency)),
-        item: spec.item.as_ref().map(|terms| Item { hold_for_s: terms.hold_ms / 1_000 }),
+        item: spec.item.as_ref().map(Item::of),
         server_time: rfc3339(now_ms),
         poll_after_ms: poll_after_ms(state, spec.opens_at_ms - now_ms),
     })

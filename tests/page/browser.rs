@@ -14,6 +14,8 @@ use crate::support::service::Service;
 
 /// Who is kept out, by `blocked.csv`.
 const BLOCKED: &str = "kept-out";
+/// What payment callbacks are signed with.
+const PAYMENT_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 /// Where the page sends people to sign in. Nobody listens there: the browser's visitors answer themselves.
 const LOGIN: &str = "http://localhost:9/login";
 
@@ -54,7 +56,10 @@ fn the_page_in_a_browser() {
     install(&npm, &folder);
     let lists = tempfile::tempdir().expect("a folder");
     std::fs::write(lists.path().join("blocked.csv"), format!("{BLOCKED},,a test\n")).expect("it is written");
+    let payments = lists.path().join("payments");
+    std::fs::write(&payments, format!("{PAYMENT_SECRET}\n")).expect("it is written");
     let (_keys, service) = desk(&[
+        ("holds.payment_secret_file", payments.to_str().expect("a path")),
         ("desk.lists_dir", lists.path().to_str().expect("a path")),
         // Enough work for the worker to be one, and no more than a busy machine has time for.
         ("desk.difficulty", "5000"),
@@ -74,6 +79,7 @@ fn the_page_in_a_browser() {
         "ticket_secret": key("secret"),
         "identity_secret": BASE64URL_NOPAD.encode(&(0..32).collect::<Vec<u8>>()),
         "blocked": BLOCKED,
+        "payment_secret": PAYMENT_SECRET,
         "login": LOGIN,
         "chromium": chromium,
         "shots": root().join("target/web-screenshots"),

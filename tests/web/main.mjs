@@ -5,6 +5,7 @@ import { test } from "node:test";
 
 import { closeBrowser, openBrowser } from "./world.mjs";
 import * as claiming from "./cases/claiming.mjs";
+import * as held from "./cases/held.mjs";
 import * as looks from "./cases/looks.mjs";
 import * as refusals from "./cases/refusals.mjs";
 import * as trouble from "./cases/trouble.mjs";
@@ -18,7 +19,7 @@ await test("the claim page", { timeout: 600_000, concurrency: 3 }, async (all) =
   await openBrowser();
   try {
     const running = [];
-    for (const cases of [looks, claiming, waiting, trouble, refusals, who]) {
+    for (const cases of [looks, claiming, held, waiting, trouble, refusals, who]) {
       for (const [name, story] of Object.entries(cases)) {
         const words = name.replaceAll("_", " ");
         if (words.includes(wanted)) running.push(all.test(words, story));

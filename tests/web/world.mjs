@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { createHmac } from "node:crypto";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -80,6 +81,16 @@ async function tell(page) {
   return JSON.stringify(await page.evaluate(read).catch(() => "gone"));
 }
 
+const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+/** No violation of any rule that axe knows. */
+export async function accessible(page, what) {
+  await page.evaluate(AXE);
+  const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
+  const told = violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" | ")}`);
+  assert.deepEqual(told, [], what);
+}
+
 /** Keeps a picture. */
 export async function shot(page, name) {
   mkdirSync(world.shots, { recursive: true });
@@ -120,7 +131,7 @@ export function claimrush(...args) {
 /** Applies a campaign of its own with these drops; opening and closing in seconds from now. */
 export async function campaign(id, drops, more = "") {
   const at = (seconds) => new Date(Date.now() + 1_000 * seconds).toISOString();
-  const parts = drops.map(({ drop, name = "", stock = 100, limit = 1, opens = -60, closes = 7_200, eligibility = "" }) =>
+  const parts = drops.map(({ drop, name = "", stock = 100, limit = 1, opens = -60, closes = 7_200, eligibility = "", item }) =>
     [
       "[[drop]]",
       `id = "${drop}"`,
@@ -130,7 +141,9 @@ export async function campaign(id, drops, more = "") {
       `stock = ${stock}`,
       `limit_per_person = ${limit}`,
       eligibility,
-      'voucher = { face = "25.00", threshold = "100.00", valid_for = "7d", merchants = { region = ["云南"] } }',
+      item
+        ? `item = { ${item} }`
+        : 'voucher = { face = "25.00", threshold = "100.00", valid_for = "7d", merchants = { region = ["云南"] } }',
     ].join("\n"),
   );
   const head = `id = "${id}"\nname = "彩云消费券"\nsponsor = "云南省商务厅"\nbudget = "4000000.00 CNY"\ntime_zone = "Asia/Shanghai"\n${more}\n`;
@@ -161,14 +174,24 @@ export function identity(account, more = {}) {
 }
 
 /** A call past the browser. */
-export async function call(method, path, headers = {}) {
-  const answer = await fetch(world.base + path, { method, headers });
+export async function call(method, path, headers = {}, body = undefined) {
+  const answer = await fetch(world.base + path, { method, headers, body });
   return { status: answer.status, data: await answer.json().catch(() => null) };
 }
 
 /** A claim past the browser. */
 export const claim = (drop, person, key = "k") =>
   call("POST", `/v1/drops/${drop}/claims`, { authorization: `Bearer ${ticket(drop, person)}`, "idempotency-key": key });
+
+/** The shop's payment service tells of a payment for a claim, as Standard Webhooks has it. */
+export function pay(claimId, payment) {
+  const body = JSON.stringify({ payment, amount: "4999.00" });
+  const [id, at] = [`msg_${payment}`, String(nowS())];
+  const secret = Buffer.from(world.payment_secret.replace("whsec_", ""), "base64");
+  const mac = createHmac("sha256", secret).update(`${id}.${at}.${body}`).digest("base64");
+  const headers = { "webhook-id": id, "webhook-timestamp": at, "webhook-signature": `v1,${mac}`, "content-type": "application/json" };
+  return call("POST", `/v1/claims/${claimId}/confirm`, headers, body);
+}
 
 /** What a person holds, by the service. */
 export async function held(drop, person) {

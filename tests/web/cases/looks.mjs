@@ -1,23 +1,12 @@
 // How the page looks, reads and weighs: languages, accessibility in light and dark, budgets.
 
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 
-import { button, campaign, identity, shot, signedIn, text, tone, visit, world } from "../world.mjs";
+import { accessible, button, campaign, identity, shot, signedIn, text, tone, visit, world } from "../world.mjs";
 
-const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 /** What may travel until somebody has a voucher and shows it, and how many requests the first view may take. */
 const BYTES_MAX = 60 * 1024;
 const REQUESTS_MAX = 9;
-
-/** No violation of any rule that axe knows. */
-async function accessible(page, what) {
-  await page.evaluate(AXE);
-  const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
-  const told = violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" | ")}`);
-  assert.deepEqual(told, [], what);
-}
 
 /** Looks at a view in light and dark. */
 async function inBoth(page, name) {

@@ -3,7 +3,7 @@
 
 import { between, call, wait } from "./api.js";
 import { clock } from "./clock.js";
-import { claims, device, dropTicket, isTheirs, putClaims, ticketFor } from "./session.js";
+import { claims, device, dropTicket, isHeld, isTheirs, putClaims, ticketFor } from "./session.js";
 import { keep, recall } from "./store.js";
 
 /** A wish that is older is not sent again by itself: one who comes back the next day is to tap. */
@@ -12,6 +12,9 @@ const FRESH_MS = 15 * 60_000;
 const UNSURE = ["outcome_unknown", "request_timeout", ""];
 /** Nothing was claimed; trying again helps. */
 const TRY_AGAIN = ["overloaded", "unavailable", "rate_limited", "not_open"];
+
+/** How often it is looked whether a held unit was paid for, and how often when its time is over. */
+const HELD_LOOK_MS = [15_000, 3_000];
 
 const attempts = () => recall("attempts") ?? {};
 
@@ -28,7 +31,7 @@ function newKey() {
 
 /**
  * `state` is what the page shows: "idle", "sending", "waiting" (`code`, `until`, `tries`), "asking" (the outcome is not known),
- * "done" (`claims`, `again`), or "refused" (`code`, `claims` that there were before, `requestId`).
+ * "done" (`claims`, `again`), or "refused" (`code`, `claims` that there were before, `elsewhere`, `requestId`).
  */
 export class Claiming {
   constructor(drop, tickets, changed) {
@@ -42,6 +45,10 @@ export class Claiming {
     this.ended = new AbortController();
     this.tried = 0;
     this.nudge = null;
+    this.lookAt = 0;
+    // Who comes back from paying wants to see it.
+    const soon = () => (this.lookAt = 0);
+    document.addEventListener("visibilitychange", soon, { signal: this.ended.signal });
     // With the network back there is no reason to wait.
     window.addEventListener("online", () => this.nudge?.abort(), { signal: this.ended.signal });
   }
@@ -106,9 +113,24 @@ export class Claiming {
   async look() {
     if (this.running || !ticketFor(this.drop)) return;
     const mine = await this.#mine();
+    if (this.running || !mine.claims) return;
     // Who has just claimed it here is not told a moment later that it was there already.
     const again = this.state.kind === "done" ? this.state.again : true;
-    if (!this.running && mine.claims?.some(isTheirs)) this.#done(mine.claims, again);
+    if (this.state.kind === "done" || mine.claims.some(isTheirs)) this.#done(mine.claims, again);
+    else putClaims(mine.claims, this.facts);
+  }
+
+  /** Called a few times a second: looks now and then what becomes of a unit that is held. */
+  tick() {
+    const held = this.state.kind === "done" ? this.state.claims.filter(isHeld) : [];
+    if (!held.length || clock.now() < this.lookAt || document.visibilityState !== "visible") return;
+    const over = held.some((claim) => Date.parse(claim.hold_expires_at) < clock.now());
+    this.#lookLater(HELD_LOOK_MS[over ? 1 : 0]);
+    this.look();
+  }
+
+  #lookLater(ms) {
+    this.lookAt = clock.now() + between(ms, 1.3 * ms);
   }
 
   async #run(attempt) {
@@ -131,13 +153,16 @@ export class Claiming {
     if (attempt.unsure && this.facts?.limit_per_person === 1) {
       this.#set({ kind: "asking" });
       const mine = await this.#mine();
-      if (mine.claims) return this.#done(mine.claims, true);
-      if (mine.code !== "no_claim") return this.#later(mine, attempt);
+      // A unit that went back before this wish was made says nothing of it.
+      const of = mine.claims?.some((claim) => isTheirs(claim) || Date.parse(claim.claimed_at) >= attempt.since - 1_000);
+      if (of) return this.#done(mine.claims, true);
+      if (!mine.claims && mine.code !== "no_claim") return this.#later(mine, attempt);
     } else {
       this.#set({ kind: attempt.unsure ? "asking" : "sending" });
     }
     const answer = await call("POST", this.path, { ...this.#credentials(), key: attempt.key });
     if (answer.status === 201 || answer.status === 200) {
+      this.#lookLater(HELD_LOOK_MS[0]);
       return this.#done([answer.data], answer.data.replayed);
     }
     if (UNSURE.includes(answer.code)) {
@@ -195,7 +220,10 @@ export class Claiming {
     putAttempt(this.drop, null);
     putClaims(fresh, this.facts);
     const held = claims().filter((claim) => claim.drop === this.drop && isTheirs(claim));
-    if (!held.length) return this.#refused({ code: "given_back" }, fresh);
+    if (!held.length) {
+      const { status } = fresh.reduce((last, claim) => (claim.claimed_at > last.claimed_at ? claim : last));
+      return this.#refused({ code: ["lapsed", "cancelled"].includes(status) ? status : "given_back" }, fresh);
+    }
     this.#set({ kind: "done", claims: held, again });
     return true;
   }
@@ -203,8 +231,10 @@ export class Claiming {
   #refused(answer, before) {
     putAttempt(this.drop, null);
     if (before) putClaims(before, this.facts);
-    const { code, requestId } = answer;
-    this.#set({ kind: "refused", code: code || `http_${answer.status}`, requestId, claims: before, at: clock.now() });
+    const { requestId } = answer;
+    const elsewhere = answer.data?.claim?.drop;
+    const code = elsewhere ? "once" : answer.code || `http_${answer.status}`;
+    this.#set({ kind: "refused", code, requestId, claims: before, elsewhere, at: clock.now() });
     return true;
   }
 }

@@ -5,7 +5,7 @@ import { clock } from "./clock.js";
 import { TicketKeeper } from "./desk.js";
 import { el, icon, say, set, show } from "./dom.js";
 import { factsOf, nameOf, phaseOf, whenOf } from "./facts.js";
-import { countdown, phaseChip, stockBar, voucherCard } from "./parts.js";
+import { countdown, giveBack, phaseChip, stockBar, voucherCard } from "./parts.js";
 import { ticketFor } from "./session.js";
 import { settings } from "./settings.js";
 import { situation } from "./situation.js";
@@ -50,13 +50,16 @@ export class DropView {
     this.text = el("p", {});
     this.fine = el("p", { class: "fine" });
     this.mark = el("div", { class: "mark", "aria-hidden": "true" }, icon("check"));
-    this.outcome = el("section", { class: "outcome" }, this.mark, el("div", { role: "status" }, this.heading, this.text), this.fine);
+    this.left = countdown(true);
+    const news = el("div", { role: "status" }, this.heading, this.text);
+    this.outcome = el("section", { class: "outcome" }, this.mark, news, this.left.node, this.fine);
     this.told = el("p", { class: "out-of-sight", role: "status" });
     this.label = el("span", {});
     this.button = el("button", { class: "main", type: "button", onclick: () => this.#act() }, this.label);
     this.more = el("button", { class: "quiet", type: "button", text: t("button.another"), onclick: () => this.claiming.start() });
     this.stop = el("button", { class: "quiet", type: "button", text: t("button.stop"), onclick: () => this.claiming.stop() });
-    this.actions = el("div", { class: "actions" }, this.button, this.more, this.stop);
+    this.giveBack = giveBack(() => this.claiming.look());
+    this.actions = el("div", { class: "actions" }, this.button, this.more, this.stop, this.giveBack.node);
     const back = el("a", { class: "back", href: "/" }, icon("back"), t("nav.all"));
     const panel = el("div", { class: "panel" }, this.moment, this.outcome, this.told, this.actions);
     this.node = el("main", { class: "drop", id: "main" }, back, this.card, panel);
@@ -119,6 +122,7 @@ export class DropView {
     const { kind, until } = this.tickets.state;
     const due = (kind === "waiting" && clock.now() >= until) || (kind === "ready" && !ticketFor(this.id));
     if (due) this.#prepare();
+    this.claiming.tick();
     this.render();
   }
 
@@ -137,7 +141,11 @@ export class DropView {
     say(this.text, now.text);
     say(this.fine, now.fine ?? "");
     show(this.fine, Boolean(now.fine));
-    show(this.mark, now.tone === "good");
+    show(this.mark, now.tone === "good" && !now.until);
+    show(this.left.node, Boolean(now.until));
+    if (now.until) this.left.update(now.until - clock.now());
+    show(this.giveBack.node, Boolean(now.giveBack) && Boolean(ticketFor(this.id)));
+    this.giveBack.of(now.giveBack);
     this.act = now.button?.act ?? null;
     show(this.button, Boolean(now.button));
     show(this.stop, Boolean(now.stop));
@@ -153,7 +161,7 @@ export class DropView {
   }
 
   #renderMoment(facts, tone) {
-    show(this.moment, Boolean(facts) && tone !== "good");
+    show(this.moment, Boolean(facts) && tone !== "good" && this.claiming.state.kind !== "done");
     if (!facts) return;
     const phase = phaseOf(facts);
     const left = facts.opens_at_ms - clock.now();
@@ -189,6 +197,8 @@ export class DropView {
         return this.render();
       case "vouchers":
         return this.go("/vouchers");
+      case "elsewhere":
+        return this.go(`/d/${encodeURIComponent(this.claiming.state.elsewhere)}`);
       case "sign_in":
         return this.go("sign_in", this.id);
       default:

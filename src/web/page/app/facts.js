@@ -26,7 +26,10 @@ export const nameOf = (facts) => facts.name || facts.id;
 /** The lines about a voucher: from which order on, how long, where. */
 export function termsOf(facts) {
   const { voucher } = facts;
-  if (!voucher) return [t("terms.item", { n: count(facts.limit_per_person) })];
+  if (!voucher) {
+    const hold = facts.item ? [t("terms.hold", { span: span(facts.item.hold_for_s) })] : [];
+    return [t("terms.item", { n: count(facts.limit_per_person) }), ...hold];
+  }
   const lines = [
     t("terms.threshold", { amount: money(voucher.threshold, voucher.currency) }),
     t("terms.valid", { span: span(voucher.valid_for_s) }),

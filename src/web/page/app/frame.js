@@ -1,7 +1,7 @@
 // What stands around every view: the head with its links and languages, the foot, and the demo's picker.
 
 import { el, icon, say, show } from "./dom.js";
-import { claims, identity, person, signOut } from "./session.js";
+import { claims, identity, isTheirs, person, signOut } from "./session.js";
 import { settings } from "./settings.js";
 import { keep } from "./store.js";
 import { spoken, t } from "./words.js";
@@ -21,7 +21,7 @@ export function head(changed) {
   return {
     node: el("header", { class: "head" }, brand, el("nav", { "aria-label": t("nav.label") }, mine, languagePicker(changed))),
     update() {
-      const held = claims().length;
+      const held = claims().filter(isTheirs).length;
       show(number, held > 0);
       say(number, String(held));
     },

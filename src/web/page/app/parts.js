@@ -1,6 +1,8 @@
 // What several views show: a voucher's card, a word for how a drop stands, a countdown.
 
+import { call } from "./api.js";
 import { el, icon, say, set, show } from "./dom.js";
+import { device, ticketFor } from "./session.js";
 import { nameOf, phaseOf, phaseWord, remaining, termsOf } from "./facts.js";
 import { money, t } from "./words.js";
 
@@ -38,8 +40,43 @@ export function phaseChip() {
   };
 }
 
-/** A countdown in boxes. Screen readers are told at a few moments only, by whoever owns it. */
-export function countdown() {
+/**
+ * The button by which somebody gives a held unit back, at the second tap. `given()` is called when it may have gone back.
+ * `of(claim)` says which claim it is.
+ */
+export function giveBack(given) {
+  let [claim, sure] = [null, 0];
+  const node = el("button", { class: "quiet", type: "button", onclick: tap });
+  const hint = el("p", { class: "fine", role: "status" });
+  const ask = (asked) => {
+    sure = asked ? Date.now() : 0;
+    say(node, asked ? t("held.sure") : t("held.give_back"));
+    set(node, "data-sure", asked ? "" : null);
+  };
+  async function tap() {
+    if (!sure) return ask(true);
+    ask(false);
+    say(hint, "");
+    const path = `/v1/claims/${encodeURIComponent(claim.claim_id)}/cancel`;
+    const answer = await call("POST", path, { ticket: ticketFor(claim.drop), device: device() });
+    // What is not held any more, or nobody knows of, is looked at too.
+    if (answer.status === 200 || answer.code === "not_held") given();
+    else say(hint, t("held.not_given"));
+  }
+  ask(false);
+  return {
+    node: el("div", { class: "give-back" }, node, hint),
+    of(held) {
+      if (held?.claim_id !== claim?.claim_id) ask(false);
+      claim = held;
+      // Who thought better of it, and taps a minute later, is asked again.
+      if (sure && Date.now() - sure > 10_000) ask(false);
+    },
+  };
+}
+
+/** A countdown in boxes. Screen readers are told at a few moments only, by whoever owns it. `short` leaves out hours of 0. */
+export function countdown(short = false) {
   const parts = ["days", "hours", "minutes", "seconds"].map((name) => {
     const digits = el("b", { text: "00" });
     const words = { days: t("time.days"), hours: t("time.hours"), minutes: t("time.minutes"), seconds: t("time.seconds") };
@@ -53,6 +90,7 @@ export function countdown() {
       for (const { name, digits, box } of parts) {
         say(digits, String(left[name]));
         if (name === "days") show(box, left.days > 0);
+        if (name === "hours") show(box, !short || left.days > 0 || left.hours !== "00");
         if (name === "seconds") show(box, left.days === 0);
       }
     },

@@ -93,10 +93,15 @@ export const claims = () => recall("claims") ?? [];
 /** Whether a claim still gives something: a hold that ended, or a unit that went back, does not. */
 export const isTheirs = (claim) => !["returned", "cancelled", "lapsed"].includes(claim.status);
 
+/** Whether a unit is kept until it is paid for. */
+export const isHeld = (claim) => claim.status === "held";
+
 /** Keeps claims as the service told them, with what their drop says. */
 export function putClaims(fresh, terms) {
-  const known = claims().filter((old) => !fresh.some((claim) => claim.claim_id === old.claim_id));
-  const all = [...fresh.map((claim) => ({ ...claim, terms })), ...known];
+  const before = claims();
+  const known = before.filter((old) => !fresh.some((claim) => claim.claim_id === old.claim_id));
+  const termsOf = (claim) => terms ?? before.find((old) => old.claim_id === claim.claim_id)?.terms;
+  const all = [...fresh.map((claim) => ({ ...claim, terms: termsOf(claim) })), ...known];
   keep("claims", all.sort((a, b) => (a.claimed_at < b.claimed_at ? 1 : -1)).slice(0, 100));
 }
 

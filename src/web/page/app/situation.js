@@ -3,8 +3,9 @@
 
 import { clock } from "./clock.js";
 import { phaseOf } from "./facts.js";
+import { isHeld } from "./session.js";
 import { settings } from "./settings.js";
-import { count, t } from "./words.js";
+import { count, deadline, t } from "./words.js";
 
 /** What stands in the way, by the service's code: title, text, and what may be done about it. */
 function refusal(code) {
@@ -12,7 +13,10 @@ function refusal(code) {
     sold_out: [t("refused.sold_out"), t("refused.sold_out_text"), "none"],
     closed: [t("refused.closed"), t("refused.closed_text"), "none"],
     paused: [t("refused.paused"), t("refused.paused_text"), "none"],
-    given_back: [t("refused.given_back"), t("refused.given_back_text"), "mine"],
+    given_back: [t("refused.given_back"), t("refused.given_back_text"), "once_more"],
+    lapsed: [t("refused.lapsed"), t("refused.lapsed_text"), "once_more"],
+    cancelled: [t("refused.cancelled"), t("refused.cancelled_text"), "once_more"],
+    once: [t("refused.once"), t("refused.once_text"), "elsewhere"],
     limit_reached: [t("refused.limit"), t("refused.limit_text"), "mine"],
     not_eligible: [t("refused.not_eligible"), t("refused.not_eligible_text"), "none"],
     blocked: [t("refused.blocked"), t("refused.blocked_text"), "none"],
@@ -48,22 +52,45 @@ const retryIn = (until) => {
 /** The way to the sponsor's sign-in, where the page knows it. */
 const signIn = () => (settings.login ? { text: t("button.sign_in"), act: "sign_in" } : null);
 
-function claimed(claiming, facts) {
-  const title = claiming.again ? t("done.again") : t("done.title");
-  const more = facts && claiming.claims.length < facts.limit_per_person && phaseOf(facts) === "open";
-  const text = facts && !facts.voucher ? t("done.item") : t("done.text");
-  return { tone: "good", title, text, button: { text: t("done.show"), act: "vouchers" }, more };
+/** How units stand that are kept until they are paid for; nothing where there are none. */
+function item(claiming, facts) {
+  const held = claiming.claims.filter(isHeld);
+  const button = { text: t("done.show_item"), act: "vouchers" };
+  if (!held.length) {
+    if (!claiming.claims.every((claim) => claim.status === "confirmed")) return null;
+    return { tone: "good", title: t("held.paid"), text: t("held.paid_text"), button };
+  }
+  const until = Math.min(...held.map((claim) => Date.parse(claim.hold_expires_at)));
+  if (until <= clock.now()) return { tone: "busy", title: t("held.over"), text: t("held.over_text"), button };
+  const when = deadline(until, clock.now(), facts?.zone ?? held[0].terms?.zone);
+  const text = t("held.text", { when });
+  const one = claiming.claims.length === 1 ? held[0] : null;
+  return { tone: "good", title: t("held.title"), text, until, giveBack: one, button };
 }
 
-function refused({ code, requestId, claims }) {
+function claimed(claiming, facts) {
+  const more = facts && claiming.claims.length < facts.limit_per_person && phaseOf(facts) === "open";
+  const ofItem = item(claiming, facts);
+  if (ofItem) return { ...ofItem, more };
+  const title = claiming.again ? t("done.again") : t("done.title");
+  const isItem = facts && !facts.voucher;
+  const button = { text: isItem ? t("done.show_item") : t("done.show"), act: "vouchers" };
+  return { tone: "good", title, text: isItem ? t("done.item") : t("done.text"), button, more };
+}
+
+function refused({ code, requestId, claims, elsewhere }, facts) {
   const [title, text, help] = refusal(code) ?? [t("refused.other"), t("refused.other_text"), "again"];
   const button = {
     none: null,
     mine: claims?.length ? { text: t("done.show"), act: "vouchers" } : null,
+    // Who gave one back, or was too late, may have another where the drop says so and there is one.
+    once_more:
+      facts && facts.item?.claim_again !== false && phaseOf(facts) === "open" ? { text: t("button.once_more"), act: "claim" } : null,
+    elsewhere: elsewhere ? { text: t("button.elsewhere"), act: "elsewhere" } : null,
     sign_in: signIn(),
     again: { text: t("button.again"), act: "again" },
   }[help];
-  const calm = ["sold_out", "closed", "paused", "limit_reached", "given_back"].includes(code);
+  const calm = ["sold_out", "closed", "paused", "limit_reached", "once", "given_back", "lapsed", "cancelled"].includes(code);
   const fine = refusal(code) ? "" : t("refused.number", { code, number: requestId || "–" });
   return { tone: calm ? "calm" : "bad", title, text, fine, button };
 }
@@ -117,7 +144,7 @@ function open(tickets) {
 /** Title, text, fine print, tone and button. `facts` is nothing as long as the service was not heard of. */
 export function situation({ facts, trouble, tickets, claiming, demo }) {
   if (claiming.kind === "done") return claimed(claiming, facts);
-  if (claiming.kind === "refused") return refused(claiming);
+  if (claiming.kind === "refused") return refused(claiming, facts);
   if (claiming.kind !== "idle") return underWay(claiming);
   if (!facts) {
     if (!trouble) return { tone: "loading", title: t("loading.title"), text: "", button: null };

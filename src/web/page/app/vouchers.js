@@ -3,16 +3,19 @@
 import { call, wait } from "./api.js";
 import { clock } from "./clock.js";
 import { el, icon, say, set, show } from "./dom.js";
-import { claims, device, putClaims, ticketFor } from "./session.js";
-import { voucherCard } from "./parts.js";
-import { instant, t } from "./words.js";
+import { claims, device, isHeld, putClaims, ticketFor } from "./session.js";
+import { remaining } from "./facts.js";
+import { giveBack, voucherCard } from "./parts.js";
+import { deadline, instant, t } from "./words.js";
 
 const AGAIN_MS = 4_000;
+/** How often it is looked what became of units that are held. */
+const LOOK_AGAIN_MS = 15_000;
 
 function statusWord(status) {
   return {
     issued: t("status.issued"),
-    confirmed: t("status.issued"),
+    confirmed: t("status.confirmed"),
     held: t("status.held"),
     redeemed: t("status.redeemed"),
     expired: t("status.expired"),
@@ -67,7 +70,9 @@ class VoucherItem {
       onclick: () => this.toggle(),
     });
     const number = el("p", { class: "fine", text: t("vouchers.number", { id: claim.claim_id }) });
-    const parts = [voucherCard(facts, "h2", more), el("div", { class: "hand" }, code, this.button, this.panel, number)];
+    this.giveBack = giveBack(spent);
+    const hand = el("div", { class: "hand" }, code, this.button, this.panel, this.giveBack.node, number);
+    const parts = [voucherCard(facts, "h2", more), hand];
     this.node = el("li", { class: "mine" }, parts);
     this.update(claim);
   }
@@ -79,14 +84,31 @@ class VoucherItem {
     const status = over ? "expired" : this.claim.status;
     set(this.chip, "data-phase", status);
     say(this.chip, statusWord(status) ?? status);
-    const zone = this.claim.terms?.zone;
-    const heldUntil = status === "held" ? Date.parse(this.claim.hold_expires_at) : NaN;
-    if (heldUntil) say(this.valid, t("vouchers.pay_by", { when: instant(heldUntil, zone) }));
-    else say(this.valid, until === null ? "" : t("vouchers.until", { when: instant(until, zone) }));
+    this.heldUntil = status === "held" ? Date.parse(this.claim.hold_expires_at) : NaN;
+    const when = until === null || status === "confirmed" ? "" : t("vouchers.until", { when: instant(until, this.zone) });
+    if (!this.heldUntil) say(this.valid, when);
+    show(this.giveBack.node, Boolean(this.heldUntil) && Boolean(ticketFor(this.claim.drop)));
+    this.giveBack.of(this.claim);
+    this.#countDown();
     const usable = status === "issued" || status === "confirmed";
     show(this.button, usable && Boolean(this.claim.voucher));
     if (!usable && this.open) this.toggle();
-    set(this.node, "data-used", usable ? null : "");
+    set(this.node, "data-used", usable || this.heldUntil ? null : "");
+  }
+
+  get zone() {
+    return this.claim.terms?.zone;
+  }
+
+  /** Until when a held unit is to be paid, and how long that is. */
+  #countDown() {
+    if (!this.heldUntil) return;
+    const ms = this.heldUntil - clock.now();
+    const { days, hours, minutes, seconds } = remaining(ms);
+    const when = deadline(this.heldUntil, clock.now(), this.zone);
+    const left = `${hours === "00" ? "" : `${hours}:`}${minutes}:${seconds}`;
+    if (ms <= 0) say(this.valid, t("held.over"));
+    else say(this.valid, days ? t("vouchers.pay_by", { when }) : t("vouchers.pay_in", { when, left }));
   }
 
   get open() {
@@ -139,6 +161,8 @@ class VoucherItem {
   }
 
   tick() {
+    this.#countDown();
+    this.giveBack.of(this.claim);
     if (!this.open) return;
     const left = this.until ? (this.until - clock.now()) / (this.until - this.since) : 0;
     this.ring.firstChild.style.setProperty("inline-size", `${Math.round(100 * Math.min(1, Math.max(0, left)))}%`);
@@ -181,6 +205,15 @@ export class VouchersView {
   /** Asks what has become of each, as far as there is a ticket to ask with. */
   async #look() {
     if (!clock.known || clock.stale) await clock.sync();
+    this.lookAt = clock.now() + LOOK_AGAIN_MS;
+    const items = new Set(claims().filter((claim) => !claim.voucher).map((claim) => claim.drop));
+    for (const drop of items) {
+      const ticket = ticketFor(drop);
+      if (!ticket) continue;
+      const answer = await call("GET", `/v1/drops/${encodeURIComponent(drop)}/claims/mine`, { ticket, device: device() });
+      const { terms } = claims().find((claim) => claim.drop === drop) ?? {};
+      if (answer.status === 200) putClaims(answer.data.claims, terms);
+    }
     for (const claim of claims()) {
       const ticket = ticketFor(claim.drop);
       if (!ticket || !claim.voucher) continue;
@@ -192,6 +225,8 @@ export class VouchersView {
 
   tick() {
     for (const item of this.items.values()) item.tick();
+    const held = [...this.items.values()].some((item) => isHeld(item.claim));
+    if (held && clock.now() >= (this.lookAt ?? 0) && document.visibilityState === "visible") this.#look();
   }
 
   end() {

@@ -60,6 +60,9 @@ export function instant(ms, zone, withDay = true) {
   }
 }
 
+/** An instant that is near, without its day if it is less than half a day away. */
+export const deadline = (ms, now, zone) => instant(ms, zone, ms - now > 12 * 3_600_000);
+
 /** Several names, as the language strings them together. */
 export function list(names) {
   return new Intl.ListFormat(texts["language.tag"], { type: "disjunction" }).format(names);
