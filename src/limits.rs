@@ -274,6 +274,18 @@ pub const REDEMPTIONS_PER_DAY_MAX: u32 = 10_000_000;
 pub const LIFE_BATCH: usize = 500;
 /// Redemptions, reversals and refunds that wait for the ledger; further ones are answered that the service is busy.
 pub const LIFE_QUEUE: usize = 4_096;
+/// The longest reason for a decision of staff about a voucher or about money, in bytes.
+pub const DECISION_REASON_BYTES_MAX: usize = 500;
+/// How often a decision is tried again that somebody else was faster than.
+pub const DECISION_TRIES: usize = 4;
+/// Steps of a voucher that are shown at once.
+pub const VOUCHER_STEPS_PAGE: u32 = 100;
+/// Postings that are listed at once.
+pub const POSTINGS_PAGE: u32 = 1_000;
+/// Closed periods that are listed at once.
+pub const PERIODS_PAGE: u32 = 50;
+/// Payments to merchants or transfers that are listed at once.
+pub const MONEY_STEPS_PAGE: u32 = 100;
 /// The longest order number, shop, cashier or other text of a redemption, in bytes.
 pub const LIFE_TEXT_BYTES_MAX: usize = 128;
 /// Seconds by which a payment callback's time may differ from ours.

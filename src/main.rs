@@ -42,6 +42,8 @@ fn run(Cli { global, command }: Cli) -> Result<Exit, Failure> {
         Command::Key(args) => block_on(cli::key(&global, args)),
         Command::LatePayment(args) => block_on(cli::late_payment(&global, args)),
         Command::Merchant(args) => block_on(cli::merchant(&global, args)),
+        Command::Voucher(args) => block_on(cli::voucher(&global, args)),
+        Command::Books(args) => block_on(cli::books(&global, args)),
         Command::Ledger(args) => {
             block_on(claimrush::backoffice::export::run(global.load(&global.overrides())?, args))
         }

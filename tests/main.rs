@@ -56,6 +56,7 @@ mod script_calls;
 mod server_peer;
 mod setup_script;
 mod shutdown;
+mod staff;
 mod statuses;
 #[expect(dead_code, reason = "shared with the fault matrix, which uses the rest of it")]
 mod support;

@@ -3,8 +3,10 @@
 //! Owns the JSON of `/admin/v1/…`; both sides read and write
 //! these types. Amounts are texts such as `"4000000.00 CNY"`, instants are RFC 3339.
 
+mod books;
 mod drafts;
 mod merchants;
+mod vouchers;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -15,8 +17,13 @@ use crate::domain::access::Role;
 use crate::domain::life::State;
 use crate::ledger::ReceiptState;
 
+pub use books::{
+    BooksView, ClosePeriod, LineView, MoneyMoved, MoneyMovedList, MoveMoney, PayMerchant, PayableView,
+    PeriodLineView, PeriodList, PeriodView, PostingList, PostingView, PotsView, ReasonView,
+};
 pub use drafts::{Approve, Copy, DraftDrop, DraftList, DraftView};
 pub use merchants::{ImportReport, MerchantList, MerchantView, Suspend};
+pub use vouchers::{Decide, StepView, VoucherView};
 
 /// The media type of a campaign file as a request body.
 pub const CAMPAIGN_FILE_TYPE: &str = "application/toml";

@@ -3,8 +3,11 @@
 //! Owns the calls that the command line makes: one connection a call, a bearer token, bounded times and sizes.
 //! Prints nothing.
 
+mod books;
 mod drafts;
+mod keys;
 mod merchants;
+mod vouchers;
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -13,22 +16,20 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use hyper::http::request::Builder;
 use hyper::{Method, Request, Uri};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::access::KeyView;
 use super::admin_api::{
-    AddKey, Applied, BanPerson, CAMPAIGN_FILE_TYPE, CampaignList, CampaignView, Honour, KeyList,
-    LatePaymentList, LatePaymentView, LiftBan, MadeKey, PaymentRefunded, Problem, ReceiptList, ReceiptView,
-    Recovery, RotateKey, Void,
+    Applied, BanPerson, CAMPAIGN_FILE_TYPE, CampaignList, CampaignView, Honour, LatePaymentList,
+    LatePaymentView, LiftBan, PaymentRefunded, Problem, ReceiptList, ReceiptView, Recovery, Void,
 };
 use super::bans::{BanList, BanView};
 use super::merchants::file::Flaw;
 use crate::clock::UnixMs;
-use crate::domain::access::Role;
 use crate::domain::ids::CampaignId;
 
 /// How long a connection may take.
@@ -232,44 +233,6 @@ impl AdminClient {
         self.call(Method::POST, "/admin/v1/bans/lift", to_body(&LiftBan { person })?).await
     }
 
-    /// Every key, without its secret.
-    ///
-    /// # Errors
-    /// See [`AdminError`].
-    pub async fn keys(&self) -> Result<KeyList, AdminError> {
-        self.call(Method::GET, "/admin/v1/keys", Bytes::new()).await
-    }
-
-    /// Adds a key.
-    ///
-    /// # Errors
-    /// See [`AdminError`].
-    pub async fn add_key(
-        &self,
-        role: Role,
-        name: String,
-        merchant: Option<String>,
-    ) -> Result<MadeKey, AdminError> {
-        self.call(Method::POST, "/admin/v1/keys", to_body(&AddKey { role, name, merchant })?).await
-    }
-
-    /// Gives a key a new secret.
-    ///
-    /// # Errors
-    /// See [`AdminError`].
-    pub async fn rotate_key(&self, id: &str, overlap_s: u32) -> Result<MadeKey, AdminError> {
-        let body = to_body(&RotateKey { overlap_s })?;
-        self.call(Method::POST, &format!("/admin/v1/keys/{}/rotate", segment(id)), body).await
-    }
-
-    /// Ends a key.
-    ///
-    /// # Errors
-    /// See [`AdminError`].
-    pub async fn revoke_key(&self, id: &str) -> Result<KeyView, AdminError> {
-        self.call(Method::POST, &format!("/admin/v1/keys/{}/revoke", segment(id)), Bytes::new()).await
-    }
-
     /// Late payments after number `after`.
     ///
     /// # Errors
@@ -297,7 +260,22 @@ impl AdminClient {
         path: &str,
         body: Bytes,
     ) -> Result<T, AdminError> {
-        let (done, bytes) = match timeout(ANSWER_TIMEOUT, self.exchange(method, path, body)).await {
+        self.answer(Request::builder().method(method).uri(path), body).await
+    }
+
+    /// A call that is done once for an idempotency key.
+    async fn call_once<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        key: &str,
+        body: Bytes,
+    ) -> Result<T, AdminError> {
+        let head = Request::builder().method(Method::POST).uri(path).header("idempotency-key", key);
+        self.answer(head, body).await
+    }
+
+    async fn answer<T: DeserializeOwned>(&self, head: Builder, body: Bytes) -> Result<T, AdminError> {
+        let (done, bytes) = match timeout(ANSWER_TIMEOUT, self.exchange(head, body)).await {
             Ok(answer) => answer?,
             Err(_) => return Err(self.unreachable(&format!("none within {} s", ANSWER_TIMEOUT.as_secs()))),
         };
@@ -316,14 +294,12 @@ impl AdminClient {
     }
 
     /// One request and its answer: whether it is a success, and its body.
-    async fn exchange(&self, method: Method, path: &str, body: Bytes) -> Result<(bool, Bytes), AdminError> {
+    async fn exchange(&self, head: Builder, body: Bytes) -> Result<(bool, Bytes), AdminError> {
         let stream = match timeout(CONNECT_TIMEOUT, TcpStream::connect(&self.address)).await {
             Ok(stream) => stream.map_err(|error| self.unreachable(&error))?,
             Err(_) => return Err(self.unreachable(&"it does not accept connections")),
         };
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
+        let request = head
             .header(HOST, &self.address)
             .header(AUTHORIZATION, format!("Bearer {}", self.token))
             .header(CONTENT_TYPE, CAMPAIGN_FILE_TYPE)

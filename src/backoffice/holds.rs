@@ -12,6 +12,7 @@
 //! ```
 
 mod late;
+mod overdue;
 mod sweep;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,6 +21,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
+use self::overdue::Swept;
 pub use self::sweep::Sweeper;
 use super::campaigns::Campaigns;
 use super::redemptions::{Redemptions, TakeError};
@@ -111,6 +113,8 @@ pub struct Holds {
     queue: Redemptions,
     /// Units whose return did not come through; the sweeper tries again.
     owed: Mutex<Vec<Owed>>,
+    /// What the sweeper has seen.
+    swept: Swept,
 }
 
 /// Where a core has holds changed: on the background runtime, which owns the connections to the ledger.
@@ -167,7 +171,15 @@ impl Holds {
         let now_ms = move || clock.gate.redis_now_ms(clock.clock.now_ms());
         // They are counted by how they end.
         let (queue, work) = Redemptions::grouped(Arc::clone(&campaigns.ledger), now_ms, |_| {});
-        (Self { campaigns, metrics, queue, owed: Mutex::default() }, work)
+        (Self { campaigns, metrics, queue, owed: Mutex::default(), swept: Swept::default() }, work)
+    }
+
+    /// The longest that a hold may be overdue; nothing where no drop holds anything.
+    #[must_use]
+    pub fn overdue(&self) -> Duration {
+        let drops = self.campaigns.gate.drops();
+        let is_held = drops.iter().any(|drop| drop.rules().spec.item.is_some());
+        if is_held { self.swept.overdue(self.now_ms()) } else { Duration::ZERO }
     }
 
     fn now_ms(&self) -> UnixMs {

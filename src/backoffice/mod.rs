@@ -1,4 +1,4 @@
-//! Behind the counter: campaigns and receipts now; merchants, redemptions, expiry, reconciliation and reports later.
+//! Behind the counter: campaigns, merchants, vouchers, redemptions and books now; reconciliation and reports later.
 //!
 //! Owns what staff do. Works on the ledger first and on Redis from the ledger; never on the claim path. The
 //! client side of the admin API lives here too, as it speaks of the same things.
@@ -8,7 +8,9 @@ pub mod admin_api;
 pub mod admin_client;
 pub mod audit;
 pub mod bans;
+pub mod books;
 pub mod campaigns;
+mod decision;
 pub mod documents;
 pub mod drafts;
 pub mod export;
@@ -19,3 +21,4 @@ pub mod receipts;
 pub mod redemptions;
 mod soundness;
 pub mod standing;
+pub mod vouchers;

@@ -6,6 +6,7 @@
 
 mod args;
 mod ban;
+mod books;
 mod campaign;
 mod exit;
 mod key;
@@ -13,6 +14,7 @@ mod late;
 mod merchant;
 mod receipt;
 mod recover;
+mod voucher;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -29,6 +31,7 @@ pub use args::{
     LedgerExportArgs, ServeArgs, TicketArgs, TicketCommand, TicketMintArgs,
 };
 pub use ban::{BanArgs, BanCommand};
+pub use books::{BooksArgs, BooksCommand, SaidArgs};
 pub use campaign::{AdminAccess, CampaignArgs, CampaignCommand, OpensAt};
 pub use exit::{Exit, Failure};
 pub use key::{KeyArgs, KeyCommand};
@@ -36,6 +39,7 @@ pub use late::{LatePaymentArgs, LatePaymentCommand};
 pub use merchant::{MerchantArgs, MerchantCommand};
 pub use receipt::{ReceiptArgs, ReceiptCommand};
 pub use recover::RecoverArgs;
+pub use voucher::{DecisionArgs, VoucherArgs, VoucherCommand};
 
 /// A claim-rush engine: flash sales that are never oversold, never lost, and audited to the fen.
 #[derive(Debug, Parser)]
@@ -85,6 +89,10 @@ pub enum Command {
     LatePayment(LatePaymentArgs),
     /// Enter, review, activate and suspend merchants.
     Merchant(MerchantArgs),
+    /// Show vouchers with all that happened to them; freeze, release, void and recover them.
+    Voucher(VoucherArgs),
+    /// Show the books of a campaign, close periods, note payments to merchants and transfers.
+    Books(BooksArgs),
     /// Write a drop's claims, while the service runs or is stopped.
     Ledger(LedgerArgs),
     /// Print the document (`OpenAPI` 3.1) that describes both listeners.
@@ -202,6 +210,28 @@ pub async fn late_payment(global: &Global, args: LatePaymentArgs) -> Result<Exit
 /// [`Failure`] with what the service refused, or with why it cannot be reached.
 pub async fn merchant(global: &Global, args: MerchantArgs) -> Result<Exit, Failure> {
     merchant::run(global, args).await
+}
+
+/// `claimrush voucher …`.
+///
+/// # Errors
+/// [`Failure`] with what the service refused, or with why it cannot be reached.
+pub async fn voucher(global: &Global, args: VoucherArgs) -> Result<Exit, Failure> {
+    voucher::run(global, args).await
+}
+
+/// `claimrush books …`.
+///
+/// # Errors
+/// [`Failure`] with what the service refused, or with why it cannot be reached.
+pub async fn books(global: &Global, args: BooksArgs) -> Result<Exit, Failure> {
+    books::run(global, args).await
+}
+
+/// A value as JSON for people and machines.
+fn json(value: &impl serde::Serialize) -> Result<String, Failure> {
+    let text = serde_json::to_string_pretty(value);
+    text.map(|text| text + "\n").map_err(|error| Failure::new(Exit::Failed, error.to_string()))
 }
 
 /// Writes to standard output. A reader that has gone (`| head`) is no failure.

@@ -145,6 +145,20 @@ permissions! {
     ReviewMerchants = "review_merchants" => [Approver],
     /// Suspend merchants.
     SuspendMerchants = "suspend_merchants" => [Operator, Approver],
+    /// See vouchers with everything that has happened to them.
+    ReadVouchers = "read_vouchers" => [Operator, Approver, Finance, Auditor, Support],
+    /// Hold vouchers for review.
+    FreezeVouchers = "freeze_vouchers" => [Operator, Support],
+    /// Release vouchers, and declare them worthless.
+    JudgeVouchers = "judge_vouchers" => [Approver, Finance],
+    /// Take the money of a redemption from its merchant.
+    RecoverVouchers = "recover_vouchers" => [Finance],
+    /// See the books of campaigns.
+    ReadBooks = "read_books" => [Operator, Approver, Finance, Auditor],
+    /// Note payments to merchants, and move money between accounts.
+    MoveMoney = "move_money" => [Finance],
+    /// Close periods of the books.
+    CloseBooks = "close_books" => [Finance],
     /// See who has keys.
     ReadKeys = "read_keys" => [Operator, Approver, Auditor],
     /// Add, rotate and revoke keys of merchants.

@@ -140,6 +140,10 @@ causes! {
     DailyLimitReached = "daily_limit_reached",
     /// The redemption cannot be refunded or taken back so.
     RefundRefused = "refund_refused",
+    /// The decision cannot be made as the voucher stands, or not by this person.
+    VoucherRefused = "voucher_refused",
+    /// The books do not allow it: more than is there, or a period that cannot be closed.
+    BooksRefused = "books_refused",
     /// A request with this key is being worked on.
     KeyInFlight = "idempotency_key_in_flight",
     /// Somebody else changed the same thing at the same time.

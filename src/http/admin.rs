@@ -21,22 +21,26 @@ use super::listen::Handle;
 use super::problem::Problem;
 use super::reply::{self, Reply};
 use super::{
-    admin_bans, admin_campaigns, admin_drafts, admin_keys, admin_late, admin_merchants, admin_receipts, body,
-    openapi,
+    admin_bans, admin_books, admin_campaigns, admin_drafts, admin_keys, admin_late, admin_merchants,
+    admin_receipts, admin_vouchers, body, openapi,
 };
 use crate::backoffice::access::{Access, Caller, Denied};
 use crate::backoffice::admin_api::Recovery;
 use crate::backoffice::bans::Bans;
+use crate::backoffice::books::Books;
 use crate::backoffice::campaigns::Campaigns;
 use crate::backoffice::campaigns::recovery::RecoverError;
 use crate::backoffice::drafts::Drafts;
 use crate::backoffice::holds::Holds;
 use crate::backoffice::merchants::Merchants;
 use crate::backoffice::receipts::Receipts;
+use crate::backoffice::vouchers::Vouchers;
 use crate::clock::Clock;
 use crate::domain::campaign::CampaignState;
 use crate::domain::cause::Cause;
+use crate::domain::life;
 use crate::domain::merchant::Step;
+use crate::ledger::life::Verdict;
 use crate::limits;
 use crate::rush::gate::Gate;
 use crate::telemetry::metrics::Metrics;
@@ -59,6 +63,10 @@ pub struct Admin {
     pub receipts: Arc<Receipts>,
     /// Units that are held, and payments for them.
     pub holds: Arc<Holds>,
+    /// Vouchers, and what staff decide of them.
+    pub vouchers: Vouchers,
+    /// What campaigns' accounts hold.
+    pub books: Books,
     /// Whom staff keep out.
     pub bans: Arc<Bans>,
     /// What the gate sees of campaigns.
@@ -78,6 +86,7 @@ pub(super) struct Asked<'r> {
     caller: Option<Caller>,
     parameters: Vec<String>,
     pub(super) query: Option<&'r str>,
+    pub(super) headers: &'r HeaderMap,
     body: Incoming,
 }
 
@@ -131,7 +140,7 @@ impl Admin {
         let (head, body) = request.into_parts();
         let (endpoint, parameters) = admin_routes::find(&head.method, head.uri.path())?;
         let caller = self.admit(endpoint.access, &head.headers)?;
-        let asked = Asked { caller, parameters, query: head.uri.query(), body };
+        let asked = Asked { caller, parameters, query: head.uri.query(), headers: &head.headers, body };
         match endpoint.call {
             Call::Metrics => {
                 self.metrics.ready.set(f64::from(u8::from(self.not_ready_because().is_none())));
@@ -162,6 +171,19 @@ impl Admin {
             Call::Bans => admin_bans::list(self, &asked).await,
             Call::BanAdd => admin_bans::add(self, asked).await,
             Call::BanLift => admin_bans::lift(self, asked).await,
+            Call::VoucherShow => admin_vouchers::show(self, &asked).await,
+            Call::VoucherFreeze => admin_vouchers::decide(self, asked, Verdict::Freeze).await,
+            Call::VoucherRelease => admin_vouchers::decide(self, asked, Verdict::Release).await,
+            Call::VoucherVoid => admin_vouchers::decide(self, asked, Verdict::Void).await,
+            Call::VoucherRecover => admin_vouchers::decide(self, asked, Verdict::Recover).await,
+            Call::Books => admin_books::show(self, &asked).await,
+            Call::Postings => admin_books::postings(self, &asked).await,
+            Call::Periods => admin_books::periods(self, &asked).await,
+            Call::PeriodClose => admin_books::close(self, asked).await,
+            Call::Payments => admin_books::moves(self, &asked, life::Step::Settled).await,
+            Call::PaymentNote => admin_books::pay(self, asked).await,
+            Call::Transfers => admin_books::moves(self, &asked, life::Step::Moved).await,
+            Call::TransferMake => admin_books::transfer(self, asked).await,
             Call::Keys => admin_keys::list(self).await,
             Call::KeyAdd => admin_keys::add(self, asked).await,
             Call::KeyRotate => admin_keys::rotate(self, asked).await,

@@ -5,6 +5,7 @@
 
 pub mod admin;
 mod admin_bans;
+mod admin_books;
 mod admin_campaigns;
 mod admin_drafts;
 mod admin_keys;
@@ -12,6 +13,7 @@ mod admin_late;
 mod admin_merchants;
 mod admin_receipts;
 pub mod admin_routes;
+mod admin_vouchers;
 mod body;
 mod claims;
 pub mod connection;

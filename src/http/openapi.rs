@@ -4,6 +4,7 @@
 //! with the tables of routes.
 
 mod admin;
+mod books;
 mod public;
 mod types;
 
@@ -29,6 +30,8 @@ enum Security {
     Ticket,
     /// With the admin token or a key.
     Key,
+    /// With a ticket, or with a merchant's key.
+    TicketOrKey,
 }
 
 /// A body: its media type and its schema.
@@ -141,6 +144,7 @@ impl Operation {
                 Security::Open => json!([]),
                 Security::Ticket => json!([{ "ticket": [] }]),
                 Security::Key => json!([{ "key": [] }]),
+                Security::TicketOrKey => json!([{ "ticket": [] }, { "key": [] }]),
             };
             fields.insert("security".to_owned(), security);
         }
@@ -180,6 +184,7 @@ pub fn document() -> Value {
     let mut schemas = Schemas(settings.into_generator());
     let mut operations = public::operations(&mut schemas);
     operations.extend(admin::operations(&mut schemas));
+    operations.extend(books::operations(&mut schemas));
     schemas.of::<types::Problem>();
     let mut paths: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
     for operation in &operations {

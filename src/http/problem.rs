@@ -219,6 +219,8 @@ fn title(cause: Cause) -> &'static str {
         Cause::DailyLimitReached => "No more vouchers may be redeemed today",
         Cause::RefundRefused => "The redemption cannot be refunded or taken back so",
         Cause::KeyInFlight => "A request with this Idempotency-Key is being worked on",
+        Cause::VoucherRefused => "That cannot be decided of the voucher",
+        Cause::BooksRefused => "The books do not allow it",
         Cause::Conflict => "Somebody else changed this at the same time; nothing was changed",
     }
 }

@@ -253,19 +253,25 @@ fn redemption(id: &str) -> Result<u64, Problem> {
     id.parse().map(|RedemptionId(number)| number).map_err(|_| Cause::UnknownRedemption.into())
 }
 
-/// The request's idempotency key, with a digest of what it is used for.
-fn key(headers: &HeaderMap, till: &Till, about: &[&str], content: &impl Serialize) -> Result<Key, Problem> {
+/// The request's idempotency key as it was sent.
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<&[u8], Problem> {
     let key = headers.get("idempotency-key").ok_or(Cause::IdempotencyKeyRequired)?.as_bytes();
     let max = limits::IDEMPOTENCY_KEY_BYTES_MAX;
     if !(1..=max).contains(&key.len()) || !key.iter().all(|byte| (b' '..=b'~').contains(byte)) {
         return Err(bad(format!("Idempotency-Key must have 1 to {max} visible ASCII characters")));
     }
+    Ok(key)
+}
+
+/// The request's idempotency key, with a digest of what it is used for.
+fn key(headers: &HeaderMap, till: &Till, about: &[&str], content: &impl Serialize) -> Result<Key, Problem> {
+    let key = idempotency_key(headers)?;
     let content = serde_json::to_vec(&(about, content)).map_err(|_| Cause::Unavailable)?;
     Ok(Key { actor: till.merchant.id.clone(), key: half_digest(key), content: half_digest(&content) })
 }
 
 /// The first half of a SHA-256, as hex.
-fn half_digest(bytes: &[u8]) -> String {
+pub(super) fn half_digest(bytes: &[u8]) -> String {
     let digest = Sha256::digest(bytes);
     data_encoding::HEXLOWER.encode(digest.first_chunk::<16>().map_or(&[][..], |half| &half[..]))
 }
@@ -308,5 +314,6 @@ fn refused(refused: Refused) -> Problem {
         Refused::TooLate => with(Cause::RefundRefused, "it is too late to take it back: refund it"),
         Refused::TooMuch => with(Cause::RefundRefused, "more than is left of the order"),
         Refused::KeyReused => Cause::KeyReused.into(),
+        Refused::Changed => Cause::Conflict.into(),
     }
 }

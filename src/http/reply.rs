@@ -67,6 +67,8 @@ pub fn status_of(cause: Cause) -> StatusCode {
         | Cause::DraftRefused
         | Cause::ReceiptRefused
         | Cause::MerchantRefused
+        | Cause::VoucherRefused
+        | Cause::BooksRefused
         | Cause::VoucherNotLive
         | Cause::NotHeld
         | Cause::OrderUsed

@@ -25,6 +25,15 @@ pub struct LatePayment {
     pub refunded: Option<(UnixMs, String)>,
 }
 
+/// Late payments that wait for their refund.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LateOpen {
+    /// How many.
+    pub count: u64,
+    /// When the first of them came.
+    pub oldest_at_ms: Option<UnixMs>,
+}
+
 /// Late payments after a number. The claim stands there by its row key.
 pub(super) const LATE_PAYMENTS: &str = "\
      SELECT s.number, s.at_ms, e.drop_number, e.shard, e.epoch, s.claim, s.person, s.state, s.order_id, s.amount, \
@@ -33,6 +42,6 @@ pub(super) const LATE_PAYMENTS: &str = "\
      LEFT JOIN step r ON r.redemption = s.number AND r.step = 'payment_refunded' \
      WHERE s.step = 'late_payment' AND s.number > $1 ORDER BY s.number LIMIT $2";
 
-/// How many of them wait.
-pub(super) const LATE_OPEN: &str = "SELECT count(*) FROM step s WHERE s.step = 'late_payment' \
+/// How many of them wait, and since when the first.
+pub(super) const LATE_OPEN: &str = "SELECT count(*), min(s.at_ms) FROM step s WHERE s.step = 'late_payment' \
      AND NOT EXISTS (SELECT 1 FROM step r WHERE r.redemption = s.number AND r.step = 'payment_refunded')";

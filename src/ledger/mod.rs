@@ -6,6 +6,7 @@
 //! the rules of money and of the audit chain for every store; [`sqlite`] is the embedded store, [`postgres`] the
 //! one in a server, [`open`] chooses between them; `conformance` (tests) is what every store must do.
 
+pub mod accounts;
 mod admission;
 mod bonds;
 pub mod chain;
@@ -31,10 +32,11 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 
+pub use self::accounts::{Accounts, Movement, PostingRow};
 pub use self::bonds::{Bind, Bound, Choice};
 pub use self::documents::{Document, DocumentFlaw, Documents, PutDocument};
 pub use self::epochs::{Grounds, Loaded, LostClaims, Rebuilt, Seen};
-pub use self::late::LatePayment;
+pub use self::late::{LateOpen, LatePayment};
 pub use self::periods::{CloseRefused, Expired, Period, PeriodLine, VoucherCount};
 pub use self::receipts::{ReceiptCounts, ReceiptRow, ReceiptState, Settlement};
 pub use self::stored::{
@@ -123,7 +125,7 @@ pub enum Committed {
 /// Each method fails with [`LedgerError::Unavailable`] when the store cannot be reached or is full, and with
 /// [`LedgerError::Corrupt`] when what it finds cannot be; further errors are named at the method.
 #[async_trait]
-pub trait Ledger: Documents {
+pub trait Ledger: Accounts + Documents {
     /// All campaigns.
     async fn catalogue(&self) -> Result<Catalogue, LedgerError>;
 
@@ -246,8 +248,8 @@ pub trait Ledger: Documents {
     /// Late payments after number `after`, in order, at most `limit`.
     async fn late_payments(&self, after: u64, limit: u32) -> Result<Vec<LatePayment>, LedgerError>;
 
-    /// How many late payments wait for their refund.
-    async fn late_payments_open(&self) -> Result<u64, LedgerError>;
+    /// The late payments that wait for their refund.
+    async fn late_payments_open(&self) -> Result<LateOpen, LedgerError>;
 
     /// Steps after number `after`, in order, at most `limit`.
     async fn steps(&self, after: u64, limit: u32) -> Result<Vec<life::StepRow>, LedgerError>;
@@ -261,6 +263,7 @@ pub trait Ledger: Documents {
         &self,
         campaign: &CampaignId,
         until_ms: UnixMs,
+        actor: &str,
         now_ms: UnixMs,
     ) -> Result<Result<Period, CloseRefused>, LedgerError>;
 

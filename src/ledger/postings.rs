@@ -164,6 +164,8 @@ mod tests {
                 let total: i128 = posting.lines().iter().map(|(_, amount)| i128::from(amount.0)).sum();
                 prop_assert_eq!(total, 0);
                 prop_assert!(posting.lines().iter().all(|(_, amount)| amount.0 != 0));
+                let gains = posting.lines().iter().filter(|(_, amount)| amount.0 > 0).count();
+                prop_assert_eq!(gains, 1, "postings are counted by the line that gains");
             }
         }
     }

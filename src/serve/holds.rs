@@ -14,10 +14,10 @@ use crate::backoffice::standing::StandingDesk;
 use crate::cli::{Exit, Failure};
 use crate::config::{Config, HoldsConfig};
 use crate::domain::webhook::WebhookSecrets;
-use crate::ledger::Ledger;
+use crate::ledger::LateOpen;
 use crate::telemetry::metrics::Metrics;
 
-/// How often late payments are counted.
+/// How often the gauges are set.
 const COUNT_EVERY: Duration = Duration::from_secs(2);
 
 /// What the cores need for holds.
@@ -61,13 +61,18 @@ fn secrets(path: &Path) -> Result<Option<WebhookSecrets>, Failure> {
     WebhookSecrets::parse(&text).map(Some).map_err(|flaw| refuse(flaw.to_string()))
 }
 
-/// Keeps the gauge of late payments true, which other front ends and operators change too.
-pub(super) async fn count_late(ledger: Arc<dyn Ledger>, shared: Arc<Shared>, stop: CancellationToken) {
+/// Keeps the gauges of late payments true, which other front ends and operators change too, and that of overdue holds,
+/// which has to grow when nobody sweeps.
+pub(super) async fn watch(holds: Arc<Holds>, shared: Arc<Shared>, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(COUNT_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-        // A ledger that is down is told of elsewhere.
-        let Ok(open) = ledger.late_payments_open().await else { continue };
-        shared.metrics.late_payments.set(open as f64);
+        shared.metrics.hold_overdue_seconds.set(holds.overdue().as_secs_f64());
+        // A ledger that is down is told of elsewhere. One that hangs must not keep the other gauge from growing.
+        let asked = tokio::time::timeout(COUNT_EVERY, holds.late_open()).await;
+        let Ok(Ok(LateOpen { count, oldest_at_ms })) = asked else { continue };
+        shared.metrics.late_payments.set(count as f64);
+        let age_ms = oldest_at_ms.map_or(0, |at_ms| shared.clock.now_ms().saturating_sub(at_ms).max(0));
+        shared.metrics.late_payment_oldest_seconds.set(age_ms as f64 / 1_000.0);
     }
 }

@@ -32,12 +32,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::backoffice::bans::Bans;
+use crate::backoffice::books::Books;
 use crate::backoffice::campaigns::Campaigns;
 use crate::backoffice::documents::DocumentWatch;
 use crate::backoffice::drafts::Drafts;
 use crate::backoffice::holds::{Holds, Sweeper};
 use crate::backoffice::receipts::{Receipts, VoucherDesk};
 use crate::backoffice::redemptions::{self, Redemptions};
+use crate::backoffice::vouchers::Vouchers;
 use crate::cli::{Exit, Failure};
 use crate::clock::{Clock, rfc3339};
 use crate::config::Config;
@@ -312,7 +314,7 @@ impl Service {
         background.spawn(background::upkeep(Arc::clone(&shared), stop()));
         background.spawn(background::watch_ledger(Arc::clone(&ledger), Arc::clone(&shared), stop()));
         background.spawn(background::watch_redis(pool.clone(), Arc::clone(&shared), stop()));
-        background.spawn(holds::count_late(Arc::clone(&ledger), Arc::clone(&shared), stop()));
+        background.spawn(holds::watch(Arc::clone(&holds), Arc::clone(&shared), stop()));
         background.spawn(Sweeper::new(Arc::clone(&holds)).run(stop()));
         background.spawn(lists.keep_fresh(stop()));
         background.spawn(documents.run(stop()));
@@ -324,10 +326,13 @@ impl Service {
         if let Some(desk) = desk {
             desk::spawn_upkeep(&desk, &background, &stops.background);
         }
+        let approval = shared.config.backoffice.approval;
         let admin = Admin {
             access: Arc::clone(&shared.access),
-            drafts: Drafts::new(Arc::clone(&campaigns), shared.config.backoffice.approval),
+            drafts: Drafts::new(Arc::clone(&campaigns), approval),
             merchants: Arc::clone(&shared.merchants),
+            vouchers: Vouchers::new(Arc::clone(&campaigns), shared.signer.clone(), approval),
+            books: Books::new(Arc::clone(&campaigns)),
             campaigns,
             receipts,
             holds,

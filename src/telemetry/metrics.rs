@@ -149,6 +149,11 @@ instruments! {
         hold_returns_owed: Gauge,
         /// Payments that came for a unit which could not be had any more and wait for their refund. Alarm when above 0.
         late_payments: Gauge,
+        /// Time since the first of these payments came; 0 where none waits.
+        late_payment_oldest_seconds: Gauge,
+        /// Time for which a hold may be overdue: since all of them were looked at last, or since the end of the oldest
+        /// one that could not be ended; 0 where nothing is held. Alarm when it grows.
+        hold_overdue_seconds: Gauge,
 
         /// Units that a drop still has, as last seen.
         drop_stock_left: Gauges["drop": DROPS_MAX],

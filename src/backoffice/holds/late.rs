@@ -6,8 +6,8 @@ use super::{HoldError, Holds};
 use crate::backoffice::admin_api::{LatePaymentList, LatePaymentView};
 use crate::clock::rfc3339;
 use crate::domain::money::Fen;
-use crate::ledger::LatePayment;
 use crate::ledger::life::{Action, Key, Refused};
+use crate::ledger::{LateOpen, LatePayment};
 use crate::limits;
 
 /// In whose name refunds of late payments are known again.
@@ -28,9 +28,17 @@ impl Holds {
     /// [`HoldError`].
     pub async fn late_payments(&self, after: u64) -> Result<LatePaymentList, HoldError> {
         let ledger = &self.campaigns.ledger;
-        let open = ledger.late_payments_open().await?;
+        let open = ledger.late_payments_open().await?.count;
         let rows = ledger.late_payments(after, limits::LATE_PAYMENTS_PAGE).await?;
         Ok(LatePaymentList { payments: rows.iter().map(|row| self.late_view(row)).collect(), open })
+    }
+
+    /// The late payments that wait for their refund.
+    ///
+    /// # Errors
+    /// [`HoldError`].
+    pub async fn late_open(&self) -> Result<LateOpen, HoldError> {
+        Ok(self.campaigns.ledger.late_payments_open().await?)
     }
 
     /// Notes that a late payment was refunded, and how. Again it answers what was noted first.

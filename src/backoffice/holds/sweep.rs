@@ -6,11 +6,13 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
+use std::time::Instant;
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{HoldError, Holds, Owed};
+use crate::clock::UnixMs;
 use crate::domain::campaign::ItemTerms;
 use crate::domain::ids::{ClaimNumber, DropNumber, PersonId};
 use crate::domain::life::State;
@@ -74,13 +76,13 @@ impl Sweeper {
     async fn sweep(&mut self) -> Result<(), HoldError> {
         let again = std::mem::take(&mut *self.holds.owed.lock().unwrap_or_else(PoisonError::into_inner));
         self.give_back(again).await;
-        let mut swept = Ok(());
+        let (began, mut left_ms, mut swept) = (Instant::now(), None, Ok(()));
         for drop in self.holds.campaigns.gate.drops() {
             let rules = drop.rules();
             let Some(terms) = &rules.spec.item else { continue };
             let walk = self.walks.get(&rules.number).copied().unwrap_or_default();
             // One drop's trouble must not keep the others from being swept.
-            match self.sweep_drop(&drop, rules.number, terms, walk).await {
+            match self.sweep_drop(&drop, rules.number, (terms, &mut left_ms), walk).await {
                 Ok(walk) => {
                     self.walks.insert(rules.number, walk);
                 }
@@ -89,6 +91,9 @@ impl Sweeper {
         }
         let owed = self.holds.owed.lock().unwrap_or_else(PoisonError::into_inner).len();
         self.holds.metrics.hold_returns_owed.set(owed as f64);
+        if swept.is_ok() {
+            self.holds.swept.whole(began, left_ms);
+        }
         swept
     }
 
@@ -96,7 +101,7 @@ impl Sweeper {
         &self,
         drop: &DropGate,
         number: DropNumber,
-        terms: &ItemTerms,
+        (terms, left_ms): (&ItemTerms, &mut Option<UnixMs>),
         mut walk: Walk,
     ) -> Result<Walk, HoldError> {
         let mut at = walk.settled;
@@ -107,6 +112,7 @@ impl Sweeper {
             let is_last_page = rows.len() < limits::HOLD_PAGE as usize;
             let mut looked = self.look(rows).await?;
             self.lapse(terms, &mut looked).await?;
+            *left_ms = [*left_ms, self.oldest_left(terms, &looked)].into_iter().flatten().min();
             let given_up = looked.iter().filter(|one| one.is_given_up());
             let owed = given_up.filter_map(|one| owed_of(drop, terms, one));
             self.give_back(owed.collect()).await;
@@ -131,6 +137,14 @@ impl Sweeper {
         let states = self.holds.campaigns.ledger.states(&numbers).await?;
         let looked = rows.into_iter().zip(states);
         Ok(looked.map(|(row, state)| Looked { row, state: state.unwrap_or(State::Held) }).collect())
+    }
+
+    /// The end of the oldest hold that still stands although its time is over.
+    fn oldest_left(&self, terms: &ItemTerms, looked: &[Looked]) -> Option<UnixMs> {
+        let now_ms = self.holds.now_ms();
+        let held = looked.iter().filter(|one| one.state == State::Held && !one.is_settled());
+        let until = held.map(|one| terms.held_until_ms(one.row.claimed_at_ms));
+        until.filter(|until_ms| *until_ms <= now_ms).min()
     }
 
     /// Ends the holds whose time is over.

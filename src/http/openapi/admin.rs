@@ -17,7 +17,7 @@ use crate::http::admin_routes::{Access, ENDPOINTS};
 use crate::http::reply::{CREATED, OK, status_of};
 
 /// What any call with a body may be refused for.
-const BODY: &[Cause] = &[Cause::BadRequest, Cause::PayloadTooLarge, Cause::RequestTimeout];
+pub(super) const BODY: &[Cause] = &[Cause::BadRequest, Cause::PayloadTooLarge, Cause::RequestTimeout];
 
 pub(super) fn operations(schemas: &mut Schemas) -> Vec<Operation> {
     let mut operations = open(schemas);
@@ -52,7 +52,7 @@ fn open(schemas: &mut Schemas) -> Vec<Operation> {
 }
 
 /// A call for those whose role may: it says which permission that takes.
-fn staff(method: &'static str, path: &'static str, summary: &str) -> Operation {
+pub(super) fn staff(method: &'static str, path: &'static str, summary: &str) -> Operation {
     let listed = ENDPOINTS.iter().find(|endpoint| (endpoint.method, endpoint.path) == (method, path));
     let may = match listed.map(|endpoint| endpoint.access) {
         Some(Access::May(permission)) => format!(" (`{}`)", permission.as_str()),

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::types::{Campaign, Claim, Claims, DropState, Qr, Voucher};
+use super::types::{Campaign, Claim, Claims, DropState, Qr, TillVoucher, Voucher};
 use super::{JSON, Operation, Schemas, Security};
 use crate::domain::cause::Cause;
 use crate::http::redemptions::{Nothing, Order, RedeemedBody, Refund, UndoneBody};
@@ -164,6 +164,23 @@ fn redemptions(schemas: &mut Schemas) -> Vec<Operation> {
     ]
 }
 
+/// One address for its holder and for tills, each of whom sees their part.
+fn voucher(schemas: &mut Schemas) -> Operation {
+    let (holders, tills) = (schemas.of::<Voucher>(), schemas.of::<TillVoucher>());
+    let summary = "How a voucher stands: for its holder with a ticket, by its code; for a till with a merchant's key, \
+                   by its code or QR payload";
+    Operation::new("GET", "/v1/vouchers/{id}", summary, Security::TicketOrKey)
+        .ok("The voucher, as the asker may see it", &json!({ "anyOf": [holders, tills] }))
+        .refuses(TICKET)
+        .refuses(&[
+            Cause::Unauthorized,
+            Cause::UnknownVoucher,
+            Cause::QrExpired,
+            Cause::QrRequired,
+            Cause::Overloaded,
+        ])
+}
+
 fn looks(schemas: &mut Schemas) -> Vec<Operation> {
     let svg = json!({ "type": "string" });
     let unchanged = |operation: Operation| {
@@ -180,16 +197,7 @@ fn looks(schemas: &mut Schemas) -> Vec<Operation> {
             .ok("The campaigns", &json!({ "type": "object" })),
         Operation::new("GET", "/v1/time", "The service's clock", Security::Open)
             .ok("The time", &json!({ "type": "object" })),
-        Operation::new("GET", "/v1/vouchers/{id}", "How a voucher stands", Security::Ticket)
-            .ok("The voucher", &schemas.of::<Voucher>())
-            .refuses(TICKET)
-            .refuses(&[
-                Cause::UnknownVoucher,
-                Cause::QrExpired,
-                Cause::QrRequired,
-                Cause::Unauthorized,
-                Cause::Overloaded,
-            ]),
+        voucher(schemas),
         Operation::new("GET", "/v1/vouchers/{id}/qr", "What the holder shows at the till", Security::Ticket)
             .answers(OK, "The QR code", vec![(JSON, schemas.of::<Qr>()), ("image/svg+xml", svg)])
             .refuses(TICKET)

@@ -63,7 +63,7 @@ pub(super) struct Claims {
     claims: Vec<Claim>,
 }
 
-/// How a voucher stands.
+/// How a voucher stands, for its holder.
 #[derive(Deserialize, JsonSchema)]
 pub(super) struct Voucher {
     /// The claim's id.
@@ -78,12 +78,58 @@ pub(super) struct Voucher {
     status: String,
     /// RFC 3339.
     claimed_at: Option<String>,
+    /// The discount.
+    face: Option<String>,
+    /// The order amount from which it may be used.
+    threshold: Option<String>,
+    /// ISO 4217.
+    currency: Option<String>,
+    /// The first instant at which it is no longer good.
+    expires_at: Option<String>,
+    /// Where it is taken.
+    merchants: Option<Merchants>,
+    /// When it was used, while that stands.
+    redeemed_at: Option<String>,
+    /// The merchant that took it.
+    merchant: Option<String>,
+    /// The merchant's shop.
+    shop: Option<String>,
     /// When the code of a lost claim was shown first.
     shown_at: Option<String>,
     /// `true` where tills take the changing QR code alone.
     qr_required: Option<bool>,
     /// What the person got for a lost claim.
     replaced_by: Option<Box<Voucher>>,
+}
+
+/// How a voucher stands, for a till: not whose it is, nor where it was used.
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct TillVoucher {
+    /// The claim's id.
+    claim_id: String,
+    /// The drop.
+    drop: String,
+    /// How it stands.
+    status: String,
+    /// The discount.
+    face: String,
+    /// The order amount from which it may be used.
+    threshold: String,
+    /// ISO 4217.
+    currency: String,
+    /// The first instant at which it is no longer good.
+    expires_at: String,
+    /// Where it is taken.
+    merchants: Merchants,
+}
+
+/// Where a voucher is taken; an empty list stands for everywhere.
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct Merchants {
+    /// Categories, or the beginnings of their codes.
+    category: Vec<String>,
+    /// Regions, or the beginnings of their codes.
+    region: Vec<String>,
 }
 
 /// A voucher's QR code.

@@ -62,7 +62,7 @@ fn reverse(redemption: u64) -> Action {
 }
 
 fn review(seq: u32, verdict: Verdict) -> Action {
-    Action::Review { claim: number(1, seq), verdict, reason: "a broker's".to_owned() }
+    Action::Review { claim: number(1, seq), verdict, reason: "a broker's".to_owned(), seen: None }
 }
 
 /// (live, payable, settled, recycled, treasury, recovered), after checking that all adds up to the budget.
@@ -291,6 +291,7 @@ pub(super) async fn merchants_are_paid_what_they_are_owed<L: Ledger>(ledger: &L)
         merchant: merchant.to_owned(),
         amount: Fen(amount),
         payment: "t1".to_owned(),
+        detail: None,
     };
     assert_eq!(at(ledger, 1, settle("m1", 1_001)).await, Err(Refused::TooMuch));
     assert_eq!(at(ledger, 1, settle("m2", 1)).await, Err(Refused::TooMuch));
@@ -332,8 +333,9 @@ pub(super) async fn a_closed_period_stays_closed<L: Ledger>(ledger: &L) {
     sold(ledger, |_| {}).await;
     redeemed(ledger, 5, 1, "o1").await;
     let id = campaign().id;
-    let close =
-        async |until_ms, now_ms| ledger.close_period(&id, NOW_MS + until_ms, NOW_MS + now_ms).await.unwrap();
+    let close = async |until_ms, now_ms| {
+        ledger.close_period(&id, NOW_MS + until_ms, "ann", NOW_MS + now_ms).await.unwrap()
+    };
     assert_eq!(close(10, 9).await, Err(CloseRefused::NotOver));
     let first = close(5, 20).await.unwrap();
     let held = |period: &crate::ledger::Period, account: &str| {
@@ -350,7 +352,7 @@ pub(super) async fn a_closed_period_stays_closed<L: Ledger>(ledger: &L) {
     written(ledger, Group { now_ms: NOW_MS, ..group(1, vec![Ok(vec![claims(MONEY, 4, "dan")])]) }).await;
     assert_eq!(ledger.periods().await.unwrap(), [first, second]);
     let nowhere = crate::domain::ids::CampaignId::new("nowhere").unwrap();
-    let unknown = ledger.close_period(&nowhere, NOW_MS, NOW_MS).await.unwrap();
+    let unknown = ledger.close_period(&nowhere, NOW_MS, "ann", NOW_MS).await.unwrap();
     assert_eq!(unknown, Err(CloseRefused::UnknownCampaign));
     pots(ledger).await;
     verified(ledger).await;

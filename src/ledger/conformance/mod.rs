@@ -1,5 +1,6 @@
 //! What every ledger must do, in small named cases. A store's tests call [`all`] with a way to make a fresh one.
 
+mod accounts;
 mod bonds;
 mod campaigns;
 mod documents;
@@ -110,6 +111,12 @@ pub(crate) async fn all<L: Ledger>(make: impl AsyncFn() -> L) {
         life::a_trial_changes_nothing,
         shown::a_code_is_refused_where_qr_codes_alone_are_taken,
         whole::a_whole_campaign,
+        accounts::a_vouchers_life_is_read_in_pages,
+        accounts::a_decision_is_about_what_was_seen,
+        accounts::movements_add_up_to_the_accounts,
+        accounts::postings_and_money_steps_are_read_in_pages,
+        accounts::a_campaigns_periods_are_read_in_pages,
+        accounts::late_payments_are_counted_from_the_first,
         receipts::a_receipt_is_registered_once_for_a_person,
         receipts::a_claim_that_the_ledger_has_leaves_no_receipt,
         receipts::a_receipt_is_settled_once,

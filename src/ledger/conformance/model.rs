@@ -67,7 +67,8 @@ impl Model {
         let v = self.vouchers[seq as usize - 1].clone();
         let r = &v.redemption;
         let theirs = r.number > 0 && r.merchant == at;
-        let review = |verdict| Action::Review { claim: number(1, seq), verdict, reason: "r".to_owned() };
+        let review =
+            |verdict| Action::Review { claim: number(1, seq), verdict, reason: "r".to_owned(), seen: None };
         let to = |go: bool, state| go.then_some(state);
         let refund = |amount| Action::Refund {
             redemption: r.number,
@@ -108,6 +109,7 @@ impl Model {
                     merchant: merchant(at),
                     amount: Fen(amount),
                     payment: "t".to_owned(),
+                    detail: None,
                 };
                 if amount <= self.payable[at] {
                     self.payable[at] -= amount;

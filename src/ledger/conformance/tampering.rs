@@ -16,7 +16,7 @@ pub(crate) async fn lived<L: Ledger>(ledger: &L) {
     let reversed = outcomes[1].as_ref().unwrap().step.number;
     let back = Action::Reverse { redemption: reversed, merchant: "m2".to_owned() };
     at(ledger, 4, back).await.unwrap();
-    ledger.close_period(&campaign().id, NOW_MS + 4, NOW_MS + 5).await.unwrap().unwrap();
+    ledger.close_period(&campaign().id, NOW_MS + 4, "ann", NOW_MS + 5).await.unwrap().unwrap();
 }
 
 /// (what an intruder does to [`lived`], the record that shows it, a word of the explanation); the triggers that keep

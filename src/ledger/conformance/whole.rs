@@ -108,10 +108,11 @@ pub(crate) async fn a_whole_campaign<L: Ledger>(ledger: &L) {
         merchant: merchant.to_owned(),
         amount,
         payment: "week 1".to_owned(),
+        detail: None,
     });
     assert!(all(ledger, over_ms, settle.collect()).await.iter().all(Result::is_ok));
     assert_eq!(pots(ledger).await, [0, 0, 55_000 - back, came_back, 0, 0]);
-    ledger.close_period(&campaign().id, over_ms + 1, over_ms + 1).await.unwrap().unwrap();
+    ledger.close_period(&campaign().id, over_ms + 1, "ann", over_ms + 1).await.unwrap().unwrap();
 
     // What came back is given out again, and no fen more.
     let revision = ledger.revision().await.unwrap();

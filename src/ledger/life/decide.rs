@@ -104,7 +104,9 @@ impl Plan {
                 self.refund(*redemption, merchant, *amount, key)
             }
             Action::Expire { claim } => self.expire(*claim, key),
-            Action::Review { claim, verdict, reason } => self.review(*claim, *verdict, reason, key),
+            Action::Review { claim, verdict, reason, seen } => {
+                self.review(*claim, *verdict, (reason, *seen), key)
+            }
             Action::Confirm { claim, payment, amount } => self.confirm(*claim, payment, *amount, key),
             Action::PaymentRefunded { late, detail } => self.repaid(*late, detail, key),
             Action::Cancel { claim } => {
@@ -120,12 +122,13 @@ impl Plan {
                 }
                 self.write(&found, step, Fen(0), key)
             }
-            Action::Settle { campaign, merchant, amount, payment } => {
+            Action::Settle { campaign, merchant, amount, payment, detail } => {
                 let from = Account::Payable(merchant.clone());
                 let step = StepRow {
                     step: Some(Step::Settled),
                     merchant: Some(merchant.clone()),
                     order_id: Some(payment.clone()),
+                    detail: detail.clone(),
                     ..StepRow::default()
                 };
                 self.transfer(campaign, step, from, Account::Settled, *amount, key)

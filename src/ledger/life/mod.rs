@@ -79,8 +79,11 @@ pub enum Action {
         claim: ClaimNumber,
         /// What was decided.
         verdict: Verdict,
-        /// Why.
+        /// Why, and who decided it: a text that is kept.
         reason: String,
+        /// The number of the voucher's last step, as whoever decides has seen it; 0 where there was none. Nothing to
+        /// decide whatever it is.
+        seen: Option<u64>,
     },
     /// A payment came for a held unit.
     Confirm {
@@ -118,6 +121,8 @@ pub enum Action {
         amount: Fen,
         /// The payment that did it.
         payment: String,
+        /// Why, and who noted it: a text that is kept.
+        detail: Option<String>,
     },
     /// Money goes from one account of a campaign to another.
     Move {
@@ -221,6 +226,8 @@ pub enum Refused {
     TooMuch,
     /// The key was used for something else.
     KeyReused,
+    /// Something happened to the voucher since it was looked at.
+    Changed,
 }
 
 /// A step as stored: what happened, and how the voucher, hold or account stands after it.

@@ -9,6 +9,7 @@
 //!   exports, tallies, audit ──► scans ───┘
 //! ```
 
+mod accounts;
 mod apply;
 mod bonds;
 mod books;
@@ -39,8 +40,8 @@ use super::chain::Record;
 use super::life::{Outcome, Request, StepRow, TermsCache};
 use super::{
     Balances, Bind, Bound, Catalogue, ChainBreak, ChainHead, ClaimRow, CloseRefused, Committed, Expired,
-    Group, LatePayment, Ledger, LedgerError, Period, Quarantined, Rebuilt, ReceiptCounts, ReceiptRow, Seen,
-    Settlement, Standing, Tally,
+    Group, LateOpen, LatePayment, Ledger, LedgerError, Period, Quarantined, Rebuilt, ReceiptCounts,
+    ReceiptRow, Seen, Settlement, Standing, Tally,
 };
 use crate::clock::{Clock, UnixMs};
 use crate::domain::campaign::{Campaign, CampaignState, Changes};
@@ -268,7 +269,7 @@ impl Ledger for PostgresLedger {
         in_time!(client, life::late_payments(&client, after, limit))
     }
 
-    async fn late_payments_open(&self) -> Result<u64, LedgerError> {
+    async fn late_payments_open(&self) -> Result<LateOpen, LedgerError> {
         let client = self.look_ups.get().await?;
         in_time!(client, life::late_open(&client))
     }
@@ -285,10 +286,11 @@ impl Ledger for PostgresLedger {
         &self,
         campaign: &CampaignId,
         until_ms: UnixMs,
+        actor: &str,
         now_ms: UnixMs,
     ) -> Result<Result<Period, CloseRefused>, LedgerError> {
         let mut client = self.writer().await?;
-        in_time!(client, life::close(&mut client, campaign, until_ms, now_ms))
+        in_time!(client, life::close(&mut client, campaign, until_ms, (actor, now_ms)))
     }
 
     async fn periods(&self) -> Result<Vec<Period>, LedgerError> {

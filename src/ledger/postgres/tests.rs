@@ -82,7 +82,7 @@ async fn the_chain_is_the_one_that_sqlite_makes() {
         let outcomes = ledger.life(requests.to_vec(), NOW_MS + 60_000).await.unwrap();
         assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 2);
         assert!(ledger.expire(9, NOW_MS + 2 * VALID_MS).await.unwrap().looked_at);
-        ledger.close_period(&campaign().id, NOW_MS + 1, NOW_MS + 2 * VALID_MS).await.unwrap().unwrap();
+        ledger.close_period(&campaign().id, NOW_MS + 1, "ann", NOW_MS + 2 * VALID_MS).await.unwrap().unwrap();
     }
     assert_eq!(sqlite.chain_head().await.unwrap(), postgres.chain_head().await.unwrap());
     assert_eq!(sqlite.quarantine(9).await.unwrap(), postgres.quarantine(9).await.unwrap());
@@ -102,7 +102,7 @@ async fn services_that_start_together_make_the_tables_once() {
     for opening in openings {
         opening.await.unwrap().unwrap();
     }
-    assert_eq!(server.sql("SELECT version FROM schema_version"), "6");
+    assert_eq!(server.sql("SELECT version FROM schema_version"), "7");
 }
 
 #[tokio::test]
@@ -177,8 +177,8 @@ async fn what_cannot_be_used_is_refused_by_name() {
 async fn a_newer_schema_is_refused_by_name() {
     let server = PostgresServer::start(&[]);
     drop(open(&server.url()).await);
-    server.sql("UPDATE schema_version SET version = 7");
-    let text = "ledger corrupt: the database has schema 7, this program knows 6: use a newer claimrush";
+    server.sql("UPDATE schema_version SET version = 8");
+    let text = "ledger corrupt: the database has schema 8, this program knows 7: use a newer claimrush";
     let url = server.url();
     assert_eq!(PostgresLedger::open(&url, None).await.unwrap_err().to_string(), text);
     assert_eq!(PostgresLedger::open_read_only(&url, None).await.unwrap_err().to_string(), text);

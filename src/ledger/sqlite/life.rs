@@ -11,9 +11,9 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 
 pub(super) use self::expiry::expire;
 pub(super) use self::holds::{late_open, late_payments, states};
-pub(super) use self::periods::{close, in_time, periods};
+pub(super) use self::periods::{close, in_time, periods, periods_of};
 use self::rows::{insert, select_step, step};
-pub(super) use self::rows::{pots, stands, steps, steps_covered};
+pub(super) use self::rows::{money_steps, pots, stands, steps, steps_covered};
 use super::apply::live_claims;
 use super::books::{Books, Numbered, digest_after, testify};
 use super::{encoded, read, signed, unsigned};
@@ -259,14 +259,33 @@ fn learn_money(
     Ok(())
 }
 
+/// See [`crate::ledger::Accounts::steps_of`]. To be called in a transaction: it reads two tables.
+pub(super) fn steps_of(
+    connection: &Connection,
+    claim: ClaimNumber,
+    after: u64,
+    limit: u32,
+) -> Result<Vec<StepRow>, LedgerError> {
+    let Some(key) = key_of(connection, claim)? else { return Ok(Vec::new()) };
+    let mut statement = connection
+        .prepare_cached(select_step!("WHERE claim = ?1 AND number > ?2 ORDER BY number LIMIT ?3"))?;
+    let rows = statement.query_map(params![key, signed(after)?, limit], |row| Ok(step(row)))?;
+    rows.map(|row| row?).collect()
+}
+
+/// The row key of a claim, if its series is known.
+fn key_of(connection: &Connection, claim: ClaimNumber) -> Result<Option<i64>, LedgerError> {
+    let series: Option<i64> = connection
+        .prepare_cached("SELECT number FROM series WHERE drop_number = ?1 AND shard = ?2 AND epoch = ?3")?
+        .query_row(params![claim.drop.0, claim.shard.0, claim.epoch.0], |row| row.get(0))
+        .optional()?;
+    Ok(series.map(|series| row_key(series, claim.seq)))
+}
+
 /// See [`crate::ledger::Ledger::last_step`]. To be called in a transaction: it reads two tables.
 pub(super) fn last_step_of(
     connection: &Connection,
     claim: ClaimNumber,
 ) -> Result<Option<StepRow>, LedgerError> {
-    let series: Option<i64> = connection
-        .prepare_cached("SELECT number FROM series WHERE drop_number = ?1 AND shard = ?2 AND epoch = ?3")?
-        .query_row(params![claim.drop.0, claim.shard.0, claim.epoch.0], |row| row.get(0))
-        .optional()?;
-    series.map_or(Ok(None), |series| last_step(connection, row_key(series, claim.seq)))
+    key_of(connection, claim)?.map_or(Ok(None), |key| last_step(connection, key))
 }

@@ -10,6 +10,7 @@
 //!   exports, tallies, audit ──queue──► scans ────┘
 //! ```
 
+mod accounts;
 mod apply;
 mod bonds;
 mod books;
@@ -38,8 +39,8 @@ use super::chain::Record;
 use super::life::{Outcome, Request, StepRow, TermsCache};
 use super::{
     Balances, Bind, Bound, Catalogue, ChainBreak, ChainHead, ClaimRow, CloseRefused, Committed, Expired,
-    Group, LatePayment, Ledger, LedgerError, Period, Quarantined, Rebuilt, ReceiptCounts, ReceiptRow, Seen,
-    Settlement, Standing, Tally,
+    Group, LateOpen, LatePayment, Ledger, LedgerError, Period, Quarantined, Rebuilt, ReceiptCounts,
+    ReceiptRow, Seen, Settlement, Standing, Tally,
 };
 use crate::clock::{Clock, UnixMs};
 use crate::domain::campaign::{Campaign, CampaignState, Changes};
@@ -235,7 +236,7 @@ impl Ledger for SqliteLedger {
         self.look_ups.run(move |connection| life::late_payments(connection, after, limit)).await
     }
 
-    async fn late_payments_open(&self) -> Result<u64, LedgerError> {
+    async fn late_payments_open(&self) -> Result<LateOpen, LedgerError> {
         self.look_ups.run(|connection| life::late_open(connection)).await
     }
 
@@ -252,10 +253,13 @@ impl Ledger for SqliteLedger {
         &self,
         campaign: &CampaignId,
         until_ms: UnixMs,
+        actor: &str,
         now_ms: UnixMs,
     ) -> Result<Result<Period, CloseRefused>, LedgerError> {
-        let campaign = campaign.clone();
-        self.writer()?.run(move |connection| life::close(connection, &campaign, until_ms, now_ms)).await
+        let (campaign, actor) = (campaign.clone(), actor.to_owned());
+        self.writer()?
+            .run(move |connection| life::close(connection, &campaign, until_ms, (&actor, now_ms)))
+            .await
     }
 
     async fn periods(&self) -> Result<Vec<Period>, LedgerError> {

@@ -22,11 +22,15 @@ impl Plan {
         &mut self,
         claim: ClaimNumber,
         verdict: Verdict,
-        reason: &str,
+        (reason, seen): (&str, Option<u64>),
         key: Option<&Key>,
     ) -> Outcome {
         let found = self.found(claim)?;
         let face = found.voucher()?.face;
+        let last = found.last.as_ref().map_or(0, |last| last.number);
+        if seen.is_some_and(|seen| seen != last) {
+            return Err(Refused::Changed);
+        }
         let kind = match verdict {
             Verdict::Freeze => Step::Frozen,
             Verdict::Release if found.is_over(self.now_ms)? => Step::ReleasedLate,

@@ -6,8 +6,8 @@ use tokio_postgres::Row;
 use crate::domain::ids::{ClaimNumber, DropNumber, Epoch, Shard};
 use crate::domain::life::State;
 use crate::ledger::late::{LATE_OPEN, LATE_PAYMENTS};
-use crate::ledger::postgres::{number, query, query_number};
-use crate::ledger::{LatePayment, LedgerError};
+use crate::ledger::postgres::{number, query, query_opt};
+use crate::ledger::{LateOpen, LatePayment, LedgerError};
 
 fn state(word: &str) -> Result<State, LedgerError> {
     State::parse(word).ok_or_else(|| LedgerError::Corrupt(format!("state {word:?}")))
@@ -64,6 +64,9 @@ fn late_payment(row: &Row) -> Result<LatePayment, LedgerError> {
 }
 
 /// See [`crate::ledger::Ledger::late_payments_open`].
-pub(in crate::ledger::postgres) async fn late_open<C: GenericClient>(client: &C) -> Result<u64, LedgerError> {
-    number(query_number(client, LATE_OPEN, &[]).await?)
+pub(in crate::ledger::postgres) async fn late_open<C: GenericClient>(
+    client: &C,
+) -> Result<LateOpen, LedgerError> {
+    let Some(row) = query_opt(client, LATE_OPEN, &[]).await? else { return Ok(LateOpen::default()) };
+    Ok(LateOpen { count: number(row.try_get::<_, i64>(0)?)?, oldest_at_ms: row.try_get(1)? })
 }

@@ -8,9 +8,10 @@ use tokio_postgres::Row;
 use crate::clock::UnixMs;
 use crate::domain::ids::CampaignId;
 use crate::domain::money::Fen;
+use crate::ledger::accounts::PERIODS_OF;
 use crate::ledger::chain::Content;
-use crate::ledger::postgres::books::{lock, testify};
-use crate::ledger::postgres::{encoded, execute, number, query, query_number, query_opt};
+use crate::ledger::postgres::books::{lock, testify_by};
+use crate::ledger::postgres::{Parameters, encoded, execute, number, query, query_number, query_opt};
 use crate::ledger::{CloseRefused, LedgerError, Period, PeriodLine};
 
 /// The instant at which something may be booked that happens at `now_ms`: not in a closed period.
@@ -27,7 +28,7 @@ pub(in crate::ledger::postgres) async fn close(
     client: &mut Client,
     campaign: &CampaignId,
     until_ms: UnixMs,
-    now_ms: UnixMs,
+    (actor, now_ms): (&str, UnixMs),
 ) -> Result<Result<Period, CloseRefused>, LedgerError> {
     let transaction = client.transaction().await?;
     lock(&transaction).await?;
@@ -64,7 +65,8 @@ pub(in crate::ledger::postgres) async fn close(
         execute(&transaction, sql, &[&at, &line.account, &line.opening.0, &line.closing.0]).await?;
     }
     let sha256 = period.digest().map_err(encoded)?;
-    testify(&transaction, now_ms, Content::Period { number: period.number, sha256 }).await?;
+    let content = Content::Period { number: period.number, sha256 };
+    testify_by(&transaction, now_ms, Some(actor), content).await?;
     transaction.commit().await?;
     Ok(Ok(period))
 }
@@ -87,8 +89,27 @@ pub(in crate::ledger::postgres) async fn periods<C: GenericClient>(
 ) -> Result<Vec<Period>, LedgerError> {
     let sql = "SELECT p.number, c.id, p.from_ms, p.until_ms, p.closed_at_ms FROM period p \
                JOIN campaign c ON c.number = p.campaign ORDER BY p.number";
+    read(client, sql, &[]).await
+}
+
+/// See [`crate::ledger::Accounts::periods_of`].
+pub(in crate::ledger::postgres) async fn periods_of<C: GenericClient>(
+    client: &C,
+    campaign: &CampaignId,
+    after: u64,
+    limit: u32,
+) -> Result<Vec<Period>, LedgerError> {
+    let (after, limit): (i64, i64) = (number(after)?, limit.into());
+    read(client, PERIODS_OF, &[&campaign.as_str(), &after, &limit]).await
+}
+
+async fn read<C: GenericClient>(
+    client: &C,
+    sql: &str,
+    given: Parameters<'_>,
+) -> Result<Vec<Period>, LedgerError> {
     let mut periods = Vec::new();
-    for row in query(client, sql, &[]).await? {
+    for row in query(client, sql, given).await? {
         let at: i64 = row.try_get(0)?;
         periods.push(Period {
             number: number(at)?,

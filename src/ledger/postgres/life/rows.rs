@@ -9,7 +9,7 @@ use tokio_postgres::Row;
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::types::Type;
 
-use crate::domain::ids::DropNumber;
+use crate::domain::ids::{CampaignId, ClaimNumber, DropNumber};
 use crate::domain::life::{State, Step};
 use crate::domain::money::Fen;
 use crate::ledger::chain::{Covered, RowsDigest};
@@ -140,6 +140,45 @@ pub(in crate::ledger::postgres) async fn steps<C: GenericClient>(
     let sql = concat!("SELECT ", columns!(), " FROM step WHERE number > $1 ORDER BY number LIMIT $2");
     let (after, limit): (i64, i64) = (number(after)?, limit.into());
     query(client, sql, &[&after, &limit]).await?.iter().map(step).collect()
+}
+
+/// See [`crate::ledger::Accounts::steps_of`].
+pub(in crate::ledger::postgres) async fn steps_of<C: GenericClient>(
+    client: &C,
+    claim: ClaimNumber,
+    after: u64,
+    limit: u32,
+) -> Result<Vec<StepRow>, LedgerError> {
+    let sql = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM step WHERE claim = (SELECT number << 32 | $4 FROM series \
+          WHERE drop_number = $1 AND shard = $2 AND epoch = $3) AND number > $5 ORDER BY number LIMIT $6"
+    );
+    let drop: i32 = number(claim.drop.0)?;
+    let (shard, epoch, seq) = (i16::from(claim.shard.0), i32::from(claim.epoch.0), i64::from(claim.seq));
+    let (after, limit): (i64, i64) = (number(after)?, limit.into());
+    query(client, sql, &[&drop, &shard, &epoch, &seq, &after, &limit]).await?.iter().map(step).collect()
+}
+
+/// See [`crate::ledger::Accounts::money_steps`].
+pub(in crate::ledger::postgres) async fn money_steps<C: GenericClient>(
+    client: &C,
+    campaign: &CampaignId,
+    kind: Step,
+    after: u64,
+    limit: u32,
+) -> Result<Vec<StepRow>, LedgerError> {
+    let sql = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM step WHERE claim IS NULL AND campaign = (SELECT number FROM campaign WHERE id = $1) \
+          AND step = $2 AND number > $3 ORDER BY number LIMIT $4"
+    );
+    let (after, limit): (i64, i64) = (number(after)?, limit.into());
+    let given: [&(dyn tokio_postgres::types::ToSql + Sync); 4] =
+        [&campaign.as_str(), &kind.as_str(), &after, &limit];
+    query(client, sql, &given).await?.iter().map(step).collect()
 }
 
 /// A digest over the rows that a record covers.

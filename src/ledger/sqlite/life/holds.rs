@@ -7,7 +7,7 @@ use crate::domain::life::State;
 use crate::ledger::late::{LATE_OPEN, LATE_PAYMENTS};
 use crate::ledger::sections::row_key;
 use crate::ledger::sqlite::{signed, unsigned};
-use crate::ledger::{LatePayment, LedgerError};
+use crate::ledger::{LateOpen, LatePayment, LedgerError};
 
 fn state(word: &str) -> Result<State, LedgerError> {
     State::parse(word).ok_or_else(|| LedgerError::Corrupt(format!("state {word:?}")))
@@ -65,6 +65,7 @@ pub(in crate::ledger::sqlite) fn late_payments(
 }
 
 /// See [`crate::ledger::Ledger::late_payments_open`].
-pub(in crate::ledger::sqlite) fn late_open(connection: &Connection) -> Result<u64, LedgerError> {
-    unsigned(connection.prepare_cached(LATE_OPEN)?.query_row([], |row| row.get(0))?)
+pub(in crate::ledger::sqlite) fn late_open(connection: &Connection) -> Result<LateOpen, LedgerError> {
+    let open = connection.prepare_cached(LATE_OPEN)?.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(LateOpen { count: unsigned(open.0)?, oldest_at_ms: open.1 })
 }

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Params, TransactionBehavior, params};
 
 use crate::clock::UnixMs;
 use crate::domain::ids::CampaignId;
 use crate::domain::money::Fen;
+use crate::ledger::accounts::PERIODS_OF;
 use crate::ledger::chain::Content;
-use crate::ledger::sqlite::books::testify;
-use crate::ledger::sqlite::{encoded, unsigned};
+use crate::ledger::sqlite::books::testify_by;
+use crate::ledger::sqlite::{encoded, signed, unsigned};
 use crate::ledger::{CloseRefused, LedgerError, Period, PeriodLine};
 
 /// The instant at which something may be booked that happens at `now_ms`: not in a closed period.
@@ -27,7 +28,7 @@ pub(in crate::ledger::sqlite) fn close(
     connection: &mut Connection,
     campaign: &CampaignId,
     until_ms: UnixMs,
-    now_ms: UnixMs,
+    (actor, now_ms): (&str, UnixMs),
 ) -> Result<Result<Period, CloseRefused>, LedgerError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let row: Option<i64> = transaction
@@ -77,7 +78,8 @@ pub(in crate::ledger::sqlite) fn close(
             .execute(params![number, line.account, line.opening.0, line.closing.0])?;
     }
     let sha256 = period.digest().map_err(encoded)?;
-    testify(&transaction, now_ms, Content::Period { number: period.number, sha256 })?;
+    let content = Content::Period { number: period.number, sha256 };
+    testify_by(&transaction, now_ms, Some(actor), content)?;
     transaction.commit()?;
     Ok(Ok(period))
 }
@@ -94,11 +96,24 @@ fn lines(connection: &Connection, period: i64) -> Result<Vec<PeriodLine>, Ledger
 
 /// Every closed period, in order of their numbers.
 pub(in crate::ledger::sqlite) fn periods(connection: &Connection) -> Result<Vec<Period>, LedgerError> {
-    let mut statement = connection.prepare_cached(
-        "SELECT p.number, c.id, p.from_ms, p.until_ms, p.closed_at_ms FROM period p \
-         JOIN campaign c ON c.number = p.campaign ORDER BY p.number",
-    )?;
-    let mut rows = statement.query([])?;
+    let sql = "SELECT p.number, c.id, p.from_ms, p.until_ms, p.closed_at_ms FROM period p \
+               JOIN campaign c ON c.number = p.campaign ORDER BY p.number";
+    read(connection, sql, [])
+}
+
+/// See [`crate::ledger::Accounts::periods_of`].
+pub(in crate::ledger::sqlite) fn periods_of(
+    connection: &Connection,
+    campaign: &CampaignId,
+    after: u64,
+    limit: u32,
+) -> Result<Vec<Period>, LedgerError> {
+    read(connection, PERIODS_OF, params![campaign.as_str(), signed(after)?, limit])
+}
+
+fn read(connection: &Connection, sql: &str, given: impl Params) -> Result<Vec<Period>, LedgerError> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(given)?;
     let mut periods = Vec::new();
     while let Some(row) = rows.next()? {
         let number: i64 = row.get(0)?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, Row, Transaction, params};
 
-use crate::domain::ids::DropNumber;
+use crate::domain::ids::{CampaignId, DropNumber};
 use crate::domain::life::{State, Step};
 use crate::domain::money::Fen;
 use crate::ledger::chain::{Covered, RowsDigest};
@@ -112,6 +112,23 @@ pub(in crate::ledger::sqlite) fn steps(
     let mut statement =
         connection.prepare_cached(select_step!("WHERE number > ?1 ORDER BY number LIMIT ?2"))?;
     let rows = statement.query_map(params![signed(after)?, limit], |row| Ok(step(row)))?;
+    rows.map(|row| row?).collect()
+}
+
+/// See [`crate::ledger::Accounts::money_steps`].
+pub(in crate::ledger::sqlite) fn money_steps(
+    connection: &Connection,
+    campaign: &CampaignId,
+    kind: Step,
+    after: u64,
+    limit: u32,
+) -> Result<Vec<StepRow>, LedgerError> {
+    let mut statement = connection.prepare_cached(select_step!(
+        "WHERE claim IS NULL AND campaign = (SELECT number FROM campaign WHERE id = ?1) AND step = ?2 \
+         AND number > ?3 ORDER BY number LIMIT ?4"
+    ))?;
+    let given = params![campaign.as_str(), kind.as_str(), signed(after)?, limit];
+    let rows = statement.query_map(given, |row| Ok(step(row)))?;
     rows.map(|row| row?).collect()
 }
 

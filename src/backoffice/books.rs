@@ -1,0 +1,283 @@
+//! A campaign's books: what every account holds and why, closed periods, payments to merchants and transfers.
+//!
+//! Owns what staff see of them and what finance notes in them. All of it is the ledger's; each note is a step under
+//! the audit chain, with a reference, a reason and who made it, and its idempotency key makes it once.
+
+mod views;
+
+use std::sync::Arc;
+
+use self::views::{books, period, posting};
+use super::access::Caller;
+use super::admin_api::{
+    BooksView, MoneyMoved, MoneyMovedList, MoveMoney, PayMerchant, PeriodList, PeriodView, PostingList,
+};
+use super::campaigns::Campaigns;
+use super::decision::{Decision, checked};
+use crate::clock::{UnixMs, rfc3339};
+use crate::domain::ids::CampaignId;
+use crate::domain::life::{Pot, Step};
+use crate::domain::merchant::check_id;
+use crate::domain::money::Fen;
+use crate::ledger::life::{Action, Key, Refused, Request, StepRow};
+use crate::ledger::postings::Account;
+use crate::ledger::{CampaignRecord, CloseRefused, Ledger, LedgerError};
+use crate::limits;
+
+/// Why nothing was shown or noted.
+#[derive(Debug, thiserror::Error)]
+pub enum BooksError {
+    /// There is no such campaign.
+    #[error("there is no such campaign")]
+    UnknownCampaign,
+    /// What was said is not enough, or wrong.
+    #[error("{0}")]
+    Invalid(String),
+    /// The books do not allow it.
+    #[error("{0}")]
+    Refused(String),
+    /// The key was used for something else.
+    #[error("the idempotency key was used for something else")]
+    KeyReused,
+    /// The ledger failed.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
+/// Shows books and notes in them.
+pub struct Books {
+    campaigns: Arc<Campaigns>,
+}
+
+impl Books {
+    /// Of these campaigns.
+    #[must_use]
+    pub fn new(campaigns: Arc<Campaigns>) -> Self {
+        Self { campaigns }
+    }
+
+    fn ledger(&self) -> &dyn Ledger {
+        &*self.campaigns.ledger
+    }
+
+    async fn campaign(&self, id: &str) -> Result<CampaignRecord, BooksError> {
+        let catalogue = self.ledger().catalogue().await?;
+        let found = catalogue.campaigns.into_iter().find(|record| record.campaign.id.as_str() == id);
+        found.ok_or(BooksError::UnknownCampaign)
+    }
+
+    /// A campaign's accounts from all that was posted before `at_ms`; from everything without it.
+    ///
+    /// # Errors
+    /// [`BooksError`].
+    pub async fn show(&self, id: &str, at_ms: Option<UnixMs>) -> Result<BooksView, BooksError> {
+        let record = self.campaign(id).await?;
+        let before_ms = at_ms.unwrap_or(UnixMs::MAX);
+        let movements = self.ledger().movements(&record.campaign.id, before_ms).await?;
+        let at_ms = at_ms.unwrap_or_else(|| self.campaigns.clock.now_ms());
+        books(&record.campaign, at_ms, &movements).map_err(|what| LedgerError::Corrupt(what).into())
+    }
+
+    /// Postings after number `after`, at most [`limits::POSTINGS_PAGE`].
+    ///
+    /// # Errors
+    /// [`BooksError`].
+    pub async fn postings(&self, id: &str, after: u64) -> Result<PostingList, BooksError> {
+        let campaign = self.campaign(id).await?.campaign.id;
+        let rows = self.ledger().postings(&campaign, after, limits::POSTINGS_PAGE).await?;
+        let next = next(limits::POSTINGS_PAGE, rows.len(), rows.last().map(|row| row.number));
+        Ok(PostingList { postings: rows.iter().map(posting).collect(), next })
+    }
+
+    /// Closed periods after number `after`, at most [`limits::PERIODS_PAGE`].
+    ///
+    /// # Errors
+    /// [`BooksError`].
+    pub async fn periods(&self, id: &str, after: u64) -> Result<PeriodList, BooksError> {
+        let campaign = self.campaign(id).await?.campaign.id;
+        let rows = self.ledger().periods_of(&campaign, after, limits::PERIODS_PAGE).await?;
+        let next = next(limits::PERIODS_PAGE, rows.len(), rows.last().map(|row| row.number));
+        Ok(PeriodList { periods: rows.iter().map(period).collect(), next })
+    }
+
+    /// Closes the books from the end of the last period until an instant (RFC 3339).
+    ///
+    /// # Errors
+    /// [`BooksError`]; nothing was closed then.
+    pub async fn close(&self, by: &Caller, id: &str, until: &str) -> Result<PeriodView, BooksError> {
+        let until: jiff::Timestamp = until.parse().map_err(|_| {
+            BooksError::Invalid(format!("until: {until:?} is not like 2023-12-01T00:00:00+08:00"))
+        })?;
+        let campaign = campaign_id(id)?;
+        let now_ms = self.campaigns.clock.now_ms();
+        let actor = by.actor.to_string();
+        let closed = self.ledger().close_period(&campaign, until.as_millisecond(), &actor, now_ms).await?;
+        match closed {
+            Ok(closed) => {
+                tracing::info!(campaign = id, period = closed.number, "a period was closed");
+                Ok(period(&closed))
+            }
+            Err(CloseRefused::UnknownCampaign) => Err(BooksError::UnknownCampaign),
+            Err(refused) => Err(BooksError::Refused(refused.to_string())),
+        }
+    }
+
+    /// Notes that a merchant was paid.
+    ///
+    /// # Errors
+    /// [`BooksError`]; nothing was noted then.
+    pub async fn pay(
+        &self,
+        by: &Caller,
+        id: &str,
+        paid: &PayMerchant,
+        key: Key,
+    ) -> Result<MoneyMoved, BooksError> {
+        let campaign = campaign_id(id)?;
+        check_id(&paid.merchant).map_err(|what| BooksError::Invalid(format!("merchant: {what}")))?;
+        let (amount, decision) = said(by, &paid.amount, &paid.reference, &paid.reason)?;
+        let payment = decision.reference.clone().unwrap_or_default();
+        let detail = Some(decision.to_text().map_err(BooksError::Invalid)?);
+        let merchant = paid.merchant.clone();
+        let action = Action::Settle { campaign: campaign.clone(), merchant, amount, payment, detail };
+        let account = Account::Payable(paid.merchant.clone());
+        self.take(&campaign, action, key, &account.name()).await
+    }
+
+    /// Moves money from one account to another.
+    ///
+    /// # Errors
+    /// [`BooksError`]; nothing was moved then.
+    pub async fn transfer(
+        &self,
+        by: &Caller,
+        id: &str,
+        moved: &MoveMoney,
+        key: Key,
+    ) -> Result<MoneyMoved, BooksError> {
+        let campaign = campaign_id(id)?;
+        let pot = |name: &str, word: &str| {
+            Pot::parse(word)
+                .ok_or_else(|| BooksError::Invalid(format!("{name}: there is no account {word:?}")))
+        };
+        let (from, to) = (pot("from", &moved.from)?, pot("to", &moved.to)?);
+        let (amount, decision) = said(by, &moved.amount, &moved.reference, &moved.reason)?;
+        let reason = decision.to_text().map_err(BooksError::Invalid)?;
+        let action = Action::Move { campaign: campaign.clone(), from, to, amount, reason };
+        self.take(&campaign, action, key, from.as_str()).await
+    }
+
+    async fn take(
+        &self,
+        campaign: &CampaignId,
+        action: Action,
+        key: Key,
+        account: &str,
+    ) -> Result<MoneyMoved, BooksError> {
+        let request = vec![Request { action, key: Some(key) }];
+        let outcomes = self.ledger().life(request, self.campaigns.clock.now_ms()).await?;
+        let outcome = outcomes.into_iter().next();
+        match outcome.ok_or_else(|| LedgerError::Corrupt("no outcome of a movement".to_owned()))? {
+            Ok(done) => {
+                let moved = self.moved(campaign, &done.step, done.replayed).await?;
+                tracing::info!(
+                    campaign = campaign.as_str(),
+                    step = moved.number,
+                    "money was moved in the books"
+                );
+                Ok(moved)
+            }
+            Err(Refused::UnknownCampaign) => Err(BooksError::UnknownCampaign),
+            Err(Refused::KeyReused) => Err(BooksError::KeyReused),
+            Err(Refused::OtherKind) => {
+                let what = "money goes from recycled to treasury, or from recovered to treasury or recycled";
+                Err(BooksError::Invalid(what.to_owned()))
+            }
+            Err(Refused::TooMuch) => {
+                let holds = self.ledger().accounts(campaign).await?.get(account).copied().unwrap_or_default();
+                let kept = if account == Pot::Recycled.as_str() {
+                    ", and what may still be claimed has to stay paid for"
+                } else {
+                    ""
+                };
+                Err(BooksError::Refused(format!("too much: {account} holds {holds}{kept}")))
+            }
+            Err(other) => Err(BooksError::Refused(format!("{other:?}"))),
+        }
+    }
+
+    /// Payments to merchants (`Step::Settled`) or transfers (`Step::Moved`) after number `after`, at most
+    /// [`limits::MONEY_STEPS_PAGE`].
+    ///
+    /// # Errors
+    /// [`BooksError`].
+    pub async fn moves(&self, id: &str, kind: Step, after: u64) -> Result<MoneyMovedList, BooksError> {
+        let campaign = self.campaign(id).await?.campaign.id;
+        let rows = self.ledger().money_steps(&campaign, kind, after, limits::MONEY_STEPS_PAGE).await?;
+        let next = next(limits::MONEY_STEPS_PAGE, rows.len(), rows.last().map(|row| row.number));
+        let mut moves = Vec::with_capacity(rows.len());
+        for row in &rows {
+            moves.push(self.moved(&campaign, row, false).await?);
+        }
+        Ok(MoneyMovedList { moves, next })
+    }
+
+    async fn moved(
+        &self,
+        campaign: &CampaignId,
+        row: &StepRow,
+        replayed: bool,
+    ) -> Result<MoneyMoved, LedgerError> {
+        let (from, to) = flow(self.ledger(), campaign, row.posting).await?.unwrap_or_default();
+        let decided = Decision::read(row.detail.as_deref());
+        Ok(MoneyMoved {
+            number: row.number,
+            at: rfc3339(row.at_ms),
+            from,
+            to,
+            amount: Fen(row.moved).to_string(),
+            reference: decided.as_ref().and_then(|decided| decided.reference.clone()),
+            reason: decided.as_ref().map(|decided| decided.reason.clone()),
+            by: decided.map(|decided| decided.by.to_string()),
+            posting: row.posting,
+            replayed,
+        })
+    }
+}
+
+/// From which account to which a step's posting moved its money; nothing for a step without one.
+pub(super) async fn flow(
+    ledger: &dyn Ledger,
+    campaign: &CampaignId,
+    number: Option<u64>,
+) -> Result<Option<(String, String)>, LedgerError> {
+    let Some(number) = number else { return Ok(None) };
+    let rows = ledger.postings(campaign, number.saturating_sub(1), 1).await?;
+    let Some(row) = rows.into_iter().find(|row| row.number == number) else { return Ok(None) };
+    let mut flow = (String::new(), String::new());
+    for (account, amount) in row.lines {
+        if amount.0 < 0 { flow.0 = account } else { flow.1 = account }
+    }
+    Ok(Some(flow))
+}
+
+fn campaign_id(id: &str) -> Result<CampaignId, BooksError> {
+    CampaignId::new(id).map_err(|_| BooksError::UnknownCampaign)
+}
+
+/// What to ask for the next page with, where there may be one.
+pub(super) fn next(page: u32, rows: usize, last: Option<u64>) -> Option<u64> {
+    last.filter(|_| u32::try_from(rows).is_ok_and(|rows| rows == page))
+}
+
+/// What somebody says of a movement of money.
+fn said(by: &Caller, amount: &str, reference: &str, reason: &str) -> Result<(Fen, Decision), BooksError> {
+    let invalid = BooksError::Invalid;
+    let amount = Fen::parse(amount).map_err(|error| invalid(format!("amount: {error}")))?;
+    if amount.0 == 0 {
+        return Err(invalid("amount: must be more than zero".to_owned()));
+    }
+    let reference = checked("reference", reference, limits::LIFE_TEXT_BYTES_MAX).map_err(invalid)?;
+    let reason = checked("reason", reason, limits::DECISION_REASON_BYTES_MAX).map_err(invalid)?;
+    Ok((amount, Decision { reason, reference: Some(reference), by: by.actor.clone() }))
+}

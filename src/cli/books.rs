@@ -1,0 +1,238 @@
+//! `claimrush books …`: what a campaign's accounts hold and why, periods, payments and transfers.
+
+mod text;
+
+use clap::{Args, Subcommand};
+use sha2::{Digest, Sha256};
+
+use super::campaign::{AdminAccess, client};
+use super::{Exit, Failure, Global, json, print};
+use crate::backoffice::admin_api::{MoneyMoved, MoneyMovedList, MoveMoney, PayMerchant};
+use crate::backoffice::admin_client::AdminClient;
+use crate::domain::ids::CampaignId;
+
+/// `claimrush books …`.
+#[derive(Debug, Clone, Args)]
+pub struct BooksArgs {
+    /// How the service is found.
+    #[command(flatten)]
+    pub access: AdminAccess,
+    /// What is to be done.
+    #[command(subcommand)]
+    pub command: BooksCommand,
+}
+
+/// What there is to do with books.
+#[derive(Debug, Clone, Subcommand)]
+pub enum BooksCommand {
+    /// Show what every account of a campaign holds, and why
+    Show {
+        /// The campaign's id
+        campaign: CampaignId,
+        /// From what was posted before this instant, as in 2023-12-01T00:00:00+08:00; from everything without it
+        #[arg(long, value_name = "RFC3339")]
+        at: Option<jiff::Timestamp>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List a campaign's postings, page by page
+    Postings {
+        /// The campaign's id
+        campaign: CampaignId,
+        /// The posting to begin with
+        #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+        from: u64,
+        /// Print all of them as comma-separated values, a line for each account, with a header line
+        #[arg(long)]
+        csv: bool,
+    },
+    /// List a campaign's closed periods with the balances at both ends
+    Periods {
+        /// The campaign's id
+        campaign: CampaignId,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Close a campaign's books until an instant: nothing is posted before it any more
+    Close {
+        /// The campaign's id
+        campaign: CampaignId,
+        /// The first instant that is no longer in the period, as in 2023-12-01T00:00:00+08:00
+        #[arg(long, value_name = "RFC3339")]
+        until: jiff::Timestamp,
+    },
+    /// Note that a merchant was paid what it is owed, or a part
+    Paid {
+        /// The campaign's id
+        campaign: CampaignId,
+        /// Who was paid
+        #[arg(long)]
+        merchant: String,
+        /// What is said of it.
+        #[command(flatten)]
+        said: SaidArgs,
+    },
+    /// Move money: recycled to treasury, or recovered to treasury or recycled
+    Move {
+        /// The campaign's id
+        campaign: CampaignId,
+        /// The account that has it
+        #[arg(long, value_name = "ACCOUNT")]
+        from: String,
+        /// The account that gets it
+        #[arg(long, value_name = "ACCOUNT")]
+        to: String,
+        /// What is said of it.
+        #[command(flatten)]
+        said: SaidArgs,
+    },
+    /// List what merchants were paid
+    Payments {
+        /// The campaign's id
+        campaign: CampaignId,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List what was moved between accounts
+    Transfers {
+        /// The campaign's id
+        campaign: CampaignId,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// What is said of a movement of money.
+#[derive(Debug, Clone, Args)]
+pub struct SaidArgs {
+    /// How much, as in 120.00
+    #[arg(long)]
+    pub amount: String,
+    /// By what it is found again: a number of the bank, a decision
+    #[arg(long, value_name = "TEXT")]
+    pub reference: String,
+    /// Why; it is kept
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    /// The same key, the same movement; made of the accounts and the reference without it
+    #[arg(long)]
+    pub key: Option<String>,
+}
+
+impl SaidArgs {
+    /// Whoever says the same reference again means the same movement.
+    fn key(&self, about: &[&str]) -> String {
+        let of_reference = || {
+            let parts = [about, &[self.reference.trim()]].concat().join("\n");
+            data_encoding::HEXLOWER.encode(&Sha256::digest(parts))
+        };
+        self.key.clone().unwrap_or_else(of_reference)
+    }
+}
+
+pub(super) async fn run(global: &Global, args: BooksArgs) -> Result<Exit, Failure> {
+    let client = client(global, &args.access)?;
+    match args.command {
+        BooksCommand::Show { campaign, at, json: as_json } => {
+            let books = client.books(&campaign, at.map(jiff::Timestamp::as_millisecond)).await?;
+            print(&if as_json { json(&books)? } else { text::books(&books) });
+        }
+        BooksCommand::Postings { campaign, from, csv: true } => csv(&client, &campaign, from).await?,
+        BooksCommand::Postings { campaign, from, csv: false } => {
+            let list = client.postings(&campaign, from.saturating_sub(1)).await?;
+            print(&text::postings(&campaign, &list));
+        }
+        BooksCommand::Periods { campaign, json: as_json } => {
+            let mut list = client.periods(&campaign, 0).await?;
+            while let Some(after) = list.next.take() {
+                let more = client.periods(&campaign, after).await?;
+                list.periods.extend(more.periods);
+                list.next = more.next;
+            }
+            print(&if as_json { json(&list)? } else { text::periods(&list.periods) });
+        }
+        BooksCommand::Close { campaign, until } => {
+            let period = client.close_period(&campaign, until.to_string()).await?;
+            print(&text::periods(&[period]));
+        }
+        BooksCommand::Paid { campaign, merchant, said } => {
+            let key = said.key(&["paid", &merchant]);
+            let SaidArgs { amount, reference, reason, .. } = said;
+            let paid = PayMerchant { merchant, amount, reference, reason };
+            print(&moved(&client.pay(&campaign, &key, &paid).await?));
+        }
+        BooksCommand::Move { campaign, from, to, said } => {
+            let key = said.key(&["move", &from, &to]);
+            let SaidArgs { amount, reference, reason, .. } = said;
+            let wanted = MoveMoney { from, to, amount, reference, reason };
+            print(&moved(&client.transfer(&campaign, &key, &wanted).await?));
+        }
+        BooksCommand::Payments { campaign, json: as_json } => {
+            let mut list = client.payments(&campaign, 0).await?;
+            while let Some(after) = list.next.take() {
+                let more = client.payments(&campaign, after).await?;
+                list.moves.extend(more.moves);
+                list.next = more.next;
+            }
+            print(&moves(&list, as_json)?);
+        }
+        BooksCommand::Transfers { campaign, json: as_json } => {
+            let mut list = client.transfers(&campaign, 0).await?;
+            while let Some(after) = list.next.take() {
+                let more = client.transfers(&campaign, after).await?;
+                list.moves.extend(more.moves);
+                list.next = more.next;
+            }
+            print(&moves(&list, as_json)?);
+        }
+    }
+    Ok(Exit::Ok)
+}
+
+fn moved(moved: &MoneyMoved) -> String {
+    let MoneyMoved { amount, from, to, number, .. } = moved;
+    let before = if moved.replayed { ", noted before" } else { "" };
+    format!("{amount} {from} → {to} (step {number}{before})\n")
+}
+
+fn moves(list: &MoneyMovedList, as_json: bool) -> Result<String, Failure> {
+    if as_json { json(list) } else { Ok(text::moves(&list.moves)) }
+}
+
+/// Writes all postings from a number on, page by page.
+async fn csv(client: &AdminClient, campaign: &CampaignId, from: u64) -> Result<(), Failure> {
+    let mut after = Some(from.saturating_sub(1));
+    let mut is_first = true;
+    while let Some(number) = after {
+        let list = client.postings(campaign, number).await?;
+        print(&text::csv(&list.postings, is_first)?);
+        is_first = false;
+        after = list.next;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::SaidArgs;
+
+    #[test]
+    fn a_reference_stands_for_one_movement() {
+        let said = |reference: &str, key: Option<&str>| SaidArgs {
+            amount: "1.00".to_owned(),
+            reference: reference.to_owned(),
+            reason: "r".to_owned(),
+            key: key.map(str::to_owned),
+        };
+        let of = |reference, about: &[&str]| said(reference, None).key(about);
+        assert_eq!(of("回单 1", &["paid", "m-1"]), of(" 回单 1 ", &["paid", "m-1"]));
+        assert!(of("回单 1", &["paid", "m-1"]).bytes().all(|byte| byte.is_ascii_graphic()));
+        assert_ne!(of("1", &["paid", "m-1"]), of("1", &["paid", "m-2"]));
+        assert_ne!(of("1", &["paid", "m-1"]), of("2", &["paid", "m-1"]));
+        assert_eq!(said("1", Some("mine")).key(&["paid"]), "mine");
+    }
+}
