@@ -3,6 +3,7 @@
 
 mod at_once;
 mod kills;
+mod overdue;
 mod shop;
 
 use std::time::Instant;
