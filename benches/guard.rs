@@ -5,7 +5,7 @@
 //! the median says how busy the machine was.
 
 use std::hint::black_box;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use claimrush::guard::Guard;
@@ -15,7 +15,6 @@ use claimrush::guard::rate::{Allowance, LimitRules, Limits};
 use claimrush::guard::tables::{AddressTables, Asn, AsnTable};
 use claimrush::guard::ticket::{KeyFile, MintRequest, Persons, Scratch, TicketVerifier, mint_tickets};
 use hyper::header::HeaderMap;
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 #[path = "../tests/support/mmdb.rs"]
 #[expect(
@@ -189,22 +188,7 @@ fn main() -> anyhow::Result<()> {
 
 /// Measures look-ups in a table as large as the real ones, leaves it in place, and gives the addresses that it was asked for.
 fn measure_systems(tables: &AddressTables) -> anyhow::Result<Vec<IpAddr>> {
-    let mut table = mmdb::Table::new("GeoLite2-ASN", 24);
-    let mut addresses = Vec::new();
-    // Each network has another size, each third one another system than the one before.
-    for n in 0..450_000_u32 {
-        let data = mmdb::system(1_000 + n / 3 % 80_000);
-        let bits = (n + 1).wrapping_mul(0x9e37_79b9);
-        let network = if n % 9 == 0 {
-            let bits = 0x2000 << 112 | u128::from(bits) << 88;
-            IpNet::V6(Ipv6Net::new(Ipv6Addr::from_bits(bits), u8::try_from(32 + n % 17)?)?)
-        } else {
-            IpNet::V4(Ipv4Net::new(Ipv4Addr::from_bits(bits), u8::try_from(16 + n % 9)?)?)
-        };
-        table.insert(network.trunc(), &data);
-        addresses.push(network.addr());
-    }
-    let bytes = table.bytes();
+    let (bytes, addresses) = mmdb::systems(450_000);
     println!("{:<42}{:>6} MB", "a table of 450,000 networks", bytes.len() >> 20);
     let start = Instant::now();
     tables.replace_asns(AsnTable::read(bytes)?);

@@ -18,7 +18,7 @@ use claimrush_loadtest::{
     workers::{Fleet, RunningFleet},
 };
 
-use self::crew::{InProcess, Process, SECRET, TOKEN, job, token, until};
+use self::crew::{InProcess, Process, SECRET, TOKEN, crowd_job, job, token, until};
 use crate::script::{Act, serve};
 
 /// A service that grants every claim.
@@ -49,11 +49,12 @@ fn claimed(path: &std::path::Path) -> Vec<(String, u64)> {
 
 #[test]
 fn two_workers_do_what_one_process_does_and_lose_no_count() {
+    const EVERY: Duration = Duration::from_micros(2_500);
     let folder = tempfile::tempdir().unwrap();
     let (one_log, fleet_log) = (folder.path().join("one"), folder.path().join("fleet"));
     let service = generous();
 
-    let mut alone = job(service, 400.0, "1500ms");
+    let mut alone = crowd_job(service, 600, EVERY);
     (alone.place, alone.threads) = (Place { first: 0, of: 2 }, 2);
     let log = ClaimsLog::create(&one_log).unwrap();
     let one = engine::prepare(alone, Some(log)).unwrap().start(Instant::now()).join().unwrap();
@@ -62,9 +63,9 @@ fn two_workers_do_what_one_process_does_and_lose_no_count() {
     let addresses = workers.each_ref().map(|worker| worker.address.clone());
     let fleet = Fleet::connect(&addresses, &token()).unwrap();
     assert_eq!(fleet.threads(), 2);
-    let prepared = fleet.prepare(job(service, 400.0, "1500ms"), Some(&fleet_log)).unwrap();
+    let prepared = fleet.prepare(crowd_job(service, 600, EVERY), Some(&fleet_log)).unwrap();
     assert_eq!(prepared.open_connections(), 8);
-    assert_eq!(prepared.planned(), Duration::from_millis(1_500));
+    assert_eq!(prepared.planned(), 600 * EVERY);
     let running = prepared.start().unwrap();
     assert!(running.started_at() > Instant::now());
     until(|| running.is_finished());

@@ -3,8 +3,9 @@
 //! Format: <https://maxmind.github.io/MaxMind-DB/>
 
 use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 /// What a record is made of.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -35,6 +36,28 @@ pub(crate) fn system(number: u32) -> Data {
         ("autonomous_system_number", number.into()),
         ("autonomous_system_organization", format!("Carrier {number}").as_str().into()),
     ])
+}
+
+/// A table of autonomous systems with so many networks of all sizes, one in nine of IPv6, and an address of each.
+pub(crate) fn systems(networks: u32) -> (Vec<u8>, Vec<IpAddr>) {
+    let mut table = Table::new("GeoLite2-ASN", 24);
+    let mut addresses = Vec::new();
+    // Each network has another size, each third one another system than the one before.
+    for n in 0..networks {
+        let data = system(1_000 + n / 3 % 80_000);
+        let bits = (n + 1).wrapping_mul(0x9e37_79b9);
+        let network = if n % 9 == 0 {
+            let bits = 0x2000 << 112 | u128::from(bits) << 88;
+            let length = u8::try_from(32 + n % 17).expect("it is below 49");
+            IpNet::V6(Ipv6Net::new(Ipv6Addr::from_bits(bits), length).expect("a length of IPv6"))
+        } else {
+            let length = u8::try_from(16 + n % 9).expect("it is below 25");
+            IpNet::V4(Ipv4Net::new(Ipv4Addr::from_bits(bits), length).expect("a length of IPv4"))
+        };
+        table.insert(network.trunc(), &data);
+        addresses.push(network.addr());
+    }
+    (table.bytes(), addresses)
 }
 
 /// A record of GeoLite2-City: a country and its subdivisions.

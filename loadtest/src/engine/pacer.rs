@@ -75,9 +75,12 @@ impl Pacer {
     }
 
     /// Gives an arrival to the connection that has been free for longest, or lets it wait for one; `false` when too
-    /// many wait already.
+    /// many wait already, or nobody is let in any more.
     pub(crate) fn offer(&self, arrival: Arrival, now: Instant) -> bool {
         let mut state = self.0.borrow_mut();
+        if state.ended {
+            return false;
+        }
         if let Some(slot) = state.free.pop_front() {
             slot.arrival.set(Some(arrival));
             if let Some(waker) = slot.waker.borrow_mut().take() {
@@ -130,6 +133,10 @@ mod tests {
         pacer.end();
         assert_eq!(pacer.next().await.unwrap().n, 1);
         assert!(pacer.next().await.is_none());
+        assert!(
+            !pacer.offer(arrival(2, now), now),
+            "nobody would serve it, and nobody would count it as dropped"
+        );
     }
 
     #[tokio::test(flavor = "local")]

@@ -12,6 +12,7 @@ use std::{
 
 use claimrush_loadtest::{
     engine::{Job, Place, Supply},
+    scenario::Arrivals,
     workers::{
         Token,
         server::{self, Offer},
@@ -58,6 +59,16 @@ pub(crate) fn job(service: SocketAddr, rate: f64, duration: &str) -> Job {
         place: Place { first: 0, of: 1 },
         threads: 1,
     }
+}
+
+/// The same for a crowd that comes as a whole: whoever has come by the end of the schedule is still served, however busy
+/// the machine is, so that a count does not depend on it.
+pub(crate) fn crowd_job(service: SocketAddr, people: u64, every: Duration) -> Job {
+    let every = u64::try_from(every.as_nanos()).unwrap();
+    let mut job = job(service, 1.0, "1s");
+    job.scenario.arrivals = Arrivals::Trace { file: "read already".into(), speed: 1.0 };
+    job.trace = Some((1..=people).map(|n| n * every).collect());
+    job
 }
 
 /// A file with this token, for its owner alone.
