@@ -2,7 +2,8 @@
 //!
 //! A claim goes the way of the service: hyper, gate, queue, the claim script in a real Redis, a reply. Rounds without the
 //! guard (the person stands in a header of their own, and no ticket is sent) take turns with rounds through it. The
-//! thread's own CPU counts, from `/proc`, so neither the client nor Redis is in the figures.
+//! thread's own CPU counts, from `/proc`, so neither the client nor Redis is in the figures. `-- full` sends all claims one way,
+//! which is for a profiler.
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -53,6 +54,10 @@ mod support;
 
 use support::mmdb;
 use support::redis::RedisServer;
+
+/// As the service has it.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 const DROP: &str = "caiyun-100-25";
 const SHARD: Shard = Shard::FIRST;
@@ -163,7 +168,8 @@ fn wide_limits() -> Result<LimitRules> {
     })
 }
 
-/// The guard with all it can be given, and the addresses that its table knows.
+/// The guard with all it can be given, and addresses as a crowd has them: all different, in 800 networks of the 450,000
+/// that its table knows.
 fn full_guard(keys: &KeyFile) -> Result<(Guard, Vec<IpAddr>)> {
     let blocked = Blocked::default();
     let many: Vec<String> = (0..100_000).map(|n| format!("blocked-{n},,why")).collect();
@@ -171,7 +177,13 @@ fn full_guard(keys: &KeyFile) -> Result<(Guard, Vec<IpAddr>)> {
     let tables = AddressTables::default();
     let (table, addresses) = mmdb::systems(450_000);
     tables.replace_asns(AsnTable::read(table)?);
-    let addresses = addresses.into_iter().filter(IpAddr::is_ipv4).collect();
+    let networks = addresses.into_iter().filter_map(|address| match address {
+        IpAddr::V4(address) => Some(address.to_bits()),
+        IpAddr::V6(_) => None,
+    });
+    let networks: Vec<u32> = networks.take(800).collect();
+    let hosts = (0..256_u32).flat_map(|host| networks.iter().map(move |network| network.wrapping_add(host)));
+    let addresses = hosts.map(|address| IpAddr::V4(Ipv4Addr::from_bits(address))).collect();
     let proxies = vec!["127.0.0.0/8".parse()?];
     let rules = AddressRules { trusted_proxies: proxies, ..AddressRules::default() };
     let guard = Guard::new(keys, 0, wide_limits()?, rules).blocking(blocked);
@@ -317,7 +329,11 @@ fn requests(way: Way, round: usize, keys: &KeyFile, addresses: &[IpAddr]) -> Res
         };
         format!("{head}{forwarded}authorization: Bearer {ticket}\r\n\r\n").into_bytes()
     };
-    Ok(tickets.lines().zip(addresses.iter().cycle().skip(round * 1_000)).map(with).collect())
+    Ok(tickets
+        .lines()
+        .zip(addresses.iter().cycle().skip(round * CLAIMS_PER_ROUND as usize))
+        .map(with)
+        .collect())
 }
 
 /// Sends every request over some connection, and gives the CPU that each cost the server, in microseconds.
@@ -359,6 +375,7 @@ async fn measure(
     server: SocketAddr,
     keys: &KeyFile,
     addresses: &[IpAddr],
+    only: Option<Way>,
 ) -> Result<()> {
     let mut connection = redis.connect().await;
     let mut clients = Vec::with_capacity(CONNECTIONS);
@@ -372,6 +389,9 @@ async fn measure(
         for step in 0..Way::ALL.len() {
             let which = (turn + step) % Way::ALL.len();
             let (Some(way), Some(cost)) = (Way::ALL.get(which), of_turn.get_mut(which)) else { continue };
+            if only.is_some_and(|only| only != *way) {
+                continue;
+            }
             *cost = round(&mut clients, requests(*way, turn, keys, addresses)?).await?;
             let last = journal::last_id(&mut connection, SHARD).await?;
             journal::trim_through(&mut connection, SHARD, last).await?;
@@ -410,5 +430,7 @@ fn main() -> Result<()> {
         runtime.block_on(serve(url, served, full, listener)).inspect_err(|error| eprintln!("{error:?}"))
     })?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(measure(&redis, address, &keys, &addresses))
+    let named = |way: &&Way| std::env::args().any(|argument| argument == way.path()[1..]);
+    let only = Way::ALL.iter().find(named).copied();
+    runtime.block_on(measure(&redis, address, &keys, &addresses, only))
 }

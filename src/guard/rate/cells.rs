@@ -14,7 +14,7 @@
 
 use std::convert::Infallible;
 use std::hash::{BuildHasher, Hasher};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
@@ -34,6 +34,9 @@ const KEYS_EXPECTED: usize = 262_144;
 pub(super) struct BoundedCells {
     own: DashMap<u64, InMemoryState, HashedAlready>,
     shared: Box<[InMemoryState]>,
+    /// Whether a shared cell was ever used. Until then all of them are as good as new, and a new key need not look at
+    /// its own, which nobody has in a cache.
+    shared_used: AtomicBool,
     /// Own cells. Threads that insert at the same instant may overshoot the cap by their number.
     keys: AtomicUsize,
     keys_max: usize,
@@ -50,6 +53,7 @@ impl BoundedCells {
         Self {
             own: DashMap::with_capacity_and_hasher_and_shard_amount(keys_expected, HashedAlready, SHARDS),
             shared: (0..RATE_SHARED_CELLS).map(|_| InMemoryState::default()).collect(),
+            shared_used: AtomicBool::new(false),
             keys: AtomicUsize::new(0),
             keys_max,
             keys_expected,
@@ -87,11 +91,14 @@ impl StateStore for BoundedCells {
     where
         F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
     {
-        let shared = self.shared_cell(*key);
         if self.keys.load(Ordering::Relaxed) >= self.keys_max {
             return match self.own.get(key) {
                 Some(cell) => cell.measure_and_replace(&NotKeyed::NonKey, measure),
-                None => shared.measure_and_replace(&NotKeyed::NonKey, measure),
+                None => {
+                    // Told before it is so: whoever makes room for this key afterwards sees it.
+                    self.shared_used.store(true, Ordering::Release);
+                    self.shared_cell(*key).measure_and_replace(&NotKeyed::NonKey, measure)
+                }
             };
         }
         // In a rush nearly every key is new: looking first and locking again afterwards would cost two more trips
@@ -100,7 +107,11 @@ impl StateStore for BoundedCells {
             Entry::Occupied(cell) => cell.get().measure_and_replace(&NotKeyed::NonKey, measure),
             Entry::Vacant(room) => {
                 self.keys.fetch_add(1, Ordering::Relaxed);
-                room.insert(copy_of(shared)).measure_and_replace(&NotKeyed::NonKey, measure)
+                let cell = match self.shared_used.load(Ordering::Acquire) {
+                    true => copy_of(self.shared_cell(*key)),
+                    false => InMemoryState::default(),
+                };
+                room.insert(cell).measure_and_replace(&NotKeyed::NonKey, measure)
             }
         }
     }
