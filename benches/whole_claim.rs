@@ -221,12 +221,14 @@ async fn serve(url: ServiceUrl, keys: KeyFile, full: Guard, listener: std::net::
         limit: spec.limit_per_person,
         epoch: Epoch::FIRST,
         state: DropState::Running,
+        once: 0,
+        revision: 0,
     };
     let made = scripts::configure(&mut connection, SHARD, &[made]).await?;
     ensure!(made.is_ok(), "the drop was not made: {made:?}");
 
     let gate = Arc::new(Gate::default());
-    let rules = DropRules { spec, campaign: CampaignId::new("caiyun")?, number: DropNumber(1) };
+    let rules = DropRules { spec, campaign: CampaignId::new("caiyun")?, number: DropNumber(1), once: None };
     gate.replace(Vec::new(), vec![rules]);
     gate.trust.set(&Peer::learn(&mut connection).await?.run_id);
     let metrics = Arc::new(Metrics::new(Cause::CODES, 1)?);

@@ -102,7 +102,7 @@ async fn services_that_start_together_make_the_tables_once() {
     for opening in openings {
         opening.await.unwrap().unwrap();
     }
-    assert_eq!(server.sql("SELECT version FROM schema_version"), "7");
+    assert_eq!(server.sql("SELECT version FROM schema_version"), "8");
 }
 
 #[tokio::test]
@@ -177,7 +177,7 @@ async fn what_cannot_be_used_is_refused_by_name() {
 async fn a_newer_schema_is_refused_by_name() {
     let server = PostgresServer::start(&[]);
     drop(open(&server.url()).await);
-    server.sql("UPDATE schema_version SET version = 8");
+    server.sql("UPDATE schema_version SET version = 9");
     let text = "ledger corrupt: the database has schema 8, this program knows 7: use a newer claimrush";
     let url = server.url();
     assert_eq!(PostgresLedger::open(&url, None).await.unwrap_err().to_string(), text);

@@ -1,4 +1,7 @@
 //! What a batch has to know, read table by table.
+//!
+//! Each key of a batch is looked up by itself (`LATERAL … OFFSET 0`): a plan that is made while a table is small, and joins
+//! it whole, would be kept for as long as the session lasts.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -80,7 +83,8 @@ async fn learn_keys(
     let sql = concat!(
         "SELECT ",
         columns!(),
-        " FROM step WHERE (actor, key) IN (SELECT * FROM unnest($1::text[], $2::text[]))"
+        " FROM unnest($1::text[], $2::text[]) k (by_whom, with_key) CROSS JOIN LATERAL \
+          (SELECT * FROM step WHERE actor = k.by_whom AND key = k.with_key OFFSET 0) s"
     );
     for row in query(transaction, sql, &[&actors, &keys]).await? {
         let found = step(&row)?;
@@ -182,9 +186,10 @@ async fn learn_orders(
     let (merchants, orders): (Vec<&str>, Vec<&str>) =
         needs.orders.iter().map(|(merchant, order)| (merchant.as_str(), order.as_str())).unzip();
     let sql = "SELECT s.merchant, s.order_id, s.number FROM unnest($1::text[], $2::text[]) o (merchant, order_id) \
-               JOIN step s ON s.merchant = o.merchant AND s.order_id = o.order_id AND s.step = 'redeemed' \
-               WHERE NOT EXISTS (SELECT 1 FROM step r WHERE r.claim = s.claim AND r.number > s.number \
-                                 AND r.redemption = s.number AND r.step IN ('reversed', 'reversed_late'))";
+               CROSS JOIN LATERAL (SELECT s.* FROM step s WHERE s.merchant = o.merchant AND s.order_id = o.order_id \
+                   AND s.step = 'redeemed' AND NOT EXISTS \
+                   (SELECT 1 FROM step r WHERE r.claim = s.claim AND r.number > s.number \
+                    AND r.redemption = s.number AND r.step IN ('reversed', 'reversed_late')) OFFSET 0) s";
     for row in query(transaction, sql, &[&merchants, &orders]).await? {
         known.orders.insert((row.try_get(0)?, row.try_get(1)?), number(row.try_get::<_, i64>(2)?)?);
     }
@@ -207,8 +212,8 @@ async fn learn_counts(
     let merchants: Vec<Option<&str>> = asked.iter().map(|day| day.merchant.as_deref()).collect();
     let sql = "SELECT d.campaign, d.day, d.person, d.merchant, d.count \
                FROM unnest($1::bigint[], $2::integer[], $3::text[], $4::text[]) a (campaign, day, person, merchant) \
-               JOIN day_count d ON d.campaign = a.campaign AND d.day = a.day AND d.person = a.person \
-                               AND (a.merchant IS NULL OR d.merchant = a.merchant)";
+               CROSS JOIN LATERAL (SELECT * FROM day_count d WHERE d.campaign = a.campaign AND d.day = a.day \
+                   AND d.person = a.person AND (a.merchant IS NULL OR d.merchant = a.merchant) OFFSET 0) d";
     for row in query(transaction, sql, &[&campaigns, &days, &persons, &merchants]).await? {
         let of = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
         known.counts.entry(of).or_default().insert(row.try_get(3)?, row.try_get(4)?);
