@@ -10,7 +10,7 @@ use crate::support::campaign::{DropFile, campaign};
 use crate::support::http::{Answer, Client, bearer, claim_request, claims_path, request};
 use crate::support::service::Service;
 
-const STOCK: u32 = 5_000;
+const STOCK: u32 = 100_000;
 
 fn service(settings: &[(&str, &str)]) -> Service {
     let generous = [("limits.person_per_second", "10000"), ("limits.person_burst", "10000")];
