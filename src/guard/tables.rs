@@ -7,6 +7,7 @@
 mod asn;
 #[cfg(test)]
 #[path = "../../tests/support/mmdb.rs"]
+#[expect(dead_code, reason = "shared with integration tests and measurements, which use the rest of it")]
 pub(super) mod mmdb;
 mod region;
 #[cfg(test)]

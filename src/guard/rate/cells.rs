@@ -92,14 +92,12 @@ impl StateStore for BoundedCells {
         F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
     {
         if self.keys.load(Ordering::Relaxed) >= self.keys_max {
-            return match self.own.get(key) {
-                Some(cell) => cell.measure_and_replace(&NotKeyed::NonKey, measure),
-                None => {
-                    // Told before it is so: whoever makes room for this key afterwards sees it.
-                    self.shared_used.store(true, Ordering::Release);
-                    self.shared_cell(*key).measure_and_replace(&NotKeyed::NonKey, measure)
-                }
-            };
+            if let Some(cell) = self.own.get(key) {
+                return cell.measure_and_replace(&NotKeyed::NonKey, measure);
+            }
+            // Told before it is so: whoever makes room for this key afterwards sees it.
+            self.shared_used.store(true, Ordering::Release);
+            return self.shared_cell(*key).measure_and_replace(&NotKeyed::NonKey, measure);
         }
         // In a rush nearly every key is new: looking first and locking again afterwards would cost two more trips
         // of the shard's lock between the cores.
@@ -107,11 +105,12 @@ impl StateStore for BoundedCells {
             Entry::Occupied(cell) => cell.get().measure_and_replace(&NotKeyed::NonKey, measure),
             Entry::Vacant(room) => {
                 self.keys.fetch_add(1, Ordering::Relaxed);
-                let cell = match self.shared_used.load(Ordering::Acquire) {
-                    true => copy_of(self.shared_cell(*key)),
-                    false => InMemoryState::default(),
+                let start = if self.shared_used.load(Ordering::Acquire) {
+                    copy_of(self.shared_cell(*key))
+                } else {
+                    InMemoryState::default()
                 };
-                room.insert(cell).measure_and_replace(&NotKeyed::NonKey, measure)
+                room.insert(start).measure_and_replace(&NotKeyed::NonKey, measure)
             }
         }
     }
