@@ -178,7 +178,7 @@ async fn a_newer_schema_is_refused_by_name() {
     let server = PostgresServer::start(&[]);
     drop(open(&server.url()).await);
     server.sql("UPDATE schema_version SET version = 9");
-    let text = "ledger corrupt: the database has schema 8, this program knows 7: use a newer claimrush";
+    let text = "ledger corrupt: the database has schema 9, this program knows 8: use a newer claimrush";
     let url = server.url();
     assert_eq!(PostgresLedger::open(&url, None).await.unwrap_err().to_string(), text);
     assert_eq!(PostgresLedger::open_read_only(&url, None).await.unwrap_err().to_string(), text);

@@ -5,6 +5,8 @@
 //! thread's own CPU counts, from `/proc`, so neither the client nor Redis is in the figures. `-- full` sends all claims one way,
 //! which is for a profiler.
 
+mod client;
+
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
@@ -41,10 +43,9 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
-#[path = "../tests/support/mod.rs"]
+#[path = "../../tests/support/mod.rs"]
 #[expect(
     dead_code,
     clippy::expect_used,
@@ -52,6 +53,7 @@ use tokio::net::{TcpListener, TcpStream};
 )]
 mod support;
 
+use client::Client;
 use support::mmdb;
 use support::redis::RedisServer;
 
@@ -274,40 +276,6 @@ async fn serve(url: ServiceUrl, keys: KeyFile, full: Guard, listener: std::net::
             let mut connection = http1::Builder::new();
             let _ = connection.half_close(true).serve_connection(TokioIo::new(stream), service).await;
         });
-    }
-}
-
-/// One keep-alive connection; its replies to claims all have one length.
-struct Client {
-    stream: TcpStream,
-    reply: Vec<u8>,
-}
-
-impl Client {
-    async fn connect(server: SocketAddr) -> Result<Self> {
-        let stream = TcpStream::connect(server).await?;
-        stream.set_nodelay(true)?;
-        Ok(Self { stream, reply: Vec::with_capacity(4_096) })
-    }
-
-    /// Sends a request and reads its reply: head, and a body as short as all are here.
-    async fn ask(&mut self, request: &[u8]) -> Result<&str> {
-        self.stream.write_all(request).await?;
-        self.reply.clear();
-        loop {
-            ensure!(self.stream.read_buf(&mut self.reply).await? > 0, "the server has closed");
-            let text = str::from_utf8(&self.reply)?;
-            let Some(head) = text.find("\r\n\r\n") else { continue };
-            let length = text.split("content-length: ").nth(1).and_then(|rest| rest.split('\r').next());
-            if text.len() >= head + 4 + length.unwrap_or("0").parse::<usize>()? {
-                return Ok(str::from_utf8(&self.reply)?);
-            }
-        }
-    }
-
-    async fn cpu_ns(&mut self) -> Result<f64> {
-        let reply = self.ask(format!("GET {CPU_PATH} HTTP/1.1\r\nhost: claim\r\n\r\n").as_bytes()).await?;
-        Ok(reply.rsplit("\r\n").next().unwrap_or_default().parse()?)
     }
 }
 
