@@ -1,4 +1,4 @@
-//! The client's end of a connection.
+//! The client's end of a connection, and what is made of its figures.
 
 use std::net::SocketAddr;
 
@@ -40,4 +40,11 @@ impl Client {
         let reply = self.ask(format!("GET {CPU_PATH} HTTP/1.1\r\nhost: claim\r\n\r\n").as_bytes()).await?;
         Ok(reply.rsplit("\r\n").next().unwrap_or_default().parse()?)
     }
+}
+
+/// The middle one.
+pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.into_iter().collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
 }

@@ -53,7 +53,7 @@ use tokio::net::TcpListener;
 )]
 mod support;
 
-use client::Client;
+use client::{Client, median};
 use support::mmdb;
 use support::redis::RedisServer;
 
@@ -332,12 +332,6 @@ async fn round(clients: &mut Vec<Client>, requests: Vec<Vec<u8>>) -> Result<f64>
     }
     let after = clients.first_mut().context("a client")?.cpu_ns().await?;
     Ok((after - before) / count / 1_000.0)
-}
-
-fn median(values: impl IntoIterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.into_iter().collect();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
 async fn measure(
