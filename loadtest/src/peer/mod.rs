@@ -43,8 +43,12 @@ pub(crate) trait Answer: Clone + 'static {
 /// Serves on every core until the process ends.
 pub(crate) fn serve<A: Answer>(args: &PeerArgs, answer: impl Fn() -> Result<A> + Sync) -> Result<()> {
     let threads = args.threads.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from));
-    let listeners: Vec<_> = (0..threads).map(|_| listen(args.listen)).collect::<Result<_>>()?;
-    println!("listening on {} with {threads} threads", args.listen);
+    // Port 0 is any free one, and the same for all threads.
+    let first = listen(args.listen)?;
+    let address = first.local_addr()?;
+    let others = (1..threads).map(|_| listen(address));
+    let listeners: Vec<_> = std::iter::once(Ok(first)).chain(others).collect::<Result<_>>()?;
+    println!("listening on {address} with {threads} threads");
     thread::scope(|scope| {
         let cores: Vec<_> =
             listeners.into_iter().map(|listener| scope.spawn(|| serve_core(listener, &answer))).collect();
