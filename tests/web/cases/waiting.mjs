@@ -102,8 +102,16 @@ export async function too_early_says_so() {
 export async function who_asks_too_often_waits() {
   const drop = "wait-limit";
   await campaign("c-limit", [{ drop }]);
+  // The limit gives a place back now and then, and on a slow machine the page may be who gets it: then it is another one's turn.
+  for (let turn = 1; !(await is_told_to_wait(drop, `too-often-${turn}`)); turn += 1) {
+    assert.ok(turn < 10, "the page got a place each time");
+  }
+}
+
+/** Uses a person's limit up and claims; whether the page said that it waits. The claim comes through in the end. */
+async function is_told_to_wait(drop, person) {
+  let waited = false;
   await visit({}, async (page) => {
-    const person = "too-often";
     await page.goto(signedIn(drop, person));
     await tone(page, "go");
     // Somebody else has the same ticket and asks without a pause: the service's own limit of the person is used up.
@@ -121,14 +129,17 @@ export async function who_asks_too_often_waits() {
     try {
       await until("the limit is used up", async () => usedUp);
       await button(page).tap();
-      await text(page, "请慢一点");
-      await shot(page, "slow-down-zh");
+      const wait = page.getByText("请慢一点").first();
+      await wait.or(page.locator('main[data-tone="good"]')).first().waitFor();
+      waited = await wait.isVisible();
+      if (waited) await shot(page, "slow-down-zh");
     } finally {
       asking = false;
       await Promise.all(others);
     }
     await tone(page, "good");
   });
+  return waited;
 }
 
 export async function a_restock_brings_the_button_back() {
