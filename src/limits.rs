@@ -298,6 +298,10 @@ pub const HOLD_DRAIN_WAIT: Duration = Duration::from_secs(2);
 pub const HOLD_SWEEP_INTERVAL: Duration = Duration::from_millis(500);
 /// Claims that a sweep looks at at once.
 pub const HOLD_PAGE: u32 = 500;
+/// Holds of a drop that the ledger does not end and that the sweep goes past; with more of them it comes back to the rest.
+pub const HOLDS_STUCK_MAX: usize = 64;
+/// How long such holds are left alone before it is tried again to end them.
+pub const HOLDS_STUCK_AGAIN: Duration = Duration::from_secs(10);
 /// Units that are given back at a time.
 pub const HOLD_RETURNS: usize = 16;
 /// Late payments that are read at once.

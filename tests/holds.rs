@@ -5,6 +5,7 @@ mod at_once;
 mod kills;
 mod overdue;
 mod shop;
+mod stuck;
 
 use std::time::Instant;
 

@@ -14,6 +14,7 @@
 mod late;
 mod overdue;
 mod sweep;
+mod walk;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};

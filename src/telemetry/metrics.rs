@@ -147,6 +147,8 @@ instruments! {
         holds_total: Counters["outcome": HOLD_OUTCOMES],
         /// Units that the ledger has given up and that are not back in stock yet. Alarm when it stays above 0.
         hold_returns_owed: Gauge,
+        /// Holds whose time is over and that the ledger does not end, at most 64 a drop. Alarm when it stays above 0.
+        holds_stuck: Gauge,
         /// Payments that came for a unit which could not be had any more and wait for their refund. Alarm when above 0.
         late_payments: Gauge,
         /// Time since the first of these payments came; 0 where none waits.
