@@ -36,6 +36,9 @@ pub enum BooksError {
     /// The books do not allow it.
     #[error("{0}")]
     Refused(String),
+    /// Money was moved between these accounts by this reference before.
+    #[error("{0}")]
+    ReferenceUsed(String),
     /// The key was used for something else.
     #[error("the idempotency key was used for something else")]
     KeyReused,
@@ -162,8 +165,9 @@ impl Books {
         };
         let (from, to) = (pot("from", &moved.from)?, pot("to", &moved.to)?);
         let (amount, decision) = said(by, &moved.amount, &moved.reference, &moved.reason)?;
+        let reference = decision.reference.clone().unwrap_or_default();
         let reason = decision.to_text().map_err(BooksError::Invalid)?;
-        let action = Action::Move { campaign: campaign.clone(), from, to, amount, reason };
+        let action = Action::Move { campaign: campaign.clone(), from, to, amount, reference, reason };
         self.take(&campaign, action, key, from.as_str()).await
     }
 
@@ -189,6 +193,7 @@ impl Books {
             }
             Err(Refused::UnknownCampaign) => Err(BooksError::UnknownCampaign),
             Err(Refused::KeyReused) => Err(BooksError::KeyReused),
+            Err(Refused::ReferenceUsed { step }) => Err(self.used(campaign, step).await?),
             Err(Refused::OtherKind) => {
                 let what = "money goes from recycled to treasury, or from recovered to treasury or recycled";
                 Err(BooksError::Invalid(what.to_owned()))
@@ -204,6 +209,24 @@ impl Books {
             }
             Err(other) => Err(BooksError::Refused(format!("{other:?}"))),
         }
+    }
+
+    /// The refusal that names what a reference was used for.
+    async fn used(&self, campaign: &CampaignId, step: u64) -> Result<BooksError, LedgerError> {
+        let before = step.saturating_sub(1);
+        for kind in [Step::Settled, Step::Moved] {
+            let rows = self.ledger().money_steps(campaign, kind, before, 1).await?;
+            if let Some(row) = rows.iter().find(|row| row.number == step) {
+                let MoneyMoved { at, from, to, amount, reference, posting, .. } =
+                    self.moved(campaign, row, false).await?;
+                let (reference, posting) = (reference.unwrap_or_default(), posting.unwrap_or_default());
+                return Ok(BooksError::ReferenceUsed(format!(
+                    "reference {reference} is in the books already: posting {posting} (step {step}) moved {amount} \
+                     from {from} to {to} at {at}"
+                )));
+            }
+        }
+        Err(LedgerError::Corrupt(format!("a reference is of step {step}, which is not there")))
     }
 
     /// Payments to merchants (`Step::Settled`) or transfers (`Step::Moved`) after number `after`, at most

@@ -118,19 +118,19 @@ pub struct SaidArgs {
     /// Why; it is kept
     #[arg(long, value_name = "TEXT")]
     pub reason: String,
-    /// The same key, the same movement; made of the accounts and the reference without it
+    /// The same key, the same movement; made of all that is said without it
     #[arg(long)]
     pub key: Option<String>,
 }
 
 impl SaidArgs {
-    /// Whoever says the same reference again means the same movement.
+    /// Whoever says all of it again means the same movement; the reference with anything else is refused by the books.
     fn key(&self, about: &[&str]) -> String {
-        let of_reference = || {
-            let parts = [about, &[self.reference.trim()]].concat().join("\n");
-            data_encoding::HEXLOWER.encode(&Sha256::digest(parts))
+        let of_all = || {
+            let said = [&*self.amount, &self.reference, &self.reason].map(str::trim);
+            data_encoding::HEXLOWER.encode(&Sha256::digest([about, &said].concat().join("\n")))
         };
-        self.key.clone().unwrap_or_else(of_reference)
+        self.key.clone().unwrap_or_else(of_all)
     }
 }
 
@@ -221,7 +221,7 @@ mod tests {
     use super::SaidArgs;
 
     #[test]
-    fn a_reference_stands_for_one_movement() {
+    fn the_same_said_again_is_the_same_movement() {
         let said = |reference: &str, key: Option<&str>| SaidArgs {
             amount: "1.00".to_owned(),
             reference: reference.to_owned(),
@@ -229,6 +229,8 @@ mod tests {
             key: key.map(str::to_owned),
         };
         let of = |reference, about: &[&str]| said(reference, None).key(about);
+        let more = SaidArgs { amount: "2.00".to_owned(), ..said("1", None) };
+        assert_ne!(more.key(&["paid", "m-1"]), of("1", &["paid", "m-1"]));
         assert_eq!(of("回单 1", &["paid", "m-1"]), of(" 回单 1 ", &["paid", "m-1"]));
         assert!(of("回单 1", &["paid", "m-1"]).bytes().all(|byte| byte.is_ascii_graphic()));
         assert_ne!(of("1", &["paid", "m-1"]), of("1", &["paid", "m-2"]));

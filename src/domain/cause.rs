@@ -144,6 +144,8 @@ causes! {
     VoucherRefused = "voucher_refused",
     /// The books do not allow it: more than is there, or a period that cannot be closed.
     BooksRefused = "books_refused",
+    /// Money was moved by this reference before.
+    ReferenceUsed = "reference_used",
     /// A request with this key is being worked on.
     KeyInFlight = "idempotency_key_in_flight",
     /// Somebody else changed the same thing at the same time.

@@ -96,6 +96,7 @@ fn refused(error: BooksError) -> Problem {
         BooksError::UnknownCampaign => Cause::UnknownCampaign.into(),
         BooksError::Invalid(what) => Problem::with_detail(Cause::BadRequest, what),
         BooksError::Refused(what) => Problem::with_detail(Cause::BooksRefused, what),
+        BooksError::ReferenceUsed(what) => Problem::with_detail(Cause::ReferenceUsed, what),
         BooksError::KeyReused => Cause::KeyReused.into(),
         BooksError::Ledger(error) => failed(&error),
     }

@@ -221,6 +221,7 @@ fn title(cause: Cause) -> &'static str {
         Cause::KeyInFlight => "A request with this Idempotency-Key is being worked on",
         Cause::VoucherRefused => "That cannot be decided of the voucher",
         Cause::BooksRefused => "The books do not allow it",
+        Cause::ReferenceUsed => "This reference is in the books already",
         Cause::Conflict => "Somebody else changed this at the same time; nothing was changed",
     }
 }

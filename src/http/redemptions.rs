@@ -313,6 +313,7 @@ fn refused(refused: Refused) -> Problem {
         Refused::PersonCap => with(Cause::DailyLimitReached, "the person's"),
         Refused::TooLate => with(Cause::RefundRefused, "it is too late to take it back: refund it"),
         Refused::TooMuch => with(Cause::RefundRefused, "more than is left of the order"),
+        Refused::ReferenceUsed { .. } => Cause::ReferenceUsed.into(),
         Refused::KeyReused => Cause::KeyReused.into(),
         Refused::Changed => Cause::Conflict.into(),
     }

@@ -69,6 +69,7 @@ pub fn status_of(cause: Cause) -> StatusCode {
         | Cause::MerchantRefused
         | Cause::VoucherRefused
         | Cause::BooksRefused
+        | Cause::ReferenceUsed
         | Cause::VoucherNotLive
         | Cause::NotHeld
         | Cause::OrderUsed

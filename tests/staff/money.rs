@@ -59,9 +59,21 @@ fn payments(office: &Office) {
         "idempotency_key_reused",
         "",
     );
+    // The bank's reference pays once, whatever the key and the amount; somebody else may have been paid by it too.
+    let earlier = format!(
+        "reference bank 1 is in the books already: posting {} (step {}) moved 2.00 from payable:m-1 to settled at 20",
+        first.json()["posting"],
+        first.json()["number"]
+    );
+    for (key, reference, amount) in [("k-1", "bank 1", "2.00"), ("k-2", " bank 1 ", "0.10")] {
+        let twice = post(office, PAYMENTS, key, &paid("m-1", amount, reference));
+        refused(&twice, 409, "reference_used", &earlier);
+    }
+    let other = post(office, PAYMENTS, "k-1", &paid("m-2", "0.01", "bank 1"));
+    refused(&other, 409, "books_refused", "too much");
     assert_eq!((held(office, "payable"), held(office, "settled")), ("1.00".into(), "2.00".into()));
 
-    // By the command line the reference is the key.
+    // By the command line the same said again is the same payment.
     let args = [
         "books",
         "paid",
@@ -79,7 +91,9 @@ fn payments(office: &Office) {
     let said = office.ran_as("finance", &[&args[..], &["0.50"]].concat());
     assert!(said.ends_with("noted before)\n"), "{said}");
     let (exit, said) = office.try_as("finance", &[&args[..], &["0.40"]].concat());
-    assert_eq!(exit, 1, "{said}");
+    assert!(exit == 1 && said.contains("reference 回单 2 is in the books already: posting "), "{said}");
+    let (exit, said) = office.try_as("finance", &[&args[..], &["0.50", "--key", "mine"]].concat());
+    assert!(exit == 1 && said.contains(" moved 0.50 from payable:m-1 to settled at 20"), "{said}");
     assert_eq!(office.try_as("operator", &[&args[..], &["0.50"]].concat()).0, 1);
     let listed = office.get("auditor", PAYMENTS);
     let listed = listed["moves"].as_array().expect("a list");
@@ -122,6 +136,8 @@ fn transfers(office: &Office) {
     let first = post(office, TRANSFERS, "t-0", &moved("recovered", "recycled", "2.00"));
     assert_eq!((first.status, first.text("reference")), (201, "决定 7".to_owned()), "{}", first.json());
     assert_eq!(post(office, TRANSFERS, "t-0", &moved("recovered", "recycled", "2.00")).status, 200);
+    let twice = post(office, TRANSFERS, "t-1", &moved("recovered", "recycled", "0.01"));
+    refused(&twice, 409, "reference_used", "reference 决定 7 is in the books already: posting ");
     let too_much = post(office, TRANSFERS, "t-1", &moved("recycled", "treasury", "2.01"));
     refused(&too_much, 409, "books_refused", "too much: recycled holds 2.00, and what may still be claimed");
     let args = [
@@ -147,11 +163,36 @@ fn transfers(office: &Office) {
     office.audited();
 }
 
+/// One reference, said by many at once, each with a key of its own.
+fn one_reference_by_many(office: &Office) {
+    office.redeemed("m-2", "fay");
+    let body = paid("m-2", "0.25", "bank 9");
+    let answers: Vec<_> = std::thread::scope(|scope| {
+        let call = |n: usize| {
+            let body = &body;
+            scope.spawn(move || post(office, PAYMENTS, &format!("many-{n}"), body))
+        };
+        let calls: Vec<_> = (0..12).map(call).collect();
+        calls.into_iter().map(|call| call.join().expect("it ends")).collect()
+    });
+    let (noted, twice): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 201);
+    assert_eq!(noted.len(), 1, "{:?}", answers.iter().map(Answer::json).collect::<Vec<_>>());
+    let earlier = format!("(step {}) moved 0.25 from payable:m-2", noted[0].json()["number"]);
+    for answer in twice {
+        refused(answer, 409, "reference_used", &earlier);
+    }
+    let books = office.get("finance", "campaigns/c-1/books");
+    let owed = books["payable"].as_array().expect("a list").iter().find(|owed| owed["merchant"] == "m-2");
+    assert_eq!(owed.expect("it is there")["amount"], "0.75");
+    office.audited();
+}
+
 #[test]
 fn merchants_are_paid_and_money_is_moved_once() {
     let office = Office::open(None, &[]);
     payments(&office);
     transfers(&office);
+    one_reference_by_many(&office);
 }
 
 #[test]
@@ -159,6 +200,7 @@ fn merchants_are_paid_and_money_is_moved_once_in_postgres() {
     let office = Office::open(Some(PostgresServer::start(&[])), &[]);
     payments(&office);
     transfers(&office);
+    one_reference_by_many(&office);
 }
 
 #[test]

@@ -61,6 +61,7 @@ fn books(schemas: &mut Schemas) -> Vec<Operation> {
                 Cause::IdempotencyKeyRequired,
                 Cause::UnknownCampaign,
                 Cause::BooksRefused,
+                Cause::ReferenceUsed,
                 Cause::KeyReused,
             ])
     };

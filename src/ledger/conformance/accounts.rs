@@ -106,6 +106,7 @@ pub(super) async fn postings_and_money_steps_are_read_in_pages<L: Ledger>(ledger
         from: Pot::Recovered,
         to: Pot::Treasury,
         amount: Fen(1_000),
+        reference: "t1".to_owned(),
         reason: "back".to_owned(),
     };
     at(ledger, 31, back).await.unwrap();

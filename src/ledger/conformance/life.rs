@@ -286,16 +286,16 @@ pub(super) async fn vouchers_expire_in_pages<L: Ledger>(ledger: &L) {
 pub(super) async fn merchants_are_paid_what_they_are_owed<L: Ledger>(ledger: &L) {
     sold(ledger, |_| {}).await;
     let redemption = redeemed(ledger, 0, 1, "o1").await;
-    let settle = |merchant: &str, amount| Action::Settle {
+    let settle = |merchant: &str, amount, payment: &str| Action::Settle {
         campaign: campaign().id,
         merchant: merchant.to_owned(),
         amount: Fen(amount),
-        payment: "t1".to_owned(),
+        payment: payment.to_owned(),
         detail: None,
     };
-    assert_eq!(at(ledger, 1, settle("m1", 1_001)).await, Err(Refused::TooMuch));
-    assert_eq!(at(ledger, 1, settle("m2", 1)).await, Err(Refused::TooMuch));
-    let requests = [settle("m1", 600), settle("m1", 600)];
+    assert_eq!(at(ledger, 1, settle("m1", 1_001, "t1")).await, Err(Refused::TooMuch));
+    assert_eq!(at(ledger, 1, settle("m2", 1, "t1")).await, Err(Refused::TooMuch));
+    let requests = [settle("m1", 600, "t1"), settle("m1", 600, "t2")];
     let requests = requests.into_iter().map(|action| Request { action, key: None }).collect();
     let outcomes = ledger.life(requests, NOW_MS + 2).await.unwrap();
     assert!(outcomes[0].is_ok());
@@ -317,6 +317,7 @@ pub(super) async fn money_that_may_be_claimed_stays<L: Ledger>(ledger: &L) {
         from,
         to,
         amount: Fen(amount),
+        reference: "decision 7".to_owned(),
         reason: "the programme ends".to_owned(),
     };
     assert_eq!(at(ledger, 1, moving(Pot::Recycled, Pot::Treasury, 1)).await, Err(Refused::TooMuch));

@@ -9,6 +9,7 @@ mod groups;
 pub(crate) mod life;
 pub(crate) mod model;
 mod receipts;
+pub(crate) mod references;
 mod returns;
 mod shown;
 pub(crate) mod tampering;
@@ -106,6 +107,8 @@ pub(crate) async fn all<L: Ledger>(make: impl AsyncFn() -> L) {
         life::vouchers_expire_in_pages,
         life::merchants_are_paid_what_they_are_owed,
         life::money_that_may_be_claimed_stays,
+        references::money_moves_once_by_a_reference,
+        references::another_campaign_may_be_paid_for_by_the_same_reference,
         life::a_closed_period_stays_closed,
         life::a_used_voucher_does_not_go_back_to_stock,
         life::a_trial_changes_nothing,

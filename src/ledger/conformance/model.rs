@@ -108,7 +108,7 @@ impl Model {
                     campaign: campaign().id,
                     merchant: merchant(at),
                     amount: Fen(amount),
-                    payment: "t".to_owned(),
+                    payment: format!("t{order}"),
                     detail: None,
                 };
                 if amount <= self.payable[at] {

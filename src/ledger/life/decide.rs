@@ -7,7 +7,7 @@ mod others;
 
 use std::collections::BTreeMap;
 
-use super::known::{Known, KnownClaim};
+use super::known::{Known, KnownClaim, Reference};
 use super::money::{BatchPosting, Flows};
 use super::terms::Terms;
 use super::{Action, Done, Key, Outcome, Redeem, Refused, Request, StepRow};
@@ -28,6 +28,7 @@ pub(crate) struct Plan {
     flows: Flows,
     /// Changes of counts by (campaign, day, person, merchant).
     counts: BTreeMap<(i64, i32, String, String), i64>,
+    references: Vec<(Reference, u64)>,
     outcomes: Vec<Outcome>,
 }
 
@@ -38,6 +39,8 @@ pub(crate) struct Decided {
     pub(crate) postings: Vec<BatchPosting>,
     /// Changes of counts: campaign, day, person, merchant, and by how much.
     pub(crate) counts: Vec<(i64, i32, String, String, i64)>,
+    /// By what steps moved money.
+    pub(crate) references: Vec<(Reference, u64)>,
     pub(crate) outcomes: Vec<Outcome>,
 }
 
@@ -63,8 +66,9 @@ impl Found {
 impl Plan {
     /// A plan of steps at `now_ms`.
     pub(crate) fn new(known: Known, now_ms: UnixMs) -> Self {
-        let (steps, outcomes) = (Vec::new(), Vec::new());
-        Self { known, now_ms, steps, flows: Flows::default(), counts: BTreeMap::new(), outcomes }
+        let (steps, references, outcomes) = (Vec::new(), Vec::new(), Vec::new());
+        let (flows, counts) = (Flows::default(), BTreeMap::new());
+        Self { known, now_ms, steps, flows, counts, references, outcomes }
     }
 
     /// Decides the next request.
@@ -86,7 +90,8 @@ impl Plan {
         let counts = self.counts.into_iter().filter(|(_, change)| *change != 0);
         let counts = counts
             .map(|((campaign, day, person, merchant), change)| (campaign, day, person, merchant, change));
-        Decided { postings, counts: counts.collect(), steps: self.steps, outcomes: self.outcomes }
+        let (steps, references) = (self.steps, self.references);
+        Decided { postings, counts: counts.collect(), steps, references, outcomes: self.outcomes }
     }
 
     /// What a key has done before.
@@ -131,10 +136,10 @@ impl Plan {
                     detail: detail.clone(),
                     ..StepRow::default()
                 };
-                self.transfer(campaign, step, from, Account::Settled, *amount, key)
+                self.transfer(campaign, step, (from, Account::Settled), (*amount, payment), key)
             }
-            Action::Move { campaign, from, to, amount, reason } => {
-                self.shift(campaign, (*from, *to), *amount, reason, key)
+            Action::Move { campaign, from, to, amount, reference, reason } => {
+                self.shift(campaign, (*from, *to), (*amount, reference), reason, key)
             }
         }
     }

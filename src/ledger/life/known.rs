@@ -22,6 +22,8 @@ pub(crate) struct Needs {
     pub(crate) orders: BTreeSet<(String, String)>,
     /// The accounts whose balances matter.
     pub(crate) accounts: BTreeSet<(CampaignId, Account)>,
+    /// By what money is moved, between which accounts of which campaign.
+    pub(crate) references: BTreeSet<(CampaignId, Account, Account, String)>,
     /// The campaigns whose free money matters.
     pub(crate) free: BTreeSet<CampaignId>,
 }
@@ -50,18 +52,23 @@ impl Needs {
                 | Action::Lapse { claim } => {
                     needs.claims.insert(*claim);
                 }
-                Action::Settle { campaign, merchant, .. } => {
-                    needs.accounts.insert((campaign.clone(), Account::Payable(merchant.clone())));
+                Action::Settle { campaign, merchant, payment, .. } => {
+                    needs.move_by(campaign, Account::Payable(merchant.clone()), Account::Settled, payment);
                 }
-                Action::Move { campaign, from, .. } => {
-                    if let Some(account) = Account::parse(from.as_str()) {
-                        needs.accounts.insert((campaign.clone(), account));
+                Action::Move { campaign, from, to, reference, .. } => {
+                    if let Some((from, to)) = Account::parse(from.as_str()).zip(Account::parse(to.as_str())) {
+                        needs.move_by(campaign, from, to, reference);
                     }
                     needs.free.insert(campaign.clone());
                 }
             }
         }
         needs
+    }
+
+    fn move_by(&mut self, campaign: &CampaignId, from: Account, to: Account, reference: &str) {
+        self.accounts.insert((campaign.clone(), from.clone()));
+        self.references.insert((campaign.clone(), from, to, reference.to_owned()));
     }
 
     /// The counts that redemptions of these requests have to look at: (campaign, day, person) of each person, and
@@ -102,6 +109,10 @@ pub(crate) struct KnownClaim {
     pub(crate) returned: bool,
 }
 
+/// By what money was moved, once: the campaign's row, from where to where, and the bank's or somebody's reference. One
+/// transfer of a bank may pay a merchant for several campaigns, and one order of it several merchants.
+pub(crate) type Reference = (i64, Account, Account, String);
+
 /// What the tables say of all that a batch names.
 #[derive(Debug, Default)]
 pub(crate) struct Known {
@@ -123,6 +134,8 @@ pub(crate) struct Known {
     /// Redemptions of a day by (campaign, day, person), then merchant.
     pub(crate) counts: HashMap<(i64, i32, String), HashMap<String, i64>>,
     pub(crate) balances: HashMap<(i64, Account), Fen>,
+    /// The steps that moved money by these references.
+    pub(crate) references: HashMap<Reference, u64>,
     /// What a campaign has beyond the worth of all that may still be claimed.
     pub(crate) free: HashMap<i64, Fen>,
 }

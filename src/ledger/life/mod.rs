@@ -18,7 +18,7 @@ use serde::Serialize;
 
 pub(super) use self::checks::{COUNTS_DIFFER, MONEY_DIFFERS, PERIODS_DIFFER, STANDS};
 pub(super) use self::decide::Plan;
-pub(super) use self::known::{Known, KnownClaim, Needs};
+pub(super) use self::known::{Known, KnownClaim, Needs, Reference};
 pub(super) use self::money::{check_funded, free};
 pub(super) use self::terms::{AllTerms, TermsCache, terms_of};
 use crate::clock::UnixMs;
@@ -119,7 +119,7 @@ pub enum Action {
         merchant: String,
         /// How much.
         amount: Fen,
-        /// The payment that did it.
+        /// The payment that did it: noted once of this merchant and campaign.
         payment: String,
         /// Why, and who noted it: a text that is kept.
         detail: Option<String>,
@@ -134,6 +134,8 @@ pub enum Action {
         to: Pot,
         /// How much.
         amount: Fen,
+        /// By what it is found again: noted once between these accounts.
+        reference: String,
         /// Why.
         reason: String,
     },
@@ -224,6 +226,11 @@ pub enum Refused {
     TooLate,
     /// More than is there: of the order to refund, or of the account to move.
     TooMuch,
+    /// Money was moved between these accounts by this reference before.
+    ReferenceUsed {
+        /// The step that noted it.
+        step: u64,
+    },
     /// The key was used for something else.
     KeyReused,
     /// Something happened to the voucher since it was looked at.

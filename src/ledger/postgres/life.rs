@@ -21,7 +21,7 @@ use crate::domain::ids::ClaimNumber;
 use crate::failpoint::Step as Fail;
 use crate::ledger::LedgerError;
 use crate::ledger::chain::Content;
-use crate::ledger::life::{Outcome, Plan, Request, StepRow, TermsCache};
+use crate::ledger::life::{Outcome, Plan, Reference, Request, StepRow, TermsCache};
 
 /// See [`crate::ledger::Ledger::life`].
 pub(super) async fn life(
@@ -65,11 +65,26 @@ async fn take(
     }
     insert(transaction, &decided.steps).await?;
     count(transaction, &decided.counts).await?;
+    note_references(transaction, &decided.references).await?;
     Fail::LifeWritten.reached();
     let content = Content::Steps { steps: digest.finish(), postings: books.digest.finish() };
     testify(transaction, now_ms, content).await?;
     Fail::LifeTestified.reached();
     Ok(decided.outcomes)
+}
+
+/// Notes by what money was moved; the table takes each reference once.
+async fn note_references(
+    transaction: &Transaction<'_>,
+    references: &[(Reference, u64)],
+) -> Result<(), LedgerError> {
+    for ((campaign, from, to, reference), step) in references {
+        let step: i64 = super::number(*step)?;
+        let sql = "INSERT INTO money_reference (campaign, paid_from, paid_to, reference, step) \
+                   VALUES ($1, $2, $3, $4, $5)";
+        execute(transaction, sql, &[campaign, &&*from.name(), &&*to.name(), reference, &step]).await?;
+    }
+    Ok(())
 }
 
 /// Changes the counts of days. Counts that become less were there, so those are updates alone: a row that would be

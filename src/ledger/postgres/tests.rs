@@ -11,11 +11,11 @@ use self::server::PostgresServer;
 use super::*;
 use crate::domain::claim::Poison;
 use crate::ledger::conformance::life::{VALID_MS, redeem};
-use crate::ledger::conformance::model;
 use crate::ledger::conformance::tampering::{LIFE_TAMPERED, lived};
 use crate::ledger::conformance::{
     MONEY, NOW_MS, THINGS, campaign, claims, group, id, money, poison, returned, stocked, verified, written,
 };
+use crate::ledger::conformance::{model, references};
 use crate::ledger::life::Action;
 use crate::ledger::{Documents, PutDocument, conformance};
 
@@ -177,11 +177,34 @@ async fn what_cannot_be_used_is_refused_by_name() {
 async fn a_newer_schema_is_refused_by_name() {
     let server = PostgresServer::start(&[]);
     drop(open(&server.url()).await);
-    server.sql("UPDATE schema_version SET version = 9");
-    let text = "ledger corrupt: the database has schema 9, this program knows 8: use a newer claimrush";
+    server.sql("UPDATE schema_version SET version = 10");
+    let text = "ledger corrupt: the database has schema 10, this program knows 9: use a newer claimrush";
     let url = server.url();
     assert_eq!(PostgresLedger::open(&url, None).await.unwrap_err().to_string(), text);
     assert_eq!(PostgresLedger::open_read_only(&url, None).await.unwrap_err().to_string(), text);
+}
+
+#[tokio::test]
+async fn what_was_booked_twice_does_not_keep_a_database_from_being_brought_up() {
+    let server = PostgresServer::start(&[]);
+    let url = server.url();
+    stocked(&open(&url).await).await;
+    server.sql(&format!(
+        "DROP TABLE money_reference; UPDATE schema_version SET version = 8; {}",
+        references::BOOKED_TWICE
+    ));
+    let ledger = open(&url).await;
+    references::what_was_booked_twice_stands(&ledger).await;
+    let client = ledger.writer().await.unwrap();
+    for sql in [
+        "INSERT INTO money_reference VALUES (1, 'payable:m1', 'settled', 't1', 2)",
+        "UPDATE money_reference SET step = 2 WHERE step = 1",
+        "DELETE FROM money_reference",
+        "TRUNCATE money_reference",
+    ] {
+        let refused = LedgerError::from(client.batch_execute(sql).await.expect_err(sql));
+        assert!(matches!(refused, LedgerError::Corrupt(_)), "{sql}: {refused}");
+    }
 }
 
 /// A writer that was stopped in the middle of its transaction gives way by itself.

@@ -23,8 +23,10 @@ use crate::domain::ids::{ClaimNumber, DropNumber, Epoch, Shard};
 use crate::failpoint::Step as Fail;
 use crate::ledger::LedgerError;
 use crate::ledger::chain::Content;
-use crate::ledger::life::{AllTerms, terms_of};
-use crate::ledger::life::{Known, KnownClaim, Needs, Outcome, Plan, Request, StepRow, TermsCache, free};
+use crate::ledger::life::{
+    AllTerms, Known, KnownClaim, Needs, Outcome, Plan, Reference, Request, StepRow, TermsCache, free,
+    terms_of,
+};
 use crate::ledger::postings::Account;
 use crate::ledger::sections::row_key;
 
@@ -82,11 +84,26 @@ fn take(
         let statement = if *change > 0 { &mut count } else { &mut less };
         statement.execute(params![campaign, day, person, merchant, change])?;
     }
+    note_references(transaction, &decided.references)?;
     Fail::LifeWritten.reached();
     let content = Content::Steps { steps: digest.finish(), postings: books.digest.finish() };
     testify(transaction, now_ms, content)?;
     Fail::LifeTestified.reached();
     Ok(decided.outcomes)
+}
+
+/// Notes by what money was moved; the table takes each reference once.
+fn note_references(
+    transaction: &Transaction<'_>,
+    references: &[(Reference, u64)],
+) -> Result<(), LedgerError> {
+    let mut note = transaction.prepare_cached(
+        "INSERT INTO money_reference (campaign, paid_from, paid_to, reference, step) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
+    for ((campaign, from, to, reference), step) in references {
+        note.execute(params![campaign, from.name(), to.name(), reference, signed(*step)?])?;
+    }
+    Ok(())
 }
 
 /// The terms of all drops, read once a revision.
@@ -241,6 +258,17 @@ fn learn_money(
     for (campaign, account) in &needs.accounts {
         let Some(row) = known.terms.campaigns.get(campaign).copied() else { continue };
         known.balances.insert((row, account.clone()), books.balance(row, account)?);
+    }
+    let mut by_reference = transaction.prepare_cached(
+        "SELECT step FROM money_reference \
+         WHERE campaign = ?1 AND paid_from = ?2 AND paid_to = ?3 AND reference = ?4",
+    )?;
+    for (campaign, from, to, reference) in &needs.references {
+        let Some(row) = known.terms.campaigns.get(campaign).copied() else { continue };
+        let by = params![row, from.name(), to.name(), reference];
+        if let Some(step) = by_reference.query_row(by, |row| row.get(0)).optional()? {
+            known.references.insert((row, from.clone(), to.clone(), reference.clone()), unsigned(step)?);
+        }
     }
     for id in &needs.free {
         let Some(row) = known.terms.campaigns.get(id).copied() else { continue };

@@ -8,11 +8,11 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::domain::claim::{JournalEvent, Poison};
-use crate::ledger::conformance::model;
 use crate::ledger::conformance::tampering::{LIFE_TAMPERED, lived};
 use crate::ledger::conformance::{
     MONEY, THINGS, campaign, claims, group, id, money, poison, returned, stocked, verified, written,
 };
+use crate::ledger::conformance::{model, references};
 use crate::ledger::{ClaimStatus, Documents, PutDocument, conformance};
 
 fn fresh() -> (TempDir, PathBuf) {
@@ -208,6 +208,28 @@ async fn steps_stay_and_closed_periods_take_no_postings() {
         assert!(connection.execute_batch(sql).unwrap_err().to_string().contains(what), "{sql}");
     }
     verified(&ledger).await;
+}
+
+#[tokio::test]
+async fn what_was_booked_twice_does_not_keep_a_file_from_being_brought_up() {
+    let (_folder, path) = fresh();
+    stocked(&SqliteLedger::open(&path).unwrap()).await;
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    let old = format!("DROP TABLE money_reference; PRAGMA user_version = 8; {}", references::BOOKED_TWICE);
+    connection.execute_batch(&old).unwrap();
+    let ledger = SqliteLedger::open(&path).unwrap();
+    references::what_was_booked_twice_stands(&ledger).await;
+    for (sql, what) in [
+        (
+            "INSERT INTO money_reference VALUES (1, 'payable:m1', 'settled', 't1', 2)",
+            "UNIQUE constraint failed",
+        ),
+        ("UPDATE money_reference SET step = 2 WHERE step = 1", "references stay"),
+        ("DELETE FROM money_reference", "references stay"),
+    ] {
+        let refused = connection.execute_batch(sql).unwrap_err().to_string();
+        assert!(refused.contains(what), "{sql}: {refused}");
+    }
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use super::{Plan, begin};
 use crate::domain::ids::{CampaignId, ClaimNumber};
 use crate::domain::life::{Pot, State, Step};
 use crate::domain::money::Fen;
+use crate::ledger::life::known::Reference;
 use crate::ledger::life::{Done, Key, Outcome, Refused, StepRow, Verdict};
 use crate::ledger::postings::Account;
 
@@ -91,7 +92,7 @@ impl Plan {
         &mut self,
         campaign: &CampaignId,
         (from, to): (Pot, Pot),
-        amount: Fen,
+        (amount, reference): (Fen, &str),
         reason: &str,
         key: Option<&Key>,
     ) -> Outcome {
@@ -100,23 +101,27 @@ impl Plan {
             (Pot::Recycled | Pot::Recovered, Pot::Treasury) | (Pot::Recovered, Pot::Recycled)
         );
         let accounts = Account::parse(from.as_str()).zip(Account::parse(to.as_str()));
-        let Some((from_account, to_account)) = accounts.filter(|_| may) else {
-            return Err(Refused::OtherKind);
-        };
+        let accounts = accounts.filter(|_| may).ok_or(Refused::OtherKind)?;
         if from == Pot::Recycled {
             // What may still be claimed must stay paid for.
-            let row = self.known.terms.campaigns.get(campaign).ok_or(Refused::UnknownCampaign)?;
-            let free = self.known.free.get(row).copied().unwrap_or_default();
+            let row = self.known.terms.campaigns.get(campaign).copied().ok_or(Refused::UnknownCampaign)?;
+            self.check_new(&(row, accounts.0.clone(), accounts.1.clone(), reference.to_owned()))?;
+            let free = self.known.free.get(&row).copied().unwrap_or_default();
             if amount > free {
                 return Err(Refused::TooMuch);
             }
         }
         let step = StepRow { step: Some(Step::Moved), detail: Some(reason.to_owned()), ..StepRow::default() };
-        let done = self.transfer(campaign, step, from_account, to_account, amount, key)?;
+        let done = self.transfer(campaign, step, accounts, (amount, reference), key)?;
         if let (Pot::Recycled, Some(free)) = (from, self.known.free.get_mut(&done.step.campaign)) {
             free.0 = free.0.saturating_sub(amount.0);
         }
         Ok(done)
+    }
+
+    /// Money moves once by a reference.
+    fn check_new(&self, by: &Reference) -> Result<(), Refused> {
+        self.known.references.get(by).map_or(Ok(()), |step| Err(Refused::ReferenceUsed { step: *step }))
     }
 
     /// Moves money of a campaign from an account that has it.
@@ -124,18 +129,22 @@ impl Plan {
         &mut self,
         campaign: &CampaignId,
         mut step: StepRow,
-        from: Account,
-        to: Account,
-        amount: Fen,
+        (from, to): (Account, Account),
+        (amount, reference): (Fen, &str),
         key: Option<&Key>,
     ) -> Outcome {
         step.campaign = self.known.terms.campaigns.get(campaign).copied().ok_or(Refused::UnknownCampaign)?;
+        let by = (step.campaign, from.clone(), to.clone(), reference.to_owned());
+        self.check_new(&by)?;
         let there = self.known.balances.entry((step.campaign, from.clone())).or_default();
         if amount.0 <= 0 || amount > *there {
             return Err(Refused::TooMuch);
         }
         there.0 = there.0.saturating_sub(amount.0);
         step.amount = Some(amount.0);
-        self.push(step, amount, Some((from, to)), key)
+        let done = self.push(step, amount, Some((from, to)), key)?;
+        self.known.references.insert(by.clone(), done.step.number);
+        self.references.push((by, done.step.number));
+        Ok(done)
     }
 }

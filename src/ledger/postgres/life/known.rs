@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use deadpool_postgres::Transaction;
+use tokio_postgres::types::ToSql;
 
 use super::rows::{columns, step};
 use crate::clock::UnixMs;
@@ -234,6 +235,16 @@ async fn learn_money(
     for (campaign, account) in &needs.accounts {
         let Some(row) = known.terms.campaigns.get(campaign).copied() else { continue };
         known.balances.insert((row, account.clone()), books.balance(row, account).await?);
+    }
+    for (campaign, from, to, reference) in &needs.references {
+        let Some(row) = known.terms.campaigns.get(campaign).copied() else { continue };
+        let sql = "SELECT step FROM money_reference \
+                   WHERE campaign = $1 AND paid_from = $2 AND paid_to = $3 AND reference = $4";
+        let by: [&(dyn ToSql + Sync); 4] = [&row, &&*from.name(), &&*to.name(), reference];
+        if let Some(found) = query_opt(transaction, sql, &by).await? {
+            let step = number(found.try_get::<_, i64>(0)?)?;
+            known.references.insert((row, from.clone(), to.clone(), reference.clone()), step);
+        }
     }
     for id in &needs.free {
         let Some(row) = known.terms.campaigns.get(id).copied() else { continue };
