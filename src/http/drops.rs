@@ -64,6 +64,9 @@ struct Voucher<'a> {
     threshold: String,
     currency: &'a str,
     valid_for_s: i64,
+    /// Whether tills take the changing QR code alone.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    qr_required: bool,
     #[serde(skip_serializing_if = "Where::is_anywhere")]
     merchants: Where<'a>,
 }
@@ -161,6 +164,7 @@ fn with_state<T>(
     let campaign = front.gate.campaign(rules.campaign.as_str());
     let currency = campaign.as_ref().map_or("", |campaign| campaign.currency.as_str());
     let time_zone = campaign.as_ref().map_or("", |campaign| campaign.time_zone.as_str());
+    let is_qr_required = campaign.as_ref().is_some_and(|campaign| campaign.is_qr_required());
     let state = drop.public_state(now_ms);
     let view = drop.view();
     use_it(DropState {
@@ -174,19 +178,20 @@ fn with_state<T>(
         stock_total: spec.stock,
         stock_left: view.map_or(0, |view| view.stock),
         limit_per_person: spec.limit_per_person,
-        voucher: spec.voucher.as_ref().map(|terms| voucher(terms, currency)),
+        voucher: spec.voucher.as_ref().map(|terms| voucher(terms, currency, is_qr_required)),
         item: spec.item.as_ref().map(Item::of),
         server_time: rfc3339(now_ms),
         poll_after_ms: poll_after_ms(state, spec.opens_at_ms - now_ms),
     })
 }
 
-fn voucher<'a>(terms: &'a VoucherTerms, currency: &'a str) -> Voucher<'a> {
+fn voucher<'a>(terms: &'a VoucherTerms, currency: &'a str, qr_required: bool) -> Voucher<'a> {
     Voucher {
         face: terms.face.to_string(),
         threshold: terms.threshold.to_string(),
         currency,
         valid_for_s: terms.valid_ms / 1_000,
+        qr_required,
         merchants: Where { category: &terms.categories, region: &terms.regions },
     }
 }

@@ -35,6 +35,9 @@ fn qr_alone(mut street: Street) {
         street.signers().1.sign(number, Clock::System.now_ms() - 31_000).text
     };
 
+    let said_before = |street: &Street| street.service.drop_state("d-1").json()["voucher"].clone();
+    assert_eq!(said_before(&street)["qr_required"], true, "the drop says it before anybody claims");
+
     // A photograph of the code is worth nothing, and tells nothing.
     for who in [&till, &trial] {
         refused(&street.redeem(who, &code, "k-1", &order("o-1", "6.00")), 422, "qr_required");
@@ -75,6 +78,7 @@ fn qr_alone(mut street: Street) {
     assert_eq!(street.redeem(&till, &second, "k-3", &order("o-3", "6.00")).status, 201);
     let own = street.look(&second, &second_ticket).json();
     assert_eq!((&own["status"], own.get("qr_required")), (&"redeemed".into(), None));
+    assert_eq!(said_before(&street).get("qr_required"), None);
     let path = street.service.data().join("qr.toml");
     let qr = file("c-1", &DropFile::open("d-1", 200), "code = \"qr\", person_per_day = 9");
     std::fs::write(&path, qr).expect("written");

@@ -189,6 +189,8 @@ pub(super) struct VoucherTerms {
     currency: String,
     /// How long after the claim.
     valid_for_s: i64,
+    /// There, and true, where tills take the changing QR code alone.
+    qr_required: Option<bool>,
 }
 
 /// A campaign's public state.

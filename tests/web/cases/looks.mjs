@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 
-import { accessible, button, campaign, identity, shot, signedIn, text, tone, visit, world } from "../world.mjs";
+import { accessible, button, campaign, held, identity, shot, signedIn, text, tone, visit, world } from "../world.mjs";
 
 /** What may travel until somebody has a voucher and shows it, and how many requests the first view may take. */
 const BYTES_MAX = 60 * 1024;
@@ -39,10 +39,6 @@ async function allViews(options, tag) {
     await inBoth(page, `claimed-${tag}`);
     await page.goto(`${world.base}/vouchers`);
     await page.locator(".show").first().click();
-    const painted = () => {
-      const image = document.querySelector("img.qr");
-      return image?.complete && image.naturalWidth > 0;
-    };
     await page.waitForFunction(painted);
     await inBoth(page, `vouchers-${tag}`);
     await page.goto(`${world.base}/d/nowhere`);
@@ -112,6 +108,59 @@ export async function the_changing_code_changes() {
     await shot(page, "vouchers-offline-zh");
   });
 }
+
+const painted = () => {
+  const image = document.querySelector("img.qr");
+  return image?.complete && image.naturalWidth > 0;
+};
+
+async function qrAlone(words, options, tag) {
+  const drop = `look-qr-alone-${tag}`;
+  const apply = (more) => campaign(`c-qr-alone-${tag}`, [{ drop, name: "满100减25" }], more);
+  await apply('redemption = { code = "qr" }');
+  await visit({ ...options, reducedMotion: "reduce" }, async (page) => {
+    await page.goto(signedIn(drop, "photographed"));
+    await tone(page, "go");
+    await button(page).tap();
+    await tone(page, "good");
+    await text(page, words.done);
+    const [{ voucher }] = await held(drop, "photographed");
+    const grouped = voucher.replace(/[^0-9A-Za-z]/g, "").match(/.{1,4}/g).join(" ");
+    const offersNone = async () => {
+      await text(page, words.only);
+      assert.equal(await page.locator(".code").isVisible(), false);
+      const html = await page.content();
+      assert.ok(!html.includes(grouped) && !html.includes(voucher));
+    };
+    // Also before the voucher itself was looked at: the drop has said it.
+    const looks = (url) => /\/v1\/vouchers\/[^/]+$/.test(url.pathname);
+    await page.route(looks, (route) => route.abort());
+    await button(page).tap();
+    await offersNone();
+    await page.unroute(looks);
+    await page.reload();
+    await offersNone();
+    await page.getByRole("button", { name: words.show }).tap();
+    await page.waitForFunction(painted);
+    await offersNone();
+    await inBoth(page, `qr-alone-${tag}`);
+    await page.setViewportSize({ width: 320, height: 640 });
+    assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth));
+    // The campaign takes codes again: there it is.
+    await apply("");
+    await page.reload();
+    await page.locator(".code", { hasText: grouped }).waitFor();
+    assert.equal(await page.locator(".only").isVisible(), false);
+  });
+}
+
+export const where_qr_codes_alone_are_taken_no_other_is_shown = () =>
+  qrAlone({ done: "付款时出示动态二维码", only: "本券仅凭动态二维码核销", show: "付款时出示二维码" }, {}, "zh");
+
+export const where_qr_codes_alone_are_taken_no_other_is_shown_in_english = () => {
+  const words = { done: "Show its changing QR code when you pay", only: "by its changing QR code alone", show: "Show the QR code at the till" };
+  return qrAlone(words, { locale: "en-US" }, "en");
+};
 
 export async function the_whole_way_weighs_little() {
   const drop = "look-weight";

@@ -75,7 +75,8 @@ function claimed(claiming, facts) {
   const title = claiming.again ? t("done.again") : t("done.title");
   const isItem = facts && !facts.voucher;
   const button = { text: isItem ? t("done.show_item") : t("done.show"), act: "vouchers" };
-  return { tone: "good", title, text: isItem ? t("done.item") : t("done.text"), button, more };
+  const words = facts?.voucher?.qr_required ? t("done.qr") : t("done.text");
+  return { tone: "good", title, text: isItem ? t("done.item") : words, button, more };
 }
 
 function refused({ code, requestId, claims, elsewhere }, facts) {

@@ -41,6 +41,9 @@ function untilOf(claim) {
   return seconds ? Date.parse(claim.claimed_at) + 1_000 * seconds : null;
 }
 
+/** Whether tills take the changing QR code alone: as the voucher says, and before it was looked at as its drop said. */
+const isQrAlone = (claim) => claim.qr_required ?? claim.terms?.voucher?.qr_required ?? false;
+
 class VoucherItem {
   /** `spent()` is called when the voucher turns out to be good no more. */
   constructor(claim, spent) {
@@ -54,7 +57,8 @@ class VoucherItem {
     this.ring = el("div", { class: "ring", "aria-hidden": "true" }, el("i", {}));
     this.paper = el("div", { class: "paper", hidden: true }, this.image, this.ring);
     this.hint = el("p", { class: "fine", role: "status" });
-    const code = claim.voucher ? el("p", { class: "code", text: inGroups(claim.voucher) }) : null;
+    this.code = el("p", { class: "code" });
+    this.only = el("p", { class: "only", text: t("vouchers.qr_only") });
     this.panel = el(
       "div",
       { class: "qr-panel", hidden: true, id: `qr-${claim.claim_id}` },
@@ -66,12 +70,11 @@ class VoucherItem {
       type: "button",
       "aria-expanded": "false",
       "aria-controls": `qr-${claim.claim_id}`,
-      text: t("vouchers.show"),
       onclick: () => this.toggle(),
     });
     const number = el("p", { class: "fine", text: t("vouchers.number", { id: claim.claim_id }) });
     this.giveBack = giveBack(spent);
-    const hand = el("div", { class: "hand" }, code, this.button, this.panel, this.giveBack.node, number);
+    const hand = el("div", { class: "hand" }, this.code, this.only, this.button, this.panel, this.giveBack.node, number);
     const parts = [voucherCard(facts, "h2", more), hand];
     this.node = el("li", { class: "mine" }, parts);
     this.update(claim);
@@ -91,7 +94,13 @@ class VoucherItem {
     this.giveBack.of(this.claim);
     this.#countDown();
     const usable = status === "issued" || status === "confirmed";
-    show(this.button, usable && Boolean(this.claim.voucher));
+    const [code, alone] = [this.claim.voucher ?? "", isQrAlone(this.claim)];
+    show(this.button, usable && Boolean(code));
+    // A code that no till takes is not there to be shown; whoever is asked for a number has that of the claim.
+    show(this.code, Boolean(code) && !alone);
+    say(this.code, code && !alone ? inGroups(code) : "");
+    show(this.only, usable && Boolean(code) && alone);
+    this.#label();
     if (!usable && this.open) this.toggle();
     set(this.node, "data-used", usable || this.heldUntil ? null : "");
   }
@@ -111,6 +120,11 @@ class VoucherItem {
     else say(this.valid, days ? t("vouchers.pay_by", { when }) : t("vouchers.pay_in", { when, left }));
   }
 
+  #label() {
+    const words = isQrAlone(this.claim) ? t("vouchers.show_qr") : t("vouchers.show");
+    say(this.button, this.open ? t("vouchers.hide") : words);
+  }
+
   get open() {
     return !this.panel.hidden;
   }
@@ -119,7 +133,7 @@ class VoucherItem {
     const open = !this.open;
     show(this.panel, open);
     set(this.button, "aria-expanded", String(open));
-    say(this.button, open ? t("vouchers.hide") : t("vouchers.show"));
+    this.#label();
     this.ended?.abort();
     if (!open) return;
     this.ended = new AbortController();
@@ -218,7 +232,7 @@ export class VouchersView {
       const ticket = ticketFor(claim.drop);
       if (!ticket || !claim.voucher) continue;
       const answer = await call("GET", `/v1/vouchers/${encodeURIComponent(claim.voucher)}`, { ticket, device: device() });
-      if (answer.status === 200) putClaims([{ ...claim, ...answer.data }], claim.terms);
+      if (answer.status === 200) putClaims([{ ...claim, qr_required: false, ...answer.data }], claim.terms);
     }
     this.#build();
   }
