@@ -92,6 +92,67 @@ fn caps_of_persons(mut street: Street) {
     street.audited();
 }
 
+/// A merchant takes one voucher of a person a day, whatever the campaign allows.
+fn a_merchants_own_cap(mut street: Street) {
+    let (own, other) = (street.key("m-4"), street.key("m-1"));
+    let (anns, _) = street.vouchers("d-1", "ann", 7);
+    let (bobs, _) = street.vouchers("d-1", "bob", 1);
+    street.advance(to_evening_s());
+    let orders = Cell::new(0);
+    let redeem = |street: &Street, till: &str, code: &str, shop: &str| {
+        orders.set(orders.get() + 1);
+        let id = format!("o-{}", orders.get());
+        let order = json!({ "order_id": id, "amount": "6.00", "shop": shop });
+        street.redeem(till, code, &id, &order)
+    };
+    let taken = |street: &Street, till: &str, code: &str| {
+        let answer = redeem(street, till, code, "s-1");
+        assert_eq!(answer.status, 201, "{}", answer.json());
+        answer.text("redemption_id")
+    };
+    let first = taken(&street, &own, &anns[0]);
+    capped(&redeem(&street, &own, &anns[1], "s-1"), "the person's");
+    capped(&redeem(&street, &own, &anns[1], "s-2"), "the person's");
+    // Each person has their own, and nobody else's till counts.
+    taken(&street, &own, &bobs[0]);
+    for code in &anns[1..4] {
+        taken(&street, &other, code);
+    }
+    capped(&redeem(&street, &own, &anns[4], "s-1"), "the person's");
+
+    // A redemption that was taken back was none; a refunded order was one.
+    let reversal = street.undo(&own, &first, "reversals", "b-1", &json!({}));
+    assert_eq!(reversal.status, 201, "{}", reversal.json());
+    let again = taken(&street, &own, &anns[4]);
+    let refund = street.undo(&own, &again, "refunds", "r-1", &json!({}));
+    assert_eq!(refund.status, 201, "{}", refund.json());
+    capped(&redeem(&street, &own, &anns[4], "s-1"), "the person's");
+
+    // A restart forgets nothing, and the next day is another one.
+    street.service.stop();
+    street.service.restart();
+    capped(&redeem(&street, &own, &anns[4], "s-1"), "the person's");
+    street.advance(7_200);
+    taken(&street, &own, &anns[4]);
+    capped(&redeem(&street, &own, &anns[5], "s-1"), "the person's");
+    street.audited();
+}
+
+fn without_caps_of_the_campaign(postgres: Option<PostgresServer>) -> Street {
+    let files = vec![file("c-1", &DropFile::open("d-1", 200).limit(9), "")];
+    Street::of(Plan { postgres, clock: Some(FakeClock::new()), files, ..Plan::default() })
+}
+
+#[test]
+fn a_merchant_takes_so_many_of_a_person_a_day() {
+    a_merchants_own_cap(without_caps_of_the_campaign(None));
+}
+
+#[test]
+fn a_merchant_takes_so_many_of_a_person_a_day_in_postgres() {
+    a_merchants_own_cap(without_caps_of_the_campaign(Some(PostgresServer::start(&[]))));
+}
+
 #[test]
 fn a_person_redeems_so_many_a_day() {
     caps_of_persons(street(None));

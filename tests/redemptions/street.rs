@@ -19,13 +19,15 @@ use crate::support::postgres::PostgresServer;
 use crate::support::service::{PATIENCE, Service};
 use crate::support::{outcome, wait_for};
 
-const MERCHANTS: &str = "id,name,category,region,shop_id,shop_name,shop_region,cap_per_day,uat\n\
-    m-1,过桥米线,H6210,530102,s-1,总店,,,\n\
-    m-1,过桥米线,H6210,530102,s-far,北京店,110101,,\n\
-    m-2,超市,F5211,530100,s-1,店,,1,\n\
-    m-3,茶馆,H6210,530102,s-1,店,,,\n\
-    m-uat,试点,H6210,530102,s-1,店,,,yes\n\
-    m-new,新店,H6210,530102,s-1,店,,,\n";
+const MERCHANTS: &str = "id,name,category,region,shop_id,shop_name,shop_region,cap_per_day,cap_per_person_per_day,uat\n\
+    m-1,过桥米线,H6210,530102,s-1,总店,,,,\n\
+    m-1,过桥米线,H6210,530102,s-far,北京店,110101,,,\n\
+    m-2,超市,F5211,530100,s-1,店,,1,,\n\
+    m-3,茶馆,H6210,530102,s-1,店,,,,\n\
+    m-4,面包房,H6210,530102,s-1,店,,,1,\n\
+    m-4,面包房,H6210,530102,s-2,分店,,,1,\n\
+    m-uat,试点,H6210,530102,s-1,店,,,,yes\n\
+    m-new,新店,H6210,530102,s-1,店,,,,\n";
 
 /// Who waits for an answer to change asks often.
 const GENEROUS: [(&str, &str); 2] = [("limits.person_per_second", "10000"), ("limits.person_burst", "10000")];
@@ -81,7 +83,7 @@ impl Street {
         let path = street.service.data().join("merchants.csv");
         std::fs::write(&path, MERCHANTS).expect("written");
         street.ran(&["merchant", "import", &path.to_string_lossy()]);
-        for merchant in ["m-1", "m-2", "m-3", "m-uat"] {
+        for merchant in ["m-1", "m-2", "m-3", "m-4", "m-uat"] {
             street.ran(&["merchant", "review", merchant]);
             street.ran(&["merchant", "activate", merchant]);
         }
