@@ -114,6 +114,45 @@ fn an_adopted_server_is_stopped_too() {
     });
 }
 
+#[test]
+fn one_that_was_told_to_stop_and_has_not_begun_to_is_kept() {
+    let folder = ManagedFolder::new();
+    let runtime = || tokio::runtime::Runtime::new().expect("a runtime");
+    let pid = runtime().block_on(async {
+        let lock = lock(folder.path());
+        let redis = start(&lock).await;
+        let mut connection = connect(&redis).await;
+        let () = connection.set("kept", 7).await.expect("it takes writes");
+        // Once a second it looks whether it was told to stop, and answers until then.
+        let seldom = redis::cmd("CONFIG").arg("SET").arg("hz").arg(1).arg("dynamic-hz").arg("no").clone();
+        let () = seldom.query_async(&mut connection).await.expect("it takes settings");
+        redis.pid().expect("it is ready")
+    });
+    let looks = |text: String| {
+        let field = text.lines().find_map(|line| line.strip_prefix("uptime_in_seconds:"));
+        field.and_then(|seconds| seconds.trim().parse::<u64>().ok()).expect("a number")
+    };
+    let process = rustix::process::Pid::from_raw(pid.cast_signed()).expect("a pid");
+    runtime().block_on(async {
+        let lock = lock(folder.path());
+        rustix::process::kill_process(process, rustix::process::Signal::TERM).expect("it is there");
+        let redis = start(&lock).await;
+        let mut connection = connect(&redis).await;
+        let uptime = redis::cmd("INFO").arg("server").clone();
+        let first = looks(uptime.query_async(&mut connection).await.expect("it answers"));
+        // Whatever was ready is still there after it has looked twice.
+        let deadline = std::time::Instant::now() + STOP_DEADLINE;
+        while looks(uptime.query_async(&mut connection).await.expect("it is kept")) < first + 2 {
+            assert!(std::time::Instant::now() < deadline, "its clock stands");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let kept: u32 = connection.get("kept").await.expect("it answers");
+        assert_eq!(kept, 7);
+        redis.stop(STOP_DEADLINE).await;
+        assert!(processes_in(&lock.dir().redis_dir()).is_empty(), "it can be stopped all the same");
+    });
+}
+
 #[tokio::test]
 async fn a_start_that_is_given_up_midway_never_makes_two() {
     let folder = ManagedFolder::new();

@@ -87,7 +87,8 @@ impl Process {
         let deadline = started + files.load_deadline();
         let mut report_at = started + REPORT_EVERY;
         loop {
-            match timeout(LOOK_TIMEOUT, look(files)).await {
+            let is_found = matches!(self, Self::Adopted);
+            match timeout(LOOK_TIMEOUT, look(files, is_found)).await {
                 Ok(Look::Ready(facts)) => return Ok(facts),
                 Ok(Look::Foreign(dir)) => {
                     return Err(ManagedError::Foreign { socket: files.socket.display().to_string(), dir });
@@ -159,7 +160,9 @@ enum Look {
     Silent,
 }
 
-async fn look(files: &Files) -> Look {
+/// Asks the server how it is. One that `is_found` is asked to stay: whoever left it may have told it to stop, and it answers until it
+/// looks at that, a tenth of a second later or more.
+async fn look(files: &Files, is_found: bool) -> Look {
     let Ok(mut connection) = connect_once(&files.url(), LOOK_TIMEOUT).await else { return Look::Silent };
     let dir: Result<(String, String), _> =
         redis::cmd("CONFIG").arg("GET").arg("dir").query_async(&mut connection).await;
@@ -167,6 +170,14 @@ async fn look(files: &Files) -> Look {
         Ok((_, dir)) if Path::new(&dir) != files.dir => return Look::Foreign(dir),
         Ok(_) => {}
         Err(_) => return Look::Silent,
+    }
+    if is_found {
+        match redis::cmd("SHUTDOWN").arg("ABORT").query_async::<String>(&mut connection).await {
+            Ok(_) => tracing::info!("redis had been told to stop, and stays"),
+            // Nobody had told it to.
+            Err(error) if error.code().is_some() => {}
+            Err(_) => return Look::Silent,
+        }
     }
     if redis::cmd("PING").query_async::<String>(&mut connection).await.is_ok() {
         return server_check::facts(&mut connection).await.map_or(Look::Silent, Look::Ready);
