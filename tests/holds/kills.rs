@@ -69,7 +69,8 @@ fn ends(settings: &[(&str, &str)], step: &str) {
     });
     shop.wait_stock(5);
     shop.audit();
-    // Nothing is given back a second time by later sweeps, and the units can be had.
+    // Nothing is given back a second time by later sweeps, and the units can be had. From here on nothing is to lapse while it is paid for.
+    shop.hold("hold_for = \"15m\"");
     for person in ["cid", "dan", "eve", "fay", "gil"] {
         let claim = shop.claimed(person);
         assert_eq!(

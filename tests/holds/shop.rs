@@ -18,6 +18,7 @@ pub(super) const DROP: &str = "phone";
 
 pub(super) struct Shop {
     pub(super) service: Service,
+    stock: u32,
     _secrets: TempDir,
 }
 
@@ -35,9 +36,15 @@ impl Shop {
             ("limits.person_burst", "10000"),
         ];
         let service = Service::start_with(&[&own[..], settings].concat(), &[]);
-        let drops = [DropFile::open(DROP, stock).item(terms), DropFile::open("voucher", 5)];
-        service.apply_ok(&campaign("sale", &drops));
-        Self { service, _secrets: secrets }
+        let shop = Self { service, stock, _secrets: secrets };
+        shop.hold(terms);
+        shop
+    }
+
+    /// Holds its units as `terms` say from now on.
+    pub(super) fn hold(&self, terms: &str) {
+        let drops = [DropFile::open(DROP, self.stock).item(terms), DropFile::open("voucher", 5)];
+        self.service.apply_ok(&campaign("sale", &drops));
     }
 
     /// A person's claim, or why there is none.
