@@ -166,7 +166,10 @@ fn a_generator_that_was_stopped_for_a_while_marks_its_run_invalid() {
 #[test]
 fn two_runs_can_be_compared_and_the_schemas_printed() {
     let rehearsal = Rehearsal::new(generous());
-    assert_eq!(rehearsal.run(&["--set", "arrivals.duration=1s"]).status.code(), Some(0));
+    // Whether the runs prove anything is not asked here: on a busy machine the generator may have come late.
+    let output = rehearsal.run(&["--set", "arrivals.duration=1s"]);
+    assert!([Some(0), Some(3)].contains(&output.status.code()), "{}", said(&output));
+    assert_eq!(rehearsal.results()["total"]["granted"], 200);
     let (results, page) = (rehearsal.path("out/results.json"), rehearsal.path("compare.html"));
     let harness = || Command::new(env!("CARGO_BIN_EXE_claimrush-loadtest"));
     let compared =
