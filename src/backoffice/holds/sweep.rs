@@ -121,8 +121,7 @@ impl Sweep<'_> {
             rows.extend(self.holds.campaigns.ledger.claim(claim).await?);
         }
         let looked = self.settle(rows).await?;
-        let stuck = looked.iter().filter(|one| one.stuck.is_some());
-        walk.stuck = stuck.map(|one| (one.row.number, one.held_until_ms)).collect();
+        walk.tried(&looked);
         Ok(())
     }
 
@@ -233,6 +232,8 @@ impl Looked {
             // Somebody was faster: a payment, its holder, another service.
             Err(Refused::NotFrom(state)) => self.state = *state,
             Err(Refused::Returned) => self.row.status = ClaimStatus::Returned,
+            // The ledger has terms by which it is held for longer: the gate will have them in a moment.
+            Err(Refused::NotDue) => {}
             Err(refused) => self.stuck = Some(format!("{refused:?}")),
         }
         0

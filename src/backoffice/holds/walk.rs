@@ -91,6 +91,12 @@ impl Walk {
         self.tried_at = Some(Instant::now());
         self.stuck.keys().copied().collect()
     }
+
+    /// What has become of these. The walk has gone past them: one that is only held again is kept too, until it ends.
+    pub(super) fn tried(&mut self, looked: &[Looked]) {
+        let left = looked.iter().filter(|one| !one.is_settled() && !one.is_given_up());
+        self.stuck = left.map(|one| (one.row.number, one.held_until_ms)).collect();
+    }
 }
 
 #[cfg(test)]
@@ -135,6 +141,16 @@ mod tests {
         assert_eq!((walk.settled, is_gapless), (Some(number(4)), false));
         assert_eq!(walk.take_due(), [number(2)]);
         assert_eq!(walk.take_due(), [], "not at every sweep");
+    }
+
+    #[test]
+    fn what_the_walk_went_past_is_looked_at_until_it_has_ended() {
+        let mut walk = Walk { is_whole: true, ..Walk::default() };
+        walk.pass(&page(1, "xxxx"), &mut true);
+        walk.tried(&page(1, "lxhc"));
+        assert_eq!(walk.stuck.keys().copied().collect::<Vec<_>>(), [number(2), number(3)]);
+        walk.tried(&page(2, "cl"));
+        assert_eq!(walk.stuck, BTreeMap::new());
     }
 
     #[test]
