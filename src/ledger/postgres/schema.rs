@@ -9,7 +9,7 @@ use super::{number, query_number, query_opt};
 use crate::ledger::LedgerError;
 
 /// One text a schema version, in order; the table `schema_version` says how many a database has.
-const MIGRATIONS: [&str; 9] = [
+const MIGRATIONS: [&str; 10] = [
     include_str!("schema-1.sql"),
     include_str!("schema-2.sql"),
     include_str!("schema-3.sql"),
@@ -19,6 +19,7 @@ const MIGRATIONS: [&str; 9] = [
     include_str!("schema-7.sql"),
     include_str!("schema-8.sql"),
     include_str!("schema-9.sql"),
+    include_str!("schema-10.sql"),
 ];
 
 /// Held for a migration's transaction, so that services that start together do it one after another. Any number that

@@ -177,8 +177,8 @@ async fn what_cannot_be_used_is_refused_by_name() {
 async fn a_newer_schema_is_refused_by_name() {
     let server = PostgresServer::start(&[]);
     drop(open(&server.url()).await);
-    server.sql("UPDATE schema_version SET version = 10");
-    let text = "ledger corrupt: the database has schema 10, this program knows 9: use a newer claimrush";
+    server.sql("UPDATE schema_version SET version = 11");
+    let text = "ledger corrupt: the database has schema 11, this program knows 10: use a newer claimrush";
     let url = server.url();
     assert_eq!(PostgresLedger::open(&url, None).await.unwrap_err().to_string(), text);
     assert_eq!(PostgresLedger::open_read_only(&url, None).await.unwrap_err().to_string(), text);
@@ -190,7 +190,7 @@ async fn what_was_booked_twice_does_not_keep_a_database_from_being_brought_up() 
     let url = server.url();
     stocked(&open(&url).await).await;
     server.sql(&format!(
-        "DROP TABLE money_reference; UPDATE schema_version SET version = 8; {}",
+        "DROP TABLE money_reference; DROP INDEX posting_campaign; UPDATE schema_version SET version = 8; {}",
         references::BOOKED_TWICE
     ));
     let ledger = open(&url).await;
@@ -204,6 +204,24 @@ async fn what_was_booked_twice_does_not_keep_a_database_from_being_brought_up() 
     ] {
         let refused = LedgerError::from(client.batch_execute(sql).await.expect_err(sql));
         assert!(matches!(refused, LedgerError::Corrupt(_)), "{sql}: {refused}");
+    }
+}
+
+#[tokio::test]
+async fn a_campaigns_books_are_read_without_those_of_others() {
+    let server = PostgresServer::start(&[]);
+    stocked(&open(&server.url()).await).await;
+    server.sql(
+        "INSERT INTO campaign SELECT number, 'c-' || number, '{}', 'running' FROM generate_series(2, 60) number; \
+         INSERT INTO posting SELECT number, 1, 2 + number % 59, NULL, 'claimed' FROM generate_series(2, 9000) number; \
+         ANALYZE",
+    );
+    for (sql, given) in [
+        (crate::ledger::accounts::POSTINGS, "'shop', 0, 9"),
+        (crate::ledger::accounts::MOVEMENTS, "'shop', 9"),
+    ] {
+        let plan = server.sql(&format!("PREPARE books AS {sql}; EXPLAIN EXECUTE books({given})"));
+        assert!(plan.contains("posting_campaign") && !plan.contains("Seq Scan on posting "), "{plan}");
     }
 }
 

@@ -13,7 +13,7 @@ use crate::ledger::LedgerError;
 use crate::limits;
 
 /// One text a schema version, in order; a file says by `user_version` how many it has.
-const MIGRATIONS: [&str; 9] = [
+const MIGRATIONS: [&str; 10] = [
     include_str!("schema.sql"),
     include_str!("schema-2.sql"),
     include_str!("schema-3.sql"),
@@ -23,6 +23,7 @@ const MIGRATIONS: [&str; 9] = [
     include_str!("schema-7.sql"),
     include_str!("schema-8.sql"),
     include_str!("schema-9.sql"),
+    include_str!("schema-10.sql"),
 ];
 
 /// Prepared statements kept by a connection: more than there are different ones.
@@ -114,7 +115,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ledger.db");
         open(&path).unwrap().pragma_update(None, "user_version", 70).unwrap();
-        let text = "ledger corrupt: the file has schema 70, this program knows 9: use a newer claimrush";
+        let text = "ledger corrupt: the file has schema 70, this program knows 10: use a newer claimrush";
         assert_eq!(open(&path).unwrap_err().to_string(), text);
         assert_eq!(open_read_only(&path).unwrap_err().to_string(), text);
     }

@@ -215,7 +215,10 @@ async fn what_was_booked_twice_does_not_keep_a_file_from_being_brought_up() {
     let (_folder, path) = fresh();
     stocked(&SqliteLedger::open(&path).unwrap()).await;
     let connection = rusqlite::Connection::open(&path).unwrap();
-    let old = format!("DROP TABLE money_reference; PRAGMA user_version = 8; {}", references::BOOKED_TWICE);
+    let old = format!(
+        "DROP TABLE money_reference; DROP INDEX posting_campaign; PRAGMA user_version = 8; {}",
+        references::BOOKED_TWICE
+    );
     connection.execute_batch(&old).unwrap();
     let ledger = SqliteLedger::open(&path).unwrap();
     references::what_was_booked_twice_stands(&ledger).await;
@@ -229,6 +232,20 @@ async fn what_was_booked_twice_does_not_keep_a_file_from_being_brought_up() {
     ] {
         let refused = connection.execute_batch(sql).unwrap_err().to_string();
         assert!(refused.contains(what), "{sql}: {refused}");
+    }
+}
+
+#[tokio::test]
+async fn a_campaigns_books_are_read_without_those_of_others() {
+    let (_folder, path) = fresh();
+    stocked(&SqliteLedger::open(&path).unwrap()).await;
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    for sql in [crate::ledger::accounts::POSTINGS, crate::ledger::accounts::MOVEMENTS] {
+        let mut explain = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let given = ["shop", "0", "9"].into_iter().take(explain.parameter_count());
+        let rows = explain.query_map(rusqlite::params_from_iter(given), |row| row.get(3)).unwrap();
+        let plan: Vec<String> = rows.collect::<Result<_, _>>().unwrap();
+        assert!(plan.iter().any(|line| line.contains("USING INDEX posting_campaign")), "{plan:?}");
     }
 }
 
