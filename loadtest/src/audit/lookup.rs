@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Result, anyhow};
-use hyper::{Method, Request};
+use hyper::{Method, header::AUTHORIZATION};
 use serde::Deserialize;
 use tokio::{
     sync::mpsc::{self, Sender},
@@ -21,8 +21,9 @@ use tokio::{
 use super::{AuditPlan, PersonTickets};
 use crate::client::{
     answer::{self, OK, SERVICE_UNAVAILABLE},
+    ask::Ask,
     target::Target,
-    wire::{NoBody, Reply, Wire},
+    wire::{Reply, Wire},
 };
 
 const NOT_FOUND: u16 = 404;
@@ -40,6 +41,8 @@ const LOST_PAUSE: Duration = Duration::from_millis(200);
 const BUSY_PAUSE: Duration = Duration::from_secs(1);
 /// Connections of one audit.
 const CONNECTIONS_MAX: usize = 256;
+/// Room for the name of a header, in bytes.
+const HEADER_NAME_BYTES: usize = 32;
 /// Answers on their way to the check.
 const ANSWERS_MAX: usize = 64;
 
@@ -111,7 +114,7 @@ impl Desk {
     /// The plan's URL or one of its paths is none.
     pub(super) fn new(plan: &AuditPlan, until: Instant) -> Result<Self> {
         let target =
-            |path: &str, drop: &str| Target::new(&plan.url, Method::GET, &path.replace("{drop}", drop));
+            |path: &str, drop: &str| Target::new(&plan.url, &Method::GET, &path.replace("{drop}", drop));
         let drops = plan.drops.iter().map(|id| {
             let (mine, state) = (target(&plan.mine_path, id)?, target(&plan.state_path, id)?);
             Ok(DropDesk { id: id.clone(), mine, state })
@@ -128,8 +131,7 @@ impl Desk {
         let mut states = Vec::with_capacity(self.drops.len());
         let mut wire = None;
         for drop in &self.drops {
-            let request = drop.state.request(0, None)?;
-            let reply = self.reply(&mut wire, &drop.state, &request).await;
+            let reply = self.reply(&mut wire, &drop.state, &drop.state.request(0, 0)).await;
             let reply =
                 reply.map_err(|why| anyhow!("the service does not say how {} stands: {why}", drop.id))?;
             states.push(match reply.status {
@@ -182,12 +184,13 @@ impl Desk {
 
     async fn ask(&self, wire: &mut Option<Wire>, question: Question) -> Result<Vec<Held>, String> {
         let Some(drop) = self.drops.get(question.drop) else { return Err("no such drop".to_owned()) };
-        let request = self
+        let authorization = self
             .tickets
             .authorization(question.person, &drop.id)
-            .and_then(|authorization| drop.mine.request(question.person, Some(authorization)))
             .map_err(|error| format!("no ticket: {error:#}"))?;
-        let reply = self.reply(wire, &drop.mine, &request).await?;
+        let mut ask = drop.mine.request(question.person, authorization.len() + HEADER_NAME_BYTES);
+        ask.header(&AUTHORIZATION, &authorization);
+        let reply = self.reply(wire, &drop.mine, &ask).await?;
         match reply.status {
             OK => serde_json::from_slice::<Mine>(&reply.body)
                 .map(|mine| mine.claims)
@@ -198,12 +201,7 @@ impl Desk {
     }
 
     /// Sends a request until the service has an answer to it.
-    async fn reply(
-        &self,
-        wire: &mut Option<Wire>,
-        target: &Target,
-        request: &Request<NoBody>,
-    ) -> Result<Reply, String> {
+    async fn reply(&self, wire: &mut Option<Wire>, target: &Target, ask: &Ask) -> Result<Reply, String> {
         let mut why = "the time for the audit is over".to_owned();
         for _ in 0..ATTEMPTS_MAX {
             let at = self.pace.next();
@@ -211,7 +209,7 @@ impl Desk {
                 break;
             }
             sleep_until(at.into()).await;
-            let pause = match self.exchange(wire, target, request.clone()).await {
+            let pause = match self.exchange(wire, target, ask).await {
                 Ok(reply) if matches!(reply.status, TOO_MANY_REQUESTS | SERVICE_UNAVAILABLE) => {
                     why = named(&reply);
                     reply.retry_after.map_or(BUSY_PAUSE, Duration::from_secs)
@@ -231,18 +229,13 @@ impl Desk {
         Err(why)
     }
 
-    async fn exchange(
-        &self,
-        wire: &mut Option<Wire>,
-        target: &Target,
-        request: Request<NoBody>,
-    ) -> Result<Reply, String> {
+    async fn exchange(&self, wire: &mut Option<Wire>, target: &Target, ask: &Ask) -> Result<Reply, String> {
         if !wire.as_ref().is_some_and(Wire::is_open) {
             *wire = Some(Wire::open(target.address).await.map_err(|error| format!("{error:#}"))?);
         }
         let Some(open) = wire else { return Err("no connection".to_owned()) };
         let give_up_at = (Instant::now() + REPLY_WAIT).min(self.until);
-        let reply = open.exchange(request, give_up_at).await;
+        let reply = open.exchange(ask, give_up_at).await;
         // A connection that gave no reply is of no use any more.
         if reply.is_err() {
             *wire = None;

@@ -2,10 +2,14 @@
 //!
 //! - [`target`]: where requests go
 //! - [`link`]: the stream under a connection: from which address it comes, and how slow it is
+//! - [`ask`]: a request as it stands on the wire
+//! - `reading`: one reply, read from pieces
 //! - [`wire`]: one HTTP/1.1 connection and the exchanges on it
 //! - [`answer`]: what a reply says, read as cheaply as possible
 
 pub mod answer;
+pub mod ask;
 pub mod link;
+mod reading;
 pub mod target;
 pub mod wire;

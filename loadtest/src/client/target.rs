@@ -3,9 +3,9 @@
 use std::net::{SocketAddr, ToSocketAddrs};
 
 use anyhow::{Context, Result, bail};
-use hyper::{Method, Request, Uri, header, header::HeaderValue};
+use hyper::{Method, Uri};
 
-use super::wire::NoBody;
+use super::ask::Ask;
 
 /// Stands for the person's number, which is the ticket's line in a ticket file, in a path template.
 const LINE: &str = "{line}";
@@ -15,14 +15,13 @@ const LINE: &str = "{line}";
 pub struct Target {
     /// Its resolved address.
     pub address: SocketAddr,
-    method: Method,
-    host: HeaderValue,
-    path: Path,
+    first_lines: Lines,
 }
 
+/// The request line and the `Host` header, ready made.
 #[derive(Debug, Clone)]
-enum Path {
-    Fixed(Uri),
+enum Lines {
+    Fixed(Vec<u8>),
     PerLine { before: String, after: String },
 }
 
@@ -30,8 +29,8 @@ impl Target {
     /// Resolves `url` (`http://host[:port]`); `path` may hold `{line}` for the person's number.
     ///
     /// # Errors
-    /// The URL is not plain HTTP, has a path, or does not resolve.
-    pub fn new(url: &str, method: Method, path: &str) -> Result<Self> {
+    /// The URL is not plain HTTP, has a path, or does not resolve; or the path is none.
+    pub fn new(url: &str, method: &Method, path: &str) -> Result<Self> {
         let uri: Uri = url.parse().with_context(|| format!("target {url}"))?;
         if uri.scheme_str() != Some("http") {
             bail!("target {url}: only http:// is spoken");
@@ -46,56 +45,37 @@ impl Target {
             .with_context(|| format!("target {url}"))?
             .next()
             .with_context(|| format!("target {url} has no address"))?;
-        let path = match path.split_once(LINE) {
-            Some((before, after)) => Path::PerLine { before: before.to_owned(), after: after.to_owned() },
-            None => Path::Fixed(path.parse().with_context(|| format!("path {path}"))?),
+        // A fragment never leaves a client.
+        let (path, _) = path.split_once('#').unwrap_or((path, ""));
+        let checked = |path: &str| path.parse::<Uri>().with_context(|| format!("path {path}"));
+        let after_path = format!(" HTTP/1.1\r\nhost: {authority}\r\n");
+        let first_lines = match path.split_once(LINE) {
+            Some((before, after)) => {
+                // Whatever digits stand there, the path is as good as with this one.
+                checked(&format!("{before}0{after}"))?;
+                Lines::PerLine { before: format!("{method} {before}"), after: format!("{after}{after_path}") }
+            }
+            None => Lines::Fixed(format!("{method} {}{after_path}", checked(path)?).into_bytes()),
         };
-        Ok(Self { address, method, host: HeaderValue::from_str(authority.as_str())?, path })
+        Ok(Self { address, first_lines })
     }
 
-    /// An equal target that shares no reference counts with this one, for another thread.
-    ///
-    /// # Errors
-    /// Never for a target that was accepted before.
-    pub fn unshared(&self) -> Result<Self> {
-        let path = match &self.path {
-            Path::Fixed(uri) => Path::Fixed(uri.to_string().parse()?),
-            per_line @ Path::PerLine { .. } => per_line.clone(),
-        };
-        let host = HeaderValue::from_bytes(self.host.as_bytes())?;
-        Ok(Self { address: self.address, method: self.method.clone(), host, path })
-    }
-
-    /// A request of one person; `authorization` is the value of that header.
-    ///
-    /// # Errors
-    /// The path template does not give a valid path.
-    pub fn request(&self, line: u64, authorization: Option<HeaderValue>) -> Result<Request<NoBody>> {
-        let mut request = Request::new(NoBody);
-        request.method_mut().clone_from(&self.method);
-        *request.uri_mut() = match &self.path {
-            Path::Fixed(uri) => uri.clone(),
-            Path::PerLine { before, after } => format!("{before}{line}{after}").try_into()?,
-        };
-        let headers = request.headers_mut();
-        headers.insert(header::HOST, self.host.clone());
-        if let Some(authorization) = authorization {
-            headers.insert(header::AUTHORIZATION, authorization);
+    /// A request of one person, with room for so many bytes of headers.
+    #[must_use]
+    pub fn request(&self, line: u64, room: usize) -> Ask {
+        match &self.first_lines {
+            Lines::Fixed(lines) => Ask::new(lines, room),
+            Lines::PerLine { .. } => Ask::new(&self.head(line), room),
         }
-        Ok(request)
     }
 
     /// The first lines of a request as they stand on the wire, for those who never finish one.
     #[must_use]
     pub fn head(&self, line: u64) -> Vec<u8> {
-        let path = match &self.path {
-            Path::Fixed(uri) => uri.to_string(),
-            Path::PerLine { before, after } => format!("{before}{line}{after}"),
-        };
-        let mut head = format!("{} {path} HTTP/1.1\r\nhost: ", self.method).into_bytes();
-        head.extend_from_slice(self.host.as_bytes());
-        head.extend_from_slice(b"\r\n");
-        head
+        match &self.first_lines {
+            Lines::Fixed(lines) => lines.clone(),
+            Lines::PerLine { before, after } => format!("{before}{line}{after}").into_bytes(),
+        }
     }
 }
 
@@ -105,21 +85,33 @@ mod tests {
 
     #[test]
     fn a_path_may_name_the_line() {
-        let target = Target::new("http://127.0.0.1:8080", Method::POST, "/a/{line}/b").unwrap();
-        let request = target.request(7, Some(HeaderValue::from_static("Bearer t"))).unwrap();
-        assert_eq!(request.uri(), "/a/7/b");
-        assert_eq!(request.headers()["host"], "127.0.0.1:8080");
-        assert_eq!(request.headers()["authorization"], "Bearer t");
-        assert!(!target.request(7, None).unwrap().headers().contains_key("authorization"));
+        let target = Target::new("http://127.0.0.1:8080", &Method::POST, "/a/{line}/b").unwrap();
+        assert_eq!(target.request(7, 0).bytes(), b"POST /a/7/b HTTP/1.1\r\nhost: 127.0.0.1:8080\r\n\r\n");
+        assert_eq!(target.head(7), b"POST /a/7/b HTTP/1.1\r\nhost: 127.0.0.1:8080\r\n");
+    }
+
+    #[test]
+    fn a_fixed_path_stands_as_it_was_given() {
+        let target = Target::new("http://127.0.0.1:8080", &Method::GET, "/a?b=c%20d#e").unwrap();
+        assert_eq!(target.request(7, 0).bytes(), b"GET /a?b=c%20d HTTP/1.1\r\nhost: 127.0.0.1:8080\r\n\r\n");
+        assert_eq!(target.head(7), b"GET /a?b=c%20d HTTP/1.1\r\nhost: 127.0.0.1:8080\r\n");
+    }
+
+    #[test]
+    fn nothing_but_a_path_gets_into_the_first_line() {
+        for path in ["/a b", "/a\r\nx: y", "/{line} HTTP/1.1\r\nx: y", "/a\u{e9}{line}\n"] {
+            let error = Target::new("http://127.0.0.1:8080", &Method::GET, path).unwrap_err();
+            assert!(format!("{error:#}").contains("path"), "{error:#}");
+        }
     }
 
     #[test]
     fn only_plain_http_without_a_path_is_a_target() {
-        assert!(Target::new("https://127.0.0.1", Method::POST, "/").is_err());
-        assert!(Target::new("http://127.0.0.1/v1", Method::POST, "/").is_err());
-        assert!(Target::new("127.0.0.1:80", Method::POST, "/").is_err());
+        assert!(Target::new("https://127.0.0.1", &Method::POST, "/").is_err());
+        assert!(Target::new("http://127.0.0.1/v1", &Method::POST, "/").is_err());
+        assert!(Target::new("127.0.0.1:80", &Method::POST, "/").is_err());
         assert_eq!(
-            Target::new("http://[::1]:81/", Method::POST, "/").unwrap().address,
+            Target::new("http://[::1]:81/", &Method::POST, "/").unwrap().address,
             "[::1]:81".parse().unwrap()
         );
     }

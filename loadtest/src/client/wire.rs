@@ -1,65 +1,41 @@
 //! One HTTP/1.1 connection and the exchanges on it.
 //!
-//! The connection is polled inside the task that uses it: a task of its own would cost two more wake-ups a
-//! request. Knows nothing of claims.
+//! A lean client of its own, for requests without a body and one at a time: a general one costs the generator more a
+//! request than the whole rest of it (`docs/BENCHMARKS.md`). The connection is polled inside the task that uses it: a
+//! task of its own would cost two more wake-ups a request. Knows nothing of claims.
 
 use std::{
-    convert::Infallible,
-    future::Future,
+    future::{Future, poll_fn},
+    mem::MaybeUninit,
     net::SocketAddr,
     pin::{Pin, pin},
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Instant,
 };
 
-use bytes::{Bytes, BytesMut};
-use http_body_util::BodyExt;
-use hyper::{
-    Request,
-    body::{Body, Frame, Incoming, SizeHint},
-    client::conn::http1,
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Sleep, sleep_until},
 };
-use hyper_util::rt::TokioIo;
-use tokio::time::{Sleep, sleep_until};
 
-use super::link::{Link, Way};
+use super::{
+    ask::Ask,
+    link::{Link, Way},
+    reading::Reading,
+};
 
-/// The largest reply body that is read, in bytes.
-pub const REPLY_BYTES_MAX: usize = 64 * 1024;
-
-/// A request without a body.
-#[derive(Debug, Clone, Copy)]
-pub struct NoBody;
-
-impl Body for NoBody {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Poll::Ready(None)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        true
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(0)
-    }
-}
+/// The most bytes that are read at once.
+const PIECE_BYTES: usize = 8 * 1024;
 
 /// One whole reply.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Reply {
     /// HTTP status.
     pub status: u16,
     /// `Retry-After` in seconds, where the reply has one.
     pub retry_after: Option<u64>,
     /// The body.
-    pub body: Bytes,
+    pub body: Vec<u8>,
 }
 
 /// Why an exchange gave no reply.
@@ -71,13 +47,10 @@ pub enum Lost {
     Unknown,
 }
 
-type Connection = Pin<Box<http1::Connection<TokioIo<Link>, NoBody>>>;
-
-/// One open connection.
+/// One connection.
 pub struct Wire {
-    sender: http1::SendRequest<NoBody>,
-    /// Dropped as soon as it has ended: only then does hyper give back a request that it has not sent.
-    connection: Option<Connection>,
+    /// Gone when the connection can carry nothing more.
+    link: Option<Link>,
     alarm: Pin<Box<Sleep>>,
 }
 
@@ -96,22 +69,23 @@ impl Wire {
     /// It was refused, took longer than 5 s, or cannot come from the address that the way asks for.
     pub async fn open_by(way: &Way) -> anyhow::Result<Self> {
         let link = way.open().await?;
-        let (sender, connection) = http1::Builder::new().writev(false).handshake(TokioIo::new(link)).await?;
         let alarm = Box::pin(sleep_until(Instant::now().into()));
-        Ok(Self { sender, connection: Some(Box::pin(connection)), alarm })
+        Ok(Self { link: Some(link), alarm })
     }
 
     /// Whether the connection can carry another exchange.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.connection.is_some() && !self.sender.is_closed()
+        self.link.is_some()
     }
 
     /// Waits for something else while the connection is kept alive.
     pub async fn while_idle<F: Future>(&mut self, other: F) -> F::Output {
         let mut other = pin!(other);
-        std::future::poll_fn(|context| {
-            poll(&mut self.connection, context);
+        poll_fn(|context| {
+            if self.link.as_mut().is_some_and(|link| has_ended(link, context)) {
+                self.link = None;
+            }
             other.as_mut().poll(context)
         })
         .await
@@ -121,56 +95,92 @@ impl Wire {
     ///
     /// # Errors
     /// See [`Lost`]; the connection is of no use afterwards.
-    pub async fn exchange(&mut self, request: Request<NoBody>, give_up_at: Instant) -> Result<Reply, Lost> {
-        let Self { sender, connection, alarm } = self;
-        let mut drive = Drive { connection, alarm: alarm.as_mut(), give_up_at };
-        if !sender.is_ready() {
-            drive.until(pin!(sender.ready())).await.and_then(Result::ok).ok_or(Lost::Unsent)?;
-        }
-        let mut sending = pin!(sender.try_send_request(request));
-        let response = match drive.until(sending.as_mut()).await {
-            Some(Ok(response)) => response,
-            Some(Err(error)) if error.message().is_some() => return Err(Lost::Unsent),
-            Some(Err(_)) | None => return Err(Lost::Unknown),
+    pub async fn exchange(&mut self, ask: &Ask, give_up_at: Instant) -> Result<Reply, Lost> {
+        // Kept out of the wire meanwhile: an exchange that is given up halfway ends the connection.
+        let link = self.link.take().ok_or(Lost::Unsent)?;
+        let mut exchange = Exchange {
+            link,
+            unsent: ask.bytes(),
+            is_sent_in_part: false,
+            reading: Reading::new(),
+            alarm: self.alarm.as_mut(),
+            give_up_at,
         };
-        let status = response.status().as_u16();
-        let retry_after = response
-            .headers()
-            .get(hyper::header::RETRY_AFTER)
-            .and_then(|seconds| seconds.to_str().ok()?.parse().ok());
-        let body = drive.body(response.into_body()).await.ok_or(Lost::Unknown)?;
-        Ok(Reply { status, retry_after, body })
+        poll_fn(|context| exchange.poll(context)).await?;
+        let Exchange { link, reading, .. } = exchange;
+        let (reply, stays_open) = reading.finish();
+        self.link = stays_open.then_some(link);
+        Ok(reply)
     }
 }
 
-/// Lets a connection work, and drops it when it has ended.
-fn poll(connection: &mut Option<Connection>, context: &mut Context<'_>) {
-    if connection.as_mut().is_some_and(|open| open.as_mut().poll(context).is_ready()) {
-        *connection = None;
-    }
+/// Whether the service has closed an idle connection, or spoken on it unasked, after which nothing can be told apart.
+fn has_ended(link: &mut Link, context: &mut Context<'_>) -> bool {
+    let mut room = [MaybeUninit::uninit(); 1];
+    Pin::new(link).poll_read(context, &mut ReadBuf::uninit(&mut room)).is_ready()
 }
 
-/// Polls a connection together with what waits for it.
-struct Drive<'wire> {
-    connection: &'wire mut Option<Connection>,
+/// A request on its way.
+struct Exchange<'wire> {
+    link: Link,
+    unsent: &'wire [u8],
+    is_sent_in_part: bool,
+    reading: Reading,
     alarm: Pin<&'wire mut Sleep>,
     give_up_at: Instant,
 }
 
-impl Drive<'_> {
-    /// The outcome of `wanted`, or `None` when it took too long.
-    async fn until<F: Future>(&mut self, mut wanted: Pin<&mut F>) -> Option<F::Output> {
-        std::future::poll_fn(|context| {
-            if let Poll::Ready(output) = wanted.as_mut().poll(context) {
-                return Poll::Ready(Some(output));
+impl Exchange<'_> {
+    /// Ready when the reply is whole.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Lost>> {
+        let outcome = match self.poll_send(context) {
+            Poll::Ready(Ok(())) => self.poll_read(context),
+            other => other,
+        };
+        match outcome {
+            Poll::Pending => self.poll_alarm(context).map(|()| Err(self.lost())),
+            ready @ Poll::Ready(_) => ready,
+        }
+    }
+
+    /// What a request that goes no further is.
+    fn lost(&self) -> Lost {
+        if self.is_sent_in_part { Lost::Unknown } else { Lost::Unsent }
+    }
+
+    /// Ready when the request has left.
+    fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Lost>> {
+        if !self.is_sent_in_part && has_ended(&mut self.link, context) {
+            return Poll::Ready(Err(Lost::Unsent));
+        }
+        while !self.unsent.is_empty() {
+            match ready!(Pin::new(&mut self.link).poll_write(context, self.unsent)) {
+                Ok(sent) if sent > 0 => {
+                    self.is_sent_in_part = true;
+                    self.unsent = self.unsent.get(sent..).unwrap_or_default();
+                }
+                Ok(_) | Err(_) => return Poll::Ready(Err(self.lost())),
             }
-            poll(self.connection, context);
-            if let Poll::Ready(output) = wanted.as_mut().poll(context) {
-                return Poll::Ready(Some(output));
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Ready when the reply is whole. A slow link passes the request on meanwhile.
+    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Lost>> {
+        loop {
+            let mut room = [const { MaybeUninit::uninit() }; PIECE_BYTES];
+            let mut piece = ReadBuf::uninit(&mut room);
+            let read = match ready!(Pin::new(&mut self.link).poll_read(context, &mut piece)) {
+                Ok(()) if piece.filled().is_empty() => self.reading.end().map(|()| true),
+                Ok(()) => self.reading.take(piece.filled()),
+                Err(_) => return Poll::Ready(Err(Lost::Unknown)),
+            };
+            match read {
+                Ok(true) => return Poll::Ready(Ok(())),
+                Ok(false) => {}
+                Err(_) => return Poll::Ready(Err(Lost::Unknown)),
             }
-            self.poll_alarm(context).map(|()| None)
-        })
-        .await
+        }
     }
 
     /// The alarm is moved only when it rings: an earlier exchange's alarm rings early, never late.
@@ -183,26 +193,8 @@ impl Drive<'_> {
         }
         Poll::Pending
     }
-
-    async fn body(&mut self, mut incoming: Incoming) -> Option<Bytes> {
-        let mut whole = Bytes::new();
-        while !incoming.is_end_stream() {
-            let frame = match self.until(pin!(incoming.frame())).await? {
-                Some(frame) => frame.ok()?,
-                None => break,
-            };
-            let Ok(data) = frame.into_data() else { continue };
-            if whole.is_empty() {
-                whole = data;
-            } else {
-                let mut joined = BytesMut::from(whole);
-                joined.extend_from_slice(&data);
-                whole = joined.freeze();
-            }
-            if whole.len() > REPLY_BYTES_MAX {
-                return None;
-            }
-        }
-        Some(whole)
-    }
 }
+
+#[cfg(test)]
+#[path = "wire_tests.rs"]
+mod tests;

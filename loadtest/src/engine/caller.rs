@@ -63,11 +63,11 @@ impl Caller {
             } else {
                 Box::pin(sessions::run(desk, &arrival)).await;
             }
-            let next_at = Instant::now() + persona.think;
-            if next_at >= desk.until.get() {
-                return;
-            }
             if !persona.think.is_zero() {
+                let next_at = Instant::now() + persona.think;
+                if next_at >= desk.until.get() {
+                    return;
+                }
                 Box::pin(self.line.pause_until(next_at)).await;
             }
         }

@@ -1,7 +1,9 @@
 //! What one thread counts, as cheaply as possible.
 //!
 //! Kinds of answers are numbered when they first come, so that an answer costs no allocation and no search in a
-//! tree; the [`Tally`] gets its words at the end of each interval and of the run.
+//! tree; the [`Tally`] gets its words at the end of each interval and of the run. For the same reason a time is noted in
+//! as few histograms as tell everything, and these are added, without loss, where others are made of them: the answers
+//! of a persona are its grants, its refusals and the rest, and what is shown of the last second is what is noted by interval.
 
 use std::{
     ops::Range,
@@ -15,7 +17,9 @@ use super::meter::{Meter, PersonaReading};
 use crate::{
     client::answer,
     scenario::Scenario,
-    tally::{Counts, INTERVAL_DIGITS, Interval, KINDS_MAX, Mishaps, PersonaTally, Schedule, Tally, Times},
+    tally::{
+        Counts, INTERVAL_DIGITS, Interval, KINDS_MAX, Mishaps, PersonaTally, Schedule, Tally, Times, micros,
+    },
 };
 
 /// What stands for the codes of all kinds beyond [`KINDS_MAX`].
@@ -43,6 +47,8 @@ pub(crate) struct Counting {
     answers_in: usize,
     /// The interval found last: its number and what belongs to it.
     last: (usize, Range<Duration>),
+    /// Answers of that interval that stand neither there nor in the window yet.
+    recent: Times,
     window: Times,
     meter: Arc<Meter>,
     sums: Sums,
@@ -74,6 +80,7 @@ impl Counting {
             of_interval: Vec::new(),
             answers_in: 0,
             last: (0, Duration::ZERO..Duration::ZERO),
+            recent: Times::new(INTERVAL_DIGITS)?,
             window: Times::new(INTERVAL_DIGITS)?,
             meter,
             sums: Sums::default(),
@@ -111,36 +118,34 @@ impl Counting {
     /// A request was answered, now.
     pub(crate) fn answered(&mut self, persona: usize, status: u16, code: &str, at: Moments) -> Result<()> {
         let now = Instant::now();
-        let (response, service) = (now - at.intended, now - at.sent);
+        let (response, service) = (micros(now - at.intended), micros(now - at.sent));
         let kind = self.kind(status, code);
         let granted = status == answer::CREATED;
 
         count(self.by_persona.get_mut(persona).context("there is no such persona")?, kind);
         let tally = self.persona(persona)?;
-        tally.response.note(response);
-        tally.service.note(service);
-        if granted {
+        let (responses, services) = if granted {
             tally.granted += 1;
-            tally.granted_response.note(response);
-            tally.granted_service.note(service);
+            (&mut tally.granted_response, &mut tally.granted_service)
         } else if status >= answer::REFUSALS {
-            tally.refused_response.note(response);
-            tally.refused_service.note(service);
-        } else if status == answer::OK && code.is_empty() {
-            tally.replayed += 1;
-        }
+            (&mut tally.refused_response, &mut tally.refused_service)
+        } else {
+            tally.replayed += u64::from(status == answer::OK && code.is_empty());
+            (&mut tally.response, &mut tally.service)
+        };
+        responses.note_micros(response);
+        services.note_micros(service);
 
         let (number, interval) = self.interval_at(now)?;
         interval.answers += 1;
         interval.granted += u64::from(granted);
-        interval.response.note(response);
         if number != self.answers_in {
-            self.close_interval();
+            self.close_interval()?;
             self.answers_in = number;
         }
         count(&mut self.of_interval, kind);
+        self.recent.note_micros(response);
 
-        self.window.note(response);
         self.tally.last_answer = now - self.start;
         self.sums.answers += 1;
         self.meter.answers.store(self.sums.answers, Ordering::Relaxed);
@@ -176,6 +181,7 @@ impl Counting {
 
     /// Hands the meter what it does not get on the way.
     pub(crate) fn publish(&mut self) -> Result<()> {
+        self.spread_recent()?;
         let window = std::mem::replace(&mut self.window, Times::new(INTERVAL_DIGITS)?);
         let mut counts = Counts::default();
         for of_persona in &self.by_persona {
@@ -189,9 +195,15 @@ impl Counting {
 
     /// Everything that was counted; nothing is left here.
     pub(crate) fn finish(&mut self) -> Result<Tally> {
-        self.close_interval();
+        self.close_interval()?;
         for (persona, of_persona) in self.tally.personas.iter_mut().zip(&self.by_persona) {
             add(&mut persona.counts, &self.kinds, of_persona);
+            for part in [&persona.granted_response, &persona.refused_response] {
+                persona.response.merge(part)?;
+            }
+            for part in [&persona.granted_service, &persona.refused_service] {
+                persona.service.merge(part)?;
+            }
         }
         let nothing = Tally::new([], self.tally.interval)?;
         Ok(std::mem::replace(&mut self.tally, nothing))
@@ -228,11 +240,23 @@ impl Counting {
         Ok((number, self.tally.intervals.get_mut(number).context("there is such an interval")?))
     }
 
-    fn close_interval(&mut self) {
+    fn close_interval(&mut self) -> Result<()> {
+        self.spread_recent()?;
         if let Some(interval) = self.tally.intervals.get_mut(self.answers_in) {
             add(&mut interval.counts, &self.kinds, &self.of_interval);
         }
         self.of_interval.fill(0);
+        Ok(())
+    }
+
+    /// Adds the latest times to their interval and to the window.
+    fn spread_recent(&mut self) -> Result<()> {
+        if let Some(interval) = self.tally.intervals.get_mut(self.answers_in) {
+            interval.response.merge(&self.recent)?;
+        }
+        self.window.merge(&self.recent)?;
+        self.recent.clear();
+        Ok(())
     }
 }
 
@@ -252,3 +276,7 @@ fn add(counts: &mut Counts, kinds: &[(u16, Box<str>)], by_kind: &[u64]) {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "counting_tests.rs"]
+mod tests;

@@ -9,10 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use hyper::{
-    Request,
-    header::{self, HeaderName, HeaderValue},
-};
+use hyper::header::{self, HeaderName, HeaderValue};
 
 use tokio::{sync::Notify, time::sleep_until};
 
@@ -24,16 +21,16 @@ use super::{
 };
 use crate::{
     claims_log::Pen,
-    client::{
-        answer,
-        wire::{NoBody, Reply},
-    },
+    client::{answer, ask::Ask, wire::Reply},
     scenario::{AddressBlock, Arrivals, Persona, Reuse},
     schedule::{Due, TicketSort},
 };
 
 /// A send is late when it leaves more than this after its intended start.
 pub(crate) const LATE_AFTER: Duration = Duration::from_millis(10);
+
+/// Room for what a request may have beside its first lines and its ticket, in bytes.
+const ROOM_BYTES: usize = 64;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -43,10 +40,7 @@ pub(crate) struct Claim {
     pub(crate) persona: usize,
     pub(crate) person: u64,
     pub(crate) drop: usize,
-    authorization: Option<HeaderValue>,
-    idempotency_key: Option<HeaderValue>,
-    /// The address that it pretends to come from.
-    forwarded_for: Option<HeaderValue>,
+    pub(crate) ask: Ask,
 }
 
 /// What the connections of one thread share.
@@ -193,15 +187,21 @@ impl Desk {
     pub(crate) fn claim_of(&self, arrival: &Arrival, request: u32, sort: TicketSort) -> Result<Claim> {
         let drop = self.plan.choices.drop(arrival.n);
         let person = arrival.person;
-        let idempotency_key = if self.plan.scenario.service.idempotency_key {
+        let ticket = self.plan.clerk.ticket(person, drop, sort)?;
+        let room = ticket.as_ref().map_or(0, |ticket| ticket.len()) + ROOM_BYTES;
+        let mut ask = self.targets(drop)?.claim.request(person, room);
+        if let Some(ticket) = ticket {
+            ask.bearer(&ticket)?;
+        }
+        if self.plan.scenario.service.idempotency_key {
             let id = self.plan.scenario.drops.get(drop).map_or("", |drop| &*drop.id);
-            Some(HeaderValue::from_str(&format!("{id}-{person}"))?)
-        } else {
-            None
-        };
-        let authorization = self.plan.clerk.authorization(person, drop, sort)?;
-        let (persona, forwarded_for) = (arrival.persona, self.forwarded_for(arrival, request)?);
-        Ok(Claim { persona, person, drop, authorization, idempotency_key, forwarded_for })
+            ask.header(&IDEMPOTENCY_KEY, &HeaderValue::from_str(&format!("{id}-{person}"))?);
+        }
+        if let Some(address) = self.forwarded_for(arrival, request)? {
+            ask.header(&FORWARDED_FOR, &address);
+        }
+        self.close_after(&mut ask);
+        Ok(Claim { persona: arrival.persona, person, drop, ask })
     }
 
     /// The address that an arrival's request is said to come from.
@@ -211,30 +211,15 @@ impl Desk {
         Ok(address.map(|address| HeaderValue::from_str(&address.to_string())).transpose()?)
     }
 
-    /// The request that sends a claim.
-    pub(crate) fn request(&self, claim: &Claim) -> Result<Request<NoBody>> {
-        let target = &self.targets(claim.drop)?.claim;
-        let mut request = target.request(claim.person, claim.authorization.clone())?;
-        let headers = request.headers_mut();
-        if let Some(key) = &claim.idempotency_key {
-            headers.insert(IDEMPOTENCY_KEY, key.clone());
-        }
-        if let Some(address) = &claim.forwarded_for {
-            headers.insert(FORWARDED_FOR, address.clone());
-        }
-        self.close_after(&mut request);
-        Ok(request)
-    }
-
     /// The request that asks for the state of an arrival's drop.
-    pub(crate) fn question(&self, arrival: &Arrival) -> Result<Request<NoBody>> {
+    pub(crate) fn question(&self, arrival: &Arrival) -> Result<Ask> {
         let target = &self.targets(self.plan.choices.drop(arrival.n))?.state;
-        let mut request = target.request(arrival.person, None)?;
+        let mut ask = target.request(arrival.person, ROOM_BYTES);
         if let Some(address) = self.forwarded_for(arrival, 0)? {
-            request.headers_mut().insert(FORWARDED_FOR, address);
+            ask.header(&FORWARDED_FOR, &address);
         }
-        self.close_after(&mut request);
-        Ok(request)
+        self.close_after(&mut ask);
+        Ok(ask)
     }
 
     fn targets(&self, drop: usize) -> Result<&DropTargets> {
@@ -243,9 +228,9 @@ impl Desk {
 
     /// Where each request has its own connection the service closes first, so that a closed one does not keep one
     /// of our ports.
-    fn close_after(&self, request: &mut Request<NoBody>) {
+    fn close_after(&self, ask: &mut Ask) {
         if self.plan.scenario.connections.reuse == Reuse::NewEach {
-            request.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            ask.header(&header::CONNECTION, &HeaderValue::from_static("close"));
         }
     }
 

@@ -9,7 +9,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hyper::Request;
 use tokio::time::sleep;
 
 use super::{
@@ -19,8 +18,9 @@ use super::{
 use crate::{
     client::{
         answer,
+        ask::Ask,
         link::Way,
-        wire::{Lost, NoBody, Reply, Wire},
+        wire::{Lost, Reply, Wire},
     },
     scenario::Reuse,
 };
@@ -101,17 +101,15 @@ impl Line {
     /// Sends a request and reads its reply, until `give_up_at`. Counts the request, and not its answer or loss.
     pub(crate) async fn exchange(
         &mut self,
-        request: anyhow::Result<Request<NoBody>>,
+        ask: &Ask,
         sent: Instant,
         give_up_at: Instant,
     ) -> Result<Reply, Lost> {
         self.used = true;
-        let (Some(wire), Some(request)) = (&mut self.wire, self.desk.note(request)) else {
-            return Err(Lost::Unsent);
-        };
+        let Some(wire) = &mut self.wire else { return Err(Lost::Unsent) };
         let persona = self.persona;
         self.desk.count(|counting| counting.sent(persona, sent));
-        let reply = wire.exchange(request, give_up_at.min(self.desk.give_up_at.get())).await;
+        let reply = wire.exchange(ask, give_up_at.min(self.desk.give_up_at.get())).await;
         if let Err(lost) = reply {
             self.wire = None;
             if lost == Lost::Unsent {
@@ -269,7 +267,7 @@ impl<'run> Errand<'run> {
     async fn attempt(&mut self, at: Moments) -> Attempt {
         let desk = Rc::clone(&self.line.desk);
         let give_up_at = at.sent + self.rules.reply_wait;
-        match self.line.exchange(desk.request(self.claim), at.sent, give_up_at).await {
+        match self.line.exchange(&self.claim.ask, at.sent, give_up_at).await {
             Ok(reply) => {
                 desk.answered(self.claim, &reply, at);
                 Attempt::of(&reply)

@@ -127,8 +127,7 @@ pub fn prepare(job: Job, log: Option<ClaimsLog>) -> Result<Prepared> {
             scenario: Arc::clone(&scenario),
             schedule: schedule.share(slot as u64, job.place.of as u64),
             stock: Arc::clone(&stock),
-            // Uri and header values share reference counts: each thread has targets of its own.
-            targets: targets.iter().map(DropTargets::unshared).collect::<Result<_>>()?,
+            targets: targets.clone(),
             way: way.clone(),
             slot,
             slots: job.place.of,

@@ -45,18 +45,13 @@ impl DropTargets {
         let service = &scenario.service;
         let claim = Method::from(service.method);
         let to = |method: &Method, path: &str, drop: &str| {
-            Target::new(&service.url, method.clone(), &path.replace(DROP, drop))
+            Target::new(&service.url, method, &path.replace(DROP, drop))
         };
         let of = |drop: &str| -> Result<_> {
             let state = to(&Method::GET, &service.state_path, drop)?;
             Ok(Self { claim: to(&claim, &service.claim_path, drop)?, state })
         };
         scenario.drops.iter().map(|drop| of(&drop.id).with_context(|| format!("drop {}", drop.id))).collect()
-    }
-
-    /// Equal ones that share no reference counts with these.
-    pub(crate) fn unshared(&self) -> Result<Self> {
-        Ok(Self { claim: self.claim.unshared()?, state: self.state.unshared()? })
     }
 }
 

@@ -60,9 +60,10 @@ pub(crate) async fn run(line: &mut Line, arrival: &Arrival) {
 }
 
 async fn poll(line: &mut Line, desk: &Desk, arrival: &Arrival, intended: Instant) -> Advice {
+    let Some(question) = desk.note(desk.question(arrival)) else { return Advice::AskAgain(None) };
     let at = Moments { intended, sent: Instant::now() };
     let give_up_at = at.sent + desk.plan.scenario.connections.reply_wait;
-    match line.exchange(desk.question(arrival), at.sent, give_up_at).await {
+    match line.exchange(&question, at.sent, give_up_at).await {
         Ok(reply) => {
             let code = match reply.status {
                 answer::OK => POLL.into(),

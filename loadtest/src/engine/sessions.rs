@@ -144,7 +144,7 @@ async fn abandon(desk: &Rc<Desk>, arrival: &Arrival, stay: Duration) {
     let mut doubt = Doubt::of(desk, &claim);
     // On a slow network the claim itself has to leave first.
     let hang_up_at = at.sent + stay.max(desk.plan.way.one_way() * 2);
-    match line.exchange(desk.request(&claim), at.sent, hang_up_at).await {
+    match line.exchange(&claim.ask, at.sent, hang_up_at).await {
         Ok(reply) => {
             desk.answered(&claim, &reply, at);
             doubt.remains = Attempt::of(&reply).may_have_arrived();

@@ -3,11 +3,10 @@
 //! Owns what a good, forged, expired, foreign or missing ticket looks like. Signing takes under a microsecond: the
 //! key is prepared once and everything but the person is written once.
 
-use std::{fmt::Write, sync::Arc, time::Duration};
+use std::{borrow::Cow, fmt::Write, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use bytes::Bytes;
 use hyper::header::HeaderValue;
 use jsonwebtoken::{
     Algorithm, EncodingKey, Header,
@@ -146,13 +145,22 @@ impl Clerk {
     /// The `Authorization` header of a person's ticket of this sort for a drop; `None` for a missing one.
     ///
     /// # Errors
-    /// There is no such person or drop, or a ticket of this sort cannot be made from a file's lines.
+    /// See [`Clerk::ticket`]; or the ticket has a character that no header may have.
     pub fn authorization(&self, person: u64, drop: usize, sort: TicketSort) -> Result<Option<HeaderValue>> {
+        let ticket = self.ticket(person, drop, sort)?;
+        Ok(ticket.map(|ticket| HeaderValue::from_str(&[SCHEME, &ticket].concat())).transpose()?)
+    }
+
+    /// A person's ticket of this sort for a drop; `None` for a missing one.
+    ///
+    /// # Errors
+    /// There is no such person or drop, or a ticket of this sort cannot be made from a file's lines.
+    pub fn ticket(&self, person: u64, drop: usize, sort: TicketSort) -> Result<Option<Cow<'_, str>>> {
         if matches!(sort, TicketSort::Missing) {
             return Ok(None);
         }
-        let text = match (&self.stock.0, &self.signer) {
-            (Kind::Key(words), Some(signer)) => words.ticket(&**signer, person, drop, sort)?,
+        Ok(Some(match (&self.stock.0, &self.signer) {
+            (Kind::Key(words), Some(signer)) => words.ticket(&**signer, person, drop, sort)?.into(),
             (Kind::Lines(lines), _) => {
                 let ticket = lines.ticket(person).with_context(|| format!("there is no ticket {person}"))?;
                 existing(ticket, sort)?
@@ -162,16 +170,15 @@ impl Clerk {
                 Some(ticket) => existing(ticket, sort)?,
             },
             (Kind::Key(_), None) => bail!("the key does not sign"),
-        };
-        Ok(Some(HeaderValue::from_maybe_shared(Bytes::from(text))?))
+        }))
     }
 }
 
 /// A ticket that exists, as the sort asks for it.
-fn existing(ticket: &str, sort: TicketSort) -> Result<String> {
+fn existing(ticket: &str, sort: TicketSort) -> Result<Cow<'_, str>> {
     Ok(match sort {
-        TicketSort::Forged => forged(ticket),
-        TicketSort::Valid => [SCHEME, ticket].concat(),
+        TicketSort::Forged => forged(ticket).into(),
+        TicketSort::Valid => ticket.into(),
         _ => bail!("only a key can make tickets that are expired or for another drop"),
     })
 }
@@ -179,14 +186,14 @@ fn existing(ticket: &str, sort: TicketSort) -> Result<String> {
 /// The ticket with a signature that no key made.
 fn forged(ticket: &str) -> String {
     let signed = ticket.rsplit_once('.').map_or(ticket, |(signed, _)| signed);
-    format!("{SCHEME}{signed}.{}", URL_SAFE_NO_PAD.encode(rand::random::<[u8; MAC_BYTES]>()))
+    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(rand::random::<[u8; MAC_BYTES]>()))
 }
 
 /// The parts of a signed ticket that do not depend on the person.
 struct Words {
     key: EncodingKey,
     persons: Option<u64>,
-    /// `Bearer `, the header segment and a dot.
+    /// The header segment and a dot.
     before: String,
     /// The payload up to the person's number.
     subject: String,
@@ -224,7 +231,7 @@ impl Words {
         Ok(Self {
             key,
             persons,
-            before: format!("{SCHEME}{header}."),
+            before: format!("{header}."),
             subject,
             good: each(&|drop| rest(drop, from, to))?,
             expired: each(&|drop| rest(drop, over.saturating_sub(EXPIRED_FOR), over))?,
@@ -248,8 +255,7 @@ impl Words {
         let mac = if matches!(sort, TicketSort::Forged) {
             rand::random::<[u8; MAC_BYTES]>().to_vec()
         } else {
-            let signed = ticket.get(SCHEME.len()..).unwrap_or_default();
-            signer.try_sign(signed.as_bytes()).ok().context("a ticket cannot be signed")?
+            signer.try_sign(ticket.as_bytes()).ok().context("a ticket cannot be signed")?
         };
         ticket.push('.');
         URL_SAFE_NO_PAD.encode_string(mac, &mut ticket);

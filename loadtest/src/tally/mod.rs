@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     counts::{Count, Counts, Kind},
-    times::Times,
+    times::{Times, micros},
 };
 
 /// The longest time told apart, in microseconds; longer ones are counted as this one.

@@ -12,6 +12,12 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, se
 
 use super::MICROS_MAX;
 
+/// A time in whole microseconds.
+#[must_use]
+pub fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
 /// Times in microseconds.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Times(Histogram<u64>);
@@ -27,7 +33,17 @@ impl Times {
 
     /// Notes one time.
     pub fn note(&mut self, time: Duration) {
-        self.0.saturating_record(u64::try_from(time.as_micros()).unwrap_or(u64::MAX).max(1));
+        self.note_micros(micros(time));
+    }
+
+    /// Notes one time, given as [`micros`].
+    pub fn note_micros(&mut self, micros: u64) {
+        self.0.saturating_record(micros.max(1));
+    }
+
+    /// Forgets all.
+    pub fn clear(&mut self) {
+        self.0.reset();
     }
 
     /// Adds others.

@@ -74,7 +74,7 @@ pub(crate) fn everybody(scenario: &Scenario, tell: &dyn Fn(&str)) -> Result<Ever
         scenario: scenario.clone(),
         choices,
         issuer: Issuer::load(identity_keys)?,
-        target: Target::new(&scenario.service.url, Method::POST, "/")?,
+        target: Target::new(&scenario.service.url, &Method::POST, "/")?,
         prefix: prefix.clone(),
         next: AtomicUsize::new(0),
         give_up_at: began + *wait,

@@ -57,7 +57,7 @@ struct Outcome {
 pub fn run(args: &TicketsArgs) -> Result<()> {
     let text = tickets::read_lines(&args.identities, 0, None)?;
     let identities: Vec<&str> = text.lines().collect();
-    let target = Target::new(&args.target, Method::POST, "/")?;
+    let target = Target::new(&args.target, &Method::POST, "/")?;
     let began = Instant::now();
     let share = identities.len().div_ceil(args.threads).max(1);
     let outcomes: Vec<Result<Outcome>> = thread::scope(|scope| {
