@@ -72,6 +72,8 @@ pub enum PeerCommand {
         #[arg(long, value_name = "N", value_parser = threads)]
         pool_size: Option<usize>,
     },
+    /// A longer way to another server: every byte is held back for half a round trip, there and back
+    Far(crate::peer::far::FarArgs),
 }
 
 /// Where a yardstick listens.

@@ -39,6 +39,7 @@ fn main() -> ExitCode {
         Command::Peer(PeerCommand::Pooled { peer, redis, pool_size }) => {
             peer::pooled::run(&peer, &redis, pool_size)
         }
+        Command::Peer(PeerCommand::Far(args)) => peer::far::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -9,6 +9,7 @@ mod engine_run;
 mod engine_times;
 mod live;
 mod outcomes;
+mod peer_far;
 mod percentiles;
 mod run;
 mod run_audit;

@@ -4,6 +4,7 @@
 //! HTTP settings that a careful service has. Contains no claim logic.
 
 pub mod echo;
+pub mod far;
 pub mod pooled;
 
 use std::{convert::Infallible, future::Future, net::SocketAddr, thread, time::Duration};
