@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::campaign::{DropFile, campaign};
+use crate::support::clock::FakeClock;
 use crate::support::http::{Answer, Client, bearer, request};
 use crate::support::service::{PATIENCE, Service};
 use crate::support::{folder, outcome, wait_for};
@@ -18,13 +19,19 @@ pub(super) const DROP: &str = "phone";
 
 pub(super) struct Shop {
     pub(super) service: Service,
-    stock: u32,
+    /// The clock that the shop goes by, where it is not the right one.
+    pub(super) clock: Option<FakeClock>,
     _secrets: TempDir,
 }
 
 impl Shop {
     /// One with `stock` units that are held as `terms` say.
     pub(super) fn open(settings: &[(&str, &str)], stock: u32, terms: &str) -> Self {
+        Self::by(None, settings, stock, terms)
+    }
+
+    /// The same by a clock of the test's own.
+    pub(super) fn by(clock: Option<FakeClock>, settings: &[(&str, &str)], stock: u32, terms: &str) -> Self {
         let secrets = folder();
         let path = secrets.path().join("payments");
         std::fs::write(&path, format!("{SECRET}\n")).expect("it is written");
@@ -35,21 +42,22 @@ impl Shop {
             ("limits.person_per_second", "10000"),
             ("limits.person_burst", "10000"),
         ];
-        let service = Service::start_with(&[&own[..], settings].concat(), &[]);
-        let shop = Self { service, stock, _secrets: secrets };
-        shop.hold(terms);
-        shop
+        let environment = clock.as_ref().map(FakeClock::environment).unwrap_or_default();
+        let service = Service::start_in(environment, &[&own[..], settings].concat(), &[]);
+        let drops = [DropFile::open(DROP, stock).item(terms), DropFile::open("voucher", 5)];
+        service.apply_ok(&campaign("sale", &drops));
+        Self { service, clock, _secrets: secrets }
     }
 
-    /// Holds its units as `terms` say from now on.
-    pub(super) fn hold(&self, terms: &str) {
-        let drops = [DropFile::open(DROP, self.stock).item(terms), DropFile::open("voucher", 5)];
-        self.service.apply_ok(&campaign("sale", &drops));
+    /// A ticket that is good by the shop's clock.
+    pub(super) fn ticket(&self, person: &str) -> String {
+        let mint = self.clock.as_ref().map(|clock| clock.mint(&self.service));
+        mint.unwrap_or_else(|| self.service.mint()).ticket(DROP, person)
     }
 
     /// A person's claim, or why there is none.
     pub(super) fn claim(&self, person: &str) -> Answer {
-        self.service.claim(DROP, &self.service.ticket(DROP, person))
+        self.service.claim(DROP, &self.ticket(person))
     }
 
     /// The id of a person's new claim.
@@ -62,8 +70,8 @@ impl Shop {
     /// A callback, signed now.
     pub(super) fn pay(&self, claim: &str, message: &str, payment: &str) -> Answer {
         let body = json!({"payment": payment, "amount": "4999.00"}).to_string();
-        self.try_call_back(claim, message, Clock::System.now_ms() / 1_000, body.as_bytes())
-            .expect("an answer")
+        let now_ms = self.clock.as_ref().map_or_else(|| Clock::System.now_ms(), FakeClock::now_ms);
+        self.try_call_back(claim, message, now_ms / 1_000, body.as_bytes()).expect("an answer")
     }
 
     /// A callback of these words, signed at `at_s`, to a service that may go away.
@@ -117,7 +125,7 @@ impl Shop {
 
     /// The same at a service that may go away.
     pub(super) fn try_cancel(&self, claim: &str, person: &str) -> std::io::Result<Answer> {
-        let ticket = bearer(&self.service.ticket(DROP, person));
+        let ticket = bearer(&self.ticket(person));
         let path = format!("/v1/claims/{claim}/cancel");
         Client::try_connect(self.service.address())?.try_call(
             "POST",
@@ -129,7 +137,7 @@ impl Shop {
 
     /// The words for a person's claims.
     pub(super) fn statuses(&self, person: &str) -> Vec<String> {
-        let answer = self.service.mine(DROP, &self.service.ticket(DROP, person)).json();
+        let answer = self.service.mine(DROP, &self.ticket(person)).json();
         let claims = answer["claims"].as_array().expect("claims").clone();
         claims.iter().map(|claim| claim["status"].as_str().expect("a word").to_owned()).collect()
     }
@@ -150,7 +158,9 @@ impl Shop {
 
     /// What `claimrush …` says, which must go well.
     pub(super) fn run(&self, args: &[&str]) -> String {
-        let (exit, out, err) = outcome(&self.service.command(args).output().expect("it runs"));
+        let environment = self.clock.as_ref().map(FakeClock::environment).unwrap_or_default();
+        let output = self.service.command(args).envs(environment).output().expect("it runs");
+        let (exit, out, err) = outcome(&output);
         assert_eq!((exit, err.as_str()), (0, ""), "{args:?}: {out}");
         out
     }
