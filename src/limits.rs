@@ -172,6 +172,8 @@ pub const JOURNAL_MEMORY_PERCENT_DEFAULT: u64 = 85;
 pub const LEDGER_QUEUE: usize = 64;
 /// How long a write to the embedded ledger waits for another process that writes to the same file.
 pub const LEDGER_BUSY_WAIT: Duration = Duration::from_secs(10);
+/// How often the embedded ledger's write-ahead log is copied back into its file while the service goes on writing.
+pub const LEDGER_CHECKPOINT_INTERVAL: Duration = Duration::from_millis(100);
 /// How long connecting to PostgreSQL may take.
 pub const LEDGER_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a PostgreSQL server may stay silent on the network before the connection counts as lost.

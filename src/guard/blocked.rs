@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
 
+use super::hashed::HashedAlready;
 use crate::clock::UnixMs;
 use crate::domain::ids::check_person;
 use crate::limits;
@@ -20,7 +21,7 @@ use crate::limits;
 pub struct BlockList {
     hasher: RandomState,
     /// Until when, by the hash of the person under this list's random key.
-    until_ms: HashMap<u64, UnixMs>,
+    until_ms: HashMap<u64, UnixMs, HashedAlready>,
 }
 
 /// What is wrong with a list.
@@ -98,7 +99,7 @@ struct Bans {
     hasher: RandomState,
     /// Until when, and by which revision of the ban, by the hash of the person. One that was lifted stays with an end
     /// that is past, lest an older revision that comes later brings it back.
-    ends: DashMap<u64, (UnixMs, u64)>,
+    ends: DashMap<u64, (UnixMs, u64), HashedAlready>,
     /// How many there are: a look at it costs the hot path less than one at the map.
     count: AtomicUsize,
 }

@@ -8,6 +8,7 @@ pub mod address;
 mod admit;
 pub mod blocked;
 pub mod challenge;
+mod hashed;
 pub mod rate;
 pub mod risk;
 pub mod tables;

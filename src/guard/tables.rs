@@ -9,6 +9,7 @@ mod asn;
 #[path = "../../tests/support/mmdb.rs"]
 #[expect(dead_code, reason = "shared with integration tests and measurements, which use the rest of it")]
 pub(super) mod mmdb;
+mod ranges;
 mod region;
 #[cfg(test)]
 mod tests;
@@ -58,19 +59,20 @@ struct Tree {
 }
 
 impl Tree {
-    /// Looks through a whole table. Gives it with the number of its networks whose record says what is `wanted` of it,
-    /// which `says` tells.
-    fn read(
+    /// Looks through a whole table. `says` tells what is `wanted` of a record, if it has that, and `note` is told of every
+    /// network whose record has; their number comes with the table.
+    fn read<T: Copy>(
         bytes: Vec<u8>,
         wanted: &'static str,
-        says: impl Fn(&Found<'_>) -> Result<bool, MaxMindDbError>,
+        says: impl Fn(&Found<'_>) -> Result<Option<T>, MaxMindDbError>,
+        mut note: impl FnMut(&Found<'_>, T) -> Result<(), TableFlaw>,
     ) -> Result<(Self, usize), TableFlaw> {
         let format = |error: MaxMindDbError| TableFlaw::Format(error.to_string());
         let tree = Self { reader: Reader::from_source(bytes).map_err(format)? };
         // Empty networks count as well: a tree that goes round in circles may have nothing else.
         let all = WithinOptions::default().include_networks_without_data();
         let (mut networks, mut speaking) = (0_usize, 0_usize);
-        let mut records: HashMap<usize, bool> = HashMap::new();
+        let mut records: HashMap<usize, Option<T>> = HashMap::new();
         for found in tree.reader.networks(all).map_err(format)? {
             let found = found.map_err(format)?;
             networks += 1;
@@ -78,13 +80,16 @@ impl Tree {
                 return Err(TableFlaw::TooLarge);
             }
             let Some(offset) = found.offset() else { continue };
-            let speaks = match records.entry(offset) {
+            let said = match records.entry(offset) {
                 Entry::Occupied(known) => *known.get(),
                 Entry::Vacant(new) => {
                     *new.insert(says(&found).map_err(|error| TableFlaw::Record(error.to_string()))?)
                 }
             };
-            speaking += usize::from(speaks);
+            if let Some(said) = said {
+                note(&found, said)?;
+                speaking += 1;
+            }
         }
         if speaking == 0 {
             let found = tree.reader.metadata().database_type.clone();

@@ -13,7 +13,6 @@
 //! store is full: they share allowances, and some are refused early.
 
 use std::convert::Infallible;
-use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use dashmap::DashMap;
@@ -22,6 +21,7 @@ use governor::nanos::Nanos;
 use governor::state::keyed::ShrinkableKeyedStateStore;
 use governor::state::{InMemoryState, NotKeyed, StateStore};
 
+use super::super::hashed::HashedAlready;
 use crate::limits::RATE_SHARED_CELLS;
 
 /// Enough that the two or more threads of the hot path rarely meet, and that upkeep holds up few keys at once.
@@ -136,36 +136,6 @@ impl ShrinkableKeyedStateStore<u64> for BoundedCells {
 
     fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-}
-
-/// Keys are keyed hashes already; hashing them again would cost time and win nothing.
-#[derive(Clone, Copy, Default)]
-struct HashedAlready;
-
-impl BuildHasher for HashedAlready {
-    type Hasher = LastWord;
-
-    fn build_hasher(&self) -> LastWord {
-        LastWord(0)
-    }
-}
-
-struct LastWord(u64);
-
-impl Hasher for LastWord {
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0 << 8 | u64::from(*byte);
-        }
-    }
-
-    fn write_u64(&mut self, word: u64) {
-        self.0 = word;
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
     }
 }
 

@@ -3,10 +3,12 @@
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use ipnet::IpNet;
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{TableFlaw, Tree};
+use super::ranges::{Collected, NumbersByAddress};
+use super::{Found, TableFlaw, Tree};
 
 /// The number of an autonomous system. Written as `AS4134`; `4134` is read as well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -72,30 +74,40 @@ struct Record {
     autonomous_system_number: Option<Asn>,
 }
 
-/// Autonomous systems by address.
+/// Autonomous systems by address. Of the file nothing is kept but their numbers.
 #[derive(Debug)]
 pub struct AsnTable {
-    tree: Tree,
+    numbers: NumbersByAddress,
     networks: usize,
 }
 
 impl AsnTable {
-    /// Reads a table: `autonomous_system_number` (GeoLite2-ASN and the like) or `asn` of each record.
+    /// Reads a table: `autonomous_system_number` (GeoLite2-ASN and the like) or `asn` of each record. AS0 stands for
+    /// none (RFC 7607).
     ///
     /// # Errors
     /// [`TableFlaw`]; a table is taken whole or not at all.
     pub fn read(bytes: Vec<u8>) -> Result<Self, TableFlaw> {
-        let (tree, networks) = Tree::read(bytes, "autonomous system", |found| {
+        let says = |found: &Found<'_>| {
             let record: Option<Record> = found.decode()?;
-            Ok(record.is_some_and(|record| record.autonomous_system_number.is_some()))
-        })?;
-        Ok(Self { tree, networks })
+            Ok(record.and_then(|record| record.autonomous_system_number).filter(|asn| asn.0 != 0))
+        };
+        let mut collected = Collected::default();
+        let note = |found: &Found<'_>, asn: Asn| {
+            let wrong = |error: &dyn std::fmt::Display| TableFlaw::Format(error.to_string());
+            let network = found.network().map_err(|error| wrong(&error))?;
+            let network = IpNet::new(network.ip(), network.prefix()).map_err(|error| wrong(&error))?;
+            collected.add(network, asn.0);
+            Ok(())
+        };
+        let (_, networks) = Tree::read(bytes, "autonomous system", says, note)?;
+        Ok(Self { numbers: collected.finish(), networks })
     }
 
     /// The autonomous system of an address, if the table knows it.
     #[must_use]
     pub fn asn(&self, address: IpAddr) -> Option<Asn> {
-        self.tree.find::<Record>(address)?.autonomous_system_number
+        self.numbers.number(address).map(Asn)
     }
 
     /// Networks of which it knows the autonomous system.

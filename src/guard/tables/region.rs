@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
 
-use super::{TableFlaw, Tree};
+use super::{Found, TableFlaw, Tree};
 use crate::domain::region::{is_code, province_of_country, province_of_subdivision};
 
 /// What is read of a record.
@@ -92,10 +92,11 @@ impl RegionTable {
     /// # Errors
     /// [`TableFlaw`]; a table is taken whole or not at all. One that knows countries alone is wrong.
     pub fn read(bytes: Vec<u8>) -> Result<Self, TableFlaw> {
-        let (tree, networks) = Tree::read(bytes, "region of China", |found| {
+        let says = |found: &Found<'_>| {
             let record: Option<Record<'_>> = found.decode()?;
-            Ok(record.is_some_and(|record| record.code().is_some()))
-        })?;
+            Ok(record.and_then(|record| record.code().map(|_| ())))
+        };
+        let (tree, networks) = Tree::read(bytes, "region of China", says, |_, ()| Ok(()))?;
         Ok(Self { tree, networks })
     }
 

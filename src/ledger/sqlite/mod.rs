@@ -1,4 +1,4 @@
-//! The embedded ledger: one SQLite file, one thread that writes it, two that read it.
+//! The embedded ledger: one SQLite file, one thread that writes it, two that read it, one that tidies up behind.
 //!
 //! Owns the file. Other processes may have it open too: the write-ahead log keeps readers and the writer apart,
 //! and the compare-and-set of the journal position keeps two drains apart. Every commit is on disk when it is
@@ -7,13 +7,15 @@
 //! ```text
 //!   commit, apply, pause … ──queue──► writer ────┐
 //!   positions, catalogue  ──queue──► look-ups ──┼─ ledger.db + ledger.db-wal
-//!   exports, tallies, audit ──queue──► scans ────┘
+//!   exports, tallies, audit ──queue──► scans ────┤
+//!   every 100 ms ─────────────► checkpoints ────┘
 //! ```
 
 mod accounts;
 mod apply;
 mod bonds;
 mod books;
+mod checkpoints;
 mod documents;
 mod entry;
 mod epochs;
@@ -34,6 +36,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use self::checkpoints::Checkpoints;
 use self::worker::Worker;
 use super::chain::Record;
 use super::life::{Outcome, Request, StepRow, TermsCache};
@@ -56,7 +59,9 @@ pub struct SqliteLedger {
     look_ups: Worker,
     /// Answers that go over many rows and may take seconds.
     scans: Worker,
-    /// Absent where the file was opened for reading. Stands after the readers, as the last connection that is
+    /// Absent where the file was opened for reading.
+    checkpoints: Option<Checkpoints>,
+    /// Absent where the file was opened for reading. Stands after the others, as the last connection that is
     /// closed copies the write-ahead log back, and only one that writes can.
     writer: Option<Worker>,
     terms: Arc<TermsCache>,
@@ -73,6 +78,7 @@ impl SqliteLedger {
     pub fn open(path: &Path) -> Result<Self, LedgerError> {
         let writer = schema::open(path)?;
         let mut ledger = Self::open_read_only(path)?;
+        ledger.checkpoints = Some(Checkpoints::start(schema::open_for_checkpoints(path)?)?);
         ledger.writer = Some(Worker::writer("ledger-writer", writer)?);
         Ok(ledger)
     }
@@ -83,6 +89,7 @@ impl SqliteLedger {
     /// As [`SqliteLedger::open`]; also for a file of an older schema.
     pub fn open_read_only(path: &Path) -> Result<Self, LedgerError> {
         Ok(Self {
+            checkpoints: None,
             writer: None,
             look_ups: Worker::reader("ledger-look-ups", schema::open_read_only(path)?)?,
             scans: Worker::reader("ledger-scans", schema::open_read_only(path)?)?,

@@ -30,7 +30,8 @@ const MIGRATIONS: [&str; 10] = [
 const STATEMENTS: usize = 64;
 /// Page cache of a connection, in KiB (SQLite counts it as a negative number).
 const CACHE_KIB: i64 = 64 * 1024;
-/// The write-ahead log is copied back once it has this many pages: rarely enough for a rush, small enough a file.
+/// The writer copies the write-ahead log back once it has this many pages: rarely enough for a rush, small enough a file.
+/// Most of them are copied already by then (`checkpoints.rs`).
 const CHECKPOINT_PAGES: i64 = 8_192;
 
 /// Opens the file for reading and writing, makes it if there is none, and brings it to the present schema.
@@ -63,6 +64,15 @@ pub(super) fn open_read_only(path: &Path) -> Result<Connection, LedgerError> {
         found if found == MIGRATIONS.len() => Ok(connection),
         found => Err(wrong_schema(found)),
     }
+}
+
+/// Opens a file that [`open`] has opened before, for copying its write-ahead log back.
+pub(super) fn open_for_checkpoints(path: &Path) -> Result<Connection, LedgerError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(|error| cannot_open(path, &error))?;
+    // The log begins anew after what was copied: that must be on disk before.
+    connection.pragma_update(None, "synchronous", "full")?;
+    Ok(connection)
 }
 
 fn prepare(connection: &Connection) -> Result<(), LedgerError> {

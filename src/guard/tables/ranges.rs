@@ -1,0 +1,261 @@
+//! Ranges of addresses, each with a number, laid out for look-ups from a cold cache.
+//!
+//! A walk down a tree of networks loads some twenty nodes that nobody has used just before. Here an address' first
+//! bits lead to the few ranges that begin with them, which lie side by side: two or three loads.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+/// How many of an address' first bits choose where to look.
+const INDEX_BITS: u32 = 16;
+/// How many values they have.
+const INDEX_VALUES: u32 = 1 << INDEX_BITS;
+
+/// An address of either family as a number.
+trait Address: Copy + Ord {
+    /// The first one.
+    const ZERO: Self;
+    /// The value of its first bits.
+    fn index(self) -> usize;
+    /// The first one whose first bits have this value.
+    fn first_of(index: u32) -> Self;
+    /// The one after it.
+    fn next(self) -> Option<Self>;
+}
+
+impl Address for u32 {
+    const ZERO: Self = 0;
+
+    fn index(self) -> usize {
+        (self >> (Self::BITS - INDEX_BITS)) as usize
+    }
+
+    fn first_of(index: u32) -> Self {
+        index << (Self::BITS - INDEX_BITS)
+    }
+
+    fn next(self) -> Option<Self> {
+        self.checked_add(1)
+    }
+}
+
+impl Address for u128 {
+    const ZERO: Self = 0;
+
+    fn index(self) -> usize {
+        usize::try_from(self >> (Self::BITS - INDEX_BITS)).unwrap_or_default()
+    }
+
+    fn first_of(index: u32) -> Self {
+        Self::from(index) << (Self::BITS - INDEX_BITS)
+    }
+
+    fn next(self) -> Option<Self> {
+        self.checked_add(1)
+    }
+}
+
+/// A network's first address, its last one and its number.
+type Network<A> = (A, A, u32);
+
+/// One family's ranges. Every address lies in one; the number 0 stands for none.
+#[derive(Debug)]
+struct Ranges<A> {
+    /// The first address of each range and its number, in order; the first range begins with the first address of all.
+    starts: Box<[(A, u32)]>,
+    /// By the value of the first bits: the range in which the first address with that value lies. One entry more stands
+    /// for the last range of all.
+    index: Box<[u32]>,
+}
+
+impl<A: Address> Ranges<A> {
+    /// Of networks that do not overlap.
+    fn new(mut networks: Vec<Network<A>>) -> Self {
+        networks.sort_unstable();
+        let mut starts = vec![(A::ZERO, 0)];
+        let mut begin = |from: A, number: u32| match starts.last_mut() {
+            Some(last) if last.0 == from => last.1 = number,
+            Some(last) if last.1 == number => {}
+            _ => starts.push((from, number)),
+        };
+        for (first, last, number) in networks {
+            begin(first, number);
+            if let Some(after) = last.next() {
+                begin(after, 0);
+            }
+        }
+        let mut later = (1_u32..).zip(starts.iter().skip(1)).peekable();
+        let mut range = 0;
+        let mut index: Vec<u32> = (0..INDEX_VALUES)
+            .map(|value| {
+                while let Some((next, _)) = later.next_if(|(_, start)| start.0 <= A::first_of(value)) {
+                    range = next;
+                }
+                range
+            })
+            .collect();
+        index.push(later.last().map_or(range, |(last, _)| last));
+        Self { starts: starts.into(), index: index.into() }
+    }
+
+    /// The number of the range in which an address lies.
+    fn number(&self, address: A) -> u32 {
+        let at = address.index();
+        let place = |at: usize| self.index.get(at).map_or(0, |place| *place as usize);
+        let near = self.starts.get(place(at)..=place(at + 1)).unwrap_or_default();
+        let after = near.partition_point(|start| start.0 <= address);
+        near.get(after.saturating_sub(1)).map_or(0, |start| start.1)
+    }
+}
+
+/// Numbers by address, of both families. IPv4 addresses that come mapped into IPv6 are IPv4 addresses here.
+#[derive(Debug)]
+pub(super) struct NumbersByAddress {
+    v4: Ranges<u32>,
+    v6: Ranges<u128>,
+}
+
+/// The numbers of networks while they come together.
+#[derive(Debug, Default)]
+pub(super) struct Collected {
+    v4: Vec<Network<u32>>,
+    v6: Vec<Network<u128>>,
+}
+
+impl Collected {
+    /// One more network, which overlaps with none before. An IPv6 network in which all of `::/96` lies is one of IPv4
+    /// addresses too, as tables in MaxMind's format have those there.
+    pub(super) fn add(&mut self, network: IpNet, number: u32) {
+        match network {
+            IpNet::V4(network) => {
+                self.v4.push((network.network().to_bits(), network.broadcast().to_bits(), number));
+            }
+            IpNet::V6(network) => {
+                if network.prefix_len() <= 96 && network.network().is_unspecified() {
+                    self.v4.push((0, u32::MAX, number));
+                }
+                self.v6.push((network.network().to_bits(), network.broadcast().to_bits(), number));
+            }
+        }
+    }
+
+    /// All of them, ready for look-ups.
+    pub(super) fn finish(self) -> NumbersByAddress {
+        NumbersByAddress { v4: Ranges::new(self.v4), v6: Ranges::new(self.v6) }
+    }
+}
+
+impl NumbersByAddress {
+    /// The number of an address; nothing where it has none.
+    pub(super) fn number(&self, address: IpAddr) -> Option<u32> {
+        let number = match address.to_canonical() {
+            IpAddr::V4(address) => self.v4.number(address.to_bits()),
+            IpAddr::V6(address) => self.v6.number(address.to_bits()),
+        };
+        (number != 0).then_some(number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn numbers(networks: &[(&str, u32)]) -> NumbersByAddress {
+        let mut collected = Collected::default();
+        for (network, number) in networks {
+            collected.add(network.parse().expect("a network"), *number);
+        }
+        collected.finish()
+    }
+
+    fn ask(numbers: &NumbersByAddress, address: &str) -> Option<u32> {
+        numbers.number(address.parse().expect("an address"))
+    }
+
+    #[test]
+    fn nothing_is_known_of_no_networks() {
+        let none = numbers(&[]);
+        for address in ["0.0.0.0", "255.255.255.255", "::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"] {
+            assert_eq!(ask(&none, address), None, "{address}");
+        }
+    }
+
+    #[test]
+    fn ranges_end_where_their_networks_end() {
+        let some = numbers(&[
+            ("255.255.255.0/24", 9),
+            ("0.0.0.0/32", 1),
+            ("1.2.255.0/24", 2),
+            ("1.3.0.0/24", 2),
+            ("1.3.1.0/24", 3),
+            ("ffff::/16", 7),
+            ("2001:db8::/32", 8),
+        ]);
+        for (address, number) in [
+            ("0.0.0.0", Some(1)),
+            ("0.0.0.1", None),
+            ("1.2.254.255", None),
+            ("1.2.255.0", Some(2)),
+            ("1.3.0.255", Some(2)),
+            ("1.3.1.0", Some(3)),
+            ("1.3.2.0", None),
+            ("255.255.254.255", None),
+            ("255.255.255.255", Some(9)),
+            ("::ffff:1.3.1.9", Some(3)),
+            ("2001:db7:ffff::1", None),
+            ("2001:db8::", Some(8)),
+            ("2001:db8:ffff:ffff:ffff:ffff:ffff:ffff", Some(8)),
+            ("2001:db9::", None),
+            ("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", Some(7)),
+        ] {
+            assert_eq!(ask(&some, address), number, "{address}");
+        }
+    }
+
+    #[test]
+    fn a_network_around_all_of_ipv4_holds_it() {
+        let all = numbers(&[("::/1", 5)]);
+        assert_eq!(
+            (ask(&all, "203.0.113.9"), ask(&all, "2001:db8::1"), ask(&all, "ffff::")),
+            (Some(5), Some(5), None)
+        );
+    }
+
+    proptest! {
+        // Every case makes two indexes of 65,536 entries, which takes a debug build its time.
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn a_look_up_finds_what_a_search_of_all_networks_finds(
+            bases in prop::collection::btree_map(any::<u8>(), (16_u8..=32, 0_u32..4), 0..40),
+            addresses in prop::collection::vec((any::<u8>(), any::<u32>()), 1..40),
+        ) {
+            // One network each in another /8: they do not overlap.
+            let networks: Vec<(ipnet::Ipv4Net, u32)> = bases
+                .into_iter()
+                .map(|(first, (length, number))| {
+                    let base = u32::from(first) << 24 | 0x00fe_dcba;
+                    (ipnet::Ipv4Net::new(base.into(), length).expect("a length").trunc(), number)
+                })
+                .collect();
+            let mut collected = Collected::default();
+            for (network, number) in &networks {
+                collected.add((*network).into(), *number);
+            }
+            let numbers = collected.finish();
+            let near = networks.iter().flat_map(|(network, _)| {
+                let (first, last) = (network.network().to_bits(), network.broadcast().to_bits());
+                [first, last, first.wrapping_sub(1), last.wrapping_add(1)]
+            });
+            let far = addresses.iter().map(|(first, rest)| u32::from(*first) << 24 | rest >> 8);
+            for address in near.chain(far) {
+                let address = std::net::Ipv4Addr::from_bits(address);
+                let found = networks.iter().find(|(network, _)| network.contains(&address));
+                let number = found.map(|(_, number)| *number).filter(|number| *number != 0);
+                prop_assert_eq!(numbers.number(address.into()), number, "{}", address);
+            }
+        }
+    }
+}
