@@ -102,7 +102,7 @@ async fn services_that_start_together_make_the_tables_once() {
     for opening in openings {
         opening.await.unwrap().unwrap();
     }
-    assert_eq!(server.sql("SELECT version FROM schema_version"), "8");
+    assert_eq!(server.sql("SELECT version FROM schema_version"), "10");
 }
 
 #[tokio::test]
