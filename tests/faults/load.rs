@@ -98,7 +98,8 @@ fn the_ledger_is_migrated() {
             // What the version before this one had; a service that runs does not look again, and its drain waits.
             server.sql(
                 "DROP TRIGGER posting_is_in_time ON posting; DROP FUNCTION posting_is_in_time; \
-                 DROP TABLE campaign_end, period_balance, period, expiry, day_count, step; \
+                 DROP INDEX posting_campaign; \
+                 DROP TABLE money_reference, campaign_end, period_balance, period, expiry, day_count, step; \
                  ALTER TABLE posting_line DROP CONSTRAINT posting_line_account_check; \
                  ALTER TABLE posting_line ADD CONSTRAINT posting_line_account_check CHECK (true); \
                  UPDATE schema_version SET version = 3",
