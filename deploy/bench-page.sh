@@ -4,17 +4,19 @@
 #
 #   CLAIMS=N    claims a second (default: 5000), an open model: nobody waits for anybody
 #   LOOKS=N     requests a second beside them (default: 20000), half for the page, half for a drop's state
+#   FLOOD=N     instead of those: as many as are answered, over N connections
 #   ROUNDS=N    rounds of each (default: 7)   SPAN=S   seconds of each (default: 8)
 #   OUT=DIR     where everything goes (default: bench-out/page; emptied first)
 #
 # Prints a table, and the change of the claims' p99 by its medians. Whoever looks has a machine of their own outside of a bench: their
-# generators give way to the rest (nice).
+# generators take only the CPU that is left (SCHED_IDLE), those of a flood a smaller share (nice).
 set -eu
 
 cd -- "$(dirname -- "$0")/.."
 out=${OUT:-bench-out/page}
 claims=${CLAIMS:-5000}
 looks=${LOOKS:-20000}
+flood=${FLOOD:-}
 rounds=${ROUNDS:-7}
 span=${SPAN:-8}
 service_bin=${SERVICE_BIN:-target/release/claimrush}
@@ -38,22 +40,28 @@ field() {
     head -n 1
 }
 
-# scenario NAME METHOD PATH RATE: a file of a constant rate, beside what the shipped ones say of themselves.
+# scenario NAME METHOD PATH RATE: a file of a constant rate, or of a flood, beside what the shipped ones say of themselves.
 scenario() {
+  connections=256
+  arrivals="profile = \"constant\"
+rate = $4"
+  if [ -n "$flood" ] && [ "$1" != claims ]; then
+    connections=$((flood / 2))
+    arrivals='profile = "closed"'
+  fi
   cat >"$out/$1.toml" <<END
 name = "$1"
-about = "A constant rate of $2 $3"
+about = "Requests of one kind, $2 $3"
 [service]
 method = "$2"
 claim_path = "$3"
 [[drop]]
 id = "bench"
 [arrivals]
-profile = "constant"
-rate = $4
+$arrivals
 duration = "${span}s"
 [connections]
-count = 256
+count = $connections
 [tickets]
 source = "mint"
 key_file = "$data/ticket.key"
@@ -66,9 +74,10 @@ END
 # load NAME RUN TARGET: in the background.
 load() {
   name=$1 run=$2 target=$3
-  patient=10
-  if [ "$name" = claims ]; then patient=0; fi
-  nice -n "$patient" "$loadtest_bin" run "$out/$name.toml" --target "http://$target" --admin "http://$admin" --quiet --plain --threads 1 \
+  set --
+  if [ "$name" != claims ]; then set -- chrt --idle 0; fi
+  if [ "$name" != claims ] && [ -n "$flood" ]; then set -- nice -n 10; fi
+  "$@" "$loadtest_bin" run "$out/$name.toml" --target "http://$target" --admin "http://$admin" --quiet --plain --threads 1 \
     --out "$out/$run-$name" --set "tickets.prefix=$run-" >"$out/$run-$name.txt" 2>&1 &
 }
 

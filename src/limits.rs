@@ -149,6 +149,8 @@ pub const ALLOWED_ORIGINS_MAX: usize = 32;
 pub const TARGET_BYTES_MAX: usize = 1_024;
 /// The most headers in one request.
 pub const HEADERS_MAX: usize = 64;
+/// Requests that only look and are answered by one core between two looks at its sockets: less than 0.1 ms.
+pub const LOOKS_AT_ONCE: usize = 8;
 /// Connections held by the public listener.
 pub const CONNECTIONS_DEFAULT: usize = 20_000;
 /// Connections held by the admin listener.

@@ -1,5 +1,7 @@
 //! Connections: kept alive, pipelined, slow, half open, too many, and clients that do it all wrong.
 
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::support::campaign::{DropFile, campaign};
@@ -278,4 +280,56 @@ fn a_claim_is_theirs_even_if_its_client_has_gone() {
     for ticket in &gone {
         wait_for("it is theirs", PATIENCE, || (service.mine("d-1", ticket).status == 200).then_some(()));
     }
+}
+
+/// Looks over many connections at once until the service stops; gives how often.
+fn look_until_stopped(address: SocketAddr, stopping: &AtomicBool) -> usize {
+    let mut clients: Vec<_> = (0..40).map(|_| Client::connect(address)).collect();
+    let looks = ["/", "/v1/time", "/v1/drops/d-1"].map(|path| request("GET", path, &[], b""));
+    let mut answered = 0;
+    loop {
+        let sent =
+            clients.iter_mut().zip(looks.iter().cycle()).try_for_each(|(client, look)| client.try_send(look));
+        let told = sent.and_then(|()| {
+            clients.iter_mut().try_for_each(|client| {
+                let answer = client.try_answer(true)?;
+                assert!(answer.status == 200 || stopping.load(Ordering::Relaxed), "{}", answer.status);
+                answered += 1;
+                Ok(())
+            })
+        });
+        if let Err(error) = told {
+            assert!(stopping.load(Ordering::Relaxed), "a look went unanswered: {error}");
+            return answered;
+        }
+    }
+}
+
+#[test]
+fn a_flood_of_looks_keeps_no_claim_from_its_answer_and_no_stop_from_its_end() {
+    let mut service = service(&[("server.threads", "1")]);
+    let (mint, address, stopping) = (service.mint(), service.address(), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        let floods: Vec<_> = (0..3).map(|_| scope.spawn(|| look_until_stopped(address, &stopping))).collect();
+        service.wait_connections(3 * 40);
+        let mut apart = Client::connect(address);
+        let mut mixed = Client::connect(address);
+        for n in 0..60 {
+            let (one, other) =
+                (mint.ticket("d-1", &format!("one-{n}")), mint.ticket("d-1", &format!("other-{n}")));
+            assert_eq!(apart.claim("d-1", &one).status, 201);
+            // A browser's connection, and one that goes away while its look may be waiting.
+            mixed.send(&[request("GET", "/v1/drops/d-1", &[], b""), claim_request("d-1", &other)].concat());
+            assert_eq!([mixed.answer().status, mixed.answer().status], [200, 201]);
+            Client::connect(address).send(&request("GET", "/", &[], b""));
+        }
+        assert_eq!(service.drop_state("d-1").json()["stock_left"], 80);
+        drop((apart, mixed));
+        service.wait_connections(3 * 40);
+        stopping.store(true, Ordering::Relaxed);
+        service.stop();
+        for flood in floods {
+            assert!(flood.join().expect("every look was answered") > 40, "each connection looked again");
+        }
+    });
 }

@@ -17,6 +17,9 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
+use super::turns::Turns;
+use crate::limits;
+
 /// How often connections are swept: the precision of their time limits.
 pub const SWEEP_INTERVAL: Duration = Duration::from_millis(250);
 
@@ -131,6 +134,7 @@ pub struct Connections {
     /// Counts sweeps; never 0, see [`WRITING`].
     tick: AtomicU32,
     open: Mutex<Open>,
+    turns: Turns,
 }
 
 #[derive(Debug, Default)]
@@ -144,7 +148,13 @@ impl Connections {
     /// None yet.
     #[must_use]
     pub fn new(limits: TimeLimits) -> Self {
-        Self { limits, tick: AtomicU32::new(1), open: Mutex::default() }
+        let turns = Turns::new(limits::LOOKS_AT_ONCE);
+        Self { limits, tick: AtomicU32::new(1), open: Mutex::default(), turns }
+    }
+
+    /// Where requests that only look wait for their turn.
+    pub(super) fn turns(&self) -> &Turns {
+        &self.turns
     }
 
     pub(super) fn tick(&self) -> u32 {

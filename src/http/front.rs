@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use deadpool_redis::Pool;
-use hyper::Request;
 use hyper::body::{Body, Incoming};
+use hyper::{Method, Request};
 
 use super::cors::{self, Cors};
 use super::desk::{self, DeskAccess};
@@ -184,6 +184,10 @@ impl Handle for Front {
             }
             reply
         }
+    }
+
+    fn only_looks(&self, request: &Request<Incoming>) -> bool {
+        matches!(*request.method(), Method::GET | Method::HEAD)
     }
 }
 

@@ -16,7 +16,7 @@ use hyper::service::service_fn;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::connection::{Connections, Control, SWEEP_INTERVAL, TimeLimits, WatchedIo, drive};
 use super::reply::Reply;
@@ -32,6 +32,11 @@ const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 pub trait Handle: Send + Sync + 'static {
     /// Answers one request. Dropped unanswered when its client goes away.
     fn handle(&self, request: Request<Incoming>, peer: SocketAddr) -> impl Future<Output = Reply> + Send;
+
+    /// Whether a request only looks, so that all others go before it. Only for a single-threaded runtime.
+    fn only_looks(&self, _request: &Request<Incoming>) -> bool {
+        false
+    }
 }
 
 /// A cap on connections that several listeners share.
@@ -103,6 +108,8 @@ impl<H: Handle> Listening<H> {
     /// closes what is left.
     pub async fn run(self, stop: CancellationToken, grace: Duration) {
         let connections = Arc::new(Connections::new(self.limits));
+        let turns = Arc::clone(&connections);
+        let _keeper = AbortOnDropHandle::new(tokio::spawn(async move { turns.turns().keep().await }));
         let tasks = TaskTracker::new();
         let next_id = AtomicU64::new(0);
         let mut sweep = tokio::time::interval(SWEEP_INTERVAL);
@@ -169,6 +176,9 @@ struct Link<H> {
 
 impl<H: Handle> Link<H> {
     async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Reply, Infallible> {
+        if self.handler.only_looks(&request) {
+            self.connections.turns().take().await;
+        }
         let reply = self.handler.handle(request, self.peer).await;
         self.control.end_request(self.connections.tick());
         Ok(reply)

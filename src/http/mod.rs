@@ -35,4 +35,5 @@ pub mod reply;
 pub mod route;
 mod tills;
 pub mod trail;
+mod turns;
 mod vouchers;
