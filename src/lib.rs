@@ -31,3 +31,5 @@ pub mod domain;
 pub mod clock;
 pub mod failpoint;
 pub mod limits;
+
+pub(crate) mod lines;

@@ -100,13 +100,21 @@ impl Guard {
     ) -> Result<PersonId, GuardRefusal> {
         let mut scratch = Scratch::new();
         let verifier = self.verifier.load();
-        let ticket = verifier.verify(bearer(authorization)?, drop, now_ms, &mut scratch)?;
+        let token = bearer(authorization)?;
+        // Nearly every person and address of a rush is new, and what counts them is in no cache: it is fetched while the
+        // ticket is read and its MAC is computed.
+        let address = self.limits.prefetch_address(self.client_address(peer, headers).limited());
+        let mut person = None;
+        let announce = |named: &str| {
+            person = Some(self.limits.prefetch_person(named));
+            self.blocked.prefetch(named);
+        };
+        let ticket = verifier.verify_announcing(token, drop, now_ms, &mut scratch, announce)?;
         if let Some(bound_to) = &ticket.device {
             self.check_device(bound_to, headers)?;
         }
-        self.limits
-            .check(&ticket.person, self.client_address(peer, headers).limited())
-            .map_err(|rate| self.refused(rate))?;
+        let person = person.unwrap_or_else(|| self.limits.prefetch_person(&ticket.person));
+        self.limits.check_keys(person, address).map_err(|rate| self.refused(rate))?;
         if let Some(device) = &ticket.device {
             self.limits.check_device(device).map_err(|rate| self.refused(rate))?;
         }

@@ -3,7 +3,6 @@
 //! Owns the form of the list and the question on the hot path: one look at a pointer and a counter while nobody is
 //! blocked, a hash for each of the two otherwise.
 
-use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,13 +14,20 @@ use super::hashed::HashedAlready;
 use crate::clock::UnixMs;
 use crate::domain::ids::check_person;
 use crate::limits;
+use crate::lines::Table;
 
 /// A list as it was read.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct BlockList {
     hasher: RandomState,
     /// Until when, by the hash of the person under this list's random key.
-    until_ms: HashMap<u64, UnixMs, HashedAlready>,
+    until_ms: Table<4>,
+}
+
+impl Default for BlockList {
+    fn default() -> Self {
+        Self { hasher: RandomState::new(), until_ms: Table::with_room(0) }
+    }
 }
 
 /// What is wrong with a list.
@@ -63,7 +69,7 @@ impl BlockList {
             if list.until_ms.len() >= limits::BLOCKED_MAX {
                 return Err(wrong("there are more lines than are kept"));
             }
-            list.until_ms.insert(list.hasher.hash_one(person), until_ms);
+            list.set(person, until_ms);
         }
         Ok(list)
     }
@@ -77,12 +83,29 @@ impl BlockList {
     /// Whether it names nobody.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.until_ms.is_empty()
+        self.len() == 0
+    }
+
+    /// A later line for the same person takes the place of an earlier one.
+    fn set(&mut self, person: &str, until_ms: UnixMs) {
+        let until_ms = until_ms.cast_unsigned();
+        if let Some(known) = self.until_ms.get_or_put(self.hasher.hash_one(person), || until_ms) {
+            *known = until_ms;
+        }
+    }
+
+    fn prefetch(&self, person: &str) {
+        if !self.is_empty() {
+            self.until_ms.prefetch(self.hasher.hash_one(person));
+        }
     }
 
     fn blocks(&self, person: &str, now_ms: UnixMs) -> bool {
         !self.is_empty()
-            && self.until_ms.get(&self.hasher.hash_one(person)).is_some_and(|until_ms| now_ms < *until_ms)
+            && self
+                .until_ms
+                .get(self.hasher.hash_one(person))
+                .is_some_and(|until_ms| now_ms < until_ms.cast_signed())
     }
 }
 
@@ -105,6 +128,11 @@ struct Bans {
 }
 
 impl Blocked {
+    /// Has what the list says of a person fetched from memory, for a question that comes soon.
+    pub fn prefetch(&self, person: &str) {
+        self.list.load().prefetch(person);
+    }
+
     /// Whether a person is kept out.
     #[must_use]
     pub fn is(&self, person: &str, now_ms: UnixMs) -> bool {

@@ -92,6 +92,8 @@ impl RateRefusal {
 /// One allowance for each of many keys. A key is a 64-bit hash that callers cannot foresee.
 pub struct KeyedLimit<C: Clock = DefaultClock> {
     limiter: RateLimiter<u64, BoundedCells, C, NoOpMiddleware<C::Instant>>,
+    /// The limiter's store.
+    cells: BoundedCells,
 }
 
 impl<C: Clock> std::fmt::Debug for KeyedLimit<C> {
@@ -104,7 +106,13 @@ impl<C: Clock> KeyedLimit<C> {
     /// A limit that gives `allowance` to each of `keys_max` keys; keys beyond share some more cells.
     #[must_use]
     pub fn new(allowance: Allowance, keys_max: usize, clock: C) -> Self {
-        Self { limiter: RateLimiter::new(allowance.quota(), BoundedCells::new(keys_max), clock) }
+        let cells = BoundedCells::new(keys_max);
+        Self { limiter: RateLimiter::new(allowance.quota(), cells.clone(), clock), cells }
+    }
+
+    /// Has what [`KeyedLimit::check`] will need for `key` fetched from memory meanwhile. Counts nothing.
+    pub fn prefetch(&self, key: u64) {
+        self.cells.prefetch(key);
     }
 
     /// Counts one call for `key`.
@@ -146,6 +154,18 @@ pub struct LimitRules {
     pub device: Allowance,
     /// Keys kept apart by each of the limits.
     pub keys_max: usize,
+}
+
+/// What a person is counted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PersonKey(u64);
+
+/// What an address is counted by: itself, and the network around it where that counts. Nothing for an exempt address.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AddressKeys {
+    address: Option<IpAddr>,
+    host: Option<u64>,
+    network: Option<u64>,
 }
 
 /// The limits that a claim meets after its ticket was accepted. Threads share one.
@@ -213,14 +233,59 @@ impl<C: Clock> Limits<C> {
 }
 
 impl<C: Clock> Limits<C> {
+    /// What `person` will be counted by. Has the count fetched from memory, which takes longer than all else that a limit does,
+    /// while the caller goes on with other work. Counts nothing, so it may be asked for whom nobody has vouched for yet.
+    pub fn prefetch_person(&self, person: &str) -> PersonKey {
+        let key = self.hasher.hash_one(person);
+        self.person.prefetch(key);
+        PersonKey(key)
+    }
+
+    /// What `address` will be counted by, on the same terms; an exempt address is given as `None`.
+    pub fn prefetch_address(&self, address: Option<IpAddr>) -> AddressKeys {
+        let keys = self.address_keys(address);
+        if let Some(address) = address {
+            self.systems.tables.prefetch_asn(address);
+        }
+        for (limit, key) in [(&self.address, keys.host), (&self.network, keys.network)] {
+            if let Some(key) = key {
+                limit.prefetch(key);
+            }
+        }
+        keys
+    }
+
+    fn address_keys(&self, address: Option<IpAddr>) -> AddressKeys {
+        let Some(at) = address else { return AddressKeys::default() };
+        let (host, network) = host_and_network(at);
+        // Behind one IPv4 network stand far too many people: only IPv6 has networks of one subscriber's making.
+        let network = (network.0 == IPV6_NETWORK).then(|| self.hasher.hash_one(network));
+        AddressKeys { address, host: Some(self.hasher.hash_one(host)), network }
+    }
+
+    /// What the autonomous system around an address is counted by, on its way from memory.
+    fn prefetch_asn(&self, address: AddressKeys) -> Option<u64> {
+        let key = self.systems.counted(address.address?).map(|asn| self.hasher.hash_one(asn));
+        key.inspect(|key| self.asn.prefetch(*key))
+    }
+
     /// Counts one call of `person` from `address`; an exempt address is given as `None`. A call that the
     /// person's limit refuses does not count against the address, which others may share.
     ///
     /// # Errors
     /// [`RateRefusal`] names the limit that refuses, and the wait.
     pub fn check(&self, person: &str, address: Option<IpAddr>) -> Result<(), RateRefusal> {
-        self.check_person(person)?;
-        self.check_address(address)
+        self.check_keys(self.prefetch_person(person), self.prefetch_address(address))
+    }
+
+    /// [`Limits::check`] by keys that were got ready for it.
+    ///
+    /// # Errors
+    /// Those of [`Limits::check`].
+    pub fn check_keys(&self, person: PersonKey, address: AddressKeys) -> Result<(), RateRefusal> {
+        let asn = self.prefetch_asn(address);
+        self.person.check(person.0).map_err(RateRefusal::Person)?;
+        self.check_address_keys(address, asn)
     }
 
     /// Counts one call of `person` alone.
@@ -237,17 +302,15 @@ impl<C: Clock> Limits<C> {
     /// # Errors
     /// [`RateRefusal`] names the first of them that refuses, and the wait.
     pub fn check_address(&self, address: Option<IpAddr>) -> Result<(), RateRefusal> {
-        let Some(address) = address else { return Ok(()) };
-        let (host, network) = host_and_network(address);
-        self.address.check(self.hasher.hash_one(host)).map_err(RateRefusal::Address)?;
-        // Behind one IPv4 network stand far too many people: only IPv6 has networks of one subscriber's making.
-        if network.0 == IPV6_NETWORK {
-            self.network.check(self.hasher.hash_one(network)).map_err(RateRefusal::Network)?;
-        }
-        match self.systems.counted(address) {
-            Some(asn) => self.asn.check(self.hasher.hash_one(asn)).map_err(RateRefusal::Asn),
-            None => Ok(()),
-        }
+        let keys = self.address_keys(address);
+        self.check_address_keys(keys, self.prefetch_asn(keys))
+    }
+
+    fn check_address_keys(&self, address: AddressKeys, asn: Option<u64>) -> Result<(), RateRefusal> {
+        let count = |limit: &KeyedLimit<C>, key: Option<u64>| key.map_or(Ok(()), |key| limit.check(key));
+        count(&self.address, address.host).map_err(RateRefusal::Address)?;
+        count(&self.network, address.network).map_err(RateRefusal::Network)?;
+        count(&self.asn, asn).map_err(RateRefusal::Asn)
     }
 
     /// Counts one call of a device, by its hash.

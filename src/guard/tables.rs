@@ -140,6 +140,13 @@ impl AddressTables {
         self.regions.load().as_ref()?.region(address)
     }
 
+    /// Has what [`AddressTables::asn`] will need fetched from memory meanwhile.
+    pub fn prefetch_asn(&self, address: IpAddr) {
+        if let Some(table) = self.asns.load().as_ref() {
+            table.prefetch(address);
+        }
+    }
+
     /// [`AsnTable::asn`]; nothing without a table.
     #[must_use]
     pub fn asn(&self, address: IpAddr) -> Option<Asn> {

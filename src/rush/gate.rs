@@ -220,12 +220,13 @@ fn refusal(view: &DropView, redis_now_ms: UnixMs) -> Option<Cause> {
 
 impl DropGate {
     fn new(rules: DropRules) -> Self {
+        let stock = rules.spec.stock;
         Self {
             id: rules.spec.id.clone(),
             rules: ArcSwap::from_pointee(rules),
             seen: Mutex::new(None),
             published: ArcSwap::from_pointee(None),
-            holders: Holders::default(),
+            holders: Holders::of_stock(stock),
             scanning: AtomicBool::new(false),
             went_back: AtomicBool::new(false),
             loss_noted: AtomicBool::new(false),

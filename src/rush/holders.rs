@@ -4,15 +4,14 @@
 //! holder is sent on to Redis, which knows. The set never says "no" unless it is complete.
 
 use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, BuildHasherDefault, Hasher};
+use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use dashmap::DashMap;
-
 use crate::domain::ids::Epoch;
+use crate::lines::Lines;
 
-/// Enough that two cores which note holders at the same instant rarely meet.
-const SHARDS: usize = 64;
+/// Holders for whom there is room from the start, if the drop has as much stock: room grows with them from there.
+const EXPECTED_MAX: u64 = 65_536;
 
 /// A person's fingerprint under this process' random key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -27,24 +26,6 @@ impl Fingerprints {
     #[must_use]
     pub fn of(&self, person: &str) -> Fingerprint {
         Fingerprint(self.0.hash_one(person))
-    }
-}
-
-/// A fingerprint is a hash already.
-#[derive(Debug, Clone, Copy, Default)]
-struct AsItIs(u64);
-
-impl Hasher for AsItIs {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-    fn write_u64(&mut self, value: u64) {
-        self.0 = value;
     }
 }
 
@@ -68,30 +49,31 @@ impl HoldersVersion {
 /// The holders of one drop, as far as this front end knows them.
 #[derive(Debug)]
 pub struct Holders {
-    known: DashMap<Fingerprint, (), BuildHasherDefault<AsItIs>>,
+    known: Lines<8>,
     /// The version for which `known` is complete; 0 when it never was.
     complete_for: AtomicU64,
     /// Claims that this front end saw granted in [`Epoch::FIRST`].
     own: AtomicU64,
 }
 
-impl Default for Holders {
-    fn default() -> Self {
-        let hasher = BuildHasherDefault::default();
-        Self {
-            known: DashMap::with_capacity_and_hasher_and_shard_amount(0, hasher, SHARDS),
-            complete_for: AtomicU64::new(0),
-            own: AtomicU64::new(0),
-        }
-    }
-}
-
 impl Holders {
+    /// Of a drop with so much stock, while nobody holds anything.
+    #[must_use]
+    pub fn of_stock(stock: u64) -> Self {
+        let expected = usize::try_from(stock.min(EXPECTED_MAX)).unwrap_or_default();
+        Self { known: Lines::with_room(expected), complete_for: AtomicU64::new(0), own: AtomicU64::new(0) }
+    }
+
+    /// Has what is known of a person fetched from memory, for a note or a question that comes soon.
+    pub fn prefetch(&self, fingerprint: Fingerprint) {
+        self.known.prefetch(fingerprint.0);
+    }
+
     /// Notes persons who were granted a claim just now, before the version that counts them is published.
     pub fn note_granted(&self, epoch: Epoch, granted: impl Iterator<Item = Fingerprint>) {
         let mut count = 0;
         for fingerprint in granted {
-            self.known.insert(fingerprint, ());
+            self.known.put(fingerprint.0);
             count += 1;
         }
         if epoch == Epoch::FIRST {
@@ -101,7 +83,7 @@ impl Holders {
 
     /// Notes a person whom a scan of the holders found.
     pub fn note_found(&self, fingerprint: Fingerprint) {
-        self.known.insert(fingerprint, ());
+        self.known.put(fingerprint.0);
     }
 
     /// Says that a scan begun at this version has ended.
@@ -122,7 +104,7 @@ impl Holders {
     /// Whether this person may hold a claim. "No" is the truth only while [`Holders::is_complete`].
     #[must_use]
     pub fn may_hold(&self, fingerprint: Fingerprint) -> bool {
-        self.known.contains_key(&fingerprint)
+        self.known.contains(fingerprint.0)
     }
 }
 
@@ -132,7 +114,7 @@ mod tests {
 
     #[test]
     fn completeness_follows_the_version() {
-        let (holders, prints) = (Holders::default(), Fingerprints::default());
+        let (holders, prints) = (Holders::of_stock(10), Fingerprints::default());
         assert!(holders.is_complete(HoldersVersion::new(Epoch(1), 0)));
         assert!(!holders.is_complete(HoldersVersion::new(Epoch(1), 2)));
         holders.note_granted(Epoch(1), ["ann", "bob"].iter().map(|person| prints.of(person)));

@@ -12,27 +12,26 @@
 //! cell's state along, so nobody gains a second allowance by moving. The price is paid by new keys while the
 //! store is full: they share allowances, and some are refused early.
 
-use std::convert::Infallible;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use dashmap::DashMap;
-use dashmap::mapref::entry::Entry;
 use governor::nanos::Nanos;
 use governor::state::keyed::ShrinkableKeyedStateStore;
 use governor::state::{InMemoryState, NotKeyed, StateStore};
 
-use super::super::hashed::HashedAlready;
 use crate::limits::RATE_SHARED_CELLS;
+use crate::lines::Lines;
 
-/// Enough that the two or more threads of the hot path rarely meet, and that upkeep holds up few keys at once.
-const SHARDS: usize = 64;
 /// Keys for which there is room from the start, so that a release does not begin with growing. Untouched room costs
 /// address space, not memory.
 const KEYS_EXPECTED: usize = 262_144;
 
-/// Cells by key: one each up to a cap, shared ones beyond it.
-pub(super) struct BoundedCells {
-    own: DashMap<u64, InMemoryState, HashedAlready>,
+/// Cells by key: one each up to a cap, shared ones beyond it. Clones are the same cells: a limiter keeps its store to itself.
+#[derive(Clone)]
+pub(super) struct BoundedCells(Arc<Cells>);
+
+struct Cells {
+    own: Lines<4>,
     shared: Box<[InMemoryState]>,
     /// Whether a shared cell was ever used. Until then all of them are as good as new, and a new key need not look at
     /// its own, which nobody has in a cache.
@@ -40,26 +39,30 @@ pub(super) struct BoundedCells {
     /// Own cells. Threads that insert at the same instant may overshoot the cap by their number.
     keys: AtomicUsize,
     keys_max: usize,
-    /// The room of the start; what a flood took beyond eight times of it is given back.
-    keys_expected: usize,
 }
 
 impl BoundedCells {
     pub(super) fn new(keys_max: usize) -> Self {
-        Self::with_room(keys_max, KEYS_EXPECTED)
+        Self::with_room(keys_max, KEYS_EXPECTED.min(keys_max))
     }
 
     fn with_room(keys_max: usize, keys_expected: usize) -> Self {
-        Self {
-            own: DashMap::with_capacity_and_hasher_and_shard_amount(keys_expected, HashedAlready, SHARDS),
+        Self(Arc::new(Cells {
+            own: Lines::with_room(keys_expected),
             shared: (0..RATE_SHARED_CELLS).map(|_| InMemoryState::default()).collect(),
             shared_used: AtomicBool::new(false),
             keys: AtomicUsize::new(0),
             keys_max,
-            keys_expected,
-        }
+        }))
     }
 
+    /// Has a key's own cell fetched from memory, for a measurement that comes soon.
+    pub(super) fn prefetch(&self, key: u64) {
+        self.0.own.prefetch(key);
+    }
+}
+
+impl Cells {
     #[expect(clippy::indexing_slicing, reason = "an index modulo the length of a slice that is not empty")]
     fn shared_cell(&self, key: u64) -> &InMemoryState {
         // The map picks its shard and slot by other bits, so keys of one shard do not crowd into few cells.
@@ -74,14 +77,15 @@ fn recovered_at(cell: &InMemoryState) -> Option<Nanos> {
     cell.measure_and_replace(&NotKeyed::NonKey, Err::<((), Nanos), _>).err().flatten()
 }
 
-/// A new cell in the state of `cell`.
-fn copy_of(cell: &InMemoryState) -> InMemoryState {
-    let copy = InMemoryState::default();
-    if let Some(at) = recovered_at(cell) {
-        let set: Result<(), Infallible> = copy.measure_and_replace(&NotKeyed::NonKey, |_| Ok(((), at)));
-        debug_assert!(set.is_ok(), "setting a cell cannot be refused");
-    }
-    copy
+/// What `measure` says of an own cell, whose state it may set. A cell that was never used has the state 0, and governor's
+/// nanoseconds count from its start, so that no used one has.
+fn measure_own<T, E>(
+    state: &mut u64,
+    measure: impl Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
+) -> Result<T, E> {
+    let (passed, next) = measure((*state != 0).then(|| Nanos::new(*state)))?;
+    *state = next.as_u64();
+    Ok(passed)
 }
 
 impl StateStore for BoundedCells {
@@ -91,47 +95,32 @@ impl StateStore for BoundedCells {
     where
         F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
     {
-        if self.keys.load(Ordering::Relaxed) >= self.keys_max {
-            if let Some(cell) = self.own.get(key) {
-                return cell.measure_and_replace(&NotKeyed::NonKey, measure);
-            }
-            // Told before it is so: whoever makes room for this key afterwards sees it.
-            self.shared_used.store(true, Ordering::Release);
-            return self.shared_cell(*key).measure_and_replace(&NotKeyed::NonKey, measure);
+        let cells = &*self.0;
+        if cells.keys.load(Ordering::Relaxed) >= cells.keys_max {
+            return cells.own.change(*key, |state| measure_own(state, &measure)).unwrap_or_else(|| {
+                // Told before it is so: whoever makes room for this key afterwards sees it.
+                cells.shared_used.store(true, Ordering::Release);
+                cells.shared_cell(*key).measure_and_replace(&NotKeyed::NonKey, &measure)
+            });
         }
-        // In a rush nearly every key is new: looking first and locking again afterwards would cost two more trips
-        // of the shard's lock between the cores.
-        match self.own.entry(*key) {
-            Entry::Occupied(cell) => cell.get().measure_and_replace(&NotKeyed::NonKey, measure),
-            Entry::Vacant(room) => {
-                self.keys.fetch_add(1, Ordering::Relaxed);
-                let start = if self.shared_used.load(Ordering::Acquire) {
-                    copy_of(self.shared_cell(*key))
-                } else {
-                    InMemoryState::default()
-                };
-                room.insert(start).measure_and_replace(&NotKeyed::NonKey, measure)
-            }
-        }
+        let start = || {
+            cells.keys.fetch_add(1, Ordering::Relaxed);
+            let is_used = cells.shared_used.load(Ordering::Acquire);
+            let at = if is_used { recovered_at(cells.shared_cell(*key)) } else { None };
+            at.map_or(0, Nanos::as_u64)
+        };
+        cells.own.change_or_put(*key, start, |state| measure_own(state, &measure))
     }
 }
 
 impl ShrinkableKeyedStateStore<u64> for BoundedCells {
     fn retain_recent(&self, drop_below: Nanos) {
-        let mut dropped = 0;
-        self.own.retain(|_, cell| {
-            let keep = recovered_at(cell).is_some_and(|at| at > drop_below);
-            dropped += usize::from(!keep);
-            keep
-        });
-        let kept = self.keys.fetch_sub(dropped, Ordering::Relaxed).saturating_sub(dropped);
-        if self.own.capacity() / 8 > kept.max(self.keys_expected) {
-            self.own.shrink_to_fit();
-        }
+        let dropped = self.0.own.retain(|state| Nanos::new(state) > drop_below);
+        self.0.keys.fetch_sub(dropped, Ordering::Relaxed);
     }
 
     fn len(&self) -> usize {
-        self.keys.load(Ordering::Relaxed)
+        self.0.keys.load(Ordering::Relaxed)
     }
 
     fn is_empty(&self) -> bool {
@@ -141,6 +130,8 @@ impl ShrinkableKeyedStateStore<u64> for BoundedCells {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
     use super::*;
 
     fn use_once(cells: &BoundedCells, key: u64, at: u64) {
@@ -154,11 +145,12 @@ mod tests {
         for key in 0..200_000_u64 {
             use_once(&cells, key.wrapping_mul(0x9e37_79b9_7f4a_7c15), key + 1);
         }
-        assert_eq!((cells.len(), cells.own.len()), (200_000, 200_000));
-        let flooded = cells.own.capacity();
+        let (held, flooded) = cells.0.own.len_and_room();
+        assert_eq!((cells.len(), held), (200_000, 200_000));
         cells.retain_recent(Nanos::new(199_000));
-        assert_eq!((cells.len(), cells.own.len()), (1_000, 1_000));
-        assert!(cells.own.capacity() < flooded / 50, "{} of {flooded}", cells.own.capacity());
+        let (held, room) = cells.0.own.len_and_room();
+        assert_eq!((cells.len(), held), (1_000, 1_000));
+        assert!(room < flooded / 50, "{room} of {flooded}");
     }
 
     #[test]
@@ -166,7 +158,7 @@ mod tests {
         let cells = BoundedCells::new(1);
         use_once(&cells, 1 << 32, 10);
         use_once(&cells, 2 << 32, 20);
-        assert_eq!(recovered_at(cells.shared_cell(2 << 32)), Some(Nanos::new(20)));
+        assert_eq!(recovered_at(cells.0.shared_cell(2 << 32)), Some(Nanos::new(20)));
         cells.retain_recent(Nanos::new(15));
         assert!(cells.is_empty());
         let seen = cells.measure_and_replace(&(2 << 32), Err::<((), Nanos), _>);

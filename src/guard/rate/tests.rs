@@ -123,6 +123,10 @@ fn persons_and_addresses_are_limited_apart() {
     assert_eq!(limits.check("dan", None), Ok(()), "an exempt address");
     assert_eq!(limits.check_address(address), Err(RateRefusal::Address(RetryAfter(100 * MS))));
     assert_eq!((limits.person().keys(), limits.address().keys()), (4, 1));
+    let keys = (limits.prefetch_person("eve"), limits.prefetch_address(Some(IpAddr::from([192, 0, 2, 2]))));
+    assert_eq!((limits.person().keys(), limits.address().keys()), (4, 1), "fetching counts nothing");
+    assert_eq!(limits.check_keys(keys.0, keys.1), Ok(()));
+    assert_eq!((limits.person().keys(), limits.address().keys()), (5, 2));
 }
 
 #[test]

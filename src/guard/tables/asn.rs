@@ -104,6 +104,11 @@ impl AsnTable {
         Ok(Self { numbers: collected.finish(), networks })
     }
 
+    /// Has what [`AsnTable::asn`] will need fetched from memory meanwhile.
+    pub(super) fn prefetch(&self, address: IpAddr) {
+        self.numbers.prefetch(address);
+    }
+
     /// The autonomous system of an address, if the table knows it.
     #[must_use]
     pub fn asn(&self, address: IpAddr) -> Option<Asn> {

@@ -6,6 +6,7 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use prefetch_index::prefetch_index;
 
 /// How many of an address' first bits choose where to look.
 const INDEX_BITS: u32 = 16;
@@ -99,11 +100,23 @@ impl<A: Address> Ranges<A> {
         Self { starts: starts.into(), index: index.into() }
     }
 
-    /// The number of the range in which an address lies.
-    fn number(&self, address: A) -> u32 {
+    /// The first and the last of the ranges that begin with an address' first bits, or before and go on there.
+    fn near(&self, address: A) -> (usize, usize) {
         let at = address.index();
         let place = |at: usize| self.index.get(at).map_or(0, |place| *place as usize);
-        let near = self.starts.get(place(at)..=place(at + 1)).unwrap_or_default();
+        (place(at), place(at + 1))
+    }
+
+    /// Has that one of them fetched from memory at which the search for an address begins.
+    fn prefetch(&self, address: A) {
+        let (first, last) = self.near(address);
+        prefetch_index(&self.starts, first.midpoint(last));
+    }
+
+    /// The number of the range in which an address lies.
+    fn number(&self, address: A) -> u32 {
+        let (first, last) = self.near(address);
+        let near = self.starts.get(first..=last).unwrap_or_default();
         let after = near.partition_point(|start| start.0 <= address);
         near.get(after.saturating_sub(1)).map_or(0, |start| start.1)
     }
@@ -147,6 +160,14 @@ impl Collected {
 }
 
 impl NumbersByAddress {
+    /// Has what [`NumbersByAddress::number`] will need fetched from memory, and does not wait for it.
+    pub(super) fn prefetch(&self, address: IpAddr) {
+        match address.to_canonical() {
+            IpAddr::V4(address) => self.v4.prefetch(address.to_bits()),
+            IpAddr::V6(address) => self.v6.prefetch(address.to_bits()),
+        }
+    }
+
     /// The number of an address; nothing where it has none.
     pub(super) fn number(&self, address: IpAddr) -> Option<u32> {
         let number = match address.to_canonical() {

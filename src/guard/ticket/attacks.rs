@@ -301,6 +301,25 @@ fn a_scratch_keeps_nothing_of_the_ticket_before() {
 }
 
 #[test]
+fn whom_a_forged_ticket_names_is_announced_and_not_believed() {
+    let verifier = TicketVerifier::new(&keys(), 0);
+    let announced = |token: &str| {
+        let (mut scratch, mut named) = (Scratch::new(), None);
+        let announce = |person: &str| named = Some(person.to_owned());
+        let verdict = verifier.verify_announcing(token, DROP, NOW_MS, &mut scratch, announce);
+        let verdict = verdict.map(|ticket| ticket.person.into_owned());
+        (named, verdict)
+    };
+    let signed = format!("{}.{}", base64(HEADER), base64(CLAIMS));
+    assert_eq!(announced(&token(HEADER, CLAIMS)), (Some("ann".into()), Ok("ann".into())));
+    let forged = Err(TicketFlaw::Signature.into());
+    assert_eq!(announced(&sign(&signed, OTHER)), (Some("ann".into()), forged.clone()));
+    assert_eq!(announced(&sign(&format!("{}.{}", base64(HEADER), base64("[1")), OTHER)), (None, forged));
+    assert_eq!(announced(&token(HEADER, "[1")), (None, Err(TicketFlaw::Payload.into())));
+    assert_eq!(announced("a.b"), (None, Err(TicketFlaw::Segments.into())));
+}
+
+#[test]
 fn a_usual_ticket_is_read_without_copying() {
     let mut scratch = Scratch::new();
     let verifier = TicketVerifier::new(&keys(), 0);

@@ -179,6 +179,23 @@ impl TicketVerifier {
         now_ms: UnixMs,
         scratch: &'a mut Scratch,
     ) -> Result<Ticket<'a>, TicketRefusal> {
+        self.verify_announcing(token, drop, now_ms, scratch, |_| ())
+    }
+
+    /// The same, telling `announce` whom the ticket names *before* it is known to be genuine, so that what will be asked of
+    /// that person can be fetched from memory while the MAC is computed. Nothing else may come of it. It is told nothing of a
+    /// ticket that names nobody.
+    ///
+    /// # Errors
+    /// Those of [`TicketVerifier::verify`].
+    pub fn verify_announcing<'a>(
+        &self,
+        token: &str,
+        drop: &str,
+        now_ms: UnixMs,
+        scratch: &'a mut Scratch,
+        announce: impl FnOnce(&str),
+    ) -> Result<Ticket<'a>, TicketRefusal> {
         if token.len() > TICKET_BYTES_MAX {
             return Err(TicketFlaw::TooLong.into());
         }
@@ -188,10 +205,14 @@ impl TicketVerifier {
             return Err(TicketFlaw::Segments.into());
         }
         let key = self.key_of(header, scratch)?;
+        let claims: Option<Claims<'a>> = scratch.decode(payload).and_then(parse_object);
+        if let Some(Text(person)) = claims.as_ref().and_then(|claims| claims.sub.as_ref()) {
+            announce(person);
+        }
         if !key.signed(signed, signature) {
             return Err(TicketFlaw::Signature.into());
         }
-        let claims = scratch.decode(payload).and_then(parse_object).ok_or(TicketFlaw::Payload)?;
+        let claims = claims.ok_or(TicketFlaw::Payload)?;
         self.check_claims(claims, drop, now_ms)
     }
 
