@@ -1,7 +1,7 @@
 //! Persons whom staff keep out, with an end and a reason: by a list, and one by one.
 //!
 //! Owns the form of the list and the question on the hot path: one look at a pointer and a counter while nobody is
-//! blocked, a hash for each of the two otherwise.
+//! blocked; otherwise a hash for the bans, and for the list one more when its line is fetched ahead.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;

@@ -1,7 +1,8 @@
 //! Tickets: signed passes (JWT) that say who may claim in which drop.
 //!
 //! Owns the key file, the verification on the hot path and the minting. The algorithm is fixed by the
-//! configured key, never by the token, and nothing a token says is believed before its MAC was checked.
+//! configured key, never by the token, and nothing a token says is believed before its MAC was checked:
+//! whom it names is only told to whoever fetches memory ahead ([`TicketVerifier::verify_announcing`]).
 //! Verification does no I/O and holds no lock; jsonwebtoken, at several microseconds a ticket, is left to the
 //! minting side.
 

@@ -170,7 +170,7 @@ impl TicketVerifier {
     /// Checks `token` for a claim in `drop` at `now_ms`.
     ///
     /// # Errors
-    /// [`TicketRefusal`] names the first thing that is wrong. Claims are looked at only when the MAC is right,
+    /// [`TicketRefusal`] names the first thing that is wrong. Claims are judged only when the MAC is right,
     /// so a forged ticket is `ticket_invalid` whatever it says.
     pub fn verify<'a>(
         &self,
