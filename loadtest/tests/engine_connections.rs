@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::TcpListener,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -10,8 +9,8 @@ use std::{
 use claimrush_loadtest::{engine, scenario::Behaviour};
 
 use crate::{
-    engine_run::{Claims, job, minted, ms, numbered, run, scenario},
-    script::{Act, serve, serve_asked},
+    engine_run::{Claims, crowd, job, minted, ms, numbered, run, scenario},
+    script::{Act, Nobody, serve, serve_asked},
 };
 
 const CLOSED: &str =
@@ -19,20 +18,16 @@ const CLOSED: &str =
 
 #[test]
 fn a_new_connection_each_is_really_new() {
-    for arrivals in [
-        "{ profile = \"closed\", duration = \"10s\", people = 30 }",
-        "{ profile = \"constant\", rate = 100, duration = \"300ms\", spacing = \"even\" }",
-    ] {
+    for open in [false, true] {
         let peers = Arc::new(Mutex::new(BTreeSet::new()));
         let (noted, claims) = (Arc::clone(&peers), Claims::default());
         let address = serve_asked(move |asked| {
             noted.lock().unwrap().insert(asked.peer);
             claims.next()
         });
-        let text = format!(
-            "drop = [{{ id = \"d\" }}]\nconnections = {{ count = 2, reuse = \"new_each\" }}\narrivals = {arrivals}"
-        );
-        let tally = run(job(scenario(address, &text), minted()));
+        let text = format!("{CLOSED}connections = {{ count = 2, reuse = \"new_each\" }}");
+        let job = job(scenario(address, &text), minted());
+        let tally = run(if open { crowd(job, 30, Duration::from_millis(10)) } else { job });
         assert_eq!((tally.personas[0].granted, tally.personas[0].mishaps.reconnects), (30, 0));
         assert_eq!(peers.lock().unwrap().len(), 30);
     }
@@ -90,9 +85,8 @@ fn a_slow_network_takes_its_round_trip_and_its_bandwidth() {
 fn a_connection_that_the_service_closes_is_opened_again() {
     let claims = Claims::default();
     let address = serve(move |_| Act::Once(Box::new(claims.next())));
-    let text = "drop = [{ id = \"d\" }]\nconnections = { count = 10 }\n\
-                arrivals = { profile = \"constant\", rate = 100, duration = \"500ms\", spacing = \"even\" }";
-    let tally = run(job(scenario(address, text), minted()));
+    let text = format!("{CLOSED}connections = {{ count = 10 }}");
+    let tally = run(crowd(job(scenario(address, &text), minted()), 50, Duration::from_millis(10)));
     let persona = &tally.personas[0];
     assert_eq!((persona.granted, persona.unknown, persona.mishaps.unsent), (50, 0, 0));
     assert!(persona.mishaps.reconnects >= 40, "{:?}", persona.mishaps);
@@ -108,10 +102,10 @@ fn too_many_connections_are_refused_before_any_is_opened() {
 
 #[test]
 fn nothing_that_listens_means_no_connection() {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nobody = Nobody::new();
     let text = format!("{CLOSED}connections = {{ count = 2 }}");
     let start = Instant::now();
-    let prepared = engine::prepare(job(scenario(free, &text), minted()), None).unwrap();
+    let prepared = engine::prepare(job(scenario(nobody.address, &text), minted()), None).unwrap();
     assert_eq!(prepared.open_connections(), 0);
     assert!(start.elapsed() < Duration::from_secs(20));
 }

@@ -65,7 +65,8 @@ fn what_is_in_doubt_is_asked_for_again_until_an_answer_decides() {
     });
     let mut scenario = scenario(address, QUICK);
     scenario.personas[0].behaviour = toml::from_str("kind = \"honest\"\nretries = 0").unwrap();
-    scenario.arrivals = toml::from_str("profile = \"closed\"\nduration = \"500ms\"").unwrap();
+    // What stays in doubt is given up then, and nobody else comes.
+    scenario.connections.retry_unknown_for = Some(Duration::from_secs(2));
     let (tally, log) = run_with_log(job(scenario, numbered(6)));
     let persona = &tally.personas[0];
     assert_eq!((persona.arrivals, persona.granted, persona.unknown), (6, 5, 1));
@@ -133,7 +134,7 @@ fn a_run_that_is_stopped_ends_early_and_shows_itself_meanwhile() {
     }
     let meter = running.meter();
     assert!(meter.scheduled >= meter.sent && meter.sent >= meter.answers, "{meter:?}");
-    assert!(meter.granted == meter.answers && meter.granted > 0 && meter.lost == 0);
+    assert!(meter.answers >= meter.granted && meter.granted > 0 && meter.lost == 0, "{meter:?}");
     let recent = meter.recent.histogram().len();
     assert!(recent > 0 && recent <= meter.answers, "{recent} recent of {}", meter.answers);
     assert!(!running.is_finished());

@@ -3,13 +3,13 @@
 use std::{
     net::SocketAddr,
     sync::atomic::{AtomicU64, Ordering},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use claimrush_loadtest::{
     claims_log::{self, ClaimsLog, Line},
     engine::{self, Job, Place, Supply},
-    scenario::Scenario,
+    scenario::{Arrivals, Scenario},
     tally::{PersonaTally, Tally, Times},
 };
 
@@ -42,6 +42,20 @@ pub(crate) fn numbered(tickets: u64) -> Supply {
 /// The whole of a run.
 pub(crate) fn job(scenario: Scenario, supply: Supply) -> Job {
     Job { scenario, supply, trace: None, place: Place { first: 0, of: 1 }, threads: 1 }
+}
+
+/// The same for a crowd of which one comes every so often: whoever has come by the end is still served, while of a rate
+/// those who wait at the end are sent away, and on a busy machine somebody may.
+pub(crate) fn crowd(job: Job, people: u64, every: Duration) -> Job {
+    let every = u64::try_from(every.as_nanos()).unwrap();
+    crowd_at(job, (0..people).map(|n| n * every).collect())
+}
+
+/// The same with the moments at which they come, in nanoseconds.
+pub(crate) fn crowd_at(mut job: Job, moments: Vec<u64>) -> Job {
+    job.scenario.arrivals = Arrivals::Trace { file: "read already".into(), speed: 1.0 };
+    job.trace = Some(moments);
+    job
 }
 
 /// Runs a job at once.

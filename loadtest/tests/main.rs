@@ -8,6 +8,7 @@ mod engine_personas;
 mod engine_run;
 mod engine_times;
 mod live;
+mod noise;
 mod outcomes;
 mod peer_far;
 mod percentiles;

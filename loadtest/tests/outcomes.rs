@@ -89,7 +89,7 @@ fn an_answer_that_does_not_know_is_asked_for_again_and_else_stays_unknown() {
         },
         _ => Act::claim(ticket, 1),
     });
-    let done = Rush::new(address, 3).with("--connections 1 --duration 10 --retry-for 0.3").run(0);
+    let done = Rush::new(address, 3).with("--connections 1 --duration 10 --retry-for 1.5").run(0);
     let total = done.results().total;
     assert_eq!((total.granted, total.unknown), (2, 1));
     // Every attempt has its answer: one of t2, and all of t1 until its time was over.

@@ -8,6 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::script::Nobody;
+
 const ROUND_TRIP: Duration = Duration::from_millis(60);
 /// Longer than anything that is waited for takes, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -87,8 +89,8 @@ fn what_is_far_answers_later_and_says_the_same() {
 
 #[test]
 fn nobody_is_kept_waiting_where_the_way_leads_nowhere() {
-    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let far = Far::before(gone);
+    let nobody = Nobody::new();
+    let far = Far::before(nobody.address);
     for _ in 0..2 {
         assert!(matches!(far.connect().read(&mut [0]), Ok(0) | Err(_)));
     }

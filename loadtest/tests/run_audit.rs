@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Mutex};
 use serde_json::{Value, json};
 
 use crate::{
-    run::{Rehearsal, said},
+    run::{FEW, Rehearsal, said},
     script::{Act, serve_asked},
 };
 
@@ -44,9 +44,8 @@ fn service(word: Word) -> SocketAddr {
 }
 
 fn audited(word: Word, more: &[&str]) -> (Option<i32>, Value, String) {
-    let rehearsal = Rehearsal::new(service(word));
-    let short = ["--audit", "--set", "arrivals.duration=500ms"];
-    let output = rehearsal.run(&[&short, more].concat());
+    let rehearsal = Rehearsal::of_crowd(service(word), FEW);
+    let output = rehearsal.run(&[&["--audit"], more].concat());
     let told = String::from_utf8_lossy(&output.stdout).into_owned() + &said(&output);
     (output.status.code(), rehearsal.results(), told)
 }
@@ -56,7 +55,7 @@ fn a_service_that_keeps_its_word_passes_the_audit() {
     let (code, results, told) = audited(Word::Kept, &[]);
     assert_eq!(code, Some(0), "{told}");
     assert_eq!(results["audit"]["ok"], true);
-    assert!(told.contains("100 claims that 100 persons were told of"), "{told}");
+    assert!(told.contains("10 claims that 10 persons were told of"), "{told}");
 }
 
 #[test]

@@ -2,9 +2,13 @@
 
 use std::{
     io::Read,
+    net::SocketAddr,
     os::unix::process::ExitStatusExt,
     process::{Child, Command, Stdio},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -21,18 +25,20 @@ use crate::{
 /// Longer than anything that is waited for takes, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A service that answers the first hundred people, and everybody else never.
-fn falls_silent() -> std::net::SocketAddr {
-    let granted = AtomicU64::new(0);
-    serve(move |ticket| {
-        let seq = granted.fetch_add(1, Ordering::Relaxed) + 1;
+/// A service that answers the first hundred people, and everybody else never; and how many have asked it.
+fn falls_silent() -> (SocketAddr, Arc<AtomicU64>) {
+    let asked = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&asked);
+    let address = serve(move |ticket| {
+        let seq = counter.fetch_add(1, Ordering::Relaxed) + 1;
         match Act::claim(ticket, seq) {
             Act::Reply { status, body, .. } if seq > 100 => {
                 Act::Reply { after: Duration::from_secs(3_600), status, body, retry_after: None }
             }
             act => act,
         }
-    })
+    });
+    (address, asked)
 }
 
 fn until(what: &str, condition: impl Fn() -> bool) {
@@ -56,14 +62,18 @@ fn hear(child: &mut Child, words: &str) {
     }
 }
 
-/// Interrupts a run twice whose service has fallen silent; gives its results and the unknown outcomes in its log.
-fn interrupted_twice(rehearsal: &Rehearsal, more: &[&str]) -> (Value, usize) {
+/// Interrupts a run twice whose service has fallen silent, and which waits for eight answers; gives its results and the
+/// unknown outcomes in its log.
+fn interrupted_twice(more: &[&str]) -> (Rehearsal, Value, usize) {
+    let (service, asked) = falls_silent();
+    let rehearsal = Rehearsal::new(service);
     let endless = ["--set", "arrivals.duration=1m", "--set", "connections.reply_wait=10m"];
     let grace = ["--set", "connections.grace=10m", "--audit"];
     let mut command = rehearsal.command(&[endless.as_slice(), &grace, more].concat());
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let log = rehearsal.path("out/claims.jsonl");
     until("claims in the log", || claims_log::read(&log).is_ok_and(|lines| lines.len() >= 100));
+    until("claims without an answer", || asked.load(Ordering::Relaxed) >= 108);
     interrupt(&child);
     hear(&mut child, "a second signal (Ctrl-C) ends the run at once");
     assert_eq!(child.try_wait().unwrap(), None, "the first signal waits for the answers under way");
@@ -75,13 +85,13 @@ fn interrupted_twice(rehearsal: &Rehearsal, more: &[&str]) -> (Value, usize) {
     assert_eq!((status.code(), status.signal()), (Some(3), None));
     let lines = claims_log::read(&log).unwrap();
     let unknown = lines.iter().filter(|line| matches!(line, Line::Unknown { .. })).count();
-    (rehearsal.results(), unknown)
+    let results = rehearsal.results();
+    (rehearsal, results, unknown)
 }
 
 #[test]
 fn a_second_interrupt_ends_at_once_with_what_is_known() {
-    let rehearsal = Rehearsal::new(falls_silent());
-    let (results, unknown) = interrupted_twice(&rehearsal, &[]);
+    let (rehearsal, results, unknown) = interrupted_twice(&[]);
     // Each of the eight connections waits for an answer.
     assert_eq!((&results["total"]["granted"], &results["total"]["unknown"]), (&100.into(), &8.into()));
     assert_eq!(unknown, 8);
@@ -93,23 +103,19 @@ fn a_second_interrupt_ends_at_once_with_what_is_known() {
 
 #[test]
 fn a_second_interrupt_ends_the_workers_too() {
-    let rehearsal = Rehearsal::new(falls_silent());
     let workers = [Process::start(1), Process::start(1)];
     let token = token_file(TOKEN);
     let addresses = format!("{},{}", workers[0].address, workers[1].address);
     let flags = ["--workers", &addresses, "--token-file", token.path().to_str().unwrap()];
-    let (results, unknown) = interrupted_twice(&rehearsal, &flags);
+    let (_rehearsal, results, unknown) = interrupted_twice(&flags);
     assert_eq!((&results["total"]["granted"], &results["total"]["unknown"]), (&100.into(), &8.into()));
     assert_eq!(unknown, 8);
 }
 
 #[test]
 fn personas_with_connections_of_their_own_are_ended_too() {
-    let rehearsal = Rehearsal::new(falls_silent());
-    let (results, unknown) = interrupted_twice(
-        &rehearsal,
-        &["--set", "connections.reuse=per_person", "--set", "connections.count=1"],
-    );
+    let own = ["--set", "connections.reuse=per_person", "--set", "connections.count=1"];
+    let (_rehearsal, results, unknown) = interrupted_twice(&own);
     assert_eq!(results["total"]["granted"], 100);
     let requests = results["total"]["requests"].as_u64().unwrap();
     assert!(requests > 100, "{requests}");

@@ -13,6 +13,7 @@ use std::{
 
 use claimrush_loadtest::results::Results;
 use tempfile::TempDir;
+use tokio::net::TcpSocket;
 
 /// What the server does with a request.
 pub(crate) enum Act {
@@ -110,6 +111,20 @@ fn serve_connection(mut stream: TcpStream, script: &impl Fn(&Asked) -> Act) {
                 }
             }
         }
+    }
+}
+
+/// A port that is nobody's as long as this is there: taken, so that no other test gets it, and not listened on.
+pub(crate) struct Nobody {
+    _socket: TcpSocket,
+    pub(crate) address: SocketAddr,
+}
+
+impl Nobody {
+    pub(crate) fn new() -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        Self { address: socket.local_addr().unwrap(), _socket: socket }
     }
 }
 

@@ -1,10 +1,10 @@
 //! Arguments, inputs and exit codes.
 
-use std::{fs, net::TcpListener, process::Command};
+use std::{fs, process::Command};
 
 use claimrush_loadtest::results::Results;
 
-use crate::script::{Act, Rush, serve};
+use crate::script::{Act, Nobody, Rush, serve};
 
 fn harness(arguments: &[&str]) -> (Option<i32>, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_claimrush-loadtest")).args(arguments).output().unwrap();
@@ -73,8 +73,8 @@ fn a_process_that_does_not_exist_cannot_be_watched() {
 
 #[test]
 fn nothing_listening_is_an_invalid_run() {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let done = Rush::new(free, 1).with("--connections 1 --duration 1").run(3);
+    let nobody = Nobody::new();
+    let done = Rush::new(nobody.address, 1).with("--connections 1 --duration 1").run(3);
     assert!(done.complaint().contains("nothing accepts connections"));
 }
 

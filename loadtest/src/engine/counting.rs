@@ -93,7 +93,7 @@ impl Counting {
         self.interval_at(due)?.1.scheduled += 1;
         self.tally.schedule.scheduled += 1;
         self.sums.scheduled += 1;
-        self.meter.scheduled.store(self.sums.scheduled, Ordering::Relaxed);
+        self.meter.scheduled.store(self.sums.scheduled, Ordering::Release);
         Ok(())
     }
 
@@ -102,7 +102,7 @@ impl Counting {
         self.persona(persona)?.requests += 1;
         self.interval_at(at)?.1.sent += 1;
         self.sums.sent += 1;
-        self.meter.sent.store(self.sums.sent, Ordering::Relaxed);
+        self.meter.sent.store(self.sums.sent, Ordering::Release);
         Ok(())
     }
 
@@ -111,7 +111,7 @@ impl Counting {
         self.persona(persona)?.requests -= 1;
         self.interval_at(at)?.1.sent -= 1;
         self.sums.sent -= 1;
-        self.meter.sent.store(self.sums.sent, Ordering::Relaxed);
+        self.meter.sent.store(self.sums.sent, Ordering::Release);
         Ok(())
     }
 
@@ -148,9 +148,9 @@ impl Counting {
 
         self.tally.last_answer = now - self.start;
         self.sums.answers += 1;
-        self.meter.answers.store(self.sums.answers, Ordering::Relaxed);
+        self.meter.answers.store(self.sums.answers, Ordering::Release);
         self.sums.granted += u64::from(granted);
-        self.meter.granted.store(self.sums.granted, Ordering::Relaxed);
+        self.meter.granted.store(self.sums.granted, Ordering::Release);
         Ok(())
     }
 
@@ -159,7 +159,7 @@ impl Counting {
         self.persona(persona)?.mishaps.lost_replies += 1;
         self.interval_at(Instant::now())?.1.lost += 1;
         self.sums.lost += 1;
-        self.meter.lost.store(self.sums.lost, Ordering::Relaxed);
+        self.meter.lost.store(self.sums.lost, Ordering::Release);
         Ok(())
     }
 

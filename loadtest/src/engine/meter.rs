@@ -162,12 +162,13 @@ impl MeterReading {
     }
 
     fn add(&mut self, meter: &Meter) {
-        self.scheduled += meter.scheduled.load(Ordering::Relaxed);
-        self.sent += meter.sent.load(Ordering::Relaxed);
-        self.answers += meter.answers.load(Ordering::Relaxed);
-        self.granted += meter.granted.load(Ordering::Relaxed);
-        self.lost += meter.lost.load(Ordering::Relaxed);
+        // Against the order in which a request is counted, so that none shows as answered that does not show as sent.
         let published = meter.published.lock().unwrap_or_else(PoisonError::into_inner);
+        self.lost += meter.lost.load(Ordering::Acquire);
+        self.granted += meter.granted.load(Ordering::Acquire);
+        self.answers += meter.answers.load(Ordering::Acquire);
+        self.sent += meter.sent.load(Ordering::Acquire);
+        self.scheduled += meter.scheduled.load(Ordering::Acquire);
         self.late_generator += published.schedule.late_generator;
         self.dropped += published.schedule.dropped;
         for (kind, answers) in published.counts.iter() {
