@@ -5,11 +5,12 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use super::core::Shared;
+use super::tables::{Version, version};
 use crate::desk::TicketDesk;
 use crate::guard::ticket::{KeyFile, Secret, TicketKey, TicketMint};
 
@@ -27,13 +28,14 @@ pub(super) struct KeyWatch {
 impl KeyWatch {
     /// Takes over what changes, until `stop`. A wrong file changes nothing.
     pub(super) async fn run(mut self, stop: CancellationToken) {
-        let mut seen = self.changed_at().await;
+        let mut seen = self.version().await;
         while stop.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_some() {
-            let changed_at = self.changed_at().await;
-            if changed_at.is_none() || changed_at == seen {
+            // Before it is read: what changes meanwhile is read once more.
+            let found = self.version().await;
+            if found.is_none() || found == seen {
                 continue;
             }
-            seen = changed_at;
+            seen = found;
             let path = self.path.clone();
             match tokio::task::spawn_blocking(move || KeyFile::load(&path)).await {
                 Ok(Ok(keys)) => self.take_over(keys),
@@ -43,8 +45,8 @@ impl KeyWatch {
         }
     }
 
-    async fn changed_at(&self) -> Option<SystemTime> {
-        tokio::fs::metadata(&self.path).await.and_then(|meta| meta.modified()).ok()
+    async fn version(&self) -> Option<Version> {
+        tokio::fs::metadata(&self.path).await.map(|meta| version(&meta)).ok()
     }
 
     fn take_over(&mut self, keys: KeyFile) {

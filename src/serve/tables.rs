@@ -21,7 +21,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 type TakeOver = fn(&AddressTables, Vec<u8>) -> Result<usize, TableFlaw>;
 
 /// What tells one version of a file from the next: a renamed file may be older than the one before.
-type Version = (Option<SystemTime>, u64, u64);
+pub(super) type Version = (Option<SystemTime>, u64, u64);
 
 /// One file.
 #[derive(Debug, Clone)]
@@ -130,7 +130,7 @@ impl TableFile {
     }
 }
 
-fn version(meta: &Metadata) -> Version {
+pub(super) fn version(meta: &Metadata) -> Version {
     (meta.modified().ok(), meta.len(), meta.ino())
 }
 
