@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use claimrush::clock::Clock;
 use claimrush::datadir::{DataDir, secret_file};
 
+use crate::support::postgres::own_port;
 use crate::support::{claimrush, folder, outcome, run_info};
 
 /// An admin listener that answers one request, and gives back what it was asked.
@@ -104,9 +105,7 @@ fn campaigns_are_listed_shown_paused_and_resumed() {
 
 #[test]
 fn an_admin_listener_that_does_not_answer_is_unavailable() {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let port = listener.local_addr().expect("it is bound").port();
-    drop(listener);
+    let port = own_port();
     let (exit, out, err) = campaign(port, &["list"]);
     assert_eq!((exit, out.as_str()), (69, ""));
     let line =

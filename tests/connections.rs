@@ -48,11 +48,7 @@ fn pipelined_claims_are_answered_in_their_order() {
 #[test]
 fn a_slow_header_is_closed_and_an_idle_connection_outlives_it() {
     let service = service(&[("server.header_timeout_ms", "400"), ("server.idle_timeout_ms", "4000")]);
-    let mut idle = Client::connect(service.address());
-    let mut used = Client::connect(service.address());
     let mut with_body = Client::connect(service.address());
-    let mut slow = Client::connect(service.address());
-    assert_eq!(used.call("GET", "/v1/drops/d-1", &[], b"").status, 200);
     // The body in a write of its own, as many clients send it.
     let ann = bearer(&service.ticket("d-1", "ann"));
     let headers = [
@@ -65,6 +61,11 @@ fn a_slow_header_is_closed_and_an_idle_connection_outlives_it() {
     assert_eq!(with_body.answer().status, 100, "the header has been read");
     with_body.send(b"{}");
     assert_eq!(with_body.answer().status, 201);
+    // After the claim, whose time is the disk's.
+    let mut idle = Client::connect(service.address());
+    let mut used = Client::connect(service.address());
+    let mut slow = Client::connect(service.address());
+    assert_eq!(used.call("GET", "/v1/drops/d-1", &[], b"").status, 200);
 
     let began = Instant::now();
     slow.send(b"GET /v1/drops/d-1 HTTP/1.1\r\nhost");

@@ -5,7 +5,7 @@ mod load;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use claimrush::domain::ids::ClaimNumber;
@@ -16,7 +16,7 @@ use hyper::header::HeaderValue;
 use self::load::{Load, Opaque, PREFIX, audit_log, ticket};
 use crate::support::campaign::{DropFile, campaign};
 use crate::support::drainer::Drainer;
-use crate::support::http::{Client, bearer};
+use crate::support::http::{Client, bearer, claims_path};
 use crate::support::service::Service;
 
 const OUTSIDE: [&str; 4] = ["seen_once", "granted_within_stock", "found_by_owner", "unknown_settled"];
@@ -246,9 +246,19 @@ fn a_service_that_asks_for_patience_gets_it() {
     let folder = crate::support::folder();
     let mut load = Load { service, folder, log: Vec::new(), baseline: AuditBaseline::default() };
     load.baseline = load.take_baseline(0);
-    // Everybody has just used up what they may ask in a second.
     (1..=4).for_each(|person| load.claim_and_log("a-1", person, ""));
-    let audited = load.audit(&load.plan());
+    load.wait_drained();
+    // Everybody uses up what they may ask in a second just before they are looked up.
+    let (mint, address, asked) = (load.service.mint(), load.service.address(), Mutex::new(BTreeSet::new()));
+    let tickets = move |person: u64, drop: &str| -> anyhow::Result<HeaderValue> {
+        let authorization = bearer(&ticket(&mint, person, drop));
+        if asked.lock().expect("nobody panics").insert(person) {
+            let path = format!("{}/mine", claims_path(drop));
+            Client::connect(address).call("GET", &path, &[("authorization", &authorization)], b"");
+        }
+        Ok(HeaderValue::from_str(&authorization)?)
+    };
+    let audited = load.audit(&AuditPlan { tickets: Arc::new(tickets), ..load.plan() });
     assert!(audited.ok, "{audited:#?}");
     assert!(compared(&audited, "found_by_owner").starts_with("4 claims that 4 persons were told of"));
     let metrics = Client::connect(load.service.admin_address()).call("GET", "/metrics", &[], b"");

@@ -1,10 +1,9 @@
 //! `ack = "replica"`: what is acknowledged stands on replicas too, and what does not is not acknowledged.
 
 use std::collections::HashMap;
-use std::net::TcpListener;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use claimrush::config::{Ack, Config};
 use claimrush::domain::ids::{DropId, PersonId, Shard};
@@ -13,18 +12,27 @@ use claimrush::redis::{keys, reads};
 
 use crate::support::campaign::{DropFile, campaign};
 use crate::support::http::{Answer, Client, bearer, claims_path};
+use crate::support::postgres::own_port;
 use crate::support::redis::RedisServer;
 use crate::support::replicated::{Replicated, ask, programs};
 use crate::support::service::{PATIENCE, Service};
 use crate::support::signals::Frozen;
 use crate::support::{claimrush, folder, outcome, wait_for};
 
-/// How long a batch waits in these tests: long for a replica that is there, short for a test of one that is not.
-const WAIT_MS: &str = "400";
+/// How long a batch waits in these tests: longer than a busy machine's disk keeps a replica that is there, short for a test
+/// of one that is not.
+const WAIT_MS: &str = "2500";
+/// Two batches wait for less than that.
+const RESPONSE_MS: &str = "20000";
 
 fn serve(redis: &RedisServer, ack: &str) -> Service {
     let url = redis.url();
-    let settings = [("redis.url", url.expose()), ("claim.ack", ack), ("redis.replica_wait_ms", WAIT_MS)];
+    let settings = [
+        ("redis.url", url.expose()),
+        ("claim.ack", ack),
+        ("redis.replica_wait_ms", WAIT_MS),
+        ("redis.response_timeout_ms", RESPONSE_MS),
+    ];
     let service = Service::start_with(&settings, &[]);
     service.apply_ok(&campaign("c-1", &[DropFile::open("d-1", 100_000), DropFile::open("d-2", 9).limit(2)]));
     service.wait_ready();
@@ -199,8 +207,7 @@ fn refusal(redis: &RedisServer) -> (i32, String) {
 /// everything.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_that_comes_during_the_wait_confirms_nothing() {
-    let port =
-        TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port();
+    let port = own_port();
     let primary =
         RedisServer::start(&["bind 127.0.0.1", "repl-diskless-sync-delay 0", &format!("port {port}")]);
     let replica = RedisServer::in_memory();
@@ -263,11 +270,15 @@ fn waiting_for_disks_takes_no_second() {
     for program in programs() {
         let servers = Replicated::start(program);
         let service = serve(&servers.primary, "replica");
-        // A replica reports by itself once a second: ten claims that waited for that would take ten.
-        let began = std::time::Instant::now();
-        for n in 0..10 {
+        // A replica reports by itself once a second: claims that waited for that would take that long, most of them, while
+        // a machine that is busy holds up some.
+        let mut times = [0; 11].map(|_: u8| Duration::ZERO);
+        for (n, time) in times.iter_mut().enumerate() {
+            let began = Instant::now();
             assert_eq!(service.claim("d-1", &service.ticket("d-1", &format!("p-{n}"))).status, 201);
+            *time = began.elapsed();
         }
-        assert!(began.elapsed() < Duration::from_secs(4), "{program}: {:?}", began.elapsed());
+        times.sort_unstable();
+        assert!(times[5] < Duration::from_millis(500), "{program}: {times:?}");
     }
 }

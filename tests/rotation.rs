@@ -2,6 +2,7 @@
 //! between.
 
 use std::fmt::Write as _;
+use std::os::unix::fs::PermissionsExt;
 
 use claimrush::guard::ticket::KEY_FILE_NAME;
 use serde_json::Value;
@@ -35,7 +36,11 @@ fn key_file(voucher: u8, old: &[u8], keys: &[(&str, u8)]) -> String {
 fn change(service: &Service, text: &str) {
     let times = || service.log().matches("the key file").count();
     let before = times();
-    std::fs::write(service.data().join(KEY_FILE_NAME), text).expect("it is written");
+    // Whoever looks meanwhile sees the one before or the whole new one.
+    let new = service.data().join("new.key");
+    std::fs::write(&new, text).expect("it is written");
+    std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o600)).expect("it is ours");
+    std::fs::rename(new, service.data().join(KEY_FILE_NAME)).expect("it takes its place");
     wait_for("the key file is read", PATIENCE, || (times() > before).then_some(()));
 }
 

@@ -109,7 +109,9 @@ fn an_allow_list_is_read_and_changed_beside_claims() {
     );
 
     // What is no list changes nothing.
-    std::fs::write(&path, "nonsense").expect("it is written");
+    let half = lists.path().join("vip.half");
+    std::fs::write(&half, "nonsense").expect("it is written");
+    std::fs::rename(half, path).expect("it is put");
     wait_for("it is refused", PATIENCE, || service.log().contains("a list is wrong").then_some(()));
     assert_eq!(asks(1), given());
 

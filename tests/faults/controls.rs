@@ -11,6 +11,7 @@ use crate::lost::{append_only_file, cut};
 use crate::matrix::{After, Row, Stage};
 use crate::scene::{DURABLE, External, Scene};
 use crate::support::drainer::Drainer;
+use crate::support::postgres::own_port;
 use crate::support::proxy::Upstream;
 use crate::support::redis::RedisServer;
 use crate::support::service::PATIENCE;
@@ -86,7 +87,7 @@ fn acknowledge_before_commit() {
             };
             // Nothing is written meanwhile: a copy that misses something would be seen by its numbers.
             proxy.cut();
-            let port = free_port();
+            let port = own_port();
             let () = stage.scene.ask_redis(cmd("CONFIG").arg("SET").arg("port").arg(port));
             follow("127.0.0.1", &port.to_string());
             wait_for("the copy is made", PATIENCE, || {
@@ -130,10 +131,4 @@ fn constraint_dropped() {
             caught(after, &["I2", "I3", "I4"])
         },
     );
-}
-
-/// A port that was free a moment ago.
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
-    listener.local_addr().expect("it is bound").port()
 }

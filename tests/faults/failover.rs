@@ -1,7 +1,6 @@
 //! Rows: a replica takes the place of the primary. What the new one lacks must be noticed before anything is sold from
 //! it, and with `ack = "replica"` nothing that anybody was told may be lacking.
 
-use std::net::TcpListener;
 use std::time::Duration;
 
 use claimrush::domain::ids::{DropId, Shard};
@@ -9,6 +8,7 @@ use claimrush::redis::keys;
 
 use crate::matrix::{After, DROP, Row, Stage};
 use crate::scene::{DURABLE, External, Scene};
+use crate::support::postgres::own_port;
 use crate::support::proxy::{Proxy, Upstream};
 use crate::support::redis::RedisServer;
 use crate::support::replicated::ask;
@@ -22,10 +22,6 @@ struct Pair {
     replica_port: u16,
     /// What lies between the two servers.
     between: Proxy,
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port()
 }
 
 fn way_to(server: &RedisServer) -> Upstream {
@@ -66,10 +62,10 @@ fn confirmed(primary: &RedisServer) -> Option<bool> {
 
 impl Pair {
     fn start(settings: &[(&str, &str)], primary_settings: &[&str]) -> Self {
-        let port = free_port();
+        let port = own_port();
         let primary = server(port, primary_settings);
         let between = Proxy::start(Upstream::Tcp(([127, 0, 0, 1], port).into()));
-        let replica_port = free_port();
+        let replica_port = own_port();
         let replica = server(replica_port, &[]);
         follow(&replica, between.address().port());
         wait_in_step(&primary);
@@ -177,7 +173,7 @@ fn the_primary_is_killed_and_its_replica_promoted() {
             stage.scene.external.as_mut().expect("a Redis").server.kill();
             let () = ask(&replica, &["REPLICAOF", "NO", "ONE"]).expect("it answers");
             // Another one follows the new primary, as an operator or a Sentinel sees to it.
-            let third = server(free_port(), &[]);
+            let third = server(own_port(), &[]);
             follow(&third, replica_port);
             drop(swap(stage.scene, replica));
             third
@@ -208,7 +204,7 @@ fn a_stale_master_comes_back_after_a_partition() {
             });
             let stale = seq_in(&stage.scene.external.as_ref().expect("a Redis").server);
             let () = ask(&replica, &["REPLICAOF", "NO", "ONE"]).expect("it answers");
-            let third = server(free_port(), &[]);
+            let third = server(own_port(), &[]);
             follow(&third, replica_port);
             let old = swap(stage.scene, replica);
             std::thread::sleep(Duration::from_millis(500));

@@ -167,10 +167,10 @@ fn a_byte_of_a_name_is_flipped() {
 #[test]
 fn redis_is_killed_while_it_rewrites_its_file() {
     Row::new("kill -9 of Redis during BGREWRITEAOF").run(Scene::whole(), |stage: &mut Stage| {
-        // Keys that take the rewriting child a millisecond each.
+        // Keys that take the rewriting child twenty milliseconds each: ten seconds.
         let fill = "for n = 1, 500 do redis.call('SET', 'filling:' .. n, n) end return 1";
         let _: u32 = stage.scene.ask_redis(cmd("EVAL").arg(fill).arg(0));
-        let () = stage.scene.ask_redis(cmd("CONFIG").arg("SET").arg("rdb-key-save-delay").arg(1_000));
+        let () = stage.scene.ask_redis(cmd("CONFIG").arg("SET").arg("rdb-key-save-delay").arg(20_000));
         let _: String = stage.scene.ask_redis(&cmd("BGREWRITEAOF"));
         std::thread::sleep(Duration::from_millis(stage.random.random_range(0..400)));
         let info: String = stage.scene.ask_redis(cmd("INFO").arg("persistence"));

@@ -10,6 +10,8 @@ use rustix::process::Signal;
 use crate::matrix::{Row, Stage};
 use crate::scene::{Postgres, Scene};
 use crate::support::proxy::{Direction, Weather};
+use crate::support::service::PATIENCE;
+use crate::support::wait_for;
 
 /// Ends and starts in one round: one of them is likely to hit a transaction in its middle.
 const TIMES: usize = 4;
@@ -69,9 +71,9 @@ fn replies_of_commits_are_lost() {
     row.run(Scene::with_postgres(), |stage: &mut Stage| {
         let hole = Weather { hole: Some(Direction::Replies), ..Weather::default() };
         ledger(stage).proxy.set(hole);
-        std::thread::sleep(limits::LEDGER_ANSWER_TIMEOUT + Duration::from_secs(1));
-        let said = stage.scene.service.log().contains("the server did not answer in time");
-        assert!(said, "the drain has given up a connection");
+        wait_for("the drain gives up a connection", limits::LEDGER_ANSWER_TIMEOUT + PATIENCE, || {
+            stage.scene.service.log().contains("the server did not answer in time").then_some(())
+        });
         ledger(stage).proxy.heal();
         Instant::now()
     });

@@ -86,7 +86,15 @@ impl Load {
             load.claim("a-2", 40, key);
             load.log.push(unknown("a-2", 40));
         }
+        load.wait_drained();
         load
+    }
+
+    /// Waits until all claims are in the ledger: however long a disk takes, an audit that follows finds them there.
+    pub(super) fn wait_drained(&self) {
+        crate::support::wait_for("all is in the ledger", PATIENCE, || {
+            (self.service.journal_length() == 0).then_some(())
+        });
     }
 
     pub(super) fn access(&self) -> ServiceAccess {

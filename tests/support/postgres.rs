@@ -2,12 +2,14 @@
 //! starts it as somebody else.
 
 use std::io::Read;
+use std::net::SocketAddr;
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
 
 /// The database that every server has.
@@ -43,7 +45,7 @@ impl PostgresServer {
             .output()
             .expect("initdb runs");
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        let port = free_port();
+        let port = own_port();
         let settings: Vec<String> = settings.iter().map(|setting| (*setting).to_owned()).collect();
         let process = spawn(&programs, folder.path(), port, &settings);
         let mut server = Self { programs, process, folder, settings, port };
@@ -227,10 +229,15 @@ fn spawn(programs: &Path, folder: &Path, port: u16, settings: &[String]) -> Chil
     command.spawn().expect("postgres starts")
 }
 
-/// A port that nobody listens on just now.
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-    listener.local_addr().expect("it has an address").port()
+/// A loopback port that is this test's own until its process ends: it is taken, so that nobody else is given it, and nobody
+/// listens on it until a server does that is told to, and that may share an address with a socket that does not listen.
+pub(crate) fn own_port() -> u16 {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket.set_reuse_address(true).expect("it is set");
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("a free port");
+    let port = socket.local_addr().ok().and_then(|address| address.as_socket()).expect("it is bound").port();
+    std::mem::forget(socket);
+    port
 }
 
 /// The folder of the newest server's programs: distributions and Homebrew keep them by version, off the path.

@@ -1,10 +1,10 @@
 //! A primary and its replica, both with what `ack = "replica"` needs.
 
-use std::net::TcpListener;
 use std::process::{Command, Stdio};
 
 use redis::{Commands, FromRedisValue, RedisResult};
 
+use super::postgres::own_port;
 use super::redis::RedisServer;
 use super::service::PATIENCE;
 use super::wait_for;
@@ -46,9 +46,7 @@ impl Replicated {
 
     /// Starts both, with further settings of the replica's, and waits for nothing.
     pub(crate) fn start_with(program: &str, replica_settings: &[&str]) -> Self {
-        // Free again when the line ends; the kernel gives it to somebody else only after many others.
-        let port =
-            TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port();
+        let port = own_port();
         let listens = format!("port {port}");
         let primary = RedisServer::start_program(program, &[&SAFE[..], &[&listens]].concat());
         let follows = format!("replicaof 127.0.0.1 {port}");

@@ -119,8 +119,7 @@ impl Service {
     }
 
     fn serve_with(&self, more: &[(String, String)]) -> Child {
-        let environment = [&self.settings[..], &self.environment, more].concat();
-        serve(self.work.path(), &environment, &self.flags)
+        serve(self.work.path(), &[&self.settings[..], &self.environment, more].concat(), &self.flags)
     }
 
     /// The public listener.
@@ -249,8 +248,9 @@ impl Service {
         let local = format!(":{:04X}", self.address().port());
         let unread = |line: &str| {
             let fields: Vec<_> = line.split_whitespace().collect();
-            let [_, ours, _, state, queues, ..] = fields.as_slice() else { return false };
-            ours.ends_with(&local) && *state == "01" && !queues.ends_with(":00000000")
+            let [_, ours, peer, state, queues, ..] = fields.as_slice() else { return false };
+            let here = ours.ends_with(&local) && !queues.ends_with(":00000000");
+            *state == "01" && (here || peer.ends_with(&local) && !queues.starts_with("00000000:"))
         };
         wait_for("all is read", PATIENCE, || {
             let sockets = std::fs::read_to_string("/proc/net/tcp").expect("linux has it");

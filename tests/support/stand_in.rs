@@ -31,8 +31,8 @@ impl StandIn {
                     if stopped.load(Ordering::Acquire) {
                         return;
                     }
-                    let said = said.lock().unwrap_or_else(PoisonError::into_inner).clone();
                     let Some((mut stream, request)) = hear(stream) else { continue };
+                    let said = said.lock().unwrap_or_else(PoisonError::into_inner).clone();
                     // Counted before it is answered: whoever has the answer finds it counted.
                     *heard.lock().unwrap_or_else(PoisonError::into_inner) = request;
                     count.fetch_add(1, Ordering::AcqRel);
