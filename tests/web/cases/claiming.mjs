@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 
-import { button, campaign, call, held, identity, shot, signedIn, text, tone, visit, world } from "../world.mjs";
+import { button, campaign, call, held, identity, shot, signedIn, text, tone, until, visit, world } from "../world.mjs";
 
 /** A phone whose clock is off by this much. */
 const wrongBy = (ms) => `{
@@ -41,8 +41,8 @@ export async function from_the_countdown_to_the_voucher_also_with_a_wrong_clock(
       assert.equal(new URL(page.url()).hash, "", "it is not left in the address");
       await tone(page, "ready");
       assert.deepEqual(posts, [`/v1/drops/${drop}/challenges`, `/v1/drops/${drop}/tickets`]);
-      const differs = await deviation(page, opensAt);
-      assert.ok(differs < 3, `the countdown of ${name} is off by ${differs} s`);
+      // A busy machine may show it late, once; a wrong one stays wrong.
+      await until(`the countdown of ${name} is right`, async () => (await deviation(page, opensAt)) < 3);
       assert.equal(await button(page).getAttribute("aria-disabled"), "true");
       await button(page).click({ force: true });
       assert.equal(posts.length, 2, "nothing is sent before its time");

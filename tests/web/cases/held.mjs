@@ -103,7 +103,7 @@ export async function given_back_at_the_second_tap_and_claimed_again() {
 
 export async function not_paid_in_time() {
   const drop = "held-lapsed";
-  await campaign("c-held-lapsed", [{ drop, name: "手机以旧换新", item: 'hold_for = "4s"' }]);
+  await campaign("c-held-lapsed", [{ drop, name: "手机以旧换新", item: 'hold_for = "8s"' }]);
   await visit({}, async (page) => {
     await claimed(page, drop, "late");
     await heading(page, "支付已超时");
@@ -121,7 +121,7 @@ export async function not_paid_in_time() {
 
 export async function it_lapsed_while_the_page_was_closed() {
   const drop = "held-closed";
-  await campaign("c-held-closed", [{ drop, item: 'hold_for = "2s", claim_again = false' }]);
+  await campaign("c-held-closed", [{ drop, item: 'hold_for = "6s", claim_again = false' }]);
   await visit({ locale: "en-US" }, async (page) => {
     await claimed(page, drop, "away");
     await page.goto("about:blank");

@@ -74,7 +74,7 @@ export async function no_answer_is_asked_for_until_there_is_one() {
   await campaign("c-unknown", [{ drop }]);
   await visit({ locale: "en-GB" }, async (page) => {
     let asked = 0;
-    const unknown = { status: 503, json: { code: "outcome_unknown", request_id: "r" }, headers: { "retry-after": "1" } };
+    const unknown = { status: 503, json: { code: "outcome_unknown", request_id: "r" }, headers: { "retry-after": "3" } };
     await page.route(`${claims(drop)}/mine`, (route) => {
       asked += 1;
       // Too few replicas have it: the service cannot say yet.

@@ -27,7 +27,8 @@ export async function an_overload_is_waited_for_with_the_same_key() {
   const drop = "wait-overloaded";
   await campaign("c-overloaded", [{ drop, limit: 2 }]);
   await visit({}, async (page) => {
-    const keys = await refuseFirst(page, drop, problem(503, "overloaded", 1), problem(503, "unavailable", 1));
+    // Each stands on the page for longer than a busy machine takes to look and to take a picture.
+    const keys = await refuseFirst(page, drop, problem(503, "overloaded", 4), problem(503, "unavailable", 4));
     await page.goto(signedIn(drop, "overloaded"));
     await tone(page, "go");
     await button(page).tap();
