@@ -145,7 +145,7 @@ fn another_machine_reaches_the_listener_with_the_token() {
 
 #[test]
 fn what_was_applied_while_redis_was_silent_is_loaded_when_it_answers() {
-    let service = Service::start_with(&[("redis.response_timeout_ms", "500")], &[]);
+    let service = Service::start();
     let drop = DropFile::open("d-1", 2);
     service.apply_ok(&campaign("c", std::slice::from_ref(&drop)));
     assert_eq!((claim(&service, "d-1", "ann"), claim(&service, "d-1", "bob")), (201, 201));

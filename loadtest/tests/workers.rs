@@ -181,7 +181,7 @@ fn a_clock_three_hours_ahead_is_measured_and_the_start_is_common() {
 
 #[test]
 fn a_worker_lets_go_of_a_job_whose_coordinator_has_vanished() {
-    let worker = InProcess::start(unix_now, Duration::from_millis(700));
+    let worker = InProcess::start(unix_now, Duration::from_secs(2));
     let addresses = [worker.address.clone()];
     let seen = Arc::new(AtomicU64::new(0));
     let counter = Arc::clone(&seen);

@@ -4,6 +4,7 @@
 use std::cell::Cell;
 use std::path::Path;
 
+use claimrush::clock::Clock;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -14,6 +15,8 @@ use crate::support::clock::FakeClock;
 use crate::support::postgres::PostgresServer;
 use crate::support::service::{PATIENCE, Service};
 use crate::support::{claimrush, folder, outcome, wait_for};
+
+const DAY_MS: i64 = 86_400_000;
 
 /// Exit code and what it says.
 type Verdict = (i32, String);
@@ -51,6 +54,9 @@ impl Chain {
         let mut settings: Vec<_> = url.iter().map(|url| ("ledger.url", url.as_str())).collect();
         settings.push(("audit.head_file", heads.to_str().expect("a path")));
         let mut clock = FakeClock::new();
+        // What follows is of one day, also when the test begins at the end of one.
+        let ahead_s = if Clock::System.now_ms() % DAY_MS > DAY_MS - 120_000 { 300 } else { 0 };
+        clock.set(ahead_s);
         let mut service = Service::start_in(clock.environment(), &settings, &[]);
         published(&heads, 1);
         service.apply_ok(&campaign("a", &[DropFile::open("a-1", 40)]));
@@ -60,7 +66,7 @@ impl Chain {
         let said = read(service.command(&["audit", "verify"]).output());
         assert!(length_and_head(&said).0 > 2, "{said:?}");
         service.stop();
-        clock.set(86_400);
+        clock.set(ahead_s + DAY_MS / 1_000);
         service.restart();
         let published = published(&heads, 2);
         for id in ["b", "c", "d"] {

@@ -36,6 +36,7 @@ fn overload() {
         stage.rush.crowd_comes(CROWD_PEOPLE, CROWD);
         let refused = count("claimrush_refusals_total") - refused;
         let carried = count("claimrush_claims_decided_total") - carried;
+        eprintln!("{refused} refused, {carried} carried");
         assert!(refused >= 9 * carried, "ten times too much: {refused} refused, {carried} carried");
         stage.scene.proxy().heal();
         Instant::now()
