@@ -224,7 +224,7 @@ impl Drops<'_> {
             .ok_or_else(|| table.refuse_rule(&every_field, "leads beyond the calendar"))?;
         let mut drops = Vec::with_capacity(instants.len());
         for (opens_at_ms, number) in instants.into_iter().zip(1..) {
-            let drop_id = DropId::new(&wave::drop_name(wave_id.as_str(), number, count))
+            let drop_id = DropId::new(&wave::drop_name(wave_id.as_str(), number))
                 .map_err(|error| table.refuse_rule(&count_field, &format!("makes an id that {error}")))?;
             let closes_at_ms = opens_at_ms.saturating_add(open_ms);
             drops.push(self.terms(table, drop_id, (opens_at_ms, closes_at_ms))?);

@@ -43,10 +43,10 @@ pub(super) fn instants(first_ms: UnixMs, every: Every, count: u64, zone: &TimeZo
     (0..count).map(at).collect()
 }
 
-/// What the `number`-th drop (from 1) of `count` is called: `autumn-01` of `autumn`.
-pub(super) fn drop_name(wave: &str, number: u64, count: u64) -> String {
-    let width = count.to_string().len();
-    format!("{wave}-{number:0width$}")
+/// What the `number`-th drop (from 1) of a wave is called: `autumn-01` of `autumn`. How many there are does not matter, so
+/// that a wave can become longer: its drops keep their names.
+pub(super) fn drop_name(wave: &str, number: u64) -> String {
+    format!("{wave}-{number:02}")
 }
 
 /// Whether a drop is one of a wave's.
@@ -57,6 +57,7 @@ pub(super) fn is_of(wave: &str, drop: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Campaign, changes};
     use super::*;
 
     fn local(at_ms: &[UnixMs], zone: &TimeZone) -> Vec<String> {
@@ -79,8 +80,25 @@ mod tests {
 
     #[test]
     fn drops_are_numbered_in_order() {
-        assert_eq!(drop_name("a", 1, 9), "a-1");
-        assert_eq!(drop_name("a", 7, 31), "a-07");
+        let names = [1, 7, 31, 100].map(|number| drop_name("a", number));
+        assert_eq!(names, ["a-01", "a-07", "a-31", "a-100"]);
         assert!(is_of("a", "a-07") && !is_of("a", "a-x") && !is_of("a", "a-") && !is_of("a", "b-1"));
+    }
+
+    #[test]
+    fn a_wave_may_become_longer_and_not_shorter() {
+        let of = |count: u32| {
+            let text = format!(
+                "id = \"c\"\nbudget = \"1000.00 CNY\"\ntime_zone = \"Asia/Shanghai\"\n[[wave]]\nid = \"w\"\n\
+                 opens_at = \"2023-11-20T10:00:00\"\nopen_for = \"8h\"\nevery = \"1d\"\ncount = {count}\nstock = 1\n\
+                 limit_per_person = 1\nvoucher = {{ face = \"1.00\", threshold = \"10.00\", valid_for = \"7d\" }}\n"
+            );
+            Campaign::parse(&text).unwrap()
+        };
+        for (before, after) in [(5, 10), (9, 120), (99, 100)] {
+            let created = changes(Some(&of(before)), &of(after), |_| 0).unwrap().created;
+            assert_eq!(created.len(), usize::try_from(after - before).unwrap());
+            assert!(changes(Some(&of(after)), &of(before), |_| 0).is_err());
+        }
     }
 }
