@@ -203,7 +203,7 @@ fn merchants_come_from_a_file_and_are_reviewed_by_another() {
         import(&format!("{head}m-1,n,F5211,530102,s\nm-2,n,colour,53,s\nM,n,F,530102,s\n"), &[]);
     assert_eq!(exit, 1);
     for words in [
-        "merchants.csv: 2 flaws; nothing was entered",
+        "merchants.csv: 3 flaws; nothing was entered",
         "line 3, category: must be a code",
         "line 4, id: may not",
     ] {

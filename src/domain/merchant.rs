@@ -71,27 +71,28 @@ impl Details {
         self.shops.iter().find(|shop| shop.id == id)
     }
 
-    /// Whether everything is within its bounds: the field that is not, and why.
-    ///
-    /// # Errors
-    /// (field, what is wrong with it).
-    pub fn check(&self, categories: &Categories) -> Result<(), (&'static str, String)> {
-        check_name(&self.name).map_err(|what| ("name", what))?;
-        categories.check(&self.category).map_err(|what| ("category", what))?;
-        check_region(&self.region).map_err(|what| ("region", what))?;
+    /// What is not within its bounds: each field, and why.
+    #[must_use]
+    pub fn flaws(&self, categories: &Categories) -> Vec<(&'static str, String)> {
+        let mut checks = vec![
+            ("name", check_name(&self.name)),
+            ("category", categories.check(&self.category)),
+            ("region", check_region(&self.region)),
+        ];
         for shop in &self.shops {
-            check_id(&shop.id).map_err(|what| ("shop_id", what))?;
-            check_name(&shop.name).map_err(|what| ("shop_name", what))?;
-            shop.region.as_deref().map_or(Ok(()), check_region).map_err(|what| ("shop_region", what))?;
+            checks.push(("shop_id", check_id(&shop.id)));
+            // A shop that has no name of its own has its merchant's, of which it was said already.
+            if shop.name != self.name {
+                checks.push(("shop_name", check_name(&shop.name)));
+            }
+            checks.push(("shop_region", shop.region.as_deref().map_or(Ok(()), check_region)));
         }
         if self.shops.is_empty() || self.shops.len() > limits::SHOPS_PER_MERCHANT_MAX {
             let max = limits::SHOPS_PER_MERCHANT_MAX;
-            return Err((
-                "shop_id",
-                format!("there must be 1 to {max} shops, there are {}", self.shops.len()),
-            ));
+            let what = format!("there must be 1 to {max} shops, there are {}", self.shops.len());
+            checks.push(("shop_id", Err(what)));
         }
-        Ok(())
+        checks.into_iter().filter_map(|(field, checked)| checked.err().map(|what| (field, what))).collect()
     }
 }
 

@@ -38,6 +38,8 @@ pub struct Row {
     pub line: u64,
     /// In the order of the columns; empty where there is nothing.
     cells: [String; COLUMNS.len()],
+    /// What stands under no column's name, as a comma in a name that is not quoted makes it.
+    stray: Option<String>,
 }
 
 /// Something wrong in a file.
@@ -78,7 +80,10 @@ pub fn read(bytes: &[u8]) -> Result<Vec<Row>, Vec<Flaw>> {
             return Err(vec![Flaw::new(line, "", what)]);
         }
         let cell = |at: Option<usize>| at.and_then(|at| cells.get(at)).cloned().unwrap_or_default();
-        rows.push(Row { line, cells: places.map(cell) });
+        let is_named = |at: usize| head.get(at).is_some_and(|name| !name.is_empty());
+        let stray = cells.iter().enumerate().find(|(at, cell)| !cell.is_empty() && !is_named(*at));
+        let stray = stray.map(|(_, cell)| cell.clone());
+        rows.push(Row { line, cells: places.map(cell), stray });
     }
     if rows.is_empty() {
         return Err(vec![Flaw::new(line, "", "there is no row below the names of the columns")]);
@@ -149,9 +154,7 @@ pub fn gather(rows: Vec<Row>, categories: &Categories) -> Result<BTreeMap<String
     let mut gathered: BTreeMap<String, Gathered> = BTreeMap::new();
     let mut flaws = Vec::new();
     for row in rows {
-        if let Err(flaw) = add(&mut gathered, &row, categories) {
-            flaws.push(flaw);
-        }
+        flaws.extend(add(&mut gathered, &row, categories));
         if flaws.len() >= limits::IMPORT_FLAWS_SHOWN {
             break;
         }
@@ -159,20 +162,58 @@ pub fn gather(rows: Vec<Row>, categories: &Categories) -> Result<BTreeMap<String
     let mut merchants = BTreeMap::new();
     for (id, Gathered { line, mut details }) in gathered {
         details.shops = in_order(details.shops);
-        if let Err((column, what)) = details.check(categories) {
-            flaws.push(Flaw::new(line, column, what));
-        }
+        let whole = details.flaws(categories).into_iter();
+        flaws.extend(whole.map(|(column, what)| Flaw::new(line, column, what)));
         merchants.insert(id, details);
     }
     flaws.sort_by_key(|flaw| flaw.line);
+    flaws.truncate(limits::IMPORT_FLAWS_SHOWN);
     if flaws.is_empty() { Ok(merchants) } else { Err(flaws) }
 }
 
-fn add(gathered: &mut BTreeMap<String, Gathered>, row: &Row, categories: &Categories) -> Result<(), Flaw> {
-    let Row { line, cells } = row;
-    let flaw = |column: &str, what: String| Flaw::new(*line, column, what);
-    let [id, name, category, region, shop_id, shop_name, shop_region, per_day, per_person, uat] = cells;
-    check_id(id).map_err(|what| flaw("id", what))?;
+/// Adds a row to its merchant; or says everything that is wrong with it.
+fn add(gathered: &mut BTreeMap<String, Gathered>, row: &Row, categories: &Categories) -> Vec<Flaw> {
+    let (details, mut flaws) = details_of(row, categories);
+    let [id, ..] = &row.cells;
+    let mut flaw = |column: &str, what: String| flaws.push(Flaw::new(row.line, column, what));
+    if let Err(what) = check_id(id) {
+        flaw("id", what);
+    }
+    match (gathered.get_mut(id), details.shops.first()) {
+        (Some(known), Some(shop)) => {
+            let other = Details { shops: known.details.shops.clone(), ..details.clone() };
+            if let Some(column) = differs(&known.details, &other) {
+                flaw(column, format!("differs from line {} of the same merchant", known.line));
+            }
+            if known.details.shop(&shop.id).is_some() {
+                flaw("shop_id", format!("{:?} stands twice for this merchant", shop.id));
+            }
+            if flaws.is_empty() {
+                known.details.shops.push(shop.clone());
+            }
+        }
+        _ if flaws.is_empty() => {
+            gathered.insert(id.clone(), Gathered { line: row.line, details });
+        }
+        _ => {}
+    }
+    flaws
+}
+
+/// A row as a merchant of one shop, with what is wrong in its cells.
+fn details_of(row: &Row, categories: &Categories) -> (Details, Vec<Flaw>) {
+    let Row { line, cells, stray } = row;
+    let [_, name, category, region, shop_id, shop_name, shop_region, per_day, per_person, uat] = cells;
+    let mut flaws = Vec::new();
+    let mut flaw = |column: &str, what: String| flaws.push(Flaw::new(*line, column, what));
+    if let Some(stray) = stray {
+        flaw("", format!("{stray:?} stands under no column's name; is a comma within a text not quoted?"));
+    }
+    let mut capped =
+        |column: &str, text: &str| cap(text).map_err(|what| flaw(column, what)).unwrap_or_default();
+    let (cap_per_day, cap_per_person_per_day) =
+        (capped("cap_per_day", per_day), capped("cap_per_person_per_day", per_person));
+    let uat = truth(uat).map_err(|what| flaw("uat", what)).unwrap_or_default();
     let shop = Shop {
         id: if shop_id.is_empty() { MAIN_SHOP } else { shop_id }.to_owned(),
         name: if shop_name.is_empty() { name } else { shop_name }.clone(),
@@ -182,29 +223,15 @@ fn add(gathered: &mut BTreeMap<String, Gathered>, row: &Row, categories: &Catego
         name: name.clone(),
         category: category.clone(),
         region: region.clone(),
-        shops: vec![shop.clone()],
-        cap_per_day: cap(per_day).map_err(|what| flaw("cap_per_day", what))?,
-        cap_per_person_per_day: cap(per_person).map_err(|what| flaw("cap_per_person_per_day", what))?,
-        uat: truth(uat).map_err(|what| flaw("uat", what))?,
+        shops: vec![shop],
+        cap_per_day,
+        cap_per_person_per_day,
+        uat,
     };
-    match gathered.get_mut(id) {
-        None => {
-            details.check(categories).map_err(|(column, what)| flaw(column, what))?;
-            gathered.insert(id.clone(), Gathered { line: *line, details });
-        }
-        Some(known) => {
-            let other = Details { shops: known.details.shops.clone(), ..details };
-            if let Some(column) = differs(&known.details, &other) {
-                let what = format!("differs from line {} of the same merchant", known.line);
-                return Err(flaw(column, what));
-            }
-            if known.details.shop(&shop.id).is_some() {
-                return Err(flaw("shop_id", format!("{:?} stands twice for this merchant", shop.id)));
-            }
-            known.details.shops.push(shop);
-        }
+    for (column, what) in details.flaws(categories) {
+        flaw(column, what);
     }
-    Ok(())
+    (details, flaws)
 }
 
 /// The first column in which two rows of one merchant differ.

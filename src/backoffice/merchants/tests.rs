@@ -26,7 +26,7 @@ type Flaws = &'static [(u64, &'static str, &'static str)];
 #[test]
 fn every_flaw_has_its_line_and_column() {
     let head = "id,name,category,region,shop_id,cap_per_day,uat\n";
-    let cases: [(&str, Flaws); 9] = [
+    let cases: [(&str, Flaws); 11] = [
         ("", &[(1, "", "the file is empty")]),
         ("id,name,category,region\n", &[(1, "", "there is no row")]),
         (
@@ -46,8 +46,25 @@ fn every_flaw_has_its_line_and_column() {
             "HEADm-1,n,F52,530102,s-1,,\nm-1,other,F52,530102,s-2,,\nm-1,n,F52,530102,s-1,,\n",
             &[(3, "name", "differs from line 2"), (4, "shop_id", "stands twice")],
         ),
-        ("HEADm-1\n", &[(2, "name", "must have")]),
-        ("HEADm-1,\"n\n", &[(2, "category", "GB/T 4754")]),
+        ("HEADm-1\n", &[(2, "name", "must have"), (2, "category", "GB/T 4754"), (2, "region", "GB/T 2260")]),
+        ("HEADm-1,\"n\n", &[(2, "category", "GB/T 4754"), (2, "region", "GB/T 2260")]),
+        (
+            "HEADM 1,,X,99,S 1,-1,maybe\n",
+            &[
+                (2, "cap_per_day", "above zero"),
+                (2, "uat", "yes or no"),
+                (2, "name", "must have"),
+                (2, "category", "GB/T 4754"),
+                (2, "region", "GB/T 2260"),
+                (2, "shop_id", "may not contain"),
+                (2, "id", "may not contain 'M'"),
+            ],
+        ),
+        // A comma that is not quoted moves everything behind it to the right.
+        (
+            "HEADm-1,n,F52,530102,s-1,7,no,left over\nm-2,n,F52,530102,,,,,\n",
+            &[(2, "", "\"left over\" stands under no column's name")],
+        ),
     ];
     for (text, expected) in cases {
         let text = text.replace("HEAD", head);
