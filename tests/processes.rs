@@ -1,6 +1,8 @@
 //! Processes side by side: two services, and drains of their own; and what the managed Redis is set to.
 
 use std::collections::HashMap;
+use std::fs::File;
+use std::process::Stdio;
 
 use rustix::process::Signal;
 
@@ -8,10 +10,9 @@ use crate::support::campaign::{DropFile, campaign};
 use crate::support::crowd::{Crowd, Told, Wish};
 use crate::support::drainer::Drainer;
 use crate::support::ledger::{assert_numbered_and_unique, rows};
-use crate::support::outcome;
 use crate::support::redis::processes_in;
 use crate::support::service::{PATIENCE, Service};
-use crate::support::wait_for;
+use crate::support::{folder, outcome, wait_for};
 
 #[test]
 fn a_second_service_on_the_same_folder_is_refused_by_name() {
@@ -145,4 +146,40 @@ fn a_drain_that_is_stopped_takes_all_that_is_there_with_it() {
     let (exit, _, err) = outcome(&service.command(&["drain"]).output().expect("it runs"));
     assert_eq!(exit, 69, "a drain without a service: {err}");
     assert!(err.contains("no service runs on"), "{err}");
+}
+
+#[test]
+fn a_drain_takes_claims_to_the_ledger_of_the_service_and_to_no_other() {
+    let elsewhere = folder();
+    let url = format!("sqlite:{}", elsewhere.path().join("claims.db").display());
+    let service = Service::start_with(&[("ledger.url", &url)], &["--no-drain"]);
+    service.apply_ok(&campaign("c", &[DropFile::open("d-1", 5)]));
+    assert_eq!(service.claim("d-1", &service.ticket("d-1", "ann")).status, 201);
+    assert_eq!(service.journal_length(), 1);
+
+    let mut wrong = service.command(&["drain"]);
+    let (exit, _, err) = outcome(&wrong.env("CLAIMRUSH_LEDGER__URL", "sqlite:other.db").output().unwrap());
+    assert_eq!(exit, 64, "{err}");
+    assert!(err.contains("ledger.url = \"sqlite:other.db\": the service on"), "{err}");
+    assert!(err.trim_end().ends_with(&format!("keeps its claims in {url}")), "{err}");
+
+    // In another folder it cannot know: a ledger without a campaign is given nothing.
+    let redis = claimrush::datadir::DataDir::open(&service.data()).unwrap().run_info().unwrap().redis_url;
+    let log = elsewhere.path().join("drain.log");
+    let mut stranger = crate::support::claimrush(elsewhere.path());
+    stranger.args(["drain", "--data"]).arg(elsewhere.path()).env("CLAIMRUSH_REDIS__URL", redis.expose());
+    let mut stranger = stranger.stderr(File::create(&log).unwrap()).spawn().unwrap();
+    let told = || std::fs::read_to_string(&log).unwrap().contains("the ledger has no campaign").then_some(());
+    wait_for("the stranger says why it takes nothing", PATIENCE, told);
+    stranger.kill().unwrap();
+    stranger.wait().unwrap();
+    assert_eq!(service.journal_length(), 1, "it is all there");
+
+    let mut untold = service.command(&["drain"]);
+    let mut drain = untold.env_remove("CLAIMRUSH_LEDGER__URL").stderr(Stdio::null()).spawn().unwrap();
+    wait_for("all is drained", PATIENCE, || (service.journal_length() == 0).then_some(()));
+    drain.kill().unwrap();
+    drain.wait().unwrap();
+    let (exit, report, _) = outcome(&service.command(&["audit"]).output().unwrap());
+    assert_eq!(exit, 0, "{report}");
 }

@@ -12,6 +12,7 @@
 pub mod process;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use deadpool_redis::{Connection, Pool};
@@ -47,6 +48,8 @@ pub struct Drain {
     pub commit_interval: Duration,
     /// Claims in one transaction at the most.
     pub group_claims_max: usize,
+    /// Whether the ledger is known to have campaigns.
+    has_campaigns: AtomicBool,
 }
 
 /// Why a round did not come through.
@@ -58,6 +61,11 @@ pub enum DrainError {
     /// The ledger did not commit.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// No claim was ever granted by this ledger's campaigns.
+    #[error(
+        "the journal has entries and the ledger has no campaign: is ledger.url that of the service? The journal keeps them"
+    )]
+    Stranger,
 }
 
 impl From<redis::RedisError> for DrainError {
@@ -95,6 +103,7 @@ impl Drain {
             clock,
             commit_interval: config.drain.commit_interval(),
             group_claims_max: config.drain.group_max,
+            has_campaigns: AtomicBool::new(false),
         }
     }
 
@@ -141,6 +150,7 @@ impl Drain {
             return Ok(Round::Idle);
         };
         self.show_lag(journal::length(&mut connection, self.shard).await?, Some(first));
+        self.check_ledger().await?;
         Step::DrainRead.reached();
         let began = Instant::now();
         let group = Group { shard: self.shard, after, entries, now_ms: self.clock.now_ms() };
@@ -153,6 +163,18 @@ impl Drain {
         let left = journal::length(&mut connection, self.shard).await?;
         self.show_lag(left, (left > 0).then_some(position));
         Ok(if more || position < last { Round::More } else { Round::CaughtUp })
+    }
+
+    /// A ledger without campaigns is another one than that of the services that granted what the journal has: it would put
+    /// everything in quarantine, and the journal would be trimmed.
+    async fn check_ledger(&self) -> Result<(), DrainError> {
+        if !self.has_campaigns.load(Ordering::Relaxed) {
+            if self.ledger.catalogue().await?.campaigns.is_empty() {
+                return Err(DrainError::Stranger);
+            }
+            self.has_campaigns.store(true, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     /// What follows `after`, up to one group's worth; and whether there may be more.

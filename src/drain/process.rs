@@ -7,8 +7,8 @@ use tokio_util::sync::CancellationToken;
 use super::Drain;
 use crate::cli::{Exit, Failure};
 use crate::clock::Clock;
-use crate::config::Config;
-use crate::datadir::DataDir;
+use crate::config::{Config, LedgerConfig, ServiceUrl};
+use crate::datadir::{DataDir, DataDirError};
 use crate::domain::cause::Cause;
 use crate::ledger::open;
 use crate::redis::pool;
@@ -23,9 +23,20 @@ use crate::telemetry::metrics::Metrics;
 pub async fn run(config: Config) -> Result<Exit, Failure> {
     let mut signals = Signals::install()?;
     let folder = DataDir::open(&config.data.dir)?;
-    let url = if config.redis.is_managed() { folder.run_info()?.redis_url } else { config.redis.url.clone() };
+    let service = match folder.run_info() {
+        Err(DataDirError::NotRunning { .. }) if !config.redis.is_managed() => None,
+        found => Some(found?),
+    };
+    let url = match &service {
+        Some(info) if config.redis.is_managed() => info.redis_url.clone(),
+        _ => config.redis.url.clone(),
+    };
+    let ledger = match service {
+        Some(info) => ledger_of(&folder, config.ledger.clone(), info.ledger_url)?,
+        None => config.ledger.clone(),
+    };
     drop(RedisServer::check(&url, &config).await?);
-    let ledger = open::open(&config.ledger, folder.path()).await?;
+    let ledger = open::open(&ledger, folder.path()).await?;
     let metrics =
         Metrics::new(Cause::CODES, 1).map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
     let pool = pool::connect(&url, &config.redis)?;
@@ -38,5 +49,66 @@ pub async fn run(config: Config) -> Result<Exit, Failure> {
     tokio::select! {
         _ = draining => Ok(Exit::Ok),
         () = signals.again() => Err(Failure::new(Exit::Failed, "stopped at once by a second signal")),
+    }
+}
+
+/// The ledger of the service that runs on the folder, whose claims the journal has: in another one they would be lost.
+fn ledger_of(folder: &DataDir, own: LedgerConfig, of_service: ServiceUrl) -> Result<LedgerConfig, Failure> {
+    if own.url.is_empty() {
+        return Ok(LedgerConfig { url: of_service, ..own });
+    }
+    let theirs = LedgerConfig { url: of_service, ..own.clone() };
+    // Several roles, and several ways, lead to one PostgreSQL database.
+    let same = match (own.is_postgres(), theirs.is_postgres()) {
+        (false, false) => own.sqlite_path(folder.path()) == theirs.sqlite_path(folder.path()),
+        (own, theirs) => own && theirs,
+    };
+    if same {
+        return Ok(own);
+    }
+    let default = theirs.sqlite_path(folder.path()).display().to_string();
+    let place = if theirs.url.is_empty() { default } else { theirs.url.redacted() };
+    let line = format!(
+        "ledger.url = \"{}\": the service on {} keeps its claims in {place}",
+        own.url,
+        folder.path().display()
+    );
+    Err(Failure::new(Exit::Config, line).about("config"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_drain_writes_to_the_ledger_of_the_service_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = DataDir::open(folder.path()).unwrap();
+        let found = |own: &str, theirs: &str| {
+            let own = LedgerConfig { url: ServiceUrl::new(own), ..LedgerConfig::default() };
+            ledger_of(&folder, own, ServiceUrl::new(theirs)).map(|ledger| ledger.url.expose().to_owned())
+        };
+        let local = format!("sqlite:{}", folder.path().join("ledger.db").display());
+        let (ann, bob) = ("postgres://ann:1@a/claims", "postgres://bob:2@a,b/claims");
+        for (own, theirs, used) in [
+            ("", "", ""),
+            ("", "sqlite:/x.db", "sqlite:/x.db"),
+            ("", ann, ann),
+            (&local, "", &local),
+            ("sqlite:/x.db", "sqlite:/x.db", "sqlite:/x.db"),
+            (bob, ann, bob),
+        ] {
+            assert_eq!(found(own, theirs), Ok(used.to_owned()), "{own} {theirs}");
+        }
+        for (own, theirs) in
+            [("sqlite:/x.db", ""), ("sqlite:/x.db", "sqlite:/y.db"), (ann, ""), (&local, ann)]
+        {
+            let refused = found(own, theirs).unwrap_err();
+            assert_eq!(refused.exit, Exit::Config, "{own} {theirs}");
+            assert!(
+                refused.line.starts_with("config: ledger.url = ") && !refused.line.contains(":1@"),
+                "{refused}"
+            );
+        }
     }
 }
