@@ -89,7 +89,7 @@ pub struct AuditArgs {
     #[arg(long)]
     pub json: bool,
     /// A head of the audit chain that was kept elsewhere; the chain must contain it
-    #[arg(long, value_name = "HASH")]
+    #[arg(long, value_name = "HASH", value_parser = parse_head)]
     pub head: Option<String>,
     /// A file with the claim ids that clients were given, one a line; each must be in the ledger
     #[arg(long, value_name = "FILE")]
@@ -113,7 +113,7 @@ pub struct AuditVerifyArgs {
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
     pub from: Option<u64>,
     /// A head that was kept elsewhere; the chain must contain it
-    #[arg(long, value_name = "HASH")]
+    #[arg(long, value_name = "HASH", value_parser = parse_head)]
     pub head: Option<String>,
 }
 
@@ -177,6 +177,13 @@ pub(super) fn parse_span(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// A head of the audit chain as it is printed. One that was cut off when it was copied is no sign of a broken chain.
+fn parse_head(text: &str) -> Result<String, String> {
+    let is_hash = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let refuse = || format!("must be 64 hex digits, has {} characters", text.chars().count());
+    is_hash.then(|| text.to_owned()).ok_or_else(refuse)
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -206,8 +213,8 @@ mod tests {
             "drain",
             "ticket mint --drop d --user u",
             "ticket mint --drop d --count 10 --prefix p- --out f --valid-for 7d",
-            "audit --json --head ab12 --claims-log f",
-            "audit verify --from 7 --head ab12",
+            &format!("audit --json --head {} --claims-log f", "0a".repeat(32)),
+            &format!("audit verify --from 7 --head {}", "0A".repeat(32)),
             "ledger export --drop d --format csv",
             "ledger export --drop d --format xlsx --out f.xlsx",
         ] {
@@ -215,6 +222,9 @@ mod tests {
         }
         for line in [
             "serve --listen 8080",
+            // Cut off when it was copied: that is no broken chain.
+            &format!("audit --head {}", "0a".repeat(31)),
+            &format!("audit verify --head {}", "xx".repeat(32)),
             "ticket mint --drop d",
             "ticket mint --drop d --user u --count 2 --prefix p",
             "ticket mint --drop d --count 2",

@@ -46,9 +46,10 @@ impl RedisServer {
     /// # Errors
     /// [`Failure`] with the setting to change.
     pub async fn check(url: &ServiceUrl, config: &Config) -> Result<MultiplexedConnection, Failure> {
-        let mut connection = pool::connect_once(url, config.redis.response_timeout())
-            .await
-            .map_err(|error| Failure::new(Exit::Unavailable, format!("redis: {error}")))?;
+        let mut connection =
+            pool::connect_once(url, config.redis.response_timeout()).await.map_err(|error| {
+                Failure::new(Exit::Unavailable, format!("redis: {}: {error}", url.redacted()))
+            })?;
         server_check::check(&mut connection, config.claim.ack).await?;
         Ok(connection)
     }

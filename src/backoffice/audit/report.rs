@@ -7,11 +7,11 @@ use serde::Serialize;
 use crate::limits;
 
 /// Columns of a terminal that the table keeps within.
-const COLUMNS: usize = 100;
+const COLUMNS: usize = 80;
 /// Where the text of a check begins.
 const INDENT: usize = 12;
 /// A drop's id that is wider stands on a line of its own.
-const ID_COLUMNS: usize = 32;
+const ID_COLUMNS: usize = 24;
 
 /// The outcome of an audit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -120,7 +120,7 @@ impl Report {
         serde_json::to_string(self).map(|json| json + "\n")
     }
 
-    /// For people, within 100 columns.
+    /// For people, within 80 columns.
     #[must_use]
     pub fn to_table(&self) -> String {
         let mut text = String::new();
@@ -135,7 +135,7 @@ impl Report {
         text.push('\n');
         drop_table(&mut text, &self.drops);
         if !self.head.is_empty() {
-            let _ = writeln!(text, "\naudit chain head: {}", self.head);
+            let _ = writeln!(text, "\naudit chain head:\n{}", self.head);
         }
         let broken: Vec<&str> = self.checks.iter().filter(|check| !check.ok).map(|check| check.id).collect();
         let _ = match broken.as_slice() {
@@ -216,7 +216,7 @@ fn wrap(text: &mut String, head: &str, words: &str) {
 
 /// Columns of a terminal that `text` takes at most: letters from Hangul on may be two wide, and the few of them
 /// that are not only make a line shorter.
-fn columns(text: &str) -> usize {
+pub(crate) fn columns(text: &str) -> usize {
     text.chars().map(|c| if c < '\u{1100}' { 1 } else { 2 }).sum()
 }
 
