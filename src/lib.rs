@@ -33,3 +33,4 @@ pub mod failpoint;
 pub mod limits;
 
 pub(crate) mod lines;
+pub(crate) mod outfile;

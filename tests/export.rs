@@ -90,3 +90,25 @@ fn an_empty_drop_has_a_header_and_an_unknown_one_is_refused() {
     let refused = "claimrush: the ledger has no drop \"a-9\"\n";
     assert_eq!(export(&service, "a-9", &["--format", "csv"]), (1, String::new(), refused.to_owned()));
 }
+
+#[test]
+fn what_cannot_be_written_whole_is_a_failure() {
+    let service = Service::start();
+    service.apply_ok(&campaign("a", &[DropFile::open("a-1", 40)]));
+    for args in [
+        &["audit"][..],
+        &["audit", "verify"],
+        &["audit", "--json"],
+        &["campaign", "list"],
+        &["books", "postings", "a", "--csv"],
+        &["key", "add", "--role", "finance", "--name", "ann"],
+        &["check-config"],
+        &["ledger", "export", "--drop", "a-1", "--format", "csv"],
+        &["ticket", "mint", "--drop", "a-1", "--user", "ann"],
+    ] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux has it");
+        let (exit, _, err) = outcome(&service.command(args).stdout(full).output().expect("it runs"));
+        assert_eq!(exit, 1, "{args:?}: {err}");
+        assert!(err.contains("No space left on device"), "{args:?}: {err}");
+    }
+}

@@ -15,7 +15,6 @@ use std::path::Path;
 
 use rust_xlsxwriter::{Format, Workbook, Worksheet, XlsxError};
 use serde::Serialize;
-use tempfile::NamedTempFile;
 
 use crate::cli::{Exit, ExportFormat, Failure, LedgerArgs, LedgerCommand, LedgerExportArgs};
 use crate::clock::rfc3339;
@@ -24,6 +23,7 @@ use crate::datadir::{DataDir, DataDirError};
 use crate::domain::ids::{DropId, DropNumber};
 use crate::ledger::{ClaimRow, Ledger, open};
 use crate::limits;
+use crate::outfile::OutFile;
 
 /// The columns, in their order.
 const COLUMNS: [&str; 8] = ["claim_id", "drop", "shard", "epoch", "seq", "person", "status", "claimed_at"];
@@ -95,18 +95,14 @@ async fn export(
         let writer = BufWriter::new(io::stdout().lock());
         return copy(ledger, id, drop, sink(args.format, writer)).await;
     };
-    let parent = out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // Made with mode 0600.
-    let file = NamedTempFile::new_in(parent)?;
+    let file = OutFile::create(out)?;
     match args.format {
         ExportFormat::Xlsx => {
-            copy(ledger, id, drop, Box::new(Sheets::new(file.reopen()?, SHEET_CLAIMS_MAX))).await?;
+            copy(ledger, id, drop, Box::new(Sheets::new(file.file().try_clone()?, SHEET_CLAIMS_MAX))).await?;
         }
-        format => copy(ledger, id, drop, sink(format, BufWriter::new(file.as_file()))).await?,
+        format => copy(ledger, id, drop, sink(format, BufWriter::new(file.file()))).await?,
     }
-    file.as_file().sync_all()?;
-    file.persist(out).map_err(|error| error.error)?;
-    Ok(())
+    Ok(file.finish()?)
 }
 
 /// Copies all claims of a drop.
@@ -342,7 +338,7 @@ mod tests {
 
     #[test]
     fn a_full_sheet_is_followed_by_another() {
-        let file = NamedTempFile::new().unwrap();
+        let file = tempfile::NamedTempFile::new().unwrap();
         let mut sheets = Box::new(Sheets::new(file.reopen().unwrap(), 2));
         sheets.begin().unwrap();
         for seq in 1..=5 {

@@ -53,7 +53,7 @@ pub(super) async fn run(global: &Global, args: BanArgs) -> Result<Exit, Failure>
         BanCommand::Add { person, reason, until } => {
             let ban = client.ban(person, reason, until).await?;
             let until = ban.until.map_or_else(|| "for ever".to_owned(), |until| format!("until {until}"));
-            print(&format!("{} is banned {until}\n", ban.person));
+            print(&format!("{} is banned {until}\n", ban.person))?;
         }
         BanCommand::List { all, json } => {
             let mut list = client.bans(None).await?;
@@ -66,13 +66,13 @@ pub(super) async fn run(global: &Global, args: BanArgs) -> Result<Exit, Failure>
             if json {
                 let text = serde_json::to_string_pretty(&list)
                     .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
-                print(&format!("{text}\n"));
+                print(&format!("{text}\n"))?;
             } else {
-                print(&text(&list.bans));
+                print(&text(&list.bans))?;
             }
         }
         BanCommand::Lift { person } => {
-            print(&format!("{} may take part again\n", client.lift_ban(person).await?.person));
+            print(&format!("{} may take part again\n", client.lift_ban(person).await?.person))?;
         }
     }
     Ok(Exit::Ok)

@@ -139,12 +139,12 @@ pub(super) async fn run(global: &Global, args: BooksArgs) -> Result<Exit, Failur
     match args.command {
         BooksCommand::Show { campaign, at, json: as_json } => {
             let books = client.books(&campaign, at.map(jiff::Timestamp::as_millisecond)).await?;
-            print(&if as_json { json(&books)? } else { text::books(&books) });
+            print(&if as_json { json(&books)? } else { text::books(&books) })?;
         }
         BooksCommand::Postings { campaign, from, csv: true } => csv(&client, &campaign, from).await?,
         BooksCommand::Postings { campaign, from, csv: false } => {
             let list = client.postings(&campaign, from.saturating_sub(1)).await?;
-            print(&text::postings(&campaign, &list));
+            print(&text::postings(&campaign, &list))?;
         }
         BooksCommand::Periods { campaign, json: as_json } => {
             let mut list = client.periods(&campaign, 0).await?;
@@ -153,23 +153,23 @@ pub(super) async fn run(global: &Global, args: BooksArgs) -> Result<Exit, Failur
                 list.periods.extend(more.periods);
                 list.next = more.next;
             }
-            print(&if as_json { json(&list)? } else { text::periods(&list.periods) });
+            print(&if as_json { json(&list)? } else { text::periods(&list.periods) })?;
         }
         BooksCommand::Close { campaign, until } => {
             let period = client.close_period(&campaign, until.to_string()).await?;
-            print(&text::periods(&[period]));
+            print(&text::periods(&[period]))?;
         }
         BooksCommand::Paid { campaign, merchant, said } => {
             let key = said.key(&["paid", &merchant]);
             let SaidArgs { amount, reference, reason, .. } = said;
             let paid = PayMerchant { merchant, amount, reference, reason };
-            print(&moved(&client.pay(&campaign, &key, &paid).await?));
+            print(&moved(&client.pay(&campaign, &key, &paid).await?))?;
         }
         BooksCommand::Move { campaign, from, to, said } => {
             let key = said.key(&["move", &from, &to]);
             let SaidArgs { amount, reference, reason, .. } = said;
             let wanted = MoveMoney { from, to, amount, reference, reason };
-            print(&moved(&client.transfer(&campaign, &key, &wanted).await?));
+            print(&moved(&client.transfer(&campaign, &key, &wanted).await?))?;
         }
         BooksCommand::Payments { campaign, json: as_json } => {
             let mut list = client.payments(&campaign, 0).await?;
@@ -178,7 +178,7 @@ pub(super) async fn run(global: &Global, args: BooksArgs) -> Result<Exit, Failur
                 list.moves.extend(more.moves);
                 list.next = more.next;
             }
-            print(&moves(&list, as_json)?);
+            print(&moves(&list, as_json)?)?;
         }
         BooksCommand::Transfers { campaign, json: as_json } => {
             let mut list = client.transfers(&campaign, 0).await?;
@@ -187,7 +187,7 @@ pub(super) async fn run(global: &Global, args: BooksArgs) -> Result<Exit, Failur
                 list.moves.extend(more.moves);
                 list.next = more.next;
             }
-            print(&moves(&list, as_json)?);
+            print(&moves(&list, as_json)?)?;
         }
     }
     Ok(Exit::Ok)
@@ -209,7 +209,7 @@ async fn csv(client: &AdminClient, campaign: &CampaignId, from: u64) -> Result<(
     let mut is_first = true;
     while let Some(number) = after {
         let list = client.postings(campaign, number).await?;
-        print(&text::csv(&list.postings, is_first)?);
+        print(&text::csv(&list.postings, is_first)?)?;
         is_first = false;
         after = list.next;
     }

@@ -3,6 +3,8 @@
 mod drafts;
 
 use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -11,6 +13,7 @@ use clap::{Args, Subcommand};
 use super::{Exit, Failure, Global, print};
 use crate::backoffice::admin_api::{Applied, ApplyOutcome, CampaignList, CampaignView};
 use crate::backoffice::admin_client::{AdminClient, AdminError};
+use crate::backoffice::audit::report::columns;
 use crate::clock::{Clock, UnixMs};
 use crate::datadir::DataDir;
 use crate::domain::ids::CampaignId;
@@ -146,40 +149,40 @@ pub(super) async fn run(global: &Global, args: CampaignArgs) -> Result<Exit, Fai
             let text = read_campaign(&file)?;
             let applied = client(global, &args.access)?.apply(text, opens_at.map(OpensAt::ms)).await;
             let applied = applied.map_err(|error| about(error, &file))?;
-            print(&applied_text(&applied));
+            print(&applied_text(&applied))?;
         }
         CampaignCommand::Draft { file, opens_at } => {
             let text = read_campaign(&file)?;
             let draft = client(global, &args.access)?.draft(text, opens_at.map(OpensAt::ms)).await;
-            print(&drafts::text(&draft.map_err(|error| about(error, &file))?));
+            print(&drafts::text(&draft.map_err(|error| about(error, &file))?))?;
         }
         CampaignCommand::Drafts { id: None } => {
-            print(&drafts::list(&client(global, &args.access)?.drafts().await?));
+            print(&drafts::list(&client(global, &args.access)?.drafts().await?))?;
         }
         CampaignCommand::Drafts { id: Some(id) } => {
-            print(&drafts::json(&client(global, &args.access)?.show_draft(&id).await?)?);
+            print(&drafts::json(&client(global, &args.access)?.show_draft(&id).await?)?)?;
         }
         CampaignCommand::Approve { id, revision } => {
-            print(&drafts::text(&client(global, &args.access)?.approve(&id, revision).await?));
+            print(&drafts::text(&client(global, &args.access)?.approve(&id, revision).await?))?;
         }
         CampaignCommand::Copy { id, new, opens_at } => {
-            print(&drafts::text(&client(global, &args.access)?.copy(&id, &new, opens_at.ms()).await?));
+            print(&drafts::text(&client(global, &args.access)?.copy(&id, &new, opens_at.ms()).await?))?;
         }
         CampaignCommand::End { id } => {
             let campaign = client(global, &args.access)?.end(&id).await?;
-            print(&format!("{} is {}\n", campaign.id, campaign.state));
+            print(&format!("{} is {}\n", campaign.id, campaign.state))?;
         }
-        CampaignCommand::List => print(&list_text(&client(global, &args.access)?.list().await?)),
+        CampaignCommand::List => print(&list_text(&client(global, &args.access)?.list().await?))?,
         CampaignCommand::Show { id } => {
-            print(&campaign_text(&client(global, &args.access)?.show(&id).await?));
+            print(&campaign_text(&client(global, &args.access)?.show(&id).await?))?;
         }
         CampaignCommand::Pause { id } => {
             let campaign = client(global, &args.access)?.pause(&id).await?;
-            print(&format!("{} is {}\n", campaign.id, campaign.state));
+            print(&format!("{} is {}\n", campaign.id, campaign.state))?;
         }
         CampaignCommand::Resume { id } => {
             let campaign = client(global, &args.access)?.resume(&id).await?;
-            print(&format!("{} is {}\n", campaign.id, campaign.state));
+            print(&format!("{} is {}\n", campaign.id, campaign.state))?;
         }
     }
     Ok(Exit::Ok)
@@ -223,15 +226,26 @@ fn read_token(file: &Path) -> Result<String, Failure> {
 
 fn read_campaign(file: &Path) -> Result<String, Failure> {
     let refuse = |problem: String| Failure::new(Exit::Failed, problem).about(file.display());
-    let size = std::fs::metadata(file).map_err(|error| refuse(error.to_string()))?.len();
-    let size = usize::try_from(size).unwrap_or(usize::MAX);
-    if size > limits::CAMPAIGN_FILE_BYTES_MAX {
-        return Err(refuse(format!(
-            "has {size} bytes, at most {} are taken",
-            limits::CAMPAIGN_FILE_BYTES_MAX
-        )));
+    let bytes = read_file(file, limits::CAMPAIGN_FILE_BYTES_MAX)?;
+    String::from_utf8(bytes).map_err(|error| {
+        let good = error.utf8_error().valid_up_to();
+        let line = error.as_bytes().iter().take(good).filter(|byte| **byte == b'\n').count() + 1;
+        refuse(format!("line {line}: is not UTF-8 text: save it as UTF-8"))
+    })
+}
+
+/// A whole file that somebody names, if it has no more than so many bytes.
+pub(super) fn read_file(file: &Path, bytes_max: usize) -> Result<Vec<u8>, Failure> {
+    let refuse = |problem: String| Failure::new(Exit::Failed, problem).about(file.display());
+    let mut opened = File::open(file).map_err(|error| refuse(error.to_string()))?;
+    // What is longer is not read further: it may have no end.
+    let mut bytes = Vec::new();
+    let more = u64::try_from(bytes_max).unwrap_or(u64::MAX).saturating_add(1);
+    opened.by_ref().take(more).read_to_end(&mut bytes).map_err(|error| refuse(error.to_string()))?;
+    if bytes.len() > bytes_max {
+        return Err(refuse(format!("has more than {bytes_max} bytes")));
     }
-    std::fs::read_to_string(file).map_err(|error| refuse(error.to_string()))
+    Ok(bytes)
 }
 
 fn applied_text(applied: &Applied) -> String {
@@ -253,7 +267,6 @@ fn list_text(list: &CampaignList) -> String {
     }
     let rows = list.campaigns.iter().map(|campaign| {
         let stock: u64 = campaign.drops.iter().map(|drop| drop.stock_total).sum();
-        // The name stands last: its letters may be wider than one column.
         [
             campaign.id.clone(),
             campaign.state.clone(),
@@ -295,14 +308,15 @@ pub(super) fn table<const N: usize>(heads: [&str; N], rows: impl Iterator<Item =
     let mut widths = [0; N];
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
-            *width = cell.chars().count().max(*width);
+            *width = columns(cell).max(*width);
         }
     }
     let mut text = String::new();
     for row in &rows {
         let mut line = String::new();
         for (cell, width) in row.iter().zip(widths) {
-            let _ = write!(line, "{cell:width$}  ");
+            let blanks = width.saturating_sub(columns(cell)) + 2;
+            let _ = write!(line, "{cell}{:blanks$}", "");
         }
         text.push_str(line.trim_end());
         text.push('\n');
@@ -327,5 +341,7 @@ mod tests {
     fn columns_line_up() {
         let rows = [["a".to_owned(), "1".to_owned()], ["long-id".to_owned(), "22".to_owned()]];
         assert_eq!(table(["ID", "N"], rows.into_iter()), "ID       N\na        1\nlong-id  22\n");
+        let wide = [["会计".to_owned(), "1".to_owned()], ["ann".to_owned(), "2".to_owned()]];
+        assert_eq!(table(["BY", "N"], wide.into_iter()), "BY    N\n会计  1\nann   2\n");
     }
 }

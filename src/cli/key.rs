@@ -63,7 +63,7 @@ pub(super) async fn run(global: &Global, args: KeyArgs) -> Result<Exit, Failure>
     let client = client(global, &args.access)?;
     match args.command {
         KeyCommand::Add { role, name, merchant } => {
-            print(&made(&client.add_key(role, name, merchant).await?));
+            print(&made(&client.add_key(role, name, merchant).await?))?;
         }
         KeyCommand::List { all, json } => {
             let mut list = client.keys().await?;
@@ -71,18 +71,18 @@ pub(super) async fn run(global: &Global, args: KeyArgs) -> Result<Exit, Failure>
             if json {
                 let text = serde_json::to_string_pretty(&list)
                     .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
-                print(&format!("{text}\n"));
+                print(&format!("{text}\n"))?;
             } else {
-                print(&text(&list.keys));
+                print(&text(&list.keys))?;
             }
         }
         KeyCommand::Rotate { id, overlap } => {
             let overlap_s = overlap.map_or(0, |overlap| u32::try_from(overlap.as_secs()).unwrap_or(u32::MAX));
-            print(&made(&client.rotate_key(bare(&id), overlap_s).await?));
+            print(&made(&client.rotate_key(bare(&id), overlap_s).await?))?;
         }
         KeyCommand::Revoke { id } => {
             let key = client.revoke_key(bare(&id)).await?;
-            print(&format!("key {} of {} is {}\n", key.id, key.name, key.state));
+            print(&format!("key {} of {} is {}\n", key.id, key.name, key.state))?;
         }
     }
     Ok(Exit::Ok)

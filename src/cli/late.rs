@@ -57,16 +57,16 @@ pub(super) async fn run(global: &Global, args: LatePaymentArgs) -> Result<Exit, 
             if json {
                 let text = serde_json::to_string_pretty(&list)
                     .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
-                print(&format!("{text}\n"));
+                print(&format!("{text}\n"))?;
             } else {
-                print(&text(&list));
+                print(&text(&list))?;
             }
             Ok(Exit::Ok)
         }
         LatePaymentCommand::Refunded { number, reference } => {
             let payment = client.payment_refunded(number, reference).await?;
             let reference = payment.reference.unwrap_or_default();
-            print(&format!("late payment {number} ({}) is refunded: {reference}\n", payment.payment));
+            print(&format!("late payment {number} ({}) is refunded: {reference}\n", payment.payment))?;
             Ok(Exit::Ok)
         }
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::campaign::{AdminAccess, client, table};
+use super::campaign::{AdminAccess, client, read_file, table};
 use super::{Exit, Failure, Global, print};
 use crate::backoffice::admin_api::{ImportReport, MerchantView};
 use crate::backoffice::admin_client::AdminError;
@@ -71,19 +71,13 @@ pub(super) async fn run(global: &Global, args: MerchantArgs) -> Result<Exit, Fai
     let client = client(global, &args.access)?;
     match args.command {
         MerchantCommand::Import { file, dry_run } => {
-            let about = |error: String| Failure::new(Exit::Failed, error).about(file.display());
-            let size = std::fs::metadata(&file).map_err(|error| about(error.to_string()))?.len();
-            if usize::try_from(size).unwrap_or(usize::MAX) > limits::IMPORT_BYTES_MAX {
-                let max = limits::IMPORT_BYTES_MAX;
-                return Err(about(format!("has {size} bytes, at most {max} are taken")));
-            }
-            let bytes = std::fs::read(&file).map_err(|error| about(error.to_string()))?;
+            let bytes = read_file(&file, limits::IMPORT_BYTES_MAX)?;
             let report = client.import_merchants(bytes, dry_run).await.map_err(|error| {
                 let by_service = matches!(error, AdminError::Refused(_));
                 let failure = Failure::from(error);
                 if by_service { failure.about(file.display()) } else { failure }
             })?;
-            print(&report_text(&report));
+            print(&report_text(&report))?;
         }
         MerchantCommand::List { json } => {
             let mut all: Vec<MerchantView> = Vec::new();
@@ -95,22 +89,22 @@ pub(super) async fn run(global: &Global, args: MerchantArgs) -> Result<Exit, Fai
                 }
                 all.extend(page);
             }
-            print(&if json { to_json(&all)? } else { text(&all) });
+            print(&if json { to_json(&all)? } else { text(&all) })?;
         }
-        MerchantCommand::Show { id } => print(&to_json(&client.merchant(&id).await?)?),
+        MerchantCommand::Show { id } => print(&to_json(&client.merchant(&id).await?)?)?,
         MerchantCommand::Review { ids } => {
             for id in ids {
-                print(&stands(&client.review_merchant(&id).await?));
+                print(&stands(&client.review_merchant(&id).await?))?;
             }
         }
         MerchantCommand::Activate { ids } => {
             for id in ids {
-                print(&stands(&client.activate_merchant(&id).await?));
+                print(&stands(&client.activate_merchant(&id).await?))?;
             }
         }
         MerchantCommand::Suspend { ids, reason } => {
             for id in ids {
-                print(&stands(&client.suspend_merchant(&id, reason.clone()).await?));
+                print(&stands(&client.suspend_merchant(&id, reason.clone()).await?))?;
             }
         }
     }

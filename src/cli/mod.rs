@@ -16,7 +16,7 @@ mod receipt;
 mod recover;
 mod voucher;
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
@@ -24,7 +24,7 @@ use clap::{Parser, Subcommand};
 use crate::clock::Clock;
 use crate::config::{self, Config, ConfigError, Overrides};
 use crate::datadir::DataDir;
-use crate::guard::ticket::{KeyFile, MintRequest, Persons, mint_tickets};
+use crate::guard::ticket::{KeyFile, MintError, MintRequest, Persons, mint_tickets};
 
 pub use args::{
     AuditArgs, AuditCommand, AuditVerifyArgs, DrainArgs, ExportFormat, LedgerArgs, LedgerCommand,
@@ -122,7 +122,7 @@ impl Global {
 /// # Errors
 /// [`Failure`] with [`Exit::Config`] and the line that names the key.
 pub fn check_config(global: &Global) -> Result<Exit, Failure> {
-    print(&global.load(&global.overrides())?.to_toml());
+    print(&global.load(&global.overrides())?.to_toml())?;
     Ok(Exit::Ok)
 }
 
@@ -132,7 +132,7 @@ pub fn check_config(global: &Global) -> Result<Exit, Failure> {
 /// None in practice.
 pub fn openapi() -> Result<Exit, Failure> {
     let text = crate::http::openapi::text();
-    print(&text.map_err(|error| Failure::new(Exit::Failed, error.to_string()))?);
+    print(&text.map_err(|error| Failure::new(Exit::Failed, error.to_string()))?)?;
     Ok(Exit::Ok)
 }
 
@@ -152,8 +152,11 @@ pub fn ticket(global: &Global, args: &TicketArgs) -> Result<Exit, Failure> {
     };
     let request =
         MintRequest { drop: &args.drop, persons, valid_for: args.valid_for, out: args.out.as_deref() };
-    mint_tickets(&keys, &request, Clock::System.now_ms(), std::io::stdout().lock())?;
-    Ok(Exit::Ok)
+    match mint_tickets(&keys, &request, Clock::System.now_ms(), std::io::stdout().lock()) {
+        // A reader that has gone (`| head`) has seen what it wanted.
+        Err(MintError::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(Exit::Ok),
+        minted => Ok(minted.map(|()| Exit::Ok)?),
+    }
 }
 
 /// `claimrush campaign …`.
@@ -234,8 +237,16 @@ fn json(value: &impl serde::Serialize) -> Result<String, Failure> {
     text.map(|text| text + "\n").map_err(|error| Failure::new(Exit::Failed, error.to_string()))
 }
 
-/// Writes to standard output. A reader that has gone (`| head`) is no failure.
-fn print(text: &str) {
+/// Writes to standard output. A reader that has gone (`| head`) has seen what it wanted.
+///
+/// # Errors
+/// [`Failure`] with why it cannot be written: half of a list, or a report that nobody has, is not done.
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Failure::new(Exit::Failed, error.to_string()).about("standard output"))
+        }
+        _ => Ok(()),
+    }
 }

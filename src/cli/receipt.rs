@@ -68,19 +68,19 @@ pub(super) async fn run(global: &Global, args: ReceiptArgs) -> Result<Exit, Fail
             if json {
                 let text = serde_json::to_string_pretty(&list)
                     .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
-                print(&format!("{text}\n"));
+                print(&format!("{text}\n"))?;
             } else {
-                print(&text(&list));
+                print(&text(&list))?;
             }
         }
         ReceiptCommand::Honour { numbers, from } => {
             for number in numbers {
-                print(&settled(&client.honour(number, from.clone()).await?));
+                print(&settled(&client.honour(number, from.clone()).await?))?;
             }
         }
         ReceiptCommand::Void { numbers, reason } => {
             for number in numbers {
-                print(&settled(&client.void(number, reason.clone()).await?));
+                print(&settled(&client.void(number, reason.clone()).await?))?;
             }
         }
     }

@@ -32,9 +32,9 @@ pub(super) async fn run(global: &Global, args: RecoverArgs) -> Result<Exit, Fail
     if args.json {
         let text = serde_json::to_string_pretty(&recovery)
             .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
-        print(&format!("{text}\n"));
+        print(&format!("{text}\n"))?;
     } else {
-        print(&text(&recovery));
+        print(&text(&recovery))?;
     }
     Ok(Exit::Ok)
 }

@@ -61,7 +61,7 @@ pub(super) async fn run(global: &Global, args: VoucherArgs) -> Result<Exit, Fail
                 voucher.steps.extend(more.steps);
                 voucher.next = more.next;
             }
-            print(&if as_json { json(&voucher)? } else { text(&voucher) });
+            print(&if as_json { json(&voucher)? } else { text(&voucher) })?;
             return Ok(Exit::Ok);
         }
         VoucherCommand::Freeze(args) => (Verdict::Freeze, args),
@@ -70,7 +70,7 @@ pub(super) async fn run(global: &Global, args: VoucherArgs) -> Result<Exit, Fail
         VoucherCommand::Recover(args) => (Verdict::Recover, args),
     };
     let voucher = client.decide(&code, verdict, reason).await?;
-    print(&format!("{} is {}\n", voucher.claim_id, voucher.state));
+    print(&format!("{} is {}\n", voucher.claim_id, voucher.state))?;
     Ok(Exit::Ok)
 }
 

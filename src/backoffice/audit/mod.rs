@@ -15,8 +15,6 @@ pub mod report;
 mod tail;
 pub mod verify;
 
-use std::io::Write;
-
 use redis::aio::MultiplexedConnection;
 
 use self::access::Access;
@@ -93,8 +91,7 @@ pub async fn run(config: Config, args: AuditArgs) -> Result<Exit, Failure> {
     } else {
         report.to_table()
     };
-    // A reader that has gone (`| head`) has seen what it wanted.
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+    crate::cli::print(&text)?;
     Ok(if report.ok { Exit::Ok } else { Exit::Failed })
 }
 

@@ -5,12 +5,11 @@
 //! with the one before.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 
 use data_encoding::HEXLOWER;
 
 use super::AuditError;
-use crate::cli::{AuditVerifyArgs, Exit, Failure};
+use crate::cli::{AuditVerifyArgs, Exit, Failure, print};
 use crate::config::Config;
 use crate::datadir::DataDir;
 use crate::ledger::chain::{ORIGIN, Walk};
@@ -30,8 +29,7 @@ pub async fn run(config: &Config, args: &AuditVerifyArgs) -> Result<Exit, Failur
     );
     let ledger = open::open_read_only(&place, folder.path()).await?;
     let (ok, text) = verify(ledger.as_ref(), args).await.map_err(AuditError::from)?;
-    // A reader that has gone (`| head`) has seen what it wanted.
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+    print(&text)?;
     Ok(if ok { Exit::Ok } else { Exit::Failed })
 }
 

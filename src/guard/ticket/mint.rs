@@ -13,6 +13,7 @@ use super::{Algorithm, KeyFile};
 use crate::clock::UnixMs;
 use crate::domain::ids::{DropId, IdError, PersonId, check_person};
 use crate::limits::{MINT_TICKETS_MAX, TICKET_VALID_MAX};
+use crate::outfile::OutFile;
 
 /// Why tickets could not be minted.
 #[derive(Debug, thiserror::Error)]
@@ -239,16 +240,12 @@ pub fn run(
         return write(keys, request, now_ms, stdout);
     };
     let failed = |cause| MintError::File { path: path.into(), cause };
-    let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
-    // A temporary file has mode 0600 from the start.
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
-    write(keys, request, now_ms, &mut file).map_err(|error| match error {
+    let file = OutFile::create(path).map_err(failed)?;
+    write(keys, request, now_ms, file.file()).map_err(|error| match error {
         MintError::Output(cause) => failed(cause),
         other => other,
     })?;
-    file.as_file().sync_all().map_err(failed)?;
-    file.persist(path).map_err(|error| failed(error.error))?;
-    Ok(())
+    file.finish().map_err(failed)
 }
 
 fn write(
