@@ -59,6 +59,9 @@ impl DataDir {
     /// # Errors
     /// [`DataDirError::File`] when it cannot be made or is no folder.
     pub fn create(named: &Path) -> Result<Self, DataDirError> {
+        if named.exists() && !named.is_dir() {
+            return Err(file_error(named)(io::ErrorKind::NotADirectory.into()));
+        }
         DirBuilder::new().recursive(true).mode(0o700).create(named).map_err(file_error(named))?;
         Self::open(named)
     }
@@ -71,7 +74,8 @@ impl DataDir {
         let path = match named.canonicalize() {
             Ok(path) => path,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(DataDirError::NotRunning { dir: named.display().to_string() });
+                let dir = format!("{}: there is no such folder", named.display());
+                return Err(DataDirError::NotRunning { dir });
             }
             Err(error) => return Err(file_error(named)(error)),
         };
@@ -134,6 +138,33 @@ impl DataDir {
         if process_lives(info.pid) { Ok(info) } else { Err(not_running()) }
     }
 
+    /// Up to where the ledger went when it was sealed; nothing where it was not.
+    #[must_use]
+    pub fn seal(&self) -> Option<String> {
+        read_bounded(&self.path.join("seal")).ok().map(|text| text.trim().to_owned())
+    }
+
+    /// Says up to where the ledger went when it was sealed.
+    ///
+    /// # Errors
+    /// [`DataDirError::File`] when it cannot be written.
+    pub fn write_seal(&self, position: &str) -> Result<(), DataDirError> {
+        let path = self.path.join("seal");
+        let written = write_new(&path, &format!("{position}\n"));
+        written
+            .and_then(|file| file.persist(&path).map_err(|error| error.error))
+            .map(drop)
+            .map_err(file_error(&path))
+    }
+
+    /// Says that the ledger may lack something from now on.
+    ///
+    /// # Errors
+    /// [`DataDirError::File`] when the file cannot be removed; that there is none is no error.
+    pub fn break_seal(&self) -> Result<(), DataDirError> {
+        remove(&self.path.join("seal"))
+    }
+
     /// Where the admin token stands.
     #[must_use]
     pub fn admin_token_path(&self) -> PathBuf {
@@ -183,11 +214,7 @@ impl DataLock {
     /// # Errors
     /// [`DataDirError::File`] when the file cannot be removed; that there is none is no error.
     pub fn remove_run_info(&self) -> Result<(), DataDirError> {
-        let path = self.dir.path.join("run.json");
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(file_error(&path)(error)),
-            _ => Ok(()),
-        }
+        remove(&self.dir.path.join("run.json"))
     }
 }
 
@@ -263,6 +290,13 @@ fn write_new(path: &Path, text: &str) -> io::Result<tempfile::NamedTempFile> {
     file.write_all(text.as_bytes())?;
     file.as_file().sync_all()?;
     Ok(file)
+}
+
+fn remove(path: &Path) -> Result<(), DataDirError> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(file_error(path)(error)),
+        _ => Ok(()),
+    }
 }
 
 fn read_bounded(path: &Path) -> io::Result<String> {

@@ -246,7 +246,10 @@ fn a_folder_that_somebody_else_holds_is_unavailable() {
 fn a_folder_without_a_service_or_ledger_is_unavailable() {
     let folder = folder();
     let gone = claimrush(folder.path()).args(["audit", "--data", "gone"]).output().unwrap();
-    assert_eq!(outcome(&gone), (69, String::new(), "claimrush: no service runs on gone\n".to_owned()));
+    assert_eq!(
+        outcome(&gone),
+        (69, String::new(), "claimrush: no service runs on gone: there is no such folder\n".to_owned())
+    );
     std::fs::create_dir(folder.path().join("empty")).unwrap();
     let (exit, out, err) =
         outcome(&claimrush(folder.path()).args(["audit", "--data", "empty"]).output().unwrap());

@@ -123,5 +123,8 @@ fn a_folder_that_nobody_serves_is_unavailable() {
     let folder = folder();
     let output =
         claimrush(folder.path()).args(["campaign", "list", "--data", "gone"]).output().expect("it runs");
-    assert_eq!(outcome(&output), (69, String::new(), "claimrush: no service runs on gone\n".to_owned()));
+    assert_eq!(
+        outcome(&output),
+        (69, String::new(), "claimrush: no service runs on gone: there is no such folder\n".to_owned())
+    );
 }

@@ -198,6 +198,29 @@ fn a_redis_that_was_lost_after_an_orderly_stop_comes_back_by_itself() {
     assert_recovered(&service, &told);
 }
 
+/// The copy of a stopped service's ledger says of itself that it has everything, and so it had.
+#[test]
+fn a_redis_that_was_lost_with_a_ledger_from_a_backup_does_not() {
+    let (mut service, told) = sold(&[]);
+    service.stop();
+    let (ledger, backup) = (service.data().join("ledger.db"), service.data().join("backup.db"));
+    std::fs::copy(&ledger, &backup).expect("a backup of a stopped service");
+    service.restart();
+    let (status, later) = claim(&service, BEFORE);
+    assert_eq!(status, 201);
+    service.stop();
+    lose_redis_folder(&service);
+    std::fs::rename(&backup, &ledger).expect("the ledger is brought back");
+    assert_eq!(service.restart_to_judge().as_deref(), Some("shard_frozen"));
+    assert_eq!(claim(&service, BEFORE + 1).0, 503, "a unit that somebody has is not given again");
+
+    let (exit, _, err) = run(&service, &["recover", "--apply", "--accept-loss"]);
+    assert_eq!(exit, 0, "{err}");
+    service.wait_ready();
+    assert_recovered(&service, &told);
+    assert_eq!(claim(&service, BEFORE).0, 410, "{later} was lost, as was said");
+}
+
 #[test]
 fn a_redis_that_was_lost_after_a_crash_does_not() {
     let (mut service, told) = sold(&[]);

@@ -16,6 +16,7 @@ mod desk;
 mod guard;
 mod holds;
 mod keys;
+mod seal;
 mod staff;
 mod tables;
 mod tills;
@@ -71,6 +72,7 @@ use crate::telemetry::trace::SpanSink;
 use crate::web::{PageSettings, Pages};
 use core::Shared;
 use keys::KeyWatch;
+use seal::Sealer;
 use staff::Staff;
 use tables::TableWatch;
 use tills::StaffTills;
@@ -134,7 +136,7 @@ struct Running {
     background: TaskTracker,
     stops: Stops,
     /// Who seals the shard at the end, where that can be known.
-    sealer: Option<Arc<Campaigns>>,
+    sealer: Option<Sealer>,
     spans: Option<Arc<dyn SpanSink>>,
 }
 
@@ -165,9 +167,7 @@ impl Service {
             pressure: Arc::default(),
         };
         campaigns.load().await?;
-        campaigns.recover_proven(redis.pid().is_some()).await?;
-        // From here on somebody may be granted something that the ledger does not have yet.
-        ledger.unseal(Shard::FIRST).await?;
+        seal::use_and_break(&campaigns, ledger.as_ref(), lock.dir(), redis.pid().is_some()).await?;
         poller.poll_once().await?;
         gate.set_redis_up(true);
         let campaigns = Arc::new(campaigns);
@@ -306,7 +306,9 @@ impl Service {
         let (stops, background) = (Stops::default(), TaskTracker::new());
         // With a Redis of its own nobody grants once the fronts have stopped.
         let spans = shared.spans.clone();
-        let sealer = shared.config.redis.is_managed().then(|| Arc::clone(&campaigns));
+        let folder = DataDir::open(&shared.config.data.dir)?;
+        let sealer = Sealer { campaigns: Arc::clone(&campaigns), folder };
+        let sealer = shared.config.redis.is_managed().then_some(sealer);
         let fronts = core::start_all(&shared, listeners, &stops.fronts)?;
         let stop = || stops.background.clone();
         background.spawn(poller.run(stop()));
@@ -372,10 +374,7 @@ impl Running {
         self.background.wait().await;
         traces::close(self.spans).await;
         if let Some(sealer) = self.sealer {
-            match sealer.seal().await {
-                Ok(sealed) => tracing::info!(sealed, "the ledger was asked whether it has everything"),
-                Err(error) => tracing::warn!(%error, "the shard is not sealed"),
-            }
+            sealer.seal().await;
         }
     }
 }

@@ -16,7 +16,7 @@ use super::{Campaigns, LoadError};
 use crate::backoffice::admin_api::{LOST_IDS_MAX, RecoveryDrop};
 use crate::backoffice::soundness::{Books, Compared, Placed};
 use crate::domain::campaign::DropSpec;
-use crate::domain::claim::Grant;
+use crate::domain::claim::{Grant, JournalId};
 use crate::domain::ids::{ClaimNumber, DropId, DropNumber, Epoch, Mark, Shard};
 use crate::failpoint::Step;
 use crate::ledger::{ClaimRow, ClaimStatus, Grounds, LedgerError, LostClaims, Rebuilt, Tally};
@@ -170,20 +170,20 @@ impl Campaigns {
     }
 
     /// Seals the shard if the ledger has all that was ever granted in it. To be called when nobody grants any more:
-    /// the only front end of a Redis of its own has stopped. Whether it did.
+    /// the only front end of a Redis of its own has stopped. The journal's end then.
     ///
     /// # Errors
     /// [`RecoverError::Load`]; there is no seal then.
-    pub async fn seal(&self) -> Result<bool, RecoverError> {
+    pub async fn seal(&self) -> Result<Option<JournalId>, RecoverError> {
         let _no_changes = self.loaded.lock().await;
         let mut connection = pool::checkout(&self.pool).await?;
         let peer = Peer::learn(&mut connection).await?;
         if !self.gate.trust.is_for(&peer.run_id) || !self.find_lost(&mut connection).await?.is_empty() {
-            return Ok(false);
+            return Ok(None);
         }
         let end = journal::last_id(&mut connection, self.shard).await?;
         // Refused where the journal is not in the ledger up to its end.
-        Ok(self.ledger.seal(self.shard, end).await?)
+        Ok(self.ledger.seal(self.shard, end).await?.then_some(end))
     }
 
     async fn find_lost(&self, connection: &mut Connection) -> Result<Vec<LostDrop>, RecoverError> {
