@@ -184,11 +184,10 @@ impl Books {
         match outcome.ok_or_else(|| LedgerError::Corrupt("no outcome of a movement".to_owned()))? {
             Ok(done) => {
                 let moved = self.moved(campaign, &done.step, done.replayed).await?;
-                tracing::info!(
-                    campaign = campaign.as_str(),
-                    step = moved.number,
-                    "money was moved in the books"
-                );
+                if !done.replayed {
+                    let step = moved.number;
+                    tracing::info!(campaign = campaign.as_str(), step, "money was moved in the books");
+                }
                 Ok(moved)
             }
             Err(Refused::UnknownCampaign) => Err(BooksError::UnknownCampaign),
