@@ -1,7 +1,8 @@
 //! Files that people name to be written, as with `--out`: whole or not at all, and readable by their owner alone.
 //!
 //! Owns how such a file takes its name. A name that leads to something else than a file (`/dev/stdout`, a pipe) is written
-//! to as it is, since a file in its place would take it away from every other program of the machine.
+//! to as it is, since a file in its place would take it away from every other program of the machine. So is an open file of
+//! the process, as behind `/dev/stdout`: who opened it waits for what comes there.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -26,8 +27,8 @@ impl OutFile {
     pub(crate) fn create(path: &Path) -> io::Result<Self> {
         let to = match fs::metadata(path) {
             Ok(there) if there.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
-            Ok(there) if !there.is_file() => {
-                return OpenOptions::new().write(true).open(path).map(Self::Direct);
+            Ok(there) if !there.is_file() || is_open_already(path) => {
+                return OpenOptions::new().append(true).open(path).map(Self::Direct);
             }
             Ok(_) => path.canonicalize()?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => path.to_owned(),
@@ -38,6 +39,11 @@ impl OutFile {
         // A temporary file has mode 0600 from the start.
         let file = NamedTempFile::new_in(folder)?;
         Ok(Self::Whole { file, to })
+    }
+
+    /// Whether it has a beginning to which one can go back.
+    pub(crate) fn is_whole(&self) -> bool {
+        matches!(self, Self::Whole { .. })
     }
 
     /// What is written to.
@@ -60,9 +66,15 @@ impl OutFile {
     }
 }
 
+/// Whether the name is one of a process' open files: `/proc/self/fd/1`, or a link to it, as `/dev/stdout` is.
+fn is_open_already(path: &Path) -> bool {
+    path.starts_with("/proc") || fs::read_link(path).is_ok_and(|to| to.starts_with("/proc"))
+}
+
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
+    use std::io::{Seek, Write};
+    use std::os::fd::AsRawFd;
     use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
 
     use super::*;
@@ -109,6 +121,19 @@ mod tests {
         write(&pipe, "through").unwrap();
         assert_eq!(reader.join().unwrap(), "through");
         assert!(fs::metadata(&pipe).unwrap().file_type().is_fifo());
+    }
+
+    #[test]
+    fn an_open_file_is_added_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, link) = (folder.path().join("out"), folder.path().join("stdout"));
+        let mut open = File::create(&path).unwrap();
+        open.write_all(b"before ").unwrap();
+        symlink(format!("/proc/self/fd/{}", open.as_raw_fd()), &link).unwrap();
+        write(&link, "through").unwrap();
+        open.seek(io::SeekFrom::End(0)).unwrap();
+        open.write_all(b" after").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "before through after");
     }
 
     #[test]

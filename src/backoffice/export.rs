@@ -97,6 +97,9 @@ async fn export(
     };
     let file = OutFile::create(out)?;
     match args.format {
+        ExportFormat::Xlsx if !file.is_whole() => {
+            return Err(io::Error::new(io::ErrorKind::NotSeekable, "a workbook needs a file").into());
+        }
         ExportFormat::Xlsx => {
             copy(ledger, id, drop, Box::new(Sheets::new(file.file().try_clone()?, SHEET_CLAIMS_MAX))).await?;
         }
