@@ -13,8 +13,9 @@ use crate::support::replicated::ask;
 use crate::support::service::{PATIENCE, Service};
 use crate::support::{folder, outcome, wait_for};
 
-/// Entries that may wait in these tests.
-const ENTRIES_MAX: &str = "40";
+/// Few entries may wait in these tests, and who waits for an answer to change asks often.
+const SETTINGS: [(&str, &str); 3] =
+    [("journal.entries_max", "40"), ("limits.person_per_second", "10000"), ("limits.person_burst", "10000")];
 
 fn claim_with_key(service: &Service, ticket: &str, key: &str) -> Answer {
     let headers = [("authorization", &*bearer(ticket)), ("idempotency-key", key)];
@@ -60,7 +61,7 @@ fn assert_nothing_lost(service: &Service, told: &[String]) {
 
 #[test]
 fn a_full_journal_refuses_newcomers_and_nobody_else_until_it_is_drained() {
-    let service = Service::start_with(&[("journal.entries_max", ENTRIES_MAX)], &["--no-drain"]);
+    let service = Service::start_with(&SETTINGS, &["--no-drain"]);
     service.apply_ok(&campaign("c-1", &[DropFile::open("d-1", 100_000), DropFile::open("d-2", 9).limit(2)]));
     let keyed = service.ticket("d-2", "keyed");
     assert_eq!(claim_with_key(&service, &keyed, "k1").status, 201);
@@ -95,7 +96,7 @@ fn a_full_journal_refuses_newcomers_and_nobody_else_until_it_is_drained() {
 
 #[test]
 fn after_a_restart_holders_are_known_before_newcomers_are_let_in() {
-    let mut service = Service::start_with(&[("journal.entries_max", ENTRIES_MAX)], &["--no-drain"]);
+    let mut service = Service::start_with(&SETTINGS, &["--no-drain"]);
     service.apply_ok(&campaign("c-1", &[DropFile::open("d-1", 100_000)]));
     let (told, _) = claim_until_refused(&service, 0..100_000);
     service.stop();
@@ -115,7 +116,8 @@ fn redis_without_memory_refuses_before_it_writes_and_goes_on_with_more() {
     let safe = ["appendonly yes", "appendfsync always", "maxmemory-policy noeviction"];
     let redis = RedisServer::start(&safe);
     let url = redis.url();
-    let service = Service::start_with(&[("redis.url", url.expose())], &[]);
+    let settings = [&SETTINGS[1..], &[("redis.url", url.expose())]].concat();
+    let service = Service::start_with(&settings, &[]);
     service.apply_ok(&campaign("c-1", &[DropFile::open("d-1", 100_000)]));
     let claim = |person: &str| service.claim("d-1", &service.ticket("d-1", person));
     assert_eq!(claim("first").status, 201);
@@ -150,7 +152,7 @@ fn redis_without_memory_refuses_before_it_writes_and_goes_on_with_more() {
 
 #[test]
 fn a_ledger_whose_disk_is_full_is_filled_again_when_there_is_room() {
-    let service = Service::start_with(&[("journal.entries_max", ENTRIES_MAX)], &["--no-drain"]);
+    let service = Service::start_with(&SETTINGS, &["--no-drain"]);
     service.apply_ok(&campaign("c-1", &[DropFile::open("d-1", 100_000)]));
     let drain = Drainer::start(&service);
     assert_eq!(service.claim("d-1", &service.ticket("d-1", "first")).status, 201);
@@ -176,8 +178,8 @@ fn a_ledger_whose_disk_is_full_is_filled_again_when_there_is_room() {
 fn redis_whose_disk_is_full_acknowledges_nothing_and_forgets_nothing() {
     let programs = folder();
     let redis = redis_told_by_error(programs.path());
-    let service =
-        Service::start_with(&[("redis.server_bin", redis.to_str().expect("a path"))], &["--no-drain"]);
+    let settings = [&SETTINGS[1..], &[("redis.server_bin", redis.to_str().expect("a path"))]].concat();
+    let service = Service::start_with(&settings, &["--no-drain"]);
     service.apply_ok(&campaign("c-1", &[DropFile::open("d-1", 100_000)]));
     let claim = |person: &str| service.claim("d-1", &service.ticket("d-1", person));
     let mut told: Vec<String> = (0..10).map(|n| format!("early-{n}")).collect();

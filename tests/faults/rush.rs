@@ -21,8 +21,8 @@ const WELL_WITHIN: Duration = Duration::from_secs(1);
 const WINDOW_ARRIVALS: usize = ARRIVALS_PER_SECOND as usize / 2;
 /// ... of whom all but one in twenty are served well.
 const WINDOW_WELL: usize = WINDOW_ARRIVALS - WINDOW_ARRIVALS / 20;
-/// How long a recovery is waited for. It has failed long before: the row compares it with what is promised.
-const RECOVERY_PATIENCE: Duration = Duration::from_secs(60);
+/// How long a recovery is waited for. Where it is measured it has failed long before: the row compares it with what is promised.
+const RECOVERY_PATIENCE: Duration = Duration::from_secs(180);
 /// People who ask at one time.
 pub(crate) const CONNECTIONS: usize = 32;
 /// The pause before somebody without an answer asks again: doubled from the first to the second.
@@ -160,13 +160,14 @@ impl<'a> Rush<'a> {
         });
     }
 
-    /// More people come over connections of their own, all at once, and ask until there is an answer that counts.
-    pub(crate) fn crowd_comes(&self, people: usize, connections: usize) {
+    /// More people come over connections of their own, all at once, and ask until there is an answer that counts, with this
+    /// pause before each asks again.
+    pub(crate) fn crowd_comes(&self, people: usize, connections: usize, pause: Duration) {
         let wishes: Vec<_> = {
             let mut state = self.locked();
             (0..people).map(|_| state.history.new_wish()).collect()
         };
-        let told = self.crowd.rush(&wishes, connections);
+        let told = self.crowd.rush_with_pauses(&wishes, connections, pause);
         self.locked().history.note_end(told);
     }
 

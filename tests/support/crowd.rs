@@ -10,7 +10,7 @@ use super::http::{Answer, Client, bearer, claims_path};
 use super::mint::Mint;
 
 /// How long one person goes on asking a service that is down or full.
-const STAMINA: Duration = Duration::from_secs(90);
+const STAMINA: Duration = Duration::from_secs(300);
 /// The pause before asking again, as a client keeps it.
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -68,6 +68,16 @@ impl Crowd {
 
     /// All ask, over so many connections; what was told to each wish in the end.
     pub(crate) fn rush(&self, wishes: &[Wish], connections: usize) -> HashMap<Wish, Told> {
+        self.rush_with_pauses(wishes, connections, PAUSE)
+    }
+
+    /// The same with another pause before somebody asks again.
+    pub(crate) fn rush_with_pauses(
+        &self,
+        wishes: &[Wish],
+        connections: usize,
+        pause: Duration,
+    ) -> HashMap<Wish, Told> {
         let next = AtomicUsize::new(0);
         let told = Mutex::new(HashMap::new());
         std::thread::scope(|scope| {
@@ -75,7 +85,7 @@ impl Crowd {
                 scope.spawn(|| {
                     let mut client = None;
                     while let Some(wish) = wishes.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        let answer = self.ask(&mut client, wish);
+                        let answer = self.ask(&mut client, wish, pause);
                         told.lock().unwrap_or_else(PoisonError::into_inner).insert(wish.clone(), answer);
                         self.answers.fetch_add(1, Ordering::Release);
                     }
@@ -86,7 +96,7 @@ impl Crowd {
     }
 
     /// One person asks until the answer counts.
-    fn ask(&self, client: &mut Option<Client>, wish: &Wish) -> Told {
+    fn ask(&self, client: &mut Option<Client>, wish: &Wish, pause: Duration) -> Told {
         let ticket = self.ticket(wish);
         let began = Instant::now();
         loop {
@@ -99,7 +109,7 @@ impl Crowd {
                 Some(other) => assert!(other == 0, "{wish:?} was told {other}"),
             }
             assert!(began.elapsed() < STAMINA, "{wish:?} got no answer: {answer:?}");
-            std::thread::sleep(PAUSE);
+            std::thread::sleep(pause);
         }
     }
 
