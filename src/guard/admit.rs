@@ -1,5 +1,6 @@
 //! The whole guard in one call: ticket first, then the limits by person and by address.
 
+use std::cell::RefCell;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -16,6 +17,11 @@ use crate::domain::ids::PersonId;
 
 /// In which a device says the name that it chose for itself.
 const DEVICE: HeaderName = HeaderName::from_static("device-id");
+
+thread_local! {
+    /// Where this thread decodes tickets: always the same memory, which stays in its cache.
+    static SCRATCH: RefCell<Scratch> = const { RefCell::new(Scratch::new()) };
+}
 
 /// Admits persons, or tells why not. Threads share one.
 pub struct Guard {
@@ -98,27 +104,40 @@ impl Guard {
         peer: IpAddr,
         now_ms: UnixMs,
     ) -> Result<PersonId, GuardRefusal> {
-        let mut scratch = Scratch::new();
+        SCRATCH
+            .with_borrow_mut(|scratch| self.admit_with(scratch, authorization, headers, drop, peer, now_ms))
+    }
+
+    fn admit_with(
+        &self,
+        scratch: &mut Scratch,
+        authorization: Option<&[u8]>,
+        headers: &HeaderMap,
+        drop: &str,
+        peer: IpAddr,
+        now_ms: UnixMs,
+    ) -> Result<PersonId, GuardRefusal> {
         let verifier = self.verifier.load();
         let token = bearer(authorization)?;
         // Nearly every person and address of a rush is new, and what counts them is in no cache: it is fetched while the
         // ticket is read and its MAC is computed.
         let address = self.limits.prefetch_address(self.client_address(peer, headers).limited());
-        let mut person = None;
+        let fetch = |named: &str| (self.limits.prefetch_person(named), self.blocked.prefetch(named));
+        let mut keys = None;
         let announce = |named: &str| {
-            person = Some(self.limits.prefetch_person(named));
-            self.blocked.prefetch(named);
+            keys = Some(fetch(named));
+            self.limits.prefetch_system(address);
         };
-        let ticket = verifier.verify_announcing(token, drop, now_ms, &mut scratch, announce)?;
+        let ticket = verifier.verify_announcing(token, drop, now_ms, scratch, announce)?;
         if let Some(bound_to) = &ticket.device {
             self.check_device(bound_to, headers)?;
         }
-        let person = person.unwrap_or_else(|| self.limits.prefetch_person(&ticket.person));
-        self.limits.check_keys(person, address).map_err(|rate| self.refused(rate))?;
+        let (counted, blocked) = keys.unwrap_or_else(|| fetch(&ticket.person));
+        self.limits.check_keys(counted, address).map_err(|rate| self.refused(rate))?;
         if let Some(device) = &ticket.device {
             self.limits.check_device(device).map_err(|rate| self.refused(rate))?;
         }
-        if self.blocked.is(&ticket.person, now_ms) {
+        if self.blocked.is_key(blocked, now_ms) {
             return Err(GuardRefusal::Blocked);
         }
         // The verifier has checked the person already: this only takes it over.

@@ -1,11 +1,11 @@
 //! Persons whom staff keep out, with an end and a reason: by a list, and one by one.
 //!
-//! Owns the form of the list and the question on the hot path: one look at a pointer and a counter while nobody is
-//! blocked; otherwise a hash for the bans, and for the list one more when its line is fetched ahead.
+//! Owns the form of the list and the question on the hot path: a hash, and one look at a pointer and a counter while nobody is
+//! blocked.
 
 use std::hash::{BuildHasher, RandomState};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
@@ -16,17 +16,29 @@ use crate::domain::ids::check_person;
 use crate::limits;
 use crate::lines::Table;
 
+/// By what persons are hashed here, seeded anew in every process: one hash does for every list and for the bans.
+static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+
+/// A person, as they stand among those who are blocked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlockedKey(u64);
+
+impl BlockedKey {
+    fn of(person: &str) -> Self {
+        Self(HASHER.hash_one(person))
+    }
+}
+
 /// A list as it was read.
 #[derive(Debug)]
 pub struct BlockList {
-    hasher: RandomState,
-    /// Until when, by the hash of the person under this list's random key.
+    /// Until when, by person.
     until_ms: Table<4>,
 }
 
 impl Default for BlockList {
     fn default() -> Self {
-        Self { hasher: RandomState::new(), until_ms: Table::with_room(0) }
+        Self { until_ms: Table::with_room(0) }
     }
 }
 
@@ -89,23 +101,20 @@ impl BlockList {
     /// A later line for the same person takes the place of an earlier one.
     fn set(&mut self, person: &str, until_ms: UnixMs) {
         let until_ms = until_ms.cast_unsigned();
-        if let Some(known) = self.until_ms.get_or_put(self.hasher.hash_one(person), || until_ms) {
+        if let Some(known) = self.until_ms.get_or_put(BlockedKey::of(person).0, || until_ms) {
             *known = until_ms;
         }
     }
 
-    fn prefetch(&self, person: &str) {
+    fn prefetch(&self, person: BlockedKey) {
         if !self.is_empty() {
-            self.until_ms.prefetch(self.hasher.hash_one(person));
+            self.until_ms.prefetch(person.0);
         }
     }
 
-    fn blocks(&self, person: &str, now_ms: UnixMs) -> bool {
+    fn blocks(&self, person: BlockedKey, now_ms: UnixMs) -> bool {
         !self.is_empty()
-            && self
-                .until_ms
-                .get(self.hasher.hash_one(person))
-                .is_some_and(|until_ms| now_ms < until_ms.cast_signed())
+            && self.until_ms.get(person.0).is_some_and(|until_ms| now_ms < until_ms.cast_signed())
     }
 }
 
@@ -119,8 +128,7 @@ pub struct Blocked {
 /// Bans that came one by one.
 #[derive(Debug, Default)]
 struct Bans {
-    hasher: RandomState,
-    /// Until when, and by which revision of the ban, by the hash of the person. One that was lifted stays with an end
+    /// Until when, and by which revision of the ban, by person. One that was lifted stays with an end
     /// that is past, lest an older revision that comes later brings it back.
     ends: DashMap<u64, (UnixMs, u64), HashedAlready>,
     /// How many there are: a look at it costs the hot path less than one at the map.
@@ -128,14 +136,23 @@ struct Bans {
 }
 
 impl Blocked {
-    /// Has what the list says of a person fetched from memory, for a question that comes soon.
-    pub fn prefetch(&self, person: &str) {
-        self.list.load().prefetch(person);
+    /// By what a person will be looked for. Has what the list says of them fetched from memory meanwhile.
+    #[must_use]
+    pub fn prefetch(&self, person: &str) -> BlockedKey {
+        let key = BlockedKey::of(person);
+        self.list.load().prefetch(key);
+        key
     }
 
     /// Whether a person is kept out.
     #[must_use]
     pub fn is(&self, person: &str, now_ms: UnixMs) -> bool {
+        self.is_key(BlockedKey::of(person), now_ms)
+    }
+
+    /// [`Blocked::is`] by a key that was got ready for it.
+    #[must_use]
+    pub fn is_key(&self, person: BlockedKey, now_ms: UnixMs) -> bool {
         self.list.load().blocks(person, now_ms) || self.bans.hold(person, now_ms)
     }
 
@@ -147,8 +164,8 @@ impl Blocked {
     /// Keeps a person out until `ends_at_ms` by this revision of their ban; an end that is past lets them in. An older
     /// revision changes nothing.
     pub fn ban(&self, person: &str, ends_at_ms: UnixMs, revision: u64) {
-        let Bans { hasher, ends, count } = &*self.bans;
-        let mut known = ends.entry(hasher.hash_one(person)).or_insert_with(|| {
+        let Bans { ends, count } = &*self.bans;
+        let mut known = ends.entry(BlockedKey::of(person).0).or_insert_with(|| {
             count.fetch_add(1, Ordering::Relaxed);
             (UnixMs::MIN, 0)
         });
@@ -165,9 +182,9 @@ impl Blocked {
 }
 
 impl Bans {
-    fn hold(&self, person: &str, now_ms: UnixMs) -> bool {
+    fn hold(&self, person: BlockedKey, now_ms: UnixMs) -> bool {
         self.count.load(Ordering::Relaxed) > 0
-            && self.ends.get(&self.hasher.hash_one(person)).is_some_and(|known| now_ms < known.0)
+            && self.ends.get(&person.0).is_some_and(|known| now_ms < known.0)
     }
 }
 

@@ -245,7 +245,7 @@ impl<C: Clock> Limits<C> {
     pub fn prefetch_address(&self, address: Option<IpAddr>) -> AddressKeys {
         let keys = self.address_keys(address);
         if let Some(address) = address {
-            self.systems.tables.prefetch_asn(address);
+            self.systems.tables.prefetch_asn_index(address);
         }
         for (limit, key) in [(&self.address, keys.host), (&self.network, keys.network)] {
             if let Some(key) = key {
@@ -253,6 +253,14 @@ impl<C: Clock> Limits<C> {
             }
         }
         keys
+    }
+
+    /// Goes on with what [`Limits::prefetch_address`] began, when some time has passed: where the table of autonomous systems
+    /// is to be looked into is known only then.
+    pub fn prefetch_system(&self, keys: AddressKeys) {
+        if let Some(address) = keys.address {
+            self.systems.tables.prefetch_asn(address);
+        }
     }
 
     fn address_keys(&self, address: Option<IpAddr>) -> AddressKeys {

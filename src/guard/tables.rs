@@ -140,6 +140,13 @@ impl AddressTables {
         self.regions.load().as_ref()?.region(address)
     }
 
+    /// Has what [`AddressTables::prefetch_asn`] will need fetched from memory meanwhile.
+    pub fn prefetch_asn_index(&self, address: IpAddr) {
+        if let Some(table) = self.asns.load().as_ref() {
+            table.prefetch_index(address);
+        }
+    }
+
     /// Has what [`AddressTables::asn`] will need fetched from memory meanwhile.
     pub fn prefetch_asn(&self, address: IpAddr) {
         if let Some(table) = self.asns.load().as_ref() {

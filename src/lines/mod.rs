@@ -15,10 +15,12 @@
 //! Keys fill a line from its front and leave it only when the table is laid out anew, so the first free place says that a
 //! key is not there. Keys are keyed hashes already: nobody can choose some that share a line.
 
+mod memory;
 mod table;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+pub(crate) use memory::Memory;
 pub(crate) use table::Table;
 
 /// Enough that the two or more threads of the hot path rarely meet, and that laying one out anew holds up few keys.

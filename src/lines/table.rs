@@ -2,6 +2,8 @@
 
 use prefetch_index::prefetch_index;
 
+use super::memory::Memory;
+
 /// Words of a line: 64 bytes.
 const WORDS: usize = 8;
 /// A table that has room for this many times as many keys as it has gives room back.
@@ -11,10 +13,10 @@ const ROOM_MAX: usize = 8;
 type Line = [u64; WORDS];
 
 /// A table of lines with `KEYS` keys each: 4 have a state each, 8 have none.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Table<const KEYS: usize> {
     /// As many as a power of two.
-    lines: Vec<Line>,
+    lines: Memory<Line>,
     keys: usize,
     /// The lines that it has at least.
     least: usize,
@@ -36,15 +38,11 @@ const fn keys_per_line(keys: usize) -> usize {
     keys * 5 / 8
 }
 
-fn free_lines(number: usize) -> Vec<Line> {
-    vec![[0; WORDS]; number]
-}
-
 impl<const KEYS: usize> Table<KEYS> {
     /// A table with room for so many keys from the start. Untouched room costs address space, not memory.
     pub(crate) fn with_room(keys: usize) -> Self {
         let least = Self::lines_for(keys);
-        Self { lines: free_lines(least), keys: 0, least }
+        Self { lines: Memory::zeroed(least), keys: 0, least }
     }
 
     /// Lines that have room for so many keys.
@@ -64,7 +62,7 @@ impl<const KEYS: usize> Table<KEYS> {
 
     /// Has the line fetched in which a key is looked for first, and does not wait for it.
     pub(crate) fn prefetch(&self, key: u64) {
-        prefetch_index(&self.lines, self.home(never_zero(key)));
+        prefetch_index(&*self.lines, self.home(never_zero(key)));
     }
 
     /// Whether a key is there.
@@ -175,7 +173,7 @@ impl<const KEYS: usize> Table<KEYS> {
         if lines == self.lines.len() {
             self.lines.fill([0; WORDS]);
         } else {
-            self.lines = free_lines(lines);
+            self.lines = Memory::zeroed(lines);
         }
         self.keys = 0;
         for (key, state) in entries {

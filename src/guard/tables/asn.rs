@@ -104,6 +104,11 @@ impl AsnTable {
         Ok(Self { numbers: collected.finish(), networks })
     }
 
+    /// Has what [`AsnTable::prefetch`] will need fetched from memory meanwhile.
+    pub(super) fn prefetch_index(&self, address: IpAddr) {
+        self.numbers.prefetch_index(address);
+    }
+
     /// Has what [`AsnTable::asn`] will need fetched from memory meanwhile.
     pub(super) fn prefetch(&self, address: IpAddr) {
         self.numbers.prefetch(address);

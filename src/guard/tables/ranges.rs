@@ -5,8 +5,11 @@
 
 use std::net::IpAddr;
 
+use bytemuck::Pod;
 use ipnet::IpNet;
 use prefetch_index::prefetch_index;
+
+use crate::lines::Memory;
 
 /// How many of an address' first bits choose where to look.
 const INDEX_BITS: u32 = 16;
@@ -15,6 +18,8 @@ const INDEX_VALUES: u32 = 1 << INDEX_BITS;
 
 /// An address of either family as a number.
 trait Address: Copy + Ord {
+    /// An address at which a range starts, and the range's number.
+    type Start: Pod;
     /// The first one.
     const ZERO: Self;
     /// The value of its first bits.
@@ -23,9 +28,15 @@ trait Address: Copy + Ord {
     fn first_of(index: u32) -> Self;
     /// The one after it.
     fn next(self) -> Option<Self>;
+    /// The start of a range.
+    fn start(self, number: u32) -> Self::Start;
+    /// Where that range starts, and its number.
+    fn of(start: Self::Start) -> (Self, u32);
 }
 
 impl Address for u32 {
+    type Start = [u32; 2];
+
     const ZERO: Self = 0;
 
     fn index(self) -> usize {
@@ -39,9 +50,20 @@ impl Address for u32 {
     fn next(self) -> Option<Self> {
         self.checked_add(1)
     }
+
+    fn start(self, number: u32) -> [u32; 2] {
+        [self, number]
+    }
+
+    fn of([from, number]: [u32; 2]) -> (Self, u32) {
+        (from, number)
+    }
 }
 
 impl Address for u128 {
+    /// A u128 in two words: a table with one would have gaps.
+    type Start = [u64; 3];
+
     const ZERO: Self = 0;
 
     fn index(self) -> usize {
@@ -55,6 +77,15 @@ impl Address for u128 {
     fn next(self) -> Option<Self> {
         self.checked_add(1)
     }
+
+    fn start(self, number: u32) -> [u64; 3] {
+        let word = |shift: u32| u64::try_from(self >> shift & Self::from(u64::MAX)).unwrap_or_default();
+        [word(u64::BITS), word(0), u64::from(number)]
+    }
+
+    fn of([high, low, number]: [u64; 3]) -> (Self, u32) {
+        (Self::from(high) << u64::BITS | Self::from(low), u32::try_from(number).unwrap_or_default())
+    }
 }
 
 /// A network's first address, its last one and its number.
@@ -62,9 +93,9 @@ type Network<A> = (A, A, u32);
 
 /// One family's ranges. Every address lies in one; the number 0 stands for none.
 #[derive(Debug)]
-struct Ranges<A> {
+struct Ranges<A: Address> {
     /// The first address of each range and its number, in order; the first range begins with the first address of all.
-    starts: Box<[(A, u32)]>,
+    starts: Memory<A::Start>,
     /// By the value of the first bits: the range in which the first address with that value lies. One entry more stands
     /// for the last range of all.
     index: Box<[u32]>,
@@ -97,7 +128,8 @@ impl<A: Address> Ranges<A> {
             })
             .collect();
         index.push(later.last().map_or(range, |(last, _)| last));
-        Self { starts: starts.into(), index: index.into() }
+        let starts: Vec<_> = starts.into_iter().map(|(from, number)| from.start(number)).collect();
+        Self { starts: Memory::from(&*starts), index: index.into() }
     }
 
     /// The first and the last of the ranges that begin with an address' first bits, or before and go on there.
@@ -107,18 +139,23 @@ impl<A: Address> Ranges<A> {
         (place(at), place(at + 1))
     }
 
-    /// Has that one of them fetched from memory at which the search for an address begins.
+    /// Has the place fetched from memory that says where the search for an address begins.
+    fn prefetch_index(&self, address: A) {
+        prefetch_index(&self.index, address.index());
+    }
+
+    /// Has that range fetched from memory at which the search for an address begins.
     fn prefetch(&self, address: A) {
         let (first, last) = self.near(address);
-        prefetch_index(&self.starts, first.midpoint(last));
+        prefetch_index(&*self.starts, first.midpoint(last));
     }
 
     /// The number of the range in which an address lies.
     fn number(&self, address: A) -> u32 {
         let (first, last) = self.near(address);
         let near = self.starts.get(first..=last).unwrap_or_default();
-        let after = near.partition_point(|start| start.0 <= address);
-        near.get(after.saturating_sub(1)).map_or(0, |start| start.1)
+        let after = near.partition_point(|start| A::of(*start).0 <= address);
+        near.get(after.saturating_sub(1)).map_or(0, |start| A::of(*start).1)
     }
 }
 
@@ -160,6 +197,14 @@ impl Collected {
 }
 
 impl NumbersByAddress {
+    /// Has what [`NumbersByAddress::prefetch`] will need fetched from memory, and does not wait for it.
+    pub(super) fn prefetch_index(&self, address: IpAddr) {
+        match address.to_canonical() {
+            IpAddr::V4(address) => self.v4.prefetch_index(address.to_bits()),
+            IpAddr::V6(address) => self.v6.prefetch_index(address.to_bits()),
+        }
+    }
+
     /// Has what [`NumbersByAddress::number`] will need fetched from memory, and does not wait for it.
     pub(super) fn prefetch(&self, address: IpAddr) {
         match address.to_canonical() {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use base64_simd::{AsOut as _, URL_SAFE_NO_PAD};
 use data_encoding::BASE64URL_NOPAD;
 use hmac::{Hmac, KeyInit, Mac};
 use ring::signature::{ED25519, UnparsedPublicKey};
@@ -34,10 +35,9 @@ impl Scratch {
     /// The bytes that `segment` stands for. Padding, blanks and stray trailing bits are refused, so that a
     /// ticket has one spelling only.
     fn decode(&mut self, segment: &str) -> Option<&[u8]> {
-        let len = BASE64URL_NOPAD.decode_len(segment.len()).ok()?;
+        let len = URL_SAFE_NO_PAD.decoded_length(segment.as_bytes()).ok()?;
         let buffer = self.bytes.get_mut(..len)?;
-        BASE64URL_NOPAD.decode_mut(segment.as_bytes(), buffer).ok()?;
-        Some(buffer)
+        URL_SAFE_NO_PAD.decode(segment.as_bytes(), buffer.as_out()).ok().map(|bytes| &*bytes)
     }
 }
 
@@ -133,8 +133,8 @@ impl PreparedKey {
 /// The bytes that a segment stands for, if it has as many and is spelled in the one right way.
 fn exactly<const N: usize>(segment: &str) -> Option<[u8; N]> {
     let mut bytes = [0_u8; N];
-    let fits = BASE64URL_NOPAD.decode_len(segment.len()) == Ok(N);
-    (fits && BASE64URL_NOPAD.decode_mut(segment.as_bytes(), &mut bytes).is_ok()).then_some(bytes)
+    let fits = URL_SAFE_NO_PAD.decoded_length(segment.as_bytes()).is_ok_and(|len| len == N);
+    (fits && URL_SAFE_NO_PAD.decode(segment.as_bytes(), bytes[..].as_out()).is_ok()).then_some(bytes)
 }
 
 /// The compact headers with `alg`, `kid` and, mostly, `typ`, in every order.
