@@ -5,7 +5,7 @@ use std::path::Path;
 use claimrush::clock::Clock;
 use claimrush::datadir::{DataDir, secret_file};
 
-use crate::support::{folder, run_info};
+use crate::support::{claimrush, folder, outcome, run_info};
 
 #[test]
 fn the_data_folder_is_served_by_one_process_alone_and_says_which() {
@@ -67,4 +67,19 @@ fn a_secret_is_made_once_and_kept_private() {
     std::fs::write(&empty, "\n").expect("it is written");
     let refusal = secret_file(&empty, String::new).expect_err("it holds nothing").to_string();
     assert_eq!(refusal, format!("{}: is empty", empty.display()));
+}
+
+#[test]
+fn a_key_file_that_minting_makes_is_told_of_once() {
+    let folder = folder();
+    let mint = || {
+        let mut command = claimrush(folder.path());
+        let command = command.args(["ticket", "mint", "--drop", "a-1", "--user", "ann", "--data", "."]);
+        let (exit, ticket, told) = outcome(&command.output().expect("it runs"));
+        assert!(exit == 0 && ticket.len() > 100, "{ticket}");
+        told
+    };
+    let told = mint();
+    assert!(told.starts_with("there was no key file ./ticket.key: made one;"), "{told}");
+    assert_eq!(mint(), "");
 }

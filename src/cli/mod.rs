@@ -144,7 +144,16 @@ pub fn ticket(global: &Global, args: &TicketArgs) -> Result<Exit, Failure> {
     let TicketCommand::Mint(args) = &args.command;
     let config = global.load(&global.overrides())?;
     let folder = DataDir::create(&config.data.dir)?;
-    let keys = KeyFile::load_or_create(&config.ticket.key_path(folder.path()))?;
+    let key_path = config.ticket.key_path(folder.path());
+    let is_new = !key_path.exists();
+    let keys = KeyFile::load_or_create(&key_path)?;
+    if is_new {
+        // Else whoever mints in the wrong folder learns only at the release that no service takes these tickets.
+        eprintln!(
+            "there was no key file {}: made one; a service takes these tickets only if it has it",
+            key_path.display()
+        );
+    }
     let persons = match (&args.user, &args.prefix, args.count) {
         (Some(user), _, _) => Persons::One(user),
         (None, Some(prefix), Some(count)) => Persons::Numbered { prefix, count },
