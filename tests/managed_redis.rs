@@ -2,7 +2,7 @@
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use claimrush::clock::Clock;
 use claimrush::config::{Ack, RedisConfig};
@@ -140,9 +140,9 @@ fn one_that_was_told_to_stop_and_has_not_begun_to_is_kept() {
         let uptime = redis::cmd("INFO").arg("server").clone();
         let first = looks(uptime.query_async(&mut connection).await.expect("it answers"));
         // Whatever was ready is still there after it has looked twice.
-        let deadline = std::time::Instant::now() + STOP_DEADLINE;
+        let deadline = Instant::now() + STOP_DEADLINE;
         while looks(uptime.query_async(&mut connection).await.expect("it is kept")) < first + 2 {
-            assert!(std::time::Instant::now() < deadline, "its clock stands");
+            assert!(Instant::now() < deadline, "its clock stands");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         let kept: u32 = connection.get("kept").await.expect("it answers");
@@ -185,6 +185,31 @@ async fn a_killed_server_is_back_within_seconds_with_its_data() {
         assert_eq!(kept, round);
         assert_eq!(processes_in(&lock.dir().redis_dir()).len(), 1);
     }
+    redis.stop(STOP_DEADLINE).await;
+}
+
+#[tokio::test]
+async fn what_grew_is_written_anew_when_all_is_quiet() {
+    let folder = ManagedFolder::new();
+    let lock = lock(folder.path());
+    let redis = start(&lock).await;
+    let mut connection = connect(&redis).await;
+    // The same key again and again: forty megabytes to be read at the next start, of which one counts.
+    for _ in 0..40 {
+        let () = connection.set("k", vec![b'x'; 1 << 20]).await.expect("it takes writes");
+    }
+    let give_up_at = Instant::now() + BACK_WITHIN;
+    loop {
+        let info: String =
+            redis::cmd("INFO").arg("persistence").query_async(&mut connection).await.expect("it answers");
+        let size = info.lines().find_map(|line| line.strip_prefix("aof_current_size:")).expect("it tells");
+        if size.trim().parse::<u64>().expect("a number") < 2 << 20 {
+            break;
+        }
+        assert!(Instant::now() < give_up_at, "nobody has written it anew: {info}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(connection.strlen::<_, usize>("k").await, Ok(1 << 20));
     redis.stop(STOP_DEADLINE).await;
 }
 

@@ -17,8 +17,9 @@ use crate::limits;
 
 /// How much of the log's end is looked at for the cause of a failed start, in bytes.
 const LOG_TAIL_BYTES: u64 = 4_096;
-/// The append-only file is not rewritten below this size, so that a rush of a million claims meets no rewrite.
-const REWRITE_MIN_SIZE: &str = "256mb";
+/// Redis rewrites the append-only file by itself from this size on alone, so that a rush of ten million claims meets no
+/// rewrite; a smaller one is rewritten when all is quiet ([`super::rewrites`]).
+const REWRITE_MIN_SIZE: &str = "1gb";
 
 /// Where the managed server keeps what.
 #[derive(Debug, Clone)]

@@ -13,6 +13,7 @@
 
 mod files;
 mod process;
+mod rewrites;
 mod supervisor;
 
 use std::path::Path;

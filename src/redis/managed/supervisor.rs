@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use super::files::Files;
 use super::process::{Process, kill_leftovers};
+use super::rewrites::Rewrites;
 use super::{ManagedError, RedisState};
 use crate::limits;
 use crate::redis::server_check::ServerFacts;
@@ -27,10 +28,12 @@ impl Supervisor {
     pub(super) async fn run(mut self, mut stopped: oneshot::Receiver<Duration>) {
         let mut pause = limits::REDIS_BACKOFF_MIN;
         let mut ready_since = Instant::now();
+        let mut rewrites = Rewrites::default();
         loop {
             tokio::select! {
                 deadline = &mut stopped => return self.stop(deadline.ok()).await,
                 () = self.process.ended(&self.files) => {}
+                () = rewrites.keep(&self.files) => {}
             }
             self.publish.send_replace(RedisState::Down);
             kill_leftovers(&self.files, self.pid);
