@@ -17,9 +17,10 @@ use crate::limits;
 
 /// How much of the log's end is looked at for the cause of a failed start, in bytes.
 const LOG_TAIL_BYTES: u64 = 4_096;
-/// Redis rewrites the append-only file by itself from this size on alone, so that a rush of ten million claims meets no
-/// rewrite; a smaller one is rewritten when all is quiet ([`super::rewrites`]).
-const REWRITE_MIN_SIZE: &str = "1gb";
+/// Redis rewrites the append-only file by itself from this size on alone, so that a rush of six million claims meets no
+/// rewrite; a smaller one is rewritten when all is quiet ([`super::rewrites`]). A larger one would take a Redis that is
+/// killed more than fifteen seconds to load.
+const REWRITE_MIN_SIZE: &str = "512mb";
 
 /// Where the managed server keeps what.
 #[derive(Debug, Clone)]
