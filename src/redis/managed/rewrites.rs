@@ -1,7 +1,7 @@
 //! When the append-only file is written anew: while nobody claims.
 //!
 //! Redis would do it by itself whenever the file has doubled, in the middle of a rush as well. That keeps a core and the
-//! disk busy for seconds, and every batch waits for the same disk: the p99 of that half minute was 20 to 40 ms. So Redis
+//! disk busy for seconds, and every batch waits for the same disk: half a minute with one in it had a p99 of 20 to 40 ms. So Redis
 //! itself does it only for a file that has become very large, and what grew in a rush is tidied after it.
 
 use std::time::Duration;
