@@ -1,6 +1,9 @@
 //! A claim as the claim script grants it and as the journal carries it to the ledger.
 
+use memchr::memchr;
+
 use super::ids::{ClaimNumber, DropId, DropNumber, Epoch, Mark, Shard};
+use super::text;
 use crate::clock::UnixMs;
 
 /// What a holder's record in Redis says of one claim. A retry is answered from it.
@@ -47,10 +50,10 @@ impl Takers {
 
     /// The persons in order of `seq`, each with the hex mark of its idempotency key, if any.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
-        self.0.split(' ').map(|taker| match taker.split_once('\t') {
-            Some((person, mark)) => (person, Some(mark)),
-            None => (taker, None),
-        })
+        let has_marks = memchr(b'\t', self.0.as_bytes()).is_some();
+        let marked = move |taker| if has_marks { text::split_once(taker, b'\t') } else { None };
+        text::split(&self.0, b' ')
+            .map(move |taker| marked(taker).map_or((taker, None), |(person, mark)| (person, Some(mark))))
     }
 
     /// How many claims these are.

@@ -14,5 +14,6 @@ pub mod merchant;
 pub mod money;
 pub mod qr;
 pub mod region;
+pub(crate) mod text;
 pub mod voucher;
 pub mod webhook;

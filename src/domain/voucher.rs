@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
-use super::ids::{CROCKFORD, ClaimNumber};
+use super::ids::{CROCKFORD, ClaimNumber, append_crockford};
 use super::keyed::derived;
 
 /// Separates this use of the secret from every other one, and this form of the code from a later one.
@@ -58,12 +58,10 @@ impl VoucherSigner {
     /// Appends the code of a claim.
     pub fn append_code(&self, number: ClaimNumber, out: &mut String) {
         let number = number.to_bytes();
-        let mac = self.0.load().current.clone().chain_update(number).finalize().into_bytes();
-        let mut code = [0_u8; CODE_BYTES];
-        for (to, from) in code.iter_mut().zip(number.iter().chain(mac.iter())) {
-            *to = *from;
-        }
-        CROCKFORD.encode_append(&code, out);
+        let mac: [u8; 32] = self.0.load().current.clone().chain_update(number).finalize().into_bytes().into();
+        // 10 bytes are 80 bits, which are 16 characters: either half is written by itself.
+        append_crockford(number, out);
+        append_crockford(*mac.first_chunk().unwrap_or(&[0; MAC_BYTES]), out);
     }
 
     /// The code of a claim.

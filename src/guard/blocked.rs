@@ -3,10 +3,10 @@
 //! Owns the form of the list and the question on the hot path: a hash, and one look at a pointer and a counter while nobody is
 //! blocked.
 
-use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 
+use ahash::RandomState;
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
 

@@ -11,6 +11,7 @@ mod flaw;
 mod key;
 mod key_file;
 mod mint;
+mod plain;
 mod verify;
 
 #[cfg(test)]

@@ -175,6 +175,11 @@ pub fn calls() -> Vec<(&'static str, &'static str)> {
 /// # Errors
 /// 404 for a path that is not there, 405 with the methods for one that is.
 pub(super) fn route<'p>(method: &Method, path: &'p str) -> Result<Route<'p>, Problem> {
+    if let Some(drop) = claimed(path)
+        && *method == Method::POST
+    {
+        return Ok(Route::Claim(drop));
+    }
     let matched = PATHS.at(path).map_err(|_| Problem::from(Cause::NotFound))?;
     let id = matched.params.get("id").unwrap_or_default();
     let (route, allow) = match matched.value {
@@ -219,9 +224,40 @@ pub(super) fn route<'p>(method: &Method, path: &'p str) -> Result<Route<'p>, Pro
     }
 }
 
+/// The drop of a path for claims, as the router would find it: in a rush nearly every request has such a path, and is spared
+/// the way through the others.
+fn claimed(path: &str) -> Option<&str> {
+    let drop = path.strip_prefix("/v1/drops/")?.strip_suffix("/claims")?;
+    (!drop.is_empty() && !drop.as_bytes().contains(&b'/')).then_some(drop)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn claims_are_found_as_the_router_finds_them() {
+        for path in [
+            "/v1/drops/a-b/claims",
+            "/v1/drops/a%2Fb/claims",
+            "/v1/drops/claims",
+            "/v1/drops//claims",
+            "/v1/drops/claims/claims",
+            "/v1/drops/a/b/claims",
+            "/v1/drops/a/claims/",
+            "/v1/drops/a/claims/mine",
+            "/v1/drops/a",
+            "/v1/drops/{id}/claims",
+            "/v1/drops/",
+        ] {
+            let by_router = PATHS.at(path).ok().filter(|matched| matches!(matched.value, Path::Claims));
+            assert_eq!(
+                claimed(path),
+                by_router.as_ref().and_then(|matched| matched.params.get("id")),
+                "{path}"
+            );
+        }
+    }
 
     #[test]
     fn paths_and_methods() {

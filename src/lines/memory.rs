@@ -82,6 +82,11 @@ impl<T: Pod> Memory<T> {
         let at = Place::mapped(len).unwrap_or_else(|| Place::Heap(vec![T::zeroed(); len].into()));
         Self { at, len }
     }
+
+    /// How many items there are: what a slice of them would say, without making one.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
 }
 
 impl<T: Pod> From<&[T]> for Memory<T> {
@@ -175,6 +180,7 @@ impl<T: Pod> Deref for Memory<T> {
         target_os = "linux",
         expect(clippy::indexing_slicing, reason = "as many bytes were asked for at least")
     )]
+    #[inline]
     fn deref(&self) -> &[T] {
         match &self.at {
             Place::Heap(items) => items,
@@ -191,6 +197,7 @@ impl<T: Pod> DerefMut for Memory<T> {
         target_os = "linux",
         expect(clippy::indexing_slicing, reason = "as many bytes were asked for at least")
     )]
+    #[inline]
     fn deref_mut(&mut self) -> &mut [T] {
         match &mut self.at {
             Place::Heap(items) => items,

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use ahash::RandomState;
 use arc_swap::ArcSwap;
 
 use super::holders::{Fingerprint, Fingerprints, Holders, HoldersVersion};
@@ -29,7 +30,7 @@ const CLOCK_STEP_MS: i64 = 5_000;
 /// All drops, and what holds for all of them.
 #[derive(Debug, Default)]
 pub struct Gate {
-    drops: ArcSwap<HashMap<Box<str>, Arc<DropGate>>>,
+    drops: ArcSwap<HashMap<Box<str>, Arc<DropGate>, RandomState>>,
     campaigns: ArcSwap<Vec<Arc<Campaign>>>,
     /// Redis' clock minus this machine's, in milliseconds.
     redis_ahead_ms: AtomicI64,

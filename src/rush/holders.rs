@@ -3,9 +3,9 @@
 //! Owns which persons *may* hold a claim. A fingerprint is a keyed 64-bit hash: a stranger who shares one with a
 //! holder is sent on to Redis, which knows. The set never says "no" unless it is complete.
 
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use ahash::RandomState;
 
 use crate::domain::ids::Epoch;
 use crate::lines::Lines;

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, Unexpected, Visitor};
 
+use super::plain;
 use crate::clock::UnixMs;
 
 /// The last second of the year 9999. A later date is most likely one in milliseconds, and would make a ticket
@@ -13,7 +14,7 @@ use crate::clock::UnixMs;
 const DATE_SECONDS_MAX: i64 = 253_402_300_799;
 
 /// A text that borrows from the payload, or owns what an escape in it stands for.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub(super) struct Text<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
 
@@ -31,7 +32,7 @@ pub(super) struct Header<'a> {
 }
 
 /// The claims of a ticket. Others (`iss`, `aud`, `iat` …) are not looked at.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 pub(super) struct Claims<'a> {
     #[serde(borrow)]
     pub(super) sub: Option<Text<'a>>,
@@ -61,6 +62,14 @@ impl<'de> Deserialize<'de> for Present {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct NumericDate(pub(super) UnixMs);
 
+impl NumericDate {
+    /// A date in whole seconds, unless it is later than the year 9999.
+    pub(super) fn from_seconds(seconds: u64) -> Option<Self> {
+        let seconds = i64::try_from(seconds).ok().filter(|seconds| *seconds <= DATE_SECONDS_MAX)?;
+        Some(Self(seconds * 1_000))
+    }
+}
+
 impl<'de> Deserialize<'de> for NumericDate {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(NumericDateVisitor)
@@ -77,10 +86,7 @@ impl Visitor<'_> for NumericDateVisitor {
     }
 
     fn visit_u64<E: Error>(self, seconds: u64) -> Result<NumericDate, E> {
-        i64::try_from(seconds)
-            .ok()
-            .filter(|seconds| *seconds <= DATE_SECONDS_MAX)
-            .map(|seconds| NumericDate(seconds * 1_000))
+        NumericDate::from_seconds(seconds)
             .ok_or_else(|| E::invalid_value(Unexpected::Unsigned(seconds), &self))
     }
 
@@ -91,6 +97,11 @@ impl Visitor<'_> for NumericDateVisitor {
         #[expect(clippy::cast_possible_truncation, reason = "checked above: between 0 and 9999-12-31")]
         Ok(NumericDate((seconds * 1_000.0).floor() as UnixMs))
     }
+}
+
+/// Reads the claims of a ticket, as [`parse_object`] does.
+pub(super) fn parse_claims(bytes: &[u8]) -> Option<Claims<'_>> {
+    plain::read(std::str::from_utf8(bytes).ok()?).or_else(|| parse_object(bytes))
 }
 
 /// Reads a JSON object. Arrays are refused, though serde would take them for structs; so is a member that is

@@ -6,14 +6,16 @@ use std::fmt;
 use base64_simd::{AsOut as _, URL_SAFE_NO_PAD};
 use data_encoding::BASE64URL_NOPAD;
 use hmac::{Hmac, KeyInit, Mac};
+use memchr::memchr;
 use ring::signature::{ED25519, UnparsedPublicKey};
 use sha2::Sha256;
 
-use super::claims::{Claims, Header, Text, parse_object};
+use super::claims::{Claims, Header, Text, parse_claims, parse_object};
 use super::key::PublicKey;
 use super::{Algorithm, KeyFile, TicketFlaw, TicketKey, TicketRefusal};
 use crate::clock::UnixMs;
 use crate::domain::ids::check_person;
+use crate::domain::text::{rsplit_once, split_once};
 use crate::limits::TICKET_BYTES_MAX;
 
 const MAC_BYTES: usize = 32;
@@ -199,13 +201,13 @@ impl TicketVerifier {
         if token.len() > TICKET_BYTES_MAX {
             return Err(TicketFlaw::TooLong.into());
         }
-        let (signed, signature) = token.rsplit_once('.').ok_or(TicketFlaw::Segments)?;
-        let (header, payload) = signed.split_once('.').ok_or(TicketFlaw::Segments)?;
-        if payload.contains('.') {
+        let (signed, signature) = rsplit_once(token, b'.').ok_or(TicketFlaw::Segments)?;
+        let (header, payload) = split_once(signed, b'.').ok_or(TicketFlaw::Segments)?;
+        if memchr(b'.', payload.as_bytes()).is_some() {
             return Err(TicketFlaw::Segments.into());
         }
         let key = self.key_of(header, scratch)?;
-        let claims: Option<Claims<'a>> = scratch.decode(payload).and_then(parse_object);
+        let claims: Option<Claims<'a>> = scratch.decode(payload).and_then(parse_claims);
         if let Some(Text(person)) = claims.as_ref().and_then(|claims| claims.sub.as_ref()) {
             announce(person);
         }
@@ -278,14 +280,14 @@ pub fn bearer(authorization: Option<&[u8]>) -> Result<&str, TicketRefusal> {
         return Err(TicketRefusal::Missing);
     }
     let value = std::str::from_utf8(value).map_err(|_| TicketFlaw::Scheme)?;
-    let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
+    let (scheme, token) = split_once(value, b' ').unwrap_or((value, ""));
     if !scheme.eq_ignore_ascii_case("Bearer") {
         return Err(TicketFlaw::Scheme.into());
     }
     match token.trim_ascii_start() {
         "" => Err(TicketRefusal::Missing),
         // What is no base64url is refused with the segment that it stands in.
-        token if !token.as_bytes().contains(&b' ') => Ok(token),
+        token if memchr(b' ', token.as_bytes()).is_none() => Ok(token),
         _ => Err(TicketFlaw::Scheme.into()),
     }
 }
