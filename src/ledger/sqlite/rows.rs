@@ -1,7 +1,7 @@
 //! The claim rows: how many thousands of them are written in one transaction at little cost each.
 //!
-//! Rows of one script call have consecutive numbers and one instant. They go in by statements of [`WIDE`] rows,
-//! where only the takers are bound one by one.
+//! Rows of one script call have consecutive numbers and one instant. They go in by statements of many rows, the widest that
+//! are not too wide first, where only the takers are bound one by one.
 
 use std::fmt::Write;
 use std::sync::LazyLock;
@@ -13,21 +13,24 @@ use crate::clock::UnixMs;
 use crate::domain::claim::Takers;
 use crate::ledger::taken::Taker;
 
-/// Rows in a wide statement.
-const WIDE: usize = 64;
-const WIDE_KEYS: i64 = 64;
-const _: () = assert!(WIDE.ilog2() == WIDE_KEYS.ilog2() && WIDE.is_power_of_two(), "one number in two types");
+/// Rows of the statements that write several at once, the widest first.
+const WIDTHS: [u8; 3] = [64, 16, 4];
 
-static INSERT_WIDE: LazyLock<String> = LazyLock::new(|| {
+/// Those statements, each with its rows.
+static INSERT_SEVERAL: LazyLock<[(u8, String); WIDTHS.len()]> =
+    LazyLock::new(|| WIDTHS.map(|width| (width, insert_several(width))));
+
+fn insert_several(width: u8) -> String {
     // OR FAIL: the transaction is given up as a whole, so the statement need not be undone on its own.
     let mut sql =
         "INSERT OR FAIL INTO claim (number, claimed_at_ms, person, mark, status) VALUES ".to_owned();
-    for row in 0..WIDE {
+    for row in 0..u16::from(width) {
         let comma = if row == 0 { "" } else { ", " };
         let _ = write!(sql, "{comma}(?1 + {row}, ?2, ?{}, ?{}, 0)", 2 * row + 3, 2 * row + 4);
     }
     sql
-});
+}
+
 const INSERT_ONE: &str =
     "INSERT OR FAIL INTO claim (number, claimed_at_ms, person, mark, status) VALUES (?1, ?2, ?3, ?4, 0)";
 const INSERT_IF_NEW: &str = "INSERT INTO claim (number, claimed_at_ms, person, mark, status) \
@@ -43,18 +46,22 @@ pub(super) fn insert_new(
     let mut remaining = usize::try_from(takers.count()).unwrap_or(usize::MAX);
     let mut takers = takers.iter();
     let mut number = first;
-    if remaining >= WIDE {
-        let mut wide = transaction.prepare_cached(&INSERT_WIDE)?;
-        while remaining >= WIDE {
-            wide.raw_bind_parameter(1, number)?;
-            wide.raw_bind_parameter(2, claimed_at_ms)?;
-            for (at, (person, mark)) in takers.by_ref().take(WIDE).enumerate() {
-                wide.raw_bind_parameter(2 * at + 3, person)?;
-                wide.raw_bind_parameter(2 * at + 4, mark)?;
+    for (width, sql) in &*INSERT_SEVERAL {
+        let rows = usize::from(*width);
+        if remaining < rows {
+            continue;
+        }
+        let mut several = transaction.prepare_cached(sql)?;
+        while remaining >= rows {
+            several.raw_bind_parameter(1, number)?;
+            several.raw_bind_parameter(2, claimed_at_ms)?;
+            for (at, (person, mark)) in takers.by_ref().take(rows).enumerate() {
+                several.raw_bind_parameter(2 * at + 3, person)?;
+                several.raw_bind_parameter(2 * at + 4, mark)?;
             }
-            insert(&mut wide)?;
-            remaining -= WIDE;
-            number = number.saturating_add(WIDE_KEYS);
+            insert(&mut several)?;
+            remaining -= rows;
+            number = number.saturating_add(i64::from(*width));
         }
     }
     let mut one = transaction.prepare_cached(INSERT_ONE)?;
@@ -112,5 +119,34 @@ pub(super) fn insert_if_new(
             "claim number {} is already held by another claim",
             number & 0xffff_ffff
         ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::*;
+
+    #[test]
+    fn takers_of_every_number_are_written_in_order() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        let columns = "number INTEGER PRIMARY KEY, claimed_at_ms, person, mark, status";
+        connection.execute(&format!("CREATE TABLE claim ({columns})"), []).unwrap();
+        for count in (1..=90).chain([127, 128, 211]) {
+            let mark = |n: i64| (n % 3 == 0).then(|| format!("{n:016x}"));
+            let taker = |n| mark(n).map_or_else(|| format!("p{n}"), |mark| format!("p{n}\t{mark}"));
+            let text: Vec<_> = (1..=count).map(taker).collect();
+            let transaction = connection.transaction().unwrap();
+            insert_new(&transaction, 1_000, 7, &Takers::new(&text.join(" "))).unwrap();
+            let expected = (1..=count).map(|n| (999 + n, 7, format!("p{n}"), mark(n), 0));
+            let row = |row: &rusqlite::Row<'_>| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+            };
+            let mut all = transaction.prepare("SELECT * FROM claim ORDER BY number").unwrap();
+            let written: Vec<(i64, i64, String, Option<String>, i64)> =
+                all.query_map([], row).unwrap().collect::<Result<_, _>>().unwrap();
+            assert!(written.into_iter().eq(expected), "{count} takers");
+        }
     }
 }
