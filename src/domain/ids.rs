@@ -166,29 +166,32 @@ pub struct ClaimNumber {
 /// Source: <https://www.crockford.com/base32.html>
 pub(crate) static CROCKFORD: LazyLock<Encoding> = LazyLock::new(|| {
     let mut spec = Specification::new();
-    spec.symbols.push_str(CROCKFORD_DIGITS);
+    spec.symbols.extend(CROCKFORD_TABLE.map(char::from));
     spec.translate.from.push_str("abcdefghjkmnpqrstvwxyzoOiIlL");
     spec.translate.to.push_str("ABCDEFGHJKMNPQRSTVWXYZ001111");
     #[expect(clippy::expect_used, reason = "a constant specification; the first test would show it")]
     spec.encoding().expect("the alphabet has 32 distinct symbols")
 });
-const CROCKFORD_DIGITS: &str = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 /// Characters of [`CROCKFORD`] that 5 bytes take, and bits that each stands for.
 const DIGITS_OF_FIVE: usize = 8;
-const DIGIT_BITS: usize = 5;
+const DIGIT_BITS: u32 = 5;
+const CROCKFORD_TABLE: [u8; 32] = *b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
-/// Appends what [`CROCKFORD`] writes for 10 bytes, which every claim needs three times, in a fifth of the time.
+/// Appends what [`CROCKFORD`] writes for 10 bytes, which every claim needs three times, in half of the instructions.
 pub(crate) fn append_crockford(bytes: [u8; ClaimNumber::BYTES], out: &mut String) {
+    let mut digits = [b'0'; 2 * DIGITS_OF_FIVE];
     let (fives, _) = bytes.as_chunks::<5>();
-    for [a, b, c, d, e] in fives {
+    let (eights, _) = digits.as_chunks_mut::<DIGITS_OF_FIVE>();
+    for ([a, b, c, d, e], eight) in fives.iter().zip(eights) {
         let word = u64::from_be_bytes([0, 0, 0, *a, *b, *c, *d, *e]);
-        let digit = |at: usize| {
-            let value = (word >> (DIGIT_BITS * (DIGITS_OF_FIVE - 1 - at))) % 32;
-            usize::try_from(value).ok().and_then(|value| CROCKFORD_DIGITS.as_bytes().get(value)).copied()
-        };
-        let digits: [u8; DIGITS_OF_FIVE] = std::array::from_fn(|at| digit(at).unwrap_or(b'0'));
-        out.push_str(std::str::from_utf8(&digits).unwrap_or_default());
+        for (digit, at) in eight.iter_mut().rev().zip(0..) {
+            let [.., last] = (word >> (DIGIT_BITS * at)).to_be_bytes();
+            if let Some(character) = CROCKFORD_TABLE.get(usize::from(last % 32)) {
+                *digit = *character;
+            }
+        }
     }
+    out.push_str(std::str::from_utf8(&digits).unwrap_or_default());
 }
 
 impl ClaimNumber {
