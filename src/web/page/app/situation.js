@@ -105,7 +105,8 @@ function underWay(claiming) {
     const offline = code === "offline";
     const title = offline ? t("asking.offline") : t("asking.title");
     const text = offline ? t("asking.offline_text") : t("asking.text");
-    return { tone: "busy", title, text, fine: until ? retryIn(until) : "", button: busy(t("asking.button")) };
+    const fine = until ? retryIn(until) : "";
+    return { tone: "busy", title, text, fine, stop: Boolean(until), button: busy(t("asking.button")) };
   }
   const [title, text] = delay(code);
   const fine = `${retryIn(until)} · ${t("wait.tries", { n: count(tries) })}`;
