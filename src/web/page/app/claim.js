@@ -3,7 +3,7 @@
 
 import { between, call, wait } from "./api.js";
 import { clock } from "./clock.js";
-import { claims, device, dropTicket, isHeld, isTheirs, putClaims, ticketFor } from "./session.js";
+import { claims, device, dropTicket, holder, isHeld, isTheirs, putClaims, ticketFor } from "./session.js";
 import { keep, recall } from "./store.js";
 
 /** A wish that is older is not sent again by itself: one who comes back the next day is to tap. */
@@ -116,8 +116,9 @@ export class Claiming {
   /** Looks whether there is a claim already. */
   async look() {
     if (this.running || !ticketFor(this.drop)) return;
+    const stays = holder();
     const mine = await this.#mine();
-    if (this.running || !mine.claims) return;
+    if (!stays() || this.running || !mine.claims) return;
     // Who has just claimed it here is not told a moment later that it was there already.
     const again = this.state.kind === "done" ? this.state.again : true;
     // Where a person may have one alone, it is what became of the wish.
@@ -158,9 +159,11 @@ export class Claiming {
   /** One try; whether that was the last. */
   async #step(attempt) {
     if (!(await this.#hasTicket())) return true;
+    const stays = holder();
     if (attempt.unsure && this.facts?.limit_per_person === 1) {
       this.#set({ kind: "asking" });
       const mine = await this.#mine();
+      if (!stays()) return true;
       // A unit that went back before this wish was made says nothing of it.
       const of = mine.claims?.some((claim) => isTheirs(claim) || Date.parse(claim.claimed_at) >= attempt.since - 1_000);
       if (of) return this.#settled(mine.claims, true);
@@ -169,6 +172,7 @@ export class Claiming {
       this.#set({ kind: attempt.unsure ? "asking" : "sending" });
     }
     const answer = await call("POST", this.path, { ...this.#credentials(), key: attempt.key });
+    if (!stays()) return true;
     if (answer.status === 201 || answer.status === 200) {
       this.#lookLater(HELD_LOOK_MS[0]);
       return this.#settled([answer.data], answer.data.replayed);
@@ -190,7 +194,9 @@ export class Claiming {
         return false;
       }
     }
+    const stays = holder();
     const before = answer.code === "limit_reached" ? (await this.#mine()).claims : null;
+    if (!stays()) return true;
     if (!attempt.unsure) putAttempt(this.drop, null);
     return this.#refused(answer, before);
   }
