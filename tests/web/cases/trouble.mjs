@@ -171,6 +171,47 @@ export async function the_list_is_looked_at_again_after_one_that_makes_no_sense(
   });
 }
 
+export async function the_texts_come_late() {
+  const drop = "trouble-texts";
+  await campaign("c-texts", [{ drop }]);
+  const texts = /\/assets\/(en|zh)\./;
+  await visit({ mayFail: (_, url) => texts.test(url) }, async (page) => {
+    let asked = 0;
+    let there = false;
+    await page.route(texts, (route) => {
+      asked += 1;
+      if (there) return route.continue();
+      return asked === 1 ? route.abort("connectionreset") : route.fulfill({ status: 502, contentType: "text/html", body: "<p>later</p>" });
+    });
+    await page.goto(signedIn(drop, "texts"));
+    await text(page, "正在自动重试");
+    await text(page, "It keeps trying");
+    await shot(page, "texts-late");
+    await until("it is asked for again", () => asked >= 2);
+    there = true;
+    await tone(page, "go");
+    assert.equal(await page.getByText("It keeps trying").count(), 0);
+    // Another language that does not come leaves the one there is.
+    there = false;
+    const pick = page.getByLabel("语言");
+    await pick.selectOption({ label: "English" });
+    await page.waitForFunction(() => document.querySelector("header select").value === "zh");
+    await text(page, "立即领取");
+    there = true;
+    await pick.selectOption({ label: "English" });
+    await text(page, "Claim now");
+  });
+}
+
+export async function an_address_that_nobody_can_read_is_the_list() {
+  const drop = "trouble-address";
+  await campaign("c-address", [{ drop }]);
+  await visit({}, async (page) => {
+    await page.goto(`${world.base}/d/%E0%A4%A`);
+    await page.locator(`a[href="/d/${drop}"]`).waitFor();
+  });
+}
+
 export async function a_phone_that_slept_looks_at_the_clock_again() {
   const drop = "trouble-sleep";
   await campaign("c-sleep", [{ drop, opens: 1_200 }]);

@@ -1,5 +1,6 @@
 // The languages: one file each, and nothing of them in the code but the names of their texts.
 
+import { bring } from "./api.js";
 import { recall, keep } from "./store.js";
 import { settings } from "./settings.js";
 
@@ -8,15 +9,18 @@ let language = "en";
 
 const words = settings.languages.map((one) => one.word);
 
-/** Reads the texts of the language that was chosen, or that the phone prefers. */
+/** Reads the texts of the language that was chosen, or that the phone prefers. Gives whether they came; if not, all is as before. */
 export async function learn(chosen) {
   const wanted = [chosen, recall("language"), ...(navigator.languages ?? [])].filter(Boolean);
   const known = wanted.map((one) => one.toLowerCase().split("-")[0]).find((one) => words.includes(one));
-  language = known ?? (words.includes("en") ? "en" : words[0]);
+  const word = known ?? (words.includes("en") ? "en" : words[0]);
+  const { file } = settings.languages.find((one) => one.word === word);
+  const read = await bring(file, {}, (answer) => (answer.ok ? answer.json() : null)).catch(() => null);
+  if (!read) return false;
+  [language, texts] = [word, read];
   if (chosen) keep("language", chosen);
-  const answer = await fetch(settings.languages.find((one) => one.word === language).file);
-  texts = await answer.json();
   document.documentElement.lang = texts["language.tag"];
+  return true;
 }
 
 /** The language's word. */
