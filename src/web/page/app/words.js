@@ -72,9 +72,14 @@ export function list(names) {
   return new Intl.ListFormat(texts["language.tag"], { type: "disjunction" }).format(names);
 }
 
-/** A span of time in its largest whole unit. */
+/**
+ * A span of time in the largest unit of which it has a whole number, from two on. From ten minutes on what is left of a minute
+ * is left out: nobody is told of more time than there is.
+ */
 export function span(seconds) {
-  if (seconds >= 86_400 && seconds % 86_400 === 0) return t("span.days", { n: seconds / 86_400 });
-  if (seconds >= 3_600 && seconds % 3_600 === 0) return t("span.hours", { n: seconds / 3_600 });
-  return t("span.minutes", { n: Math.max(1, Math.round(seconds / 60)) });
+  const [days, hours, minutes] = [86_400, 3_600, 60].map((unit) => seconds / unit);
+  if (days >= 2 && Number.isInteger(days)) return t("span.days", { n: days });
+  if (hours >= 2 && Number.isInteger(hours)) return t("span.hours", { n: hours });
+  if (minutes >= 10 || (minutes >= 2 && Number.isInteger(minutes))) return t("span.minutes", { n: Math.floor(minutes) });
+  return t("span.seconds", { n: Math.floor(seconds) });
 }
