@@ -9,6 +9,7 @@ import * as held from "./cases/held.mjs";
 import * as looks from "./cases/looks.mjs";
 import * as refusals from "./cases/refusals.mjs";
 import * as trouble from "./cases/trouble.mjs";
+import * as unsure from "./cases/unsure.mjs";
 import * as waiting from "./cases/waiting.mjs";
 import * as who from "./cases/who.mjs";
 
@@ -19,7 +20,7 @@ await test("the claim page", { timeout: 600_000, concurrency: 3 }, async (all) =
   await openBrowser();
   try {
     const running = [];
-    for (const cases of [looks, claiming, held, waiting, trouble, refusals, who]) {
+    for (const cases of [looks, claiming, held, waiting, trouble, unsure, refusals, who]) {
       for (const [name, story] of Object.entries(cases)) {
         const words = name.replaceAll("_", " ");
         if (words.includes(wanted)) running.push(all.test(words, story));

@@ -77,6 +77,35 @@ export async function a_language_is_chosen_and_kept() {
   });
 }
 
+/** How long there is to pay, by how long an item is held. */
+const SPANS = [
+  ["2s", "2 seconds", "2 秒"],
+  ["60s", "60 seconds", "60 秒"],
+  ["90s", "90 seconds", "90 秒"],
+  ["2m", "2 minutes", "2 分钟"],
+  ["899s", "14 minutes", "14 分钟"],
+  ["90m", "90 minutes", "90 分钟"],
+  ["2h", "2 hours", "2 小时"],
+  ["1d", "24 hours", "24 小时"],
+  ["3d", "3 days", "3 天"],
+];
+
+export async function nobody_is_told_of_more_time_to_pay_than_there_is() {
+  const drops = SPANS.map(([hold]) => ({ drop: `look-span-${hold}`, item: `hold_for = "${hold}"` }));
+  await campaign("c-span", drops);
+  for (const [locale, words] of [
+    ["en-US", ([, english]) => `To be paid within ${english}`],
+    ["zh-CN", ([, , chinese]) => `须在 ${chinese}内支付`],
+  ]) {
+    await visit({ locale }, async (page) => {
+      await page.goto(`${world.base}/`);
+      const said = ([hold]) => page.locator(`a[href="/d/look-span-${hold}"] li`).last();
+      await said(SPANS[0]).waitFor();
+      assert.deepEqual(await Promise.all(SPANS.map((one) => said(one).innerText())), SPANS.map(words));
+    });
+  }
+}
+
 export async function the_changing_code_changes() {
   const drop = "look-qr";
   await campaign("c-qr", [{ drop }]);

@@ -1,8 +1,8 @@
-// What goes wrong between the tap and the answer: lost answers, lost networks, reloads, sleep.
+// What goes wrong between the tap and the answer: lost answers, answers that do not come whole, lost networks, reloads, sleep.
 
 import assert from "node:assert/strict";
 
-import { button, campaign, held, shot, signedIn, text, tone, until, visit } from "../world.mjs";
+import { button, campaign, held, shot, signedIn, text, tone, until, visit, world } from "../world.mjs";
 
 const claims = (drop) => `**/v1/drops/${drop}/claims`;
 
@@ -109,6 +109,106 @@ export async function the_answer_was_no_and_got_lost() {
     await tone(page, "good");
     assert.equal(posts, 2);
     assert.equal((await held(drop, "lost")).length, 1);
+  });
+}
+
+/** What is left of an answer that broke off. */
+const cut = (status) => ({ status, contentType: "application/json", body: '{"claim_id":"clm_1","' });
+
+async function breaksOff(drop, limit) {
+  await campaign(`c-${drop}`, [{ drop, limit }]);
+  await visit({}, async (page) => {
+    let asked = 0;
+    const keys = await first(page, drop, async (route) => {
+      await page.route(`${claims(drop)}/mine`, (mine) => {
+        asked += 1;
+        return asked === 1 ? mine.fulfill(cut(200)) : mine.continue();
+      });
+      return route.fulfill(cut(201));
+    });
+    await page.goto(signedIn(drop, "cut"));
+    await tone(page, "go");
+    await button(page).tap();
+    await text(page, "网络中断了");
+    await tone(page, "good");
+    assert.equal((await held(drop, "cut")).length, 1);
+    assert.equal(new Set(keys).size, 1);
+  });
+}
+
+export const an_answer_that_breaks_off_is_asked_for_again = () => breaksOff("trouble-cut", 1);
+export const an_answer_that_breaks_off_is_asked_for_again_where_one_may_have_two = () => breaksOff("trouble-cut-2", 2);
+
+export async function how_a_drop_stands_is_looked_at_again_after_an_answer_that_is_none() {
+  const drop = "trouble-state";
+  await campaign("c-state", [{ drop }]);
+  const elsewhere = { status: 200, contentType: "text/html", body: "<!doctype html><title>Not here</title>" };
+  await visit({}, async (page) => {
+    const answers = [cut(200), elsewhere];
+    let seen = 0;
+    await page.route(`**/v1/drops/${drop}`, (route) => {
+      seen += 1;
+      const instead = answers.shift();
+      return instead ? route.fulfill(instead) : route.continue();
+    });
+    await page.goto(signedIn(drop, "state"));
+    await tone(page, "go");
+    assert.ok(seen >= 3, `${seen}`);
+  });
+}
+
+export async function the_list_is_looked_at_again_after_one_that_makes_no_sense() {
+  const drop = "trouble-list";
+  await campaign("c-list", [{ drop }]);
+  await visit({ mayFail: (words) => words.includes("TypeError") }, async (page) => {
+    let lists = 0;
+    await page.route("**/v1/campaigns", (route) => {
+      lists += 1;
+      return lists === 1 ? route.fulfill({ json: {} }) : route.continue();
+    });
+    await page.goto(`${world.base}/`);
+    await page.locator(`a[href="/d/${drop}"]`).waitFor();
+  });
+}
+
+export async function the_texts_come_late() {
+  const drop = "trouble-texts";
+  await campaign("c-texts", [{ drop }]);
+  const texts = /\/assets\/(en|zh)\./;
+  await visit({ mayFail: (_, url) => texts.test(url) }, async (page) => {
+    let asked = 0;
+    let there = false;
+    await page.route(texts, (route) => {
+      asked += 1;
+      if (there) return route.continue();
+      return asked === 1 ? route.abort("connectionreset") : route.fulfill({ status: 502, contentType: "text/html", body: "<p>later</p>" });
+    });
+    await page.goto(signedIn(drop, "texts"));
+    await text(page, "正在自动重试");
+    await text(page, "It keeps trying");
+    await shot(page, "texts-late");
+    await until("it is asked for again", () => asked >= 2);
+    there = true;
+    await tone(page, "go");
+    assert.equal(await page.getByText("It keeps trying").count(), 0);
+    // Another language that does not come leaves the one there is.
+    there = false;
+    const pick = page.getByLabel("语言");
+    await pick.selectOption({ label: "English" });
+    await page.waitForFunction(() => document.querySelector("header select").value === "zh");
+    await text(page, "立即领取");
+    there = true;
+    await pick.selectOption({ label: "English" });
+    await text(page, "Claim now");
+  });
+}
+
+export async function an_address_that_nobody_can_read_is_the_list() {
+  const drop = "trouble-address";
+  await campaign("c-address", [{ drop }]);
+  await visit({}, async (page) => {
+    await page.goto(`${world.base}/d/%E0%A4%A`);
+    await page.locator(`a[href="/d/${drop}"]`).waitFor();
   });
 }
 

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 
-import { button, campaign, claim, held, shot, signedIn, text, ticket, tone, until, visit, world } from "../world.mjs";
+import { button, campaign, claim, held, identity, shot, signedIn, text, ticket, tone, until, visit, world } from "../world.mjs";
 
 const claims = (drop) => `**/v1/drops/${drop}/claims`;
 const problem = (status, code, seconds) => ({
@@ -157,4 +157,33 @@ export async function a_restock_brings_the_button_back() {
     await button(page).tap();
     await tone(page, "good");
   });
+}
+
+export async function the_seconds_until_the_next_try_are_shown_and_not_spoken() {
+  for (const [drop, opens] of [
+    ["wait-spoken", -60],
+    ["wait-spoken-later", 600],
+  ]) {
+    await campaign(`c-${drop}`, [{ drop, opens }]);
+    await visit({ locale: "en-US" }, async (page) => {
+      await page.route(`**/v1/drops/${drop}/challenges`, (route) => route.fulfill(problem(503, "overloaded", 30)));
+      await page.goto(`${world.base}/d/${drop}#identity=${identity("spoken")}`);
+      await text(page, "Many people are getting ready.");
+      const spoken = await page.evaluate(async () => {
+        const [news, fine] = [document.querySelector(".outcome [role=status]"), document.querySelector(".outcome > .fine")];
+        const [said, shown] = [new Set([news.textContent]), new Set()];
+        await new Promise((resolve) => {
+          const look = () => {
+            said.add(news.textContent);
+            if (!fine.hidden) shown.add(fine.textContent);
+            if (said.size > 3 || shown.size >= 3) resolve();
+          };
+          new MutationObserver(look).observe(document.querySelector(".outcome"), { subtree: true, childList: true, characterData: true });
+        });
+        return [...said];
+      });
+      assert.equal(spoken.length, 1, spoken.join(" | "));
+      await page.locator(".outcome > .fine", { hasText: /^Trying again in \d+ s$/ }).waitFor();
+    });
+  }
 }

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 
-import { button, campaign, identity, shot, signedIn, text, ticket, tone, visit, world } from "../world.mjs";
+import { button, campaign, identity, shot, signedIn, text, ticket, tone, until, visit, world } from "../world.mjs";
 
 export async function a_form_of_the_sponsor_hands_somebody_over() {
   const drop = "who-form";
@@ -34,6 +34,94 @@ export async function a_ticket_alone_leads_to_its_drop() {
   });
 }
 
+/** What the phone keeps of a person, by name. */
+async function keptBy(page) {
+  const kept = await page.evaluate(() => Object.keys(localStorage).concat(Object.keys(sessionStorage)).sort());
+  return kept.filter((name) => !["claimrush:device", "claimrush:language"].includes(name));
+}
+
+/** Holds back what is answered to calls of this kind. `asked()` waits for the first; `letGo()` waits until the page has had its answer. */
+async function heldBack(page, url) {
+  let go;
+  const gone = new Promise((resolve) => {
+    go = resolve;
+  });
+  const first = page.waitForRequest(url);
+  await page.route(url, async (route) => {
+    const response = await route.fetch();
+    await gone;
+    return route.fulfill({ response });
+  });
+  return {
+    asked: () => first,
+    letGo: async () => {
+      const came = page.waitForResponse(url);
+      go();
+      await (await came).finished();
+      // What is asked for behind it is answered behind it.
+      await page.evaluate(async () => (await fetch("/v1/time")).text());
+    },
+  };
+}
+
+const signOut = (page) => page.getByRole("button", { name: "退出登录" }).tap();
+
+/** Somebody who has a voucher, looks at it, and leaves the phone by `leave` before the service has said how it stands. */
+async function leavesWhileVouchersAreLookedAt(drop, leave) {
+  await campaign(`c-${drop}`, [{ drop }]);
+  await visit({}, async (page) => {
+    await page.goto(signedIn(drop, "one"));
+    await tone(page, "go");
+    await button(page).tap();
+    await tone(page, "good");
+    const late = await heldBack(page, /\/v1\/vouchers\/[^/]+$/);
+    await button(page).tap();
+    await page.locator(".wallet .code").waitFor();
+    await late.asked();
+    await leave(page);
+    await text(page, "这里还没有券");
+    await late.letGo();
+    assert.equal(await page.evaluate(() => localStorage.getItem("claimrush:claims")), null);
+    await page.reload();
+    await text(page, "这里还没有券");
+  });
+}
+
+export const who_signs_out_while_vouchers_are_looked_at_leaves_nothing = () =>
+  leavesWhileVouchersAreLookedAt("who-leaves", async (page) => {
+    await signOut(page);
+    await until("nothing is kept", async () => (await keptBy(page)).length === 0);
+  });
+
+export const who_takes_over_while_vouchers_are_looked_at_sees_none = () =>
+  leavesWhileVouchersAreLookedAt("who-follows", (page) => page.goto(`${world.base}/vouchers#ticket=${ticket("who-follows", "two")}`));
+
+/** Somebody who signs out while an answer to `path` is on its way. */
+async function signsOutDuring(drop, path, sign, act) {
+  await campaign(`c-${drop}`, [{ drop }]);
+  await visit({}, async (page) => {
+    const late = await heldBack(page, `**/v1/drops/${drop}/${path}`);
+    await page.goto(`${world.base}/d/${drop}#${sign(drop)}`);
+    await act(page);
+    await late.asked();
+    await signOut(page);
+    await page.getByRole("heading", { name: "请先登录" }).waitFor();
+    await late.letGo();
+    assert.deepEqual(await keptBy(page), []);
+    await page.reload();
+    await page.getByRole("heading", { name: "请先登录" }).waitFor();
+  });
+}
+
+export const who_signs_out_during_a_claim_leaves_nothing = () =>
+  signsOutDuring("who-claims", "claims", (drop) => `ticket=${ticket(drop, "one")}`, async (page) => {
+    await tone(page, "go");
+    await button(page).tap();
+  });
+
+export const who_signs_out_before_the_ticket_comes_gets_none = () =>
+  signsOutDuring("who-waits", "tickets", () => `identity=${identity("one")}`, async () => {});
+
 export async function somebody_else_sees_nothing_of_the_one_before() {
   const drop = "who-else";
   await campaign("c-else", [{ drop }]);
@@ -53,11 +141,10 @@ export async function somebody_else_sees_nothing_of_the_one_before() {
     await page.goto(`${world.base}/vouchers#identity=${identity("three")}`);
     await text(page, "这里还没有券");
     await shot(page, "vouchers-empty-zh");
-    await page.getByRole("button", { name: "退出登录" }).tap();
+    await signOut(page);
     await page.goto(`${world.base}/d/${drop}`);
     await page.getByRole("heading", { name: "请先登录" }).waitFor();
-    const kept = await page.evaluate(() => Object.keys(localStorage).concat(Object.keys(sessionStorage)).sort());
-    assert.deepEqual(kept.filter((name) => !["claimrush:device", "claimrush:language"].includes(name)), []);
+    assert.deepEqual(await keptBy(page), []);
   });
 }
 

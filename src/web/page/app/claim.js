@@ -3,7 +3,7 @@
 
 import { between, call, wait } from "./api.js";
 import { clock } from "./clock.js";
-import { claims, device, dropTicket, isHeld, isTheirs, putClaims, ticketFor } from "./session.js";
+import { claims, device, dropTicket, holder, isHeld, isTheirs, putClaims, ticketFor } from "./session.js";
 import { keep, recall } from "./store.js";
 
 /** A wish that is older is not sent again by itself: one who comes back the next day is to tap. */
@@ -12,6 +12,11 @@ const FRESH_MS = 15 * 60_000;
 const UNSURE = ["outcome_unknown", "request_timeout", ""];
 /** Nothing was claimed; trying again helps. */
 const TRY_AGAIN = ["overloaded", "unavailable", "rate_limited", "not_open"];
+/** Whoever asks too often, or is not let in, hears nothing of what became of the tries before. */
+const SAYS_NOTHING = [401, 403, 429];
+
+/** Whether a refusal decides the wish: no try of it has become a claim. */
+const decides = ({ status }) => status < 500 && !SAYS_NOTHING.includes(status);
 
 /** How often it is looked whether a held unit was paid for, and how often when its time is over. */
 const HELD_LOOK_MS = [15_000, 3_000];
@@ -42,6 +47,7 @@ export class Claiming {
     this.state = { kind: "idle" };
     this.facts = null;
     this.running = false;
+    this.attempt = null;
     this.ended = new AbortController();
     this.tried = 0;
     this.nudge = null;
@@ -66,8 +72,7 @@ export class Claiming {
   /** A tap. A second one while the first is under way is the same wish. */
   start() {
     if (this.running) return;
-    const old = attempts()[this.drop];
-    const attempt = old ?? { key: newKey(), since: clock.now(), unsure: false };
+    const { stopped: _not, ...attempt } = attempts()[this.drop] ?? { key: newKey(), since: clock.now(), unsure: false };
     putAttempt(this.drop, attempt);
     this.#run(attempt);
   }
@@ -75,19 +80,18 @@ export class Claiming {
   /** Goes on with a wish that a reload, or another tab, interrupted. */
   resume() {
     const attempt = attempts()[this.drop];
-    if (!attempt || this.running) return;
-    if (Math.abs(clock.now() - attempt.since) > FRESH_MS) {
-      putAttempt(this.drop, null);
-      this.look();
-      return;
-    }
-    this.#run({ ...attempt, unsure: true });
+    if (!attempt || attempt.stopped || this.running) return;
+    const old = Math.abs(clock.now() - attempt.since) > FRESH_MS;
+    const unsure = { ...attempt, unsure: true, stopped: old };
+    putAttempt(this.drop, unsure);
+    if (old) this.look();
+    else this.#run(unsure);
   }
 
-  /** Gives up a wish of which it is certain that nothing came. */
+  /** Stops trying. The wish is given up if it is certain that nothing came of it; otherwise its key is there for the next tap. */
   stop() {
-    if (this.state.kind !== "waiting") return;
-    putAttempt(this.drop, null);
+    if (!this.running || !this.state.until) return;
+    putAttempt(this.drop, this.attempt.unsure ? { ...this.attempt, stopped: true } : null);
     this.stopped = true;
     this.nudge?.abort();
   }
@@ -112,10 +116,13 @@ export class Claiming {
   /** Looks whether there is a claim already. */
   async look() {
     if (this.running || !ticketFor(this.drop)) return;
+    const stays = holder();
     const mine = await this.#mine();
-    if (this.running || !mine.claims) return;
+    if (!stays() || this.running || !mine.claims) return;
     // Who has just claimed it here is not told a moment later that it was there already.
     const again = this.state.kind === "done" ? this.state.again : true;
+    // Where a person may have one alone, it is what became of the wish.
+    if (this.facts?.limit_per_person === 1 && mine.claims.some(isTheirs)) putAttempt(this.drop, null);
     if (this.state.kind === "done" || mine.claims.some(isTheirs)) this.#done(mine.claims, again);
     else putClaims(mine.claims, this.facts);
   }
@@ -135,8 +142,10 @@ export class Claiming {
 
   async #run(attempt) {
     this.running = true;
+    this.attempt = attempt;
     this.stopped = false;
     this.tried = 0;
+    this.renewed = 0;
     try {
       while (!this.ended.signal.aborted && !this.stopped) {
         if (await this.#step(attempt)) return;
@@ -150,39 +159,45 @@ export class Claiming {
   /** One try; whether that was the last. */
   async #step(attempt) {
     if (!(await this.#hasTicket())) return true;
+    const stays = holder();
     if (attempt.unsure && this.facts?.limit_per_person === 1) {
       this.#set({ kind: "asking" });
       const mine = await this.#mine();
+      if (!stays()) return true;
       // A unit that went back before this wish was made says nothing of it.
       const of = mine.claims?.some((claim) => isTheirs(claim) || Date.parse(claim.claimed_at) >= attempt.since - 1_000);
-      if (of) return this.#done(mine.claims, true);
-      if (!mine.claims && mine.code !== "no_claim") return this.#later(mine, attempt);
+      if (of) return this.#settled(mine.claims, true);
+      if (!mine.claims && mine.code !== "no_claim") return this.#notNow(mine, attempt);
     } else {
       this.#set({ kind: attempt.unsure ? "asking" : "sending" });
     }
     const answer = await call("POST", this.path, { ...this.#credentials(), key: attempt.key });
+    if (!stays()) return true;
     if (answer.status === 201 || answer.status === 200) {
       this.#lookLater(HELD_LOOK_MS[0]);
-      return this.#done([answer.data], answer.data.replayed);
+      return this.#settled([answer.data], answer.data.replayed);
     }
-    if (UNSURE.includes(answer.code)) {
-      attempt.unsure = true;
-      putAttempt(this.drop, attempt);
-      return this.#later(answer, attempt);
-    }
-    // Any other answer says that nothing was claimed by this request, and none before it came through either.
-    attempt.unsure = false;
+    if (UNSURE.includes(answer.code)) attempt.unsure = true;
+    else if (decides(answer)) attempt.unsure = false;
     putAttempt(this.drop, attempt);
-    if (TRY_AGAIN.includes(answer.code)) return this.#later(answer, attempt);
+    return this.#notNow(answer, attempt);
+  }
+
+  /** What follows from an answer that is no claim; whether that was the last try. */
+  async #notNow(answer, attempt) {
+    if (UNSURE.includes(answer.code) || TRY_AGAIN.includes(answer.code)) return this.#later(answer, attempt);
     if (answer.code.startsWith("ticket_")) {
       dropTicket(this.drop);
-      if (this.tickets.canAsk && this.tried < 2) {
-        this.tried += 1;
+      if (this.tickets.canAsk && this.renewed < 2) {
+        this.renewed += 1;
         await this.tickets.again();
         return false;
       }
     }
+    const stays = holder();
     const before = answer.code === "limit_reached" ? (await this.#mine()).claims : null;
+    if (!stays()) return true;
+    if (!attempt.unsure) putAttempt(this.drop, null);
     return this.#refused(answer, before);
   }
 
@@ -216,8 +231,13 @@ export class Claiming {
     return false;
   }
 
-  #done(fresh, again) {
+  /** What became of the wish is certain. */
+  #settled(fresh, again) {
     putAttempt(this.drop, null);
+    return this.#done(fresh, again);
+  }
+
+  #done(fresh, again) {
     putClaims(fresh, this.facts);
     const held = claims().filter((claim) => claim.drop === this.drop && isTheirs(claim));
     if (!held.length) {
@@ -229,7 +249,6 @@ export class Claiming {
   }
 
   #refused(answer, before) {
-    putAttempt(this.drop, null);
     if (before) putClaims(before, this.facts);
     const { requestId } = answer;
     const elsewhere = answer.data?.claim?.drop;

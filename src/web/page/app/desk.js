@@ -2,7 +2,7 @@
 
 import { between, call } from "./api.js";
 import { clock } from "./clock.js";
-import { device, dropIdentity, hadTicket, identity, person, putTicket, ticketFor } from "./session.js";
+import { device, dropIdentity, hadTicket, holder, identity, person, putTicket, ticketFor } from "./session.js";
 import { settings } from "./settings.js";
 
 /** What may pass: the desk, or the way to it, was busy or away. */
@@ -89,7 +89,9 @@ export class TicketKeeper {
 
   async #get() {
     this.#set({ kind: "working" });
+    const stays = holder();
     const answer = await askDesk(this.drop);
+    if (!stays()) return false;
     if (answer.status === 201 && putTicket(answer.data.ticket, answer.data.person)) {
       this.failures = 0;
       this.#set({ kind: "ready" });

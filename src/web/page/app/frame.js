@@ -8,7 +8,12 @@ import { spoken, t } from "./words.js";
 
 function languagePicker(changed) {
   const options = settings.languages.map(({ word, name }) => el("option", { value: word, text: name, selected: word === spoken() }));
-  const pick = el("select", { "aria-label": t("nav.language"), onchange: () => changed(pick.value) }, options);
+  const choose = async () => {
+    await changed(pick.value);
+    // One whose texts did not come is not shown as chosen.
+    pick.value = spoken();
+  };
+  const pick = el("select", { "aria-label": t("nav.language"), onchange: choose }, options);
   return pick;
 }
 

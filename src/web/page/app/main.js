@@ -1,6 +1,7 @@
 // The page: which view an address means, and the beat that keeps it up to date.
 
-import { el } from "./dom.js";
+import { between, wait } from "./api.js";
+import { el, show } from "./dom.js";
 import { DropView } from "./drop.js";
 import { foot, head, picker } from "./frame.js";
 import { HomeView } from "./home.js";
@@ -11,13 +12,25 @@ import { VouchersView } from "./vouchers.js";
 import { learn, t } from "./words.js";
 
 const TICK_MS = 200;
+/** From when on it is said that the page is not whole yet. */
+const LATE_MS = 4_000;
+const LEARN_AGAIN_MS = [1_000, 10_000];
 
 let view = null;
 let frame = null;
 
+/** The drop that an address names; nothing if it names none, also where nobody can read it. */
+function dropOf(path) {
+  try {
+    return decodeURIComponent(/^\/d\/([^/]+)\/?$/.exec(path)?.[1] ?? "");
+  } catch {
+    return "";
+  }
+}
+
 function viewOf(path) {
-  const drop = /^\/d\/([^/]+)\/?$/.exec(path)?.[1];
-  if (drop) return new DropView(decodeURIComponent(drop), go);
+  const drop = dropOf(path);
+  if (drop) return new DropView(drop, go);
   if (/^\/vouchers\/?$/.test(path)) return new VouchersView();
   return new HomeView();
 }
@@ -61,8 +74,7 @@ function go(path, drop = "") {
 }
 
 async function chooseLanguage(language) {
-  await learn(language);
-  render();
+  if (await learn(language)) render();
 }
 
 function tick() {
@@ -88,8 +100,20 @@ function arrive() {
   return drop;
 }
 
+/** Learns the phone's language, however long it takes: without its texts there is nothing to show but that they are late. */
+async function learnAtLast() {
+  const late = document.getElementById("late");
+  const timer = setTimeout(() => show(late, true), LATE_MS);
+  const [least, most] = LEARN_AGAIN_MS;
+  for (let ms = least; !(await learn()); ms = Math.min(2 * ms, most)) {
+    show(late, true);
+    await wait(between(ms, 1.5 * ms));
+  }
+  clearTimeout(timer);
+}
+
 arrive();
-await learn();
+await learnAtLast();
 document.addEventListener("click", follow);
 window.addEventListener("popstate", render);
 window.addEventListener("hashchange", () => {
@@ -100,5 +124,5 @@ onElsewhere((what) => {
   if (what === "person" || what === "tickets") render();
   if (what === "attempts" && view.claiming && ticketFor(view.id)) view.claiming.look();
 });
-setInterval(tick, TICK_MS);
 render();
+setInterval(tick, TICK_MS);

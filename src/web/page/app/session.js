@@ -37,6 +37,16 @@ export function takeOver() {
   return drop;
 }
 
+/** How often the phone changed hands while the page was open. */
+let handOvers = 0;
+
+/** Notes who holds the phone before a call; what it gives says behind the call whether they still do. Else nothing of the answer is kept. */
+export function holder() {
+  const [before, name] = [handOvers, person()];
+  // In another tab somebody may have left as well.
+  return () => before === handOvers && (!name || name === person());
+}
+
 /** Keeps a ticket. Gives its drop. */
 export function putTicket(ticket, person) {
   const said = read(ticket);
@@ -116,6 +126,7 @@ function printOf(text) {
 }
 
 function forgetPerson() {
+  handOvers += 1;
   for (const name of ["tickets", "claims", "person", "attempts"]) keep(name, null);
 }
 

@@ -105,7 +105,8 @@ function underWay(claiming) {
     const offline = code === "offline";
     const title = offline ? t("asking.offline") : t("asking.title");
     const text = offline ? t("asking.offline_text") : t("asking.text");
-    return { tone: "busy", title, text, fine: until ? retryIn(until) : "", button: busy(t("asking.button")) };
+    const fine = until ? retryIn(until) : "";
+    return { tone: "busy", title, text, fine, stop: Boolean(until), button: busy(t("asking.button")) };
   }
   const [title, text] = delay(code);
   const fine = `${retryIn(until)} · ${t("wait.tries", { n: count(tries) })}`;
@@ -114,13 +115,13 @@ function underWay(claiming) {
 
 const busy = (text) => ({ text, act: null, busy: true });
 
+/** How it stands with the ticket. */
 function readiness(tickets) {
   switch (tickets.kind) {
     case "working":
       return t("ticket.working");
     case "waiting":
-      if (tickets.code === "not_open") return t("ticket.not_yet");
-      return `${t("ticket.waiting")} ${retryIn(tickets.until)}`;
+      return tickets.code === "not_open" ? t("ticket.not_yet") : t("ticket.waiting");
     case "ready":
       return t("ticket.ready");
     default:
@@ -128,21 +129,27 @@ function readiness(tickets) {
   }
 }
 
+/** When the ticket is asked for again. It is fine print, as it changes each second and the text is spoken whenever it changes. */
+const nextLook = ({ kind, code, until }) => (kind === "waiting" && code !== "not_open" ? retryIn(until) : "");
+
 function scheduled(facts, tickets) {
   const ready = tickets.kind === "ready";
   const title = ready ? t("scheduled.ready") : t("scheduled.title");
   const text = readiness(tickets) || t("scheduled.text");
-  return { tone: ready ? "ready" : "calm", title, text, button: { text: t("button.not_yet"), act: null } };
+  return { tone: ready ? "ready" : "calm", title, text, fine: nextLook(tickets), button: { text: t("button.not_yet"), act: null } };
 }
 
 function open(tickets) {
   if (tickets.kind === "ready") {
     return { tone: "go", title: t("open.title"), text: t("open.text"), button: { text: t("button.claim"), act: "claim" } };
   }
-  return { tone: "busy", title: t("open.preparing"), text: readiness(tickets), button: busy(t("open.button")) };
+  return { tone: "busy", title: t("open.preparing"), text: readiness(tickets), fine: nextLook(tickets), button: busy(t("open.button")) };
 }
 
-/** Title, text, fine print, tone and button. `facts` is nothing as long as the service was not heard of. */
+/**
+ * Title, text, fine print, tone and button. Title and text are spoken by screen readers whenever they change: what runs by the second
+ * is fine print. `facts` is nothing as long as the service was not heard of.
+ */
 export function situation({ facts, trouble, tickets, claiming, demo }) {
   if (claiming.kind === "done") return claimed(claiming, facts);
   if (claiming.kind === "refused") return refused(claiming, facts);

@@ -3,7 +3,7 @@
 import { call, wait } from "./api.js";
 import { clock } from "./clock.js";
 import { el, icon, say, set, show } from "./dom.js";
-import { claims, device, isHeld, putClaims, ticketFor } from "./session.js";
+import { claims, device, holder, isHeld, putClaims, ticketFor } from "./session.js";
 import { remaining } from "./facts.js";
 import { giveBack, voucherCard } from "./parts.js";
 import { deadline, instant, t } from "./words.js";
@@ -195,9 +195,9 @@ export class VouchersView {
     this.empty = el("div", { class: "empty" }, icon("ticket"), el("p", { text: t("vouchers.empty") }));
     const back = el("a", { class: "back", href: "/" }, icon("back"), t("nav.all"));
     this.node = el("main", { class: "vouchers", id: "main" }, back, el("h1", { text: t("vouchers.title") }), this.empty, this.list);
+    this.looks = new AbortController();
     this.#build();
     this.#look();
-    this.looks = new AbortController();
     const signal = this.looks.signal;
     document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.#look(), { signal });
   }
@@ -220,11 +220,14 @@ export class VouchersView {
   async #look() {
     if (!clock.known || clock.stale) await clock.sync();
     this.lookAt = clock.now() + LOOK_AGAIN_MS;
+    const stays = holder();
+    const gone = () => this.looks.signal.aborted || !stays();
     const items = new Set(claims().filter((claim) => !claim.voucher).map((claim) => claim.drop));
     for (const drop of items) {
       const ticket = ticketFor(drop);
       if (!ticket) continue;
       const answer = await call("GET", `/v1/drops/${encodeURIComponent(drop)}/claims/mine`, { ticket, device: device() });
+      if (gone()) return;
       const { terms } = claims().find((claim) => claim.drop === drop) ?? {};
       if (answer.status === 200) putClaims(answer.data.claims, terms);
     }
@@ -232,6 +235,7 @@ export class VouchersView {
       const ticket = ticketFor(claim.drop);
       if (!ticket || !claim.voucher) continue;
       const answer = await call("GET", `/v1/vouchers/${encodeURIComponent(claim.voucher)}`, { ticket, device: device() });
+      if (gone()) return;
       if (answer.status === 200) putClaims([{ ...claim, qr_required: false, ...answer.data }], claim.terms);
     }
     this.#build();

@@ -37,16 +37,26 @@ export class Watch {
     while (!this.ended.signal.aborted) {
       let ms = POLL_MS[1];
       if (document.visibilityState === "visible") {
-        if (!clock.known || clock.stale) await clock.sync();
-        const answer = await call("GET", this.path);
-        if (this.ended.signal.aborted) return;
-        failures = answer.status === 200 ? 0 : failures + 1;
-        this.seen(answer);
-        const asked = answer.status === 200 ? this.pace(answer.data) : 2_000 * Math.min(failures, 8);
-        ms = between(1, 1.15) * Math.min(Math.max(asked, POLL_MS[0]), POLL_MS[1]);
+        const asked = await this.#once();
+        failures = asked ? 0 : failures + 1;
+        ms = between(1, 1.15) * Math.min(Math.max(asked || 2_000 * Math.min(failures, 8), POLL_MS[0]), POLL_MS[1]);
       }
       this.nudge = new AbortController();
       await wait(ms, this.nudge.signal);
+    }
+  }
+
+  /** One look; when the next one is asked for, or 0 if this one failed. Whatever is wrong with it, there is a next one. */
+  async #once() {
+    try {
+      if (!clock.known || clock.stale) await clock.sync();
+      const answer = await call("GET", this.path);
+      if (this.ended.signal.aborted) return 0;
+      this.seen(answer);
+      return answer.status === 200 ? this.pace(answer.data) : 0;
+    } catch (fault) {
+      console.error(fault);
+      return 0;
     }
   }
 }

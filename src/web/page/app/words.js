@@ -1,5 +1,6 @@
 // The languages: one file each, and nothing of them in the code but the names of their texts.
 
+import { bring } from "./api.js";
 import { recall, keep } from "./store.js";
 import { settings } from "./settings.js";
 
@@ -8,15 +9,18 @@ let language = "en";
 
 const words = settings.languages.map((one) => one.word);
 
-/** Reads the texts of the language that was chosen, or that the phone prefers. */
+/** Reads the texts of the language that was chosen, or that the phone prefers. Gives whether they came; if not, all is as before. */
 export async function learn(chosen) {
   const wanted = [chosen, recall("language"), ...(navigator.languages ?? [])].filter(Boolean);
   const known = wanted.map((one) => one.toLowerCase().split("-")[0]).find((one) => words.includes(one));
-  language = known ?? (words.includes("en") ? "en" : words[0]);
+  const word = known ?? (words.includes("en") ? "en" : words[0]);
+  const { file } = settings.languages.find((one) => one.word === word);
+  const read = await bring(file, {}, (answer) => (answer.ok ? answer.json() : null)).catch(() => null);
+  if (!read) return false;
+  [language, texts] = [word, read];
   if (chosen) keep("language", chosen);
-  const answer = await fetch(settings.languages.find((one) => one.word === language).file);
-  texts = await answer.json();
   document.documentElement.lang = texts["language.tag"];
+  return true;
 }
 
 /** The language's word. */
@@ -68,9 +72,14 @@ export function list(names) {
   return new Intl.ListFormat(texts["language.tag"], { type: "disjunction" }).format(names);
 }
 
-/** A span of time in its largest whole unit. */
+/**
+ * A span of time in the largest unit of which it has a whole number, from two on. From ten minutes on what is left of a minute
+ * is left out: nobody is told of more time than there is.
+ */
 export function span(seconds) {
-  if (seconds >= 86_400 && seconds % 86_400 === 0) return t("span.days", { n: seconds / 86_400 });
-  if (seconds >= 3_600 && seconds % 3_600 === 0) return t("span.hours", { n: seconds / 3_600 });
-  return t("span.minutes", { n: Math.max(1, Math.round(seconds / 60)) });
+  const [days, hours, minutes] = [86_400, 3_600, 60].map((unit) => seconds / unit);
+  if (days >= 2 && Number.isInteger(days)) return t("span.days", { n: days });
+  if (hours >= 2 && Number.isInteger(hours)) return t("span.hours", { n: hours });
+  if (minutes >= 10 || (minutes >= 2 && Number.isInteger(minutes))) return t("span.minutes", { n: Math.floor(minutes) });
+  return t("span.seconds", { n: Math.floor(seconds) });
 }
