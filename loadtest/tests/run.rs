@@ -12,7 +12,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::script::{Act, Nobody, serve};
+use crate::script::{Act, Nobody, serve, serve_first};
 
 /// So few people that a run of them is valid however late some of them come on a busy machine.
 pub(crate) const FEW: u32 = 10;
@@ -147,6 +147,28 @@ fn a_run_at_nothing_is_invalid() {
     let output = Rehearsal::new(nobody.address).run(&[]);
     assert_eq!(output.status.code(), Some(3), "{}", said(&output));
     assert!(said(&output).contains("INVALID RUN: nothing accepts connections"), "{}", said(&output));
+}
+
+/// A service that grants everything, each claim on a connection of its own, until it goes away after so many.
+fn mortal(connections: usize) -> SocketAddr {
+    let granted = AtomicU64::new(0);
+    serve_first(connections, move |ticket| {
+        Act::Once(Box::new(Act::claim(ticket, granted.fetch_add(1, Ordering::Relaxed) + 1)))
+    })
+}
+
+#[test]
+fn a_service_that_goes_away_makes_its_run_invalid_whatever_carries_the_people() {
+    for reuse in ["keep_alive", "per_person", "new_each"] {
+        let rehearsal = Rehearsal::new(mortal(100));
+        let reuse = format!("connections.reuse={reuse}");
+        let output = rehearsal.run(&["--set", &reuse, "--set", "connections.grace=200ms"]);
+        let results = rehearsal.results();
+        assert_eq!(output.status.code(), Some(3), "{reuse}: {}", results["schedule"]);
+        assert!(results["schedule"]["dropped"].as_u64().unwrap() > 200, "{reuse}: {}", results["schedule"]);
+        let why = results["verdict"]["invalid_because"].to_string();
+        assert!(why.contains("never left") && why.contains("no connection could be opened"), "{reuse}: {why}");
+    }
 }
 
 #[test]

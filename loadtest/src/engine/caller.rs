@@ -39,8 +39,7 @@ impl Caller {
             self.line.persona = arrival.persona;
             // The service may have closed the connection meanwhile.
             if !self.line.connect(desk.last_call()).await {
-                desk.counting.borrow_mut().schedule().dropped += 1;
-                return;
+                return desk.dropped();
             }
             let now = Instant::now();
             if !arrival.released_late && now.saturating_duration_since(arrival.due) > LATE_AFTER {

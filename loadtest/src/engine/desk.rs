@@ -156,7 +156,7 @@ impl Desk {
         let pooled = self.persona(persona).is_some_and(|persona| self.plan.is_pooled(persona));
         let taken = if pooled { self.pacer.offer(arrival, now) } else { sessions::open(self, arrival) };
         if !taken {
-            self.counting.borrow_mut().schedule().dropped += 1;
+            self.dropped();
         }
         Some(())
     }
@@ -252,6 +252,11 @@ impl Desk {
                 }),
             }
         }
+    }
+
+    /// Counts an arrival that never left.
+    pub(crate) fn dropped(&self) {
+        self.counting.borrow_mut().schedule().dropped += 1;
     }
 
     /// Counts a claim that was meant but never sent.

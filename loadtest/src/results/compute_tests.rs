@@ -135,6 +135,22 @@ fn one_percent_of_late_or_dropped_arrivals_is_allowed_and_no_more() {
 }
 
 #[test]
+fn why_arrivals_never_left_is_told_apart() {
+    let why = |reuse, connect_failures| {
+        let (mut scenario, mut tally) = (sample::scenario(), sample::tally());
+        scenario.connections.reuse = reuse;
+        tally.schedule = Schedule { scheduled: 1_000, dropped: 20, ..Schedule::default() };
+        tally.personas[0].mishaps.connect_failures = connect_failures;
+        let results = Results::new(&scenario, &tally, sample::circumstances()).unwrap();
+        results.verdict.invalid_because.join("; ")
+    };
+    use crate::scenario::Reuse::{KeepAlive, PerPerson};
+    assert_eq!(why(PerPerson, 7), "20 requests never left: 7 times no connection could be opened");
+    assert!(why(KeepAlive, 0).ends_with("1000 connections are too few for this rate and this service"));
+    assert!(why(PerPerson, 0).ends_with("10000 at a time with connections of their own are too few for this rate"));
+}
+
+#[test]
 fn what_limits_a_valid_run_is_a_warning() {
     let warned = judged(|tally, around| {
         tally.schedule.late_connections = 5_000;

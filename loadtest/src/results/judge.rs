@@ -3,6 +3,7 @@
 //! Owns the rules of validity and the order of the exit codes, both documented in README.md.
 
 use super::{Model, Results, Verdict};
+use crate::scenario::Reuse;
 
 /// A run is invalid when more than one in this many arrivals left late by the generator's fault, or never.
 const UNPUNCTUAL_ONE_IN: u64 = 100;
@@ -58,10 +59,18 @@ impl Verdict {
             self.invalid_because.push(format!("the generator had no CPU to send {late} requests on time"));
         }
         if schedule.dropped > allowed {
-            self.invalid_because.push(format!(
-                "{} requests never left: {connections} connections are too few for this rate and this service",
-                schedule.dropped
-            ));
+            let failures = results.total.mishaps.connect_failures;
+            let why = match results.scenario.connections.reuse {
+                _ if failures > 0 => format!("{failures} times no connection could be opened"),
+                Reuse::KeepAlive => {
+                    format!("{connections} connections are too few for this rate and this service")
+                }
+                Reuse::PerPerson | Reuse::NewEach => {
+                    let most = results.scenario.connections.sessions_max;
+                    format!("{most} at a time with connections of their own are too few for this rate")
+                }
+            };
+            self.invalid_because.push(format!("{} requests never left: {why}", schedule.dropped));
         }
         if schedule.late_connections > allowed {
             self.warnings.push(format!(

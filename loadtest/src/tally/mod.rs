@@ -50,7 +50,7 @@ counters! {
         late_generator,
         /// Left more than 10 ms late because all connections waited for answers.
         late_connections,
-        /// Never left.
+        /// Never left: no connection was free, or could be opened, in time.
         dropped,
     }
 }
