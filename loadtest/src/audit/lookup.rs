@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Result, anyhow};
 use hyper::{Method, header::AUTHORIZATION};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use tokio::{
     sync::mpsc::{self, Sender},
     task::LocalSet,
@@ -65,9 +65,9 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// Whether it counts towards the drop's limit.
+    /// Whether its unit has not gone back to stock: then it counts towards the drop's limit.
     pub(super) fn is_live(&self) -> bool {
-        &*self.status != "returned"
+        !matches!(&*self.status, "returned" | "cancelled" | "lapsed")
     }
 }
 
@@ -90,6 +90,15 @@ pub(super) enum Answer {
 pub(super) struct DropState {
     pub(super) stock_total: Option<u64>,
     pub(super) limit_per_person: Option<u64>,
+    /// Units are held until they are paid for. One that goes back is granted again, so that over time there are more
+    /// claims than units, and more of one person than they may hold at once.
+    #[serde(default, rename = "item", deserialize_with = "is_there")]
+    pub(super) units_come_back: bool,
+}
+
+/// Whether there is anything.
+fn is_there<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    Ok(Option::<IgnoredAny>::deserialize(deserializer)?.is_some())
 }
 
 /// Asks the service, until a moment after which nothing more is sent.

@@ -136,6 +136,7 @@ fn one_percent_of_late_or_dropped_arrivals_is_allowed_and_no_more() {
 
 #[test]
 fn why_arrivals_never_left_is_told_apart() {
+    use crate::scenario::Reuse::{KeepAlive, PerPerson};
     let why = |reuse, connect_failures| {
         let (mut scenario, mut tally) = (sample::scenario(), sample::tally());
         scenario.connections.reuse = reuse;
@@ -144,7 +145,6 @@ fn why_arrivals_never_left_is_told_apart() {
         let results = Results::new(&scenario, &tally, sample::circumstances()).unwrap();
         results.verdict.invalid_because.join("; ")
     };
-    use crate::scenario::Reuse::{KeepAlive, PerPerson};
     assert_eq!(why(PerPerson, 7), "20 requests never left: 7 times no connection could be opened");
     assert!(why(KeepAlive, 0).ends_with("1000 connections are too few for this rate and this service"));
     assert!(why(PerPerson, 0).ends_with("10000 at a time with connections of their own are too few for this rate"));
