@@ -149,6 +149,20 @@ fn a_run_at_nothing_is_invalid() {
     assert!(said(&output).contains("INVALID RUN: nothing accepts connections"), "{}", said(&output));
 }
 
+#[test]
+fn a_run_that_comes_to_nothing_leaves_no_results_of_an_earlier_one() {
+    let rehearsal = Rehearsal::of_crowd(generous(), FEW);
+    assert_eq!(rehearsal.run(&[]).status.code(), Some(0));
+    fs::write(rehearsal.path("out/notes.txt"), "mine").unwrap();
+    let nobody = Nobody::new();
+    let output = rehearsal.run(&["--target", &format!("http://{}", nobody.address)]);
+    assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+    for name in ["results.json", "report.html", "junit.xml", "times.hlog", "series.csv"] {
+        assert!(!rehearsal.path("out").join(name).exists(), "{name}");
+    }
+    assert!(rehearsal.path("out/notes.txt").exists());
+}
+
 /// A service that grants everything, each claim on a connection of its own, until it goes away after so many.
 fn mortal(connections: usize) -> SocketAddr {
     let granted = AtomicU64::new(0);

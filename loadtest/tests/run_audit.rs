@@ -1,12 +1,13 @@
 //! `run --audit`: a service that keeps its word, and ones that do not.
 
-use std::{collections::BTreeMap, fs, net::SocketAddr, sync::Mutex};
+use std::{collections::BTreeMap, fs, net::SocketAddr, process::Stdio, sync::Mutex};
 
 use serde_json::{Value, json};
 
 use crate::{
     run::{FEW, Rehearsal, said},
     script::{Act, serve_asked},
+    workers::crew::until,
 };
 
 /// What the service does with what it told its clients.
@@ -74,6 +75,29 @@ fn a_claim_that_is_not_there_any_more_ends_with_four() {
         assert!(told.contains("is not shown to its person 7"), "{told}");
         assert!(told.contains("The audit found a broken promise (exit code 4)"), "{told}");
     }
+}
+
+#[test]
+fn an_audit_that_cannot_be_made_is_a_broken_check_and_the_results_stay() {
+    // Sells, and says nothing of itself afterwards.
+    let silent = serve_asked(|asked| {
+        if asked.line.starts_with("POST") { Act::claim(asked.ticket(), 1) } else { Act::Close }
+    });
+    let rehearsal = Rehearsal::of_crowd(silent, FEW);
+    let mut child = rehearsal.command(&["--audit"]).stdout(Stdio::piped()).spawn().unwrap();
+    until(|| rehearsal.path("out/report.html").exists());
+    let meanwhile = rehearsal.results();
+    let warnings = meanwhile["verdict"]["warnings"].to_string();
+    assert!(meanwhile["audit"].is_null() && warnings.contains("had not ended"), "{meanwhile}");
+    assert_eq!(meanwhile["total"]["granted"], FEW);
+    assert_eq!(child.wait().unwrap().code(), Some(4));
+    let results = rehearsal.results();
+    assert_eq!((&results["audit"]["ok"], &results["total"]["granted"]), (&json!(false), &json!(FEW)));
+    let check = &results["audit"]["checks"][0];
+    assert_eq!((&check["id"], &check["ok"]), (&json!("audit_made"), &json!(false)));
+    assert!(check["detail"].to_string().contains("the service does not say how d stands"), "{check}");
+    let warnings = results["verdict"]["warnings"].to_string();
+    assert!(!warnings.contains("had not ended"), "{warnings}");
 }
 
 /// A shop with two units, each of which is held: a person's first claim lapses, the second is cancelled, and the others

@@ -8,7 +8,7 @@ use anyhow::Result;
 use hdrhistogram::Histogram;
 
 use super::{
-    AuditResult, CountResult, Cpu, Environment, FORMAT, Model, Part, Percentiles, PersonaResult, ProcessCpu,
+    AuditCheck, AuditResult, CountResult, Cpu, Environment, FORMAT, Model, Part, Percentiles, PersonaResult, ProcessCpu,
     Results, Series, ThresholdResult, TimesResult, Verdict, WorkerResult,
 };
 use crate::{
@@ -90,11 +90,34 @@ impl Results {
         self.verdict.settle();
     }
 
+    /// What is written while the audit goes on: all but its verdict, and a word on that.
+    #[must_use]
+    pub fn not_audited_yet(&self) -> Self {
+        let mut results = self.clone();
+        results.verdict.warnings.push("the audit that was asked for had not ended when this was written".into());
+        results
+    }
+
     /// Adds the audit after the load.
     pub fn set_audit(&mut self, audit: AuditResult) {
         self.verdict.audit_ok = audit.ok;
         self.audit = Some(audit);
         self.verdict.settle();
+    }
+}
+
+impl AuditResult {
+    /// The audit that came to nothing: one check, which is broken. What was not looked at does not count as kept.
+    #[must_use]
+    pub fn not_made(error: &anyhow::Error) -> Self {
+        let check = AuditCheck {
+            id: "audit_made".into(),
+            promise: "The audit that was asked for can be made.".into(),
+            compared: "nothing".into(),
+            ok: false,
+            detail: format!("{error:#}"),
+        };
+        Self { ok: false, checks: vec![check], left_out: Vec::new() }
     }
 }
 
