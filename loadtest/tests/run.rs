@@ -39,7 +39,7 @@ impl Rehearsal {
         rehearsal
     }
 
-    fn with_arrivals(service: SocketAddr, arrivals: &str) -> Self {
+    pub(crate) fn with_arrivals(service: SocketAddr, arrivals: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let tickets = folder.path().join("tickets");
         fs::write(&tickets, (1..=2_000).fold(String::new(), |text, n| text + &format!("t{n}\n"))).unwrap();
@@ -181,7 +181,24 @@ fn a_service_that_goes_away_makes_its_run_invalid_whatever_carries_the_people() 
         assert_eq!(output.status.code(), Some(3), "{reuse}: {}", results["schedule"]);
         assert!(results["schedule"]["dropped"].as_u64().unwrap() > 200, "{reuse}: {}", results["schedule"]);
         let why = results["verdict"]["invalid_because"].to_string();
-        assert!(why.contains("never left") && why.contains("no connection could be opened"), "{reuse}: {why}");
+        assert!(
+            why.contains("never left") && why.contains("no connection could be opened"),
+            "{reuse}: {why}"
+        );
+    }
+}
+
+#[test]
+fn a_closed_model_is_invalid_too_and_as_long_as_it_was_to_be() {
+    for reuse in ["keep_alive", "per_person"] {
+        let rehearsal = Rehearsal::with_arrivals(mortal(100), "profile = \"closed\"\nduration = \"1500ms\"");
+        let reuse = format!("connections.reuse={reuse}");
+        let output = rehearsal.run(&["--set", &reuse, "--set", "connections.grace=200ms"]);
+        let results = rehearsal.results();
+        let why = results["verdict"]["invalid_because"].to_string();
+        assert_eq!(output.status.code(), Some(3), "{reuse}: {}", results["verdict"]);
+        assert!(why.contains("8 of those who were to go on found no connection"), "{reuse}: {why}");
+        assert!(results["elapsed_s"].as_f64().unwrap() >= 1.5, "{reuse}: {}", results["elapsed_s"]);
     }
 }
 

@@ -80,9 +80,12 @@ fn a_claim_that_is_not_there_any_more_ends_with_four() {
 #[test]
 fn an_audit_that_cannot_be_made_is_a_broken_check_and_the_results_stay() {
     // Sells, and says nothing of itself afterwards.
-    let silent = serve_asked(|asked| {
-        if asked.line.starts_with("POST") { Act::claim(asked.ticket(), 1) } else { Act::Close }
-    });
+    let silent =
+        serve_asked(
+            |asked| {
+                if asked.line.starts_with("POST") { Act::claim(asked.ticket(), 1) } else { Act::Close }
+            },
+        );
     let rehearsal = Rehearsal::of_crowd(silent, FEW);
     let mut child = rehearsal.command(&["--audit"]).stdout(Stdio::piped()).spawn().unwrap();
     until(|| rehearsal.path("out/report.html").exists());
