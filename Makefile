@@ -36,7 +36,7 @@ help: ## print this list
 demo: ## 100,000 people at 40,000 vouchers, a kill in the middle, and the audit (KEEP=1 leaves it running)
 	@deploy/setup.sh run
 	@$(MAKE) --no-print-directory release
-	@KEEP=$(KEEP) DEMO_OUT=$(DEMO_OUT) deploy/demo.sh
+	@KEEP='$(KEEP)' DEMO_OUT='$(DEMO_OUT)' deploy/demo.sh
 
 # nextest runs no doc tests, hence the line before it; it comes last, so that its summary is the last line.
 test: ## all tests, against real servers that they start themselves
@@ -64,7 +64,7 @@ bench: ## the table of docs/BENCHMARKS.md, all rows in one run, into bench-out/
 	@deploy/setup.sh bench
 	@$(MAKE) --no-print-directory release
 	@if command -v npm >/dev/null 2>&1; then set -x; npm ci --no-audit --no-fund --prefix loadtest/peers/node; fi
-	$(LOADTEST) bench --service-bin $(SERVICE) --out $(BENCH_OUT) --page docs/BENCHMARKS.md
+	$(LOADTEST) bench --service-bin $(SERVICE) --out '$(BENCH_OUT)' --page docs/BENCHMARKS.md
 
 bench-redeem: ## redemptions/s at the peak and their times at half of it, on both ledgers
 	@deploy/setup.sh test
@@ -74,7 +74,7 @@ bench-ack: ## claims/s by acknowledgement mode and ledger, in one run, into benc
 	@deploy/setup.sh test
 	@$(MAKE) --no-print-directory release
 	$(LOADTEST) bench --service-bin $(SERVICE) --rows $(ACK_ROWS) --rounds $(ACK_ROUNDS) \
-	  --out $(BENCH_OUT)/ack --page docs/BENCHMARKS.md --section bench-ack
+	  --out '$(BENCH_OUT)/ack' --page docs/BENCHMARKS.md --section bench-ack
 
 bench-page: ## what 20,000 requests a second of page and state do to 5,000 claims a second, into bench-out/page/
 	@deploy/setup.sh bench
@@ -97,7 +97,7 @@ fairness: ## the scenario bot-attack with FAIRNESS_PEOPLE=5000 people, guard off
 	@deploy/setup.sh run
 	@$(MAKE) --no-print-directory release
 	$(LOADTEST) fairness --service-bin $(SERVICE) --people $(FAIRNESS_PEOPLE) --rounds $(FAIRNESS_ROUNDS) \
-	  --out $(FAIRNESS_OUT) --page docs/FAIRNESS.md --chart docs/fairness.svg
+	  --out '$(FAIRNESS_OUT)' --page docs/FAIRNESS.md --chart docs/fairness.svg
 
 attacks: ## the attacks on the public listener in a release build; p99 of ATTACK_CLAIMS=5000 claims beside 408 slow connections
 	@deploy/setup.sh test

@@ -6,14 +6,14 @@
 #   LOOKS=N     requests a second beside them (default: 20000), half for the page, half for a drop's state
 #   FLOOD=N     instead of those: as many as are answered, over N connections
 #   ROUNDS=N    rounds of each (default: 7)   SPAN=S   seconds of each (default: 8)
-#   OUT=DIR     where everything goes (default: bench-out/page; emptied first)
+#   BENCH_PAGE_OUT=DIR   where everything goes (default: bench-out/page; what an earlier bench left there is removed first)
 #
 # Prints a table, and the change of the claims' p99 by its medians. Whoever looks has a machine of their own outside of a bench: their
 # generators take only the CPU that is left (SCHED_IDLE), those of a flood a smaller share (nice).
 set -eu
 
 cd -- "$(dirname -- "$0")/.."
-out=${OUT:-bench-out/page}
+out=${BENCH_PAGE_OUT:-bench-out/page}
 claims=${CLAIMS:-5000}
 looks=${LOOKS:-20000}
 flood=${FLOOD:-}
@@ -84,8 +84,14 @@ load() {
 for binary in "$service_bin" "$loadtest_bin"; do
   if [ ! -x "$binary" ]; then fail "$binary is not built; run: make bench-page"; fi
 done
+# Only what a bench has left is removed: every one writes this file first.
+mark=$out/.bench-page
+if [ -e "$out" ] && [ ! -e "$mark" ] && [ -n "$(ls -A -- "$out")" ]; then
+  fail "$out is not empty, and no earlier bench has left what is there; name another folder with BENCH_PAGE_OUT=DIR"
+fi
 rm -rf -- "$out"
 mkdir -p -- "$out"
+: >"$mark"
 trap clean_up EXIT
 trap 'exit 130' HUP INT TERM
 
@@ -160,7 +166,8 @@ const read = (round, kind, name) => {
   for (const why of results.verdict.invalid_because) invalid.set(`round ${round}, ${kind}, ${name}`, why);
   return results;
 };
-const median = (list) => list.toSorted((a, b) => a - b)[Math.floor(list.length / 2)];
+// A copy, since Debian 12's node has no toSorted.
+const median = (list) => [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)];
 const names = { alone: "claims alone", elsewhere: "beside the same requests to an echo server", beside: "beside page and state" };
 const rows = { alone: [], elsewhere: [], beside: [] };
 for (let round = 1; round <= rounds; round += 1) {

@@ -17,7 +17,7 @@ use self::load::{Load, Opaque, PREFIX, audit_log, ticket};
 use crate::support::campaign::{DropFile, campaign};
 use crate::support::drainer::Drainer;
 use crate::support::http::{Client, bearer, claims_path};
-use crate::support::service::Service;
+use crate::support::service::{PATIENCE, Service};
 
 const OUTSIDE: [&str; 4] = ["seen_once", "granted_within_stock", "found_by_owner", "unknown_settled"];
 const LEDGER: [&str; 3] = ["in_the_ledger", "ledger_has_no_surprise", "numbers_without_gaps"];
@@ -286,9 +286,34 @@ fn the_ledger_is_waited_for_as_long_as_something_comes() {
     assert!(audited.ok && drainer.borrow().is_some(), "{audited:#?}");
 }
 
+#[test]
+fn units_that_are_held_and_go_back_may_be_granted_again() {
+    let held = DropFile::open("a-1", 2).item("hold_for = \"1s\"");
+    let mut load = with_first_drop(Service::start(), held);
+    for _ in 0..2 {
+        (1..=2).for_each(|person| load.claim_and_log("a-1", person, ""));
+        crate::support::wait_for("both units are back", PATIENCE, || {
+            (load.service.redis_stock_left("a-1") == 2).then_some(())
+        });
+    }
+    load.wait_drained();
+    let audited = load.audit(&load.plan());
+    assert!(audited.ok, "{audited:#?}");
+    let again = "units that are held and go back are granted again";
+    let limit = format!("the limit per person of a-1: in what was granted over time, since {again}");
+    assert_eq!(audited.left_out, [limit, format!("granted_within_stock of a-1: {again}")]);
+    let owners = compared(&audited, "found_by_owner");
+    assert!(owners.starts_with("4 claims that 2 persons were told of"), "{audited:#?}");
+}
+
 /// A service with the drops of the loads, and nothing claimed.
 fn nothing_yet(service: Service) -> Load {
-    service.apply_ok(&campaign("a", &[DropFile::open("a-1", 40), DropFile::open("a-2", 20)]));
+    with_first_drop(service, DropFile::open("a-1", 40))
+}
+
+/// The same with another drop in the place of the first.
+fn with_first_drop(service: Service, first: DropFile) -> Load {
+    service.apply_ok(&campaign("a", &[first, DropFile::open("a-2", 20)]));
     let folder = crate::support::folder();
     let mut load = Load { service, folder, log: Vec::new(), baseline: AuditBaseline::default() };
     load.baseline = load.take_baseline(0);

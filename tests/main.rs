@@ -26,6 +26,7 @@ mod config_cli;
 mod connections;
 mod dashboards;
 mod data_folder;
+mod deploy_scripts;
 mod desk;
 mod ended;
 mod export;

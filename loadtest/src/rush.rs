@@ -123,6 +123,9 @@ pub struct RushArgs {
 /// The tickets cannot be read, the generator itself failed, or an output cannot be written.
 pub fn run(args: &RushArgs) -> Result<u8> {
     let scenario = scenario(args)?;
+    if let Some(folder) = &args.out {
+        outputs::remove_all(folder)?;
+    }
     let course = Course {
         scenario: &scenario,
         makers: Makers::Here(args.threads),

@@ -9,11 +9,11 @@ use std::{
     time::Duration,
 };
 
-use claimrush_loadtest::{claims_log::Line, engine::Job};
+use claimrush_loadtest::{claims_log::Line, engine::Job, scenario::Reuse};
 
 use crate::{
     engine_run::{Claims, all_answers, answers, crowd, job, minted, run, run_with_log, scenario},
-    script::{Act, Asked, serve_asked},
+    script::{Act, Asked, Nobody, serve_asked},
     workers::crew::until,
 };
 
@@ -72,6 +72,21 @@ fn a_double_clicker_claims_twice_at_once_on_two_connections() {
     }
     assert_eq!(connections.len(), 20);
     assert!(connections.values().all(|peers| peers.len() == 2));
+}
+
+#[test]
+fn whoever_finds_nobody_to_connect_to_never_left() {
+    for (persona, claims) in [("double_clicker", 2), ("refresher", 1), ("abandoner", 1), ("honest", 1)] {
+        let nobody = Nobody::new();
+        let mut job = twenty(nobody.address, &format!("kind = \"{persona}\""));
+        job.scenario.connections.reuse = Reuse::PerPerson;
+        job.scenario.connections.grace = Duration::from_millis(100);
+        let tally = run(job);
+        let mishaps = tally.personas[0].mishaps;
+        assert_eq!((tally.schedule.scheduled, tally.schedule.dropped), (20, 20), "{persona}");
+        assert_eq!(mishaps.unsent, 20 * claims, "{persona}");
+        assert!(mishaps.connect_failures >= 20 * claims, "{persona}: {mishaps:?}");
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod audit_time;
 mod engine_connections;
 mod engine_outcomes;
 mod engine_personas;

@@ -12,7 +12,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::script::{Act, Nobody, serve};
+use crate::script::{Act, Nobody, serve, serve_first};
 
 /// So few people that a run of them is valid however late some of them come on a busy machine.
 pub(crate) const FEW: u32 = 10;
@@ -39,7 +39,7 @@ impl Rehearsal {
         rehearsal
     }
 
-    fn with_arrivals(service: SocketAddr, arrivals: &str) -> Self {
+    pub(crate) fn with_arrivals(service: SocketAddr, arrivals: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let tickets = folder.path().join("tickets");
         fs::write(&tickets, (1..=2_000).fold(String::new(), |text, n| text + &format!("t{n}\n"))).unwrap();
@@ -147,6 +147,59 @@ fn a_run_at_nothing_is_invalid() {
     let output = Rehearsal::new(nobody.address).run(&[]);
     assert_eq!(output.status.code(), Some(3), "{}", said(&output));
     assert!(said(&output).contains("INVALID RUN: nothing accepts connections"), "{}", said(&output));
+}
+
+#[test]
+fn a_run_that_comes_to_nothing_leaves_no_results_of_an_earlier_one() {
+    let rehearsal = Rehearsal::of_crowd(generous(), FEW);
+    assert_eq!(rehearsal.run(&[]).status.code(), Some(0));
+    fs::write(rehearsal.path("out/notes.txt"), "mine").unwrap();
+    let nobody = Nobody::new();
+    let output = rehearsal.run(&["--target", &format!("http://{}", nobody.address)]);
+    assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+    for name in ["results.json", "report.html", "junit.xml", "times.hlog", "series.csv"] {
+        assert!(!rehearsal.path("out").join(name).exists(), "{name}");
+    }
+    assert!(rehearsal.path("out/notes.txt").exists());
+}
+
+/// A service that grants everything, each claim on a connection of its own, until it goes away after so many.
+fn mortal(connections: usize) -> SocketAddr {
+    let granted = AtomicU64::new(0);
+    serve_first(connections, move |ticket| {
+        Act::Once(Box::new(Act::claim(ticket, granted.fetch_add(1, Ordering::Relaxed) + 1)))
+    })
+}
+
+#[test]
+fn a_service_that_goes_away_makes_its_run_invalid_whatever_carries_the_people() {
+    for reuse in ["keep_alive", "per_person", "new_each"] {
+        let rehearsal = Rehearsal::new(mortal(100));
+        let reuse = format!("connections.reuse={reuse}");
+        let output = rehearsal.run(&["--set", &reuse, "--set", "connections.grace=200ms"]);
+        let results = rehearsal.results();
+        assert_eq!(output.status.code(), Some(3), "{reuse}: {}", results["schedule"]);
+        assert!(results["schedule"]["dropped"].as_u64().unwrap() > 200, "{reuse}: {}", results["schedule"]);
+        let why = results["verdict"]["invalid_because"].to_string();
+        assert!(
+            why.contains("never left") && why.contains("no connection could be opened"),
+            "{reuse}: {why}"
+        );
+    }
+}
+
+#[test]
+fn a_closed_model_is_invalid_too_and_as_long_as_it_was_to_be() {
+    for reuse in ["keep_alive", "per_person"] {
+        let rehearsal = Rehearsal::with_arrivals(mortal(100), "profile = \"closed\"\nduration = \"1500ms\"");
+        let reuse = format!("connections.reuse={reuse}");
+        let output = rehearsal.run(&["--set", &reuse, "--set", "connections.grace=200ms"]);
+        let results = rehearsal.results();
+        let why = results["verdict"]["invalid_because"].to_string();
+        assert_eq!(output.status.code(), Some(3), "{reuse}: {}", results["verdict"]);
+        assert!(why.contains("8 of those who were to go on found no connection"), "{reuse}: {why}");
+        assert!(results["elapsed_s"].as_f64().unwrap() >= 1.5, "{reuse}: {}", results["elapsed_s"]);
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What ends a run before its time, or keeps it from beginning.
 
 use std::{
+    fs,
     io::Read,
     net::SocketAddr,
     os::unix::process::ExitStatusExt,
@@ -18,7 +19,7 @@ use serde_json::Value;
 
 use crate::{
     run::{Rehearsal, generous, said},
-    script::{Act, serve},
+    script::{Act, serve, serve_first},
     workers::crew::{Process, TOKEN, token_file},
 };
 
@@ -41,7 +42,7 @@ fn falls_silent() -> (SocketAddr, Arc<AtomicU64>) {
     (address, asked)
 }
 
-fn until(what: &str, condition: impl Fn() -> bool) {
+fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let give_up_at = Instant::now() + PATIENCE;
     while !condition() {
         assert!(Instant::now() < give_up_at, "waited for: {what}");
@@ -120,6 +121,43 @@ fn personas_with_connections_of_their_own_are_ended_too() {
     let requests = results["total"]["requests"].as_u64().unwrap();
     assert!(requests > 100, "{requests}");
     assert_eq!(unknown as u64, requests - 100);
+}
+
+#[test]
+fn a_run_that_one_signal_ended_says_after_how_long() {
+    let rehearsal = Rehearsal::with_arrivals(generous(), "profile = \"closed\"\nduration = \"10m\"");
+    let mut command = rehearsal.command(&["--set", "tickets.repeat=true"]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let log = rehearsal.path("out/claims.jsonl");
+    until("claims in the log", || fs::metadata(&log).is_ok_and(|file| file.len() > 0));
+    interrupt(&child);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(told.contains("warning: ended after ") && told.contains(" s of 10m: "), "{told}");
+    let results = rehearsal.results();
+    assert!(results["verdict"]["warnings"].to_string().contains(" s of 10m: "), "{}", results["verdict"]);
+    assert!(results["elapsed_s"].as_f64().unwrap() < 300.0, "{}", results["elapsed_s"]);
+    let page = fs::read_to_string(rehearsal.path("out/report.html")).unwrap();
+    assert!(page.contains("Note: ended after "));
+}
+
+#[test]
+fn nobody_tries_to_connect_any_more_when_a_run_is_stopped() {
+    for arrivals in
+        ["profile = \"closed\"\nduration = \"2h\"", "profile = \"constant\"\nrate = 200\nduration = \"2h\""]
+    {
+        let granted = AtomicU64::new(0);
+        let gone = serve_first(20, move |ticket| {
+            Act::Once(Box::new(Act::claim(ticket, granted.fetch_add(1, Ordering::Relaxed) + 1)))
+        });
+        let rehearsal = Rehearsal::with_arrivals(gone, arrivals);
+        let mut child = rehearsal.command(&["--set", "connections.grace=100ms"]).spawn().unwrap();
+        let log = rehearsal.path("out/claims.jsonl");
+        until("claims in the log", || fs::metadata(&log).is_ok_and(|file| file.len() > 0));
+        interrupt(&child);
+        until("the end of the run", || child.try_wait().unwrap().is_some());
+    }
 }
 
 #[test]

@@ -70,14 +70,42 @@ pub(crate) fn serve(script: impl Fn(&str) -> Act + Send + Sync + 'static) -> Soc
 pub(crate) fn serve_asked(script: impl Fn(&Asked) -> Act + Send + Sync + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let script = Arc::new(script);
+    thread::spawn(move || serve_connections(&listener, usize::MAX, script));
+    address
+}
+
+/// Serves so many connections; then nobody listens there any more.
+pub(crate) fn serve_first(
+    connections: usize,
+    script: impl Fn(&str) -> Act + Send + Sync + 'static,
+) -> SocketAddr {
+    // Keeps the port when the listener has gone, so that no other test gets it.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_reuseaddr(true).unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = TcpListener::bind(socket.local_addr().unwrap()).unwrap();
+    let address = listener.local_addr().unwrap();
     thread::spawn(move || {
-        for stream in listener.incoming() {
-            let script = Arc::clone(&script);
-            thread::spawn(move || serve_connection(stream.unwrap(), &*script));
+        serve_connections(&listener, connections, move |asked| script(asked.ticket()));
+        drop(listener);
+        let _kept = socket;
+        loop {
+            thread::park();
         }
     });
     address
+}
+
+fn serve_connections(
+    listener: &TcpListener,
+    connections: usize,
+    script: impl Fn(&Asked) -> Act + Send + Sync + 'static,
+) {
+    let script = Arc::new(script);
+    for stream in listener.incoming().take(connections) {
+        let script = Arc::clone(&script);
+        thread::spawn(move || serve_connection(stream.unwrap(), &*script));
+    }
 }
 
 fn serve_connection(mut stream: TcpStream, script: &impl Fn(&Asked) -> Act) {

@@ -4,6 +4,7 @@
 
 use std::{
     cell::Cell,
+    fmt,
     rc::Rc,
     sync::Arc,
     time::{Duration, Instant},
@@ -11,7 +12,7 @@ use std::{
 
 use anyhow::{Result, anyhow};
 use hyper::{Method, header::AUTHORIZATION};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use tokio::{
     sync::mpsc::{self, Sender},
     task::LocalSet,
@@ -43,6 +44,8 @@ const BUSY_PAUSE: Duration = Duration::from_secs(1);
 const CONNECTIONS_MAX: usize = 256;
 /// Room for the name of a header, in bytes.
 const HEADER_NAME_BYTES: usize = 32;
+/// Of the time that is left, so much is counted on.
+const ROOM: f64 = 0.9;
 /// Answers on their way to the check.
 const ANSWERS_MAX: usize = 64;
 
@@ -65,9 +68,9 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// Whether it counts towards the drop's limit.
+    /// Whether its unit has not gone back to stock: then it counts towards the drop's limit.
     pub(super) fn is_live(&self) -> bool {
-        &*self.status != "returned"
+        !matches!(&*self.status, "returned" | "cancelled" | "lapsed")
     }
 }
 
@@ -83,6 +86,24 @@ pub(super) enum Answer {
     Holds(Vec<Held>),
     /// Nothing that tells, and why.
     Nothing(String),
+    /// Nothing yet, when the time for lookups was over: that says nothing of the service.
+    TimeOver,
+}
+
+/// Why there is no answer.
+enum Missing {
+    Because(String),
+    /// See [`Answer::TimeOver`].
+    TimeOver,
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Because(why) => why,
+            Self::TimeOver => "the time for the audit is over",
+        })
+    }
 }
 
 /// What a drop's public state says, as far as the audit needs it.
@@ -90,6 +111,15 @@ pub(super) enum Answer {
 pub(super) struct DropState {
     pub(super) stock_total: Option<u64>,
     pub(super) limit_per_person: Option<u64>,
+    /// Units are held until they are paid for. One that goes back is granted again, so that over time there are more
+    /// claims than units, and more of one person than they may hold at once.
+    #[serde(default, rename = "item", deserialize_with = "is_there")]
+    pub(super) units_come_back: bool,
+}
+
+/// Whether there is anything.
+fn is_there<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    Ok(Option::<IgnoredAny>::deserialize(deserializer)?.is_some())
 }
 
 /// Asks the service, until a moment after which nothing more is sent.
@@ -174,7 +204,8 @@ impl Desk {
             let Some(question) = next else { return };
             let answer = match self.ask(&mut wire, question).await {
                 Ok(claims) => Answer::Holds(claims),
-                Err(why) => Answer::Nothing(why),
+                Err(Missing::Because(why)) => Answer::Nothing(why),
+                Err(Missing::TimeOver) => Answer::TimeOver,
             };
             if answers.send((question, answer)).await.is_err() {
                 return;
@@ -182,31 +213,38 @@ impl Desk {
         }
     }
 
-    async fn ask(&self, wire: &mut Option<Wire>, question: Question) -> Result<Vec<Held>, String> {
-        let Some(drop) = self.drops.get(question.drop) else { return Err("no such drop".to_owned()) };
+    async fn ask(&self, wire: &mut Option<Wire>, question: Question) -> Result<Vec<Held>, Missing> {
+        let because = |why: &str| Missing::Because(why.to_owned());
+        let Some(drop) = self.drops.get(question.drop) else { return Err(because("no such drop")) };
         let authorization = self
             .tickets
             .authorization(question.person, &drop.id)
-            .map_err(|error| format!("no ticket: {error:#}"))?;
+            .map_err(|error| Missing::Because(format!("no ticket: {error:#}")))?;
         let mut ask = drop.mine.request(question.person, authorization.len() + HEADER_NAME_BYTES);
         ask.header(&AUTHORIZATION, &authorization);
         let reply = self.reply(wire, &drop.mine, &ask).await?;
         match reply.status {
             OK => serde_json::from_slice::<Mine>(&reply.body)
                 .map(|mine| mine.claims)
-                .map_err(|_| "the answer lists no claims".to_owned()),
+                .map_err(|_| because("the answer lists no claims")),
             NOT_FOUND if answer::problem_code(&reply.body) != UNKNOWN_DROP => Ok(Vec::new()),
-            _ => Err(named(&reply)),
+            _ => Err(Missing::Because(named(&reply))),
         }
     }
 
+    /// How many questions may be asked in the time that is left, with some room for answers that take long.
+    pub(super) fn questions_max(&self) -> usize {
+        let left = self.until.saturating_duration_since(Instant::now()).mul_f64(ROOM);
+        usize::try_from(left.as_nanos() / self.pace.gap.as_nanos().max(1)).unwrap_or(usize::MAX)
+    }
+
     /// Sends a request until the service has an answer to it.
-    async fn reply(&self, wire: &mut Option<Wire>, target: &Target, ask: &Ask) -> Result<Reply, String> {
-        let mut why = "the time for the audit is over".to_owned();
+    async fn reply(&self, wire: &mut Option<Wire>, target: &Target, ask: &Ask) -> Result<Reply, Missing> {
+        let mut why = String::new();
         for _ in 0..ATTEMPTS_MAX {
             let at = self.pace.next();
             if at >= self.until {
-                break;
+                return Err(Missing::TimeOver);
             }
             sleep_until(at.into()).await;
             let pause = match self.exchange(wire, target, ask).await {
@@ -222,11 +260,11 @@ impl Desk {
             };
             let again_at = Instant::now() + pause.min(REPLY_WAIT);
             if again_at >= self.until {
-                break;
+                return Err(Missing::TimeOver);
             }
             sleep_until(again_at.into()).await;
         }
-        Err(why)
+        Err(Missing::Because(why))
     }
 
     async fn exchange(&self, wire: &mut Option<Wire>, target: &Target, ask: &Ask) -> Result<Reply, String> {

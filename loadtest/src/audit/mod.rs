@@ -61,7 +61,7 @@ pub struct AuditPlan {
     pub baseline: Option<AuditBaseline>,
     /// How the public API is asked.
     pub lookups: LookupLimits,
-    /// How long all of it may take; at most a day.
+    /// How long all of it may take; at most a day. Where there are more persons than can be looked up in it, a sample is.
     pub deadline: Duration,
     /// How long the ledger may stand still, with claims missing in it, until they count as lost.
     pub drain_wait: Duration,
@@ -75,7 +75,7 @@ pub struct LookupLimits {
     /// Connections, each with one lookup at a time; 1 to 256.
     pub connections: usize,
     /// The most persons that are looked up, for claims and for unknown outcomes each: a sample where there are
-    /// more. None: all of them.
+    /// more. None: all of them, as far as the time allows.
     pub lookups_max: Option<usize>,
     /// Chooses the sample.
     pub seed: u64,
@@ -134,8 +134,9 @@ async fn audit(plan: &AuditPlan, progress: &dyn Fn(&str)) -> Result<AuditResult>
 
     verdicts.checks.push(told::seen_once(&seen, plan, &states));
     verdicts.left_out.extend(told::limits_not_known(plan, &states));
-    let found = outside.found_by_owner().await;
-    let (settled_check, settled) = outside.unknown_settled().await;
+    let (found, no_time_for_owners) = outside.found_by_owner().await;
+    let (settled_check, no_time_for_unknown, settled) = outside.unknown_settled().await;
+    verdicts.left_out.extend(no_time_for_owners.into_iter().chain(no_time_for_unknown));
     told::granted_within_stock(plan, &seen, &settled, &states, &mut verdicts);
     verdicts.checks.extend([found, settled_check]);
     match &plan.service {

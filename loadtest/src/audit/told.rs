@@ -14,9 +14,18 @@ use crate::results::AuditCheck;
 /// Each drop's public state, or why it is not known.
 pub(super) type States = [Result<DropState, String>];
 
-/// The drop's limit per person, where its public state tells it.
+/// How many claims of the drop a person may hold at once, where its public state tells it.
 pub(super) fn limit_of(states: &States, drop: usize) -> Option<u64> {
     states.get(drop)?.as_ref().ok()?.limit_per_person
+}
+
+/// How many claims of the drop a person may get in all, where its public state tells it.
+fn grants_max(states: &States, drop: usize) -> Option<u64> {
+    limit_of(states, drop).filter(|_| !units_come_back(states, drop))
+}
+
+fn units_come_back(states: &States, drop: usize) -> bool {
+    matches!(states.get(drop), Some(Ok(DropState { units_come_back: true, .. })))
 }
 
 /// A drop's id by its place.
@@ -63,7 +72,7 @@ pub(super) fn seen_once(seen: &Seen, plan: &AuditPlan, states: &States) -> Audit
     for told in seen.by_person() {
         let Some(first) = told.first() else { continue };
         let new = distinct(told).filter(|claim| is_new(told, claim)).count() as u64;
-        if let Some(limit) = limit_of(states, first.drop).filter(|limit| new > *limit) {
+        if let Some(limit) = grants_max(states, first.drop).filter(|limit| new > *limit) {
             let (person, drop) = (first.person, id_of(plan, first.drop));
             found.add(|| format!("person {person} got {new} new claims of {drop}, {limit} may be"));
         }
@@ -95,7 +104,10 @@ pub(super) fn limits_not_known<'a>(
 ) -> impl Iterator<Item = String> + 'a {
     plan.drops.iter().zip(states).filter_map(|(drop, state)| {
         let why = match state {
-            Ok(DropState { limit_per_person: Some(_), .. }) => return None,
+            Ok(DropState { limit_per_person: Some(_), units_come_back: false, .. }) => return None,
+            Ok(DropState { limit_per_person: Some(_), .. }) => {
+                "in what was granted over time, since units that are held and go back are granted again"
+            }
             Ok(_) => "its state has no limit_per_person",
             Err(why) => why,
         };
@@ -115,6 +127,11 @@ pub(super) fn granted_within_stock(
     let mut compared = Vec::new();
     for (drop, (id, state)) in plan.drops.iter().zip(states).enumerate() {
         let stock = match state {
+            Ok(DropState { units_come_back: true, .. }) => {
+                let why = "units that are held and go back are granted again";
+                verdicts.left_out.push(format!("granted_within_stock of {id}: {why}"));
+                continue;
+            }
             Ok(DropState { stock_total: Some(stock), .. }) => *stock,
             Ok(_) => {
                 verdicts.left_out.push(format!("granted_within_stock of {id}: its state has no stock_total"));

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     cpu::{self, CpuWatch},
-    results::Results,
+    results::{CLOSED_MODEL, ProcessCpu, Results, Verdict},
 };
 
 /// How long a contender is warmed up.
@@ -45,7 +45,7 @@ pub struct Sample {
     pub generator_cpu_us: f64,
     /// 99 % of the answers took no longer, in milliseconds.
     pub p99_ms: f64,
-    /// Warnings of the run.
+    /// What the run warned of, beside its being a closed model.
     pub warnings: Vec<String>,
 }
 
@@ -103,7 +103,7 @@ impl<'a> Load<'a> {
     /// Measures once.
     ///
     /// # Errors
-    /// The run is invalid, or something else than claims was answered.
+    /// The run is invalid, something else than claims was answered, or one of the contender's processes has ended.
     pub fn measure(&mut self, round: u32, connections: usize) -> Result<Sample> {
         if self.contender == Contender::EchoByWrk {
             return self.wrk(round, connections);
@@ -111,7 +111,7 @@ impl<'a> Load<'a> {
         let turns = self.contender.connections().len() as u64;
         let tickets = (self.workshop.ticket_count - self.workshop.ticket_count / WARM_UP_SHARE) / turns;
         let results = self.rush(connections, self.workshop.args.duration(), tickets)?;
-        let cpu_us = results.cpu_of.iter().filter_map(|process| Some(process.cpu?.us_per_answer)).sum();
+        let cpu_us = cpu_us(&results.cpu_of)?;
         let times = results.total.times.context("nothing was answered")?;
         Ok(Sample {
             contender: self.contender,
@@ -121,7 +121,7 @@ impl<'a> Load<'a> {
             cpu_us,
             generator_cpu_us: results.generator_cpu.us_per_answer,
             p99_ms: times.service.p99_ms,
-            warnings: results.verdict.warnings,
+            warnings: warnings(results.verdict),
         })
     }
 
@@ -190,7 +190,10 @@ impl<'a> Load<'a> {
         let status = Started::start("wrk", &mut command, &log)?.wait()?;
         ensure!(status.success(), "wrk failed: {status}");
         let generator = cpu::used_by_ended_children().saturating_sub(own_before);
-        let server: Duration = watch.since().into_iter().filter_map(|(_, used)| used).sum();
+        let used = |(pid, used): (u32, Option<Duration>)| {
+            used.with_context(|| format!("process {pid} ended meanwhile"))
+        };
+        let server = watch.since().into_iter().map(used).sum::<Result<Duration>>()?;
         let said = WrkOutput::read(&fs::read_to_string(&log)?).context("wrk's output is not understood")?;
         let each_us = |used: Duration| used.as_secs_f64() * 1e6 / said.requests.max(1.0);
         Ok(Sample {
@@ -204,6 +207,21 @@ impl<'a> Load<'a> {
             warnings: Vec::new(),
         })
     }
+}
+
+/// CPU an answer of all these processes, in microseconds. One that has ended has left no figure, and without it the sum
+/// would be too small.
+fn cpu_us(processes: &[ProcessCpu]) -> Result<f64> {
+    let of_one = |process: &ProcessCpu| -> Result<f64> {
+        let cpu = process.cpu.with_context(|| format!("process {} ended meanwhile", process.pid))?;
+        Ok(cpu.us_per_answer)
+    };
+    processes.iter().map(of_one).sum()
+}
+
+/// What a verdict warns of beside what every run of a bench is: a closed model.
+fn warnings(verdict: Verdict) -> Vec<String> {
+    verdict.warnings.into_iter().filter(|warning| warning != CLOSED_MODEL).collect()
 }
 
 /// What wrk says.
@@ -231,6 +249,23 @@ impl WrkOutput {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::results::Cpu;
+
+    #[test]
+    fn a_process_that_has_ended_is_named_and_not_left_out_of_the_sum() {
+        let used = |us_per_answer| Some(Cpu { us_per_answer, ..Cpu::default() });
+        let mut processes =
+            vec![ProcessCpu { pid: 7, cpu: used(2.0) }, ProcessCpu { pid: 8, cpu: used(0.5) }];
+        assert!((cpu_us(&processes).unwrap() - 2.5).abs() < 1e-9);
+        processes.push(ProcessCpu { pid: 9, cpu: None });
+        assert_eq!(cpu_us(&processes).unwrap_err().to_string(), "process 9 ended meanwhile");
+    }
+
+    #[test]
+    fn what_every_run_of_a_bench_is_is_no_warning() {
+        let verdict = Verdict { warnings: vec![CLOSED_MODEL.into(), "busy".into()], ..Verdict::default() };
+        assert_eq!(warnings(verdict), ["busy"]);
+    }
 
     #[test]
     fn wrk_is_understood() {

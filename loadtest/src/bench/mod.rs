@@ -103,6 +103,9 @@ fn measure_once(
             "  {connections:>5} connections: {:>8.0}/s, {:>6.2} µs CPU a request, p99 {:.2} ms",
             sample.per_s, sample.cpu_us, sample.p99_ms
         );
+        for warning in &sample.warnings {
+            eprintln!("        warning: {warning}");
+        }
         measured.samples.push(sample);
         if let Some(service) = &stage.service {
             measured.finishes.push(service.finish(&load, round, connections)?);

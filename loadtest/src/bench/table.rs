@@ -2,7 +2,7 @@
 //!
 //! Owns the targets of the design's section 6 that the bench measures.
 
-use std::{fmt::Write, fs, path::Path};
+use std::{collections::BTreeSet, fmt::Write, fs, path::Path};
 
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -175,6 +175,13 @@ pub fn markdown(args: &BenchArgs, measured: &Measurements, rows: &[Row]) -> Resu
         let verdict = if row.met { "met" } else { "missed" };
         writeln!(out, "| {} | {:.2} | {bound} {:.2} | {verdict} |", row.what, row.value, row.target)?;
     }
+    let warned = measured.samples.iter().flat_map(|sample| {
+        let at = format!("{}, {} connections", sample.contender.name(), sample.connections);
+        sample.warnings.iter().map(move |warning| format!("{at}: {warning}"))
+    });
+    for warning in warned.collect::<BTreeSet<_>>() {
+        writeln!(out, "\nWarned of: {warning}")?;
+    }
     for missing in &measured.missing {
         writeln!(out, "\nNot measured: {missing}")?;
     }
@@ -208,6 +215,8 @@ fn replace(text: &str, section: &str, markdown: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
 
     fn sample(contender: Contender, per_s: f64, cpu_us: f64) -> Sample {
@@ -259,6 +268,21 @@ mod tests {
         );
         assert!(!text.contains("replica"), "{text}");
         assert_eq!(ack::markdown(&Measurements::default()).unwrap(), "");
+    }
+
+    #[test]
+    fn a_warning_of_several_rounds_stands_once_below_the_table() {
+        let warned = |per_s| Sample {
+            warnings: vec!["all cores were used".into()],
+            ..sample(Contender::Claimrush, per_s, 6.0)
+        };
+        let measured = Measurements { samples: vec![warned(1.0), warned(2.0)], ..Measurements::default() };
+        let args = crate::cli::Cli::parse_from(["claimrush-loadtest", "bench"]);
+        let crate::cli::Command::Bench(args) = args.command else { unreachable!("it is a bench") };
+        let text = markdown(&args, &measured, &[]).unwrap();
+        let name = Contender::Claimrush.name();
+        let line = format!("Warned of: {name}, 256 connections: all cores were used");
+        assert_eq!(text.matches(&line).count(), 1, "{text}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Reads two results documents and nothing else. Percentiles are those of the documents; curves are drawn from
 //! their histograms, never from averages.
 
+mod load;
 mod page;
 mod rows;
 
@@ -49,8 +50,10 @@ pub fn caveats(before: &Results, after: &Results) -> Vec<String> {
     let (old, new) = (&before.scenario, &after.scenario);
     if old.name != new.name {
         caveats.push(format!("the runs rehearsed different scenarios: {} and {}", old.name, new.name));
-    } else if (&old.arrivals, &old.personas, old.seed) != (&new.arrivals, &new.personas, new.seed) {
-        caveats.push("the scenario has changed: other arrivals, personas or seed".into());
+    }
+    let differences = load::differences(before, after);
+    if !differences.is_empty() {
+        caveats.push(format!("the loads differ: {}", differences.join("; ")));
     }
     let machine = |results: &Results| {
         let environment = &results.environment;

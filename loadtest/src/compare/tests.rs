@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::*;
 use crate::{
     outputs::sample,
+    scenario::{Reuse, Tickets},
     tally::{Tally, Times},
 };
 
@@ -78,6 +79,35 @@ fn what_hinders_a_comparison_is_told() {
     let told = caveats(&before, &after);
     assert_eq!(told.len(), 3, "{told:?}");
     assert_eq!(told[2], "the run after is invalid: too late");
+}
+
+#[test]
+fn whatever_makes_the_load_another_one_is_named() {
+    let (before, mut after) = runs();
+    after.scenario.about = "again".into();
+    after.scenario.thresholds.clear();
+    after.scenario.service.url = "http://10.0.0.1:8080".into();
+    after.scenario.service.admin_url = Some("http://10.0.0.1:9090".into());
+    let key_file = "elsewhere/ticket.key".into();
+    after.scenario.tickets = Tickets::Mint { key_file, persons: None, prefix: "again-".into() };
+    assert_eq!(caveats(&before, &after), Vec::<String>::new());
+    after.scenario.connections.count = 20;
+    after.scenario.connections.reuse = Reuse::PerPerson;
+    after.scenario.personas[0].weight = 71;
+    after.environment.threads = 1;
+    let told = "the loads differ: connections.count 1000 and 20; connections.reuse keep_alive and per_person; \
+                persona.0.weight 70 and 71; threads 4 and 1";
+    assert_eq!(caveats(&before, &after), [told]);
+    after.scenario.personas.pop();
+    assert!(caveats(&before, &after)[0].contains("persona: 4 and 3 of them"));
+    after.scenario = serde_json::from_value(serde_json::json!({
+        "name": "other", "drop": [{ "id": "d" }],
+        "arrivals": { "profile": "closed", "duration": "1s" },
+        "tickets": { "source": "file", "path": "tickets" },
+    }))
+    .unwrap();
+    let told = caveats(&before, &after);
+    assert!(told.len() == 2 && told[1].ends_with(" more"), "{told:?}");
 }
 
 /// `KEEP_SAMPLE=folder` keeps the page, for those who want to look at it.

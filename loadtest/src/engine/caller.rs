@@ -39,8 +39,7 @@ impl Caller {
             self.line.persona = arrival.persona;
             // The service may have closed the connection meanwhile.
             if !self.line.connect(desk.last_call()).await {
-                desk.counting.borrow_mut().schedule().dropped += 1;
-                return;
+                return desk.dropped();
             }
             let now = Instant::now();
             if !arrival.released_late && now.saturating_duration_since(arrival.due) > LATE_AFTER {
@@ -54,7 +53,14 @@ impl Caller {
     async fn run_closed(mut self, desk: &Rc<Desk>) {
         sleep_until(desk.start.into()).await;
         let keeps = desk.plan.scenario.connections.reuse == Reuse::KeepAlive;
-        while !keeps || self.line.connect(desk.until.get()).await {
+        loop {
+            if keeps && !self.line.connect(desk.until.get()).await {
+                // It may just be over; but whoever tried in vain would have sent more.
+                if self.line.failed {
+                    desk.dropped();
+                }
+                return;
+            }
             let Some(arrival) = desk.next_of_closed() else { return };
             let Some(persona) = desk.persona(arrival.persona) else { return };
             self.line.persona = arrival.persona;

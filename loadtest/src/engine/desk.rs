@@ -55,6 +55,8 @@ pub(crate) struct Desk {
     pub(crate) sessions: Sessions,
     pub(crate) counting: RefCell<Counting>,
     pub(crate) pen: RefCell<Option<Pen>>,
+    /// Everybody has come: the schedule, the people or the tickets are at their end, before the time is.
+    all_came: Cell<bool>,
     /// Told when the run is to end before its time.
     stopped: Notify,
     /// The first error of the generator itself.
@@ -78,6 +80,7 @@ impl Desk {
             sessions: Sessions::default(),
             counting: RefCell::new(counting),
             pen: RefCell::new(pen),
+            all_came: Cell::new(false),
             stopped: Notify::new(),
             fault: RefCell::new(None),
             plan,
@@ -112,6 +115,19 @@ impl Desk {
         self.give_up_at.set(self.give_up_at.get().min(now + self.plan.scenario.connections.grace));
         self.dismiss();
         self.stopped.notify_waiters();
+    }
+
+    /// Says that nobody is left who could come.
+    pub(crate) fn all_came(&self) {
+        self.all_came.set(true);
+    }
+
+    /// From the start, until when people were let in; nothing where all came before that.
+    pub(crate) fn let_in_until(&self) -> Duration {
+        if self.all_came.get() {
+            return Duration::ZERO;
+        }
+        self.until.get().saturating_duration_since(self.start)
     }
 
     /// Sleeps until then, or until nothing is waited for any more, which may come sooner than it seemed.
@@ -156,7 +172,7 @@ impl Desk {
         let pooled = self.persona(persona).is_some_and(|persona| self.plan.is_pooled(persona));
         let taken = if pooled { self.pacer.offer(arrival, now) } else { sessions::open(self, arrival) };
         if !taken {
-            self.counting.borrow_mut().schedule().dropped += 1;
+            self.dropped();
         }
         Some(())
     }
@@ -169,10 +185,11 @@ impl Desk {
             return None;
         }
         let n = self.plan.turns.next();
-        if people.is_some_and(|people| n >= people) {
+        let person = self.plan.clerk.person(n).filter(|_| people.is_none_or(|people| n < people));
+        let Some(person) = person else {
+            self.all_came();
             return None;
-        }
-        let person = self.plan.clerk.person(n)?;
+        };
         let persona = self.plan.choices.persona(n);
         self.count(|counting| counting.arrived(persona, due));
         Some(Arrival { n, person, persona, due, released_late: false })
@@ -252,6 +269,11 @@ impl Desk {
                 }),
             }
         }
+    }
+
+    /// Counts an arrival that never left.
+    pub(crate) fn dropped(&self) {
+        self.counting.borrow_mut().schedule().dropped += 1;
     }
 
     /// Counts a claim that was meant but never sent.

@@ -105,8 +105,17 @@ pub(crate) async fn run(desk: &Rc<Desk>, arrival: &Arrival) {
     }
 }
 
-/// A line with an open connection; without one in time the claim is counted as unsent.
+/// A line with an open connection; without one in time the arrival never left.
 async fn connected(desk: &Rc<Desk>, arrival: &Arrival, way: Way) -> Option<Line> {
+    let line = opened(desk, arrival, way).await;
+    if line.is_none() {
+        desk.dropped();
+    }
+    line
+}
+
+/// A line with an open connection; without one in time its claim is counted as unsent.
+async fn opened(desk: &Rc<Desk>, arrival: &Arrival, way: Way) -> Option<Line> {
     let mut line = Line::new(desk, way, None, arrival.persona);
     if line.connect(desk.give_up_at.get()).await {
         return Some(line);
@@ -122,11 +131,14 @@ async fn claim(desk: &Rc<Desk>, arrival: &Arrival, rules: Rules) {
     }
 }
 
-/// Two claims at the same moment, once both connections stand.
+/// Two claims at the same moment, once both connections stand. Who gets one of them at least has come.
 async fn press_twice(desk: &Rc<Desk>, arrival: &Arrival) {
     let Some(claim) = desk.note(desk.claim(arrival, TicketSort::Valid)) else { return };
-    let open = || connected(desk, arrival, desk.plan.way.clone());
+    let open = || opened(desk, arrival, desk.plan.way.clone());
     let (first, second) = tokio::join!(open(), open());
+    if first.is_none() && second.is_none() {
+        return desk.dropped();
+    }
     let (rules, now) = (Rules::patient(desk, 0), Instant::now());
     let press = async |line: Option<Line>| {
         if let Some(mut line) = line {

@@ -210,6 +210,7 @@ async fn keep_schedule(desk: &Rc<Desk>, schedule: Schedule) -> Result<()> {
     }
     if desk.plan.serves_the_rest() || !tickets_left {
         desk.pacer.end();
+        desk.all_came();
     }
     Ok(())
 }
@@ -254,7 +255,10 @@ fn finish(desk: &Desk) -> Result<Tally> {
     desk.count(Counting::publish);
     match desk.take_fault() {
         Some(fault) => Err(fault),
-        None => desk.counting.borrow_mut().finish(),
+        None => {
+            let tally = desk.counting.borrow_mut().finish()?;
+            Ok(Tally { let_in_until: desk.let_in_until(), ..tally })
+        }
     }
 }
 

@@ -16,7 +16,7 @@ mod series;
 pub(crate) mod tables;
 mod text;
 
-use std::{fs, path::Path};
+use std::{fs, io, path::Path};
 
 use anyhow::{Context, Result};
 
@@ -45,6 +45,26 @@ pub const HISTOGRAMS_FILE: &str = "times.hlog";
 pub const SERIES_FILE: &str = "series.csv";
 /// The page.
 pub const PAGE_FILE: &str = "report.html";
+
+/// All of them, in the order in which they are written.
+const FILES: [&str; 5] = [RESULTS_FILE, JUNIT_FILE, HISTOGRAMS_FILE, SERIES_FILE, PAGE_FILE];
+
+/// Takes an earlier run's files out of a folder, so that nobody takes them for those of a run that came to nothing.
+/// Whatever else is there stays.
+///
+/// # Errors
+/// A file cannot be removed; it is named.
+pub fn remove_all(folder: &Path) -> Result<()> {
+    for path in FILES.map(|name| folder.join(name)) {
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("cannot remove {}", path.display()));
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(())
+}
 
 /// Writes every file of a run into a folder, which is made where it is missing.
 ///
@@ -75,12 +95,26 @@ mod tests {
         let folder = kept.unwrap_or_else(|| scratch.path().join("runs/one"));
         let (results, tally) = sample::sold_out();
         write_all(&folder, &results, &tally).unwrap();
-        for name in [RESULTS_FILE, JUNIT_FILE, HISTOGRAMS_FILE, SERIES_FILE, PAGE_FILE] {
+        for name in FILES {
             assert!(fs::metadata(folder.join(name)).unwrap().len() > 100, "{name}");
         }
         let read: Results =
             serde_json::from_str(&fs::read_to_string(folder.join(RESULTS_FILE)).unwrap()).unwrap();
         assert_eq!(read.total.granted, results.total.granted);
+    }
+
+    #[test]
+    fn only_what_a_run_writes_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (results, tally) = sample::sold_out();
+        write_all(folder.path(), &results, &tally).unwrap();
+        fs::write(folder.path().join("notes.txt"), "mine").unwrap();
+        remove_all(folder.path()).unwrap();
+        let left: Vec<_> =
+            fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["notes.txt"]);
+        remove_all(folder.path()).unwrap();
+        remove_all(&folder.path().join("gone")).unwrap();
     }
 
     #[test]

@@ -194,6 +194,7 @@ pub(crate) fn circumstances() -> Circumstances {
         watched: vec![(4_711, Some(Duration::from_millis(1_310)))],
         window: Duration::from_secs(7),
         workers: vec![worker(1), worker(2)],
+        planned: Duration::from_secs(8),
         halted: false,
     }
 }

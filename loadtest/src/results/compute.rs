@@ -8,8 +8,8 @@ use anyhow::Result;
 use hdrhistogram::Histogram;
 
 use super::{
-    AuditResult, CountResult, Cpu, Environment, FORMAT, Model, Part, Percentiles, PersonaResult, ProcessCpu,
-    Results, Series, ThresholdResult, TimesResult, Verdict, WorkerResult,
+    AuditCheck, AuditResult, CountResult, Cpu, Environment, FORMAT, Model, Part, Percentiles, PersonaResult,
+    ProcessCpu, Results, Series, ThresholdResult, TimesResult, Verdict, WorkerResult, judge::Ending,
 };
 use crate::{
     scenario::{Arrivals, Scenario},
@@ -36,6 +36,8 @@ pub struct Circumstances {
     pub window: Duration,
     /// The workers, where there are several; empty for a run of one machine.
     pub workers: Vec<WorkerResult>,
+    /// How long people were to come.
+    pub planned: Duration,
     /// Whether somebody ended it at once, with requests under way.
     pub halted: bool,
 }
@@ -47,7 +49,8 @@ impl Results {
     /// # Errors
     /// A histogram cannot be encoded.
     pub fn new(scenario: &Scenario, tally: &Tally, around: Circumstances) -> Result<Self> {
-        let elapsed_s = tally.last_answer.as_secs_f64();
+        // A service that falls silent makes no run shorter.
+        let elapsed_s = tally.last_answer.max(tally.let_in_until).as_secs_f64();
         let model =
             if matches!(scenario.arrivals, Arrivals::Closed { .. }) { Model::Closed } else { Model::Open };
         let mut total = PersonaTally::new("total", "")?;
@@ -61,7 +64,8 @@ impl Results {
         let cpu = |used| Cpu::new(used, total.answers, around.window);
         let process = |&(pid, used): &(u32, Option<Duration>)| ProcessCpu { pid, cpu: used.map(cpu) };
         let (threads, workers) = (around.threads, around.workers);
-        let (connections, halted) = (around.connections, around.halted);
+        let ending = Ending { tally, connections: around.connections, planned: around.planned };
+        let halted = around.halted;
         let mut results = Self {
             format: FORMAT,
             scenario: scenario.clone(),
@@ -79,7 +83,7 @@ impl Results {
             audit: None,
             verdict: Verdict::default(),
         };
-        results.verdict = Verdict::of(&results, connections, halted);
+        results.verdict = Verdict::of(&results, &ending, halted);
         Ok(results)
     }
 
@@ -90,11 +94,37 @@ impl Results {
         self.verdict.settle();
     }
 
+    /// What is written while the audit goes on: all but its verdict, and a word on that.
+    #[must_use]
+    pub fn not_audited_yet(&self) -> Self {
+        let mut results = self.clone();
+        results
+            .verdict
+            .warnings
+            .push("the audit that was asked for had not ended when this was written".into());
+        results
+    }
+
     /// Adds the audit after the load.
     pub fn set_audit(&mut self, audit: AuditResult) {
         self.verdict.audit_ok = audit.ok;
         self.audit = Some(audit);
         self.verdict.settle();
+    }
+}
+
+impl AuditResult {
+    /// The audit that came to nothing: one check, which is broken. What was not looked at does not count as kept.
+    #[must_use]
+    pub fn not_made(error: &anyhow::Error) -> Self {
+        let check = AuditCheck {
+            id: "audit_made".into(),
+            promise: "The audit that was asked for can be made.".into(),
+            compared: "nothing".into(),
+            ok: false,
+            detail: format!("{error:#}"),
+        };
+        Self { ok: false, checks: vec![check], left_out: Vec::new() }
     }
 }
 

@@ -135,6 +135,25 @@ fn one_percent_of_late_or_dropped_arrivals_is_allowed_and_no_more() {
 }
 
 #[test]
+fn why_arrivals_never_left_is_told_apart() {
+    use crate::scenario::Reuse::{KeepAlive, PerPerson};
+    let why = |reuse, connect_failures| {
+        let (mut scenario, mut tally) = (sample::scenario(), sample::tally());
+        scenario.connections.reuse = reuse;
+        tally.schedule = Schedule { scheduled: 1_000, dropped: 20, ..Schedule::default() };
+        tally.personas[0].mishaps.connect_failures = connect_failures;
+        let results = Results::new(&scenario, &tally, sample::circumstances()).unwrap();
+        results.verdict.invalid_because.join("; ")
+    };
+    assert_eq!(why(PerPerson, 7), "20 requests never left: 7 times no connection could be opened");
+    assert!(why(KeepAlive, 0).ends_with("1000 connections are too few for this rate and this service"));
+    assert!(
+        why(PerPerson, 0)
+            .ends_with("10000 at a time with connections of their own are too few for this rate")
+    );
+}
+
+#[test]
 fn what_limits_a_valid_run_is_a_warning() {
     let warned = judged(|tally, around| {
         tally.schedule.late_connections = 5_000;
@@ -156,6 +175,39 @@ fn a_closed_model_says_that_it_hides_stalls_and_has_no_schedule() {
     let results = Results::new(&scenario, &sample::tally(), sample::circumstances()).unwrap();
     assert_eq!((results.model, results.schedule), (Model::Closed, None));
     assert!(results.verdict.warnings[0].contains("coordinated omission"));
+}
+
+#[test]
+fn a_closed_model_whose_service_went_away_is_invalid_and_as_long_as_it_was_to_be() {
+    let mut scenario = sample::scenario();
+    scenario.arrivals = Arrivals::Closed { duration: Duration::from_secs(8), people: None };
+    let mut tally = sample::tally();
+    tally.last_answer = Duration::from_secs(2);
+    tally.let_in_until = Duration::from_secs(8);
+    let results = Results::new(&scenario, &tally, sample::circumstances()).unwrap();
+    assert!(results.verdict.valid && results.verdict.warnings.len() == 1, "{:?}", results.verdict);
+    assert!((results.elapsed_s - 8.0).abs() < 1e-9);
+    assert!((results.total.granted_per_s - 500.0).abs() < 1e-9, "{}", results.total.granted_per_s);
+    tally.schedule.dropped = 1;
+    let verdict = Results::new(&scenario, &tally, sample::circumstances()).unwrap().verdict;
+    assert_eq!(verdict.exit_code, 3);
+    assert!(verdict.invalid_because[0].contains("the service has gone away"), "{verdict:?}");
+    // Where all had come before its time the run is as long as it took them.
+    tally.let_in_until = Duration::ZERO;
+    let results = Results::new(&scenario, &tally, sample::circumstances()).unwrap();
+    assert!((results.elapsed_s - 2.0).abs() < 1e-9);
+}
+
+#[test]
+fn a_run_that_was_ended_before_its_time_says_so() {
+    let warnings = |let_in_ms| {
+        let verdict = judged(|tally, _| tally.let_in_until = Duration::from_millis(let_in_ms)).verdict;
+        assert_eq!(verdict.exit_code, 0);
+        verdict.warnings
+    };
+    assert_eq!([warnings(0), warnings(8_000)], [Vec::<String>::new(), Vec::new()]);
+    let cut_short = warnings(2_040);
+    assert!(cut_short.len() == 1 && cut_short[0].starts_with("ended after 2.0 s of 8s: "), "{cut_short:?}");
 }
 
 #[test]

@@ -2,7 +2,10 @@
 //!
 //! Owns the rules of validity and the order of the exit codes, both documented in README.md.
 
+use std::time::Duration;
+
 use super::{Model, Results, Verdict};
+use crate::{scenario::Reuse, tally::Tally};
 
 /// A run is invalid when more than one in this many arrivals left late by the generator's fault, or never.
 const UNPUNCTUAL_ONE_IN: u64 = 100;
@@ -20,27 +23,37 @@ const EXIT_THRESHOLD: u8 = 1;
 const EXIT_INVALID: u8 = 3;
 const EXIT_AUDIT: u8 = 4;
 
+/// What the warning of every closed model says.
+pub(crate) const CLOSED_MODEL: &str =
+    "closed model: a slow service slows the load, so its stalls hide in these times (coordinated omission)";
+
+/// What a verdict needs that stands in no field of the results.
+pub(super) struct Ending<'a> {
+    pub(super) tally: &'a Tally,
+    /// Connections that were opened before the start.
+    pub(super) connections: u64,
+    /// How long people were to come.
+    pub(super) planned: Duration,
+}
+
 impl Verdict {
     /// Judges a run whose thresholds and audit are not known yet.
-    pub(super) fn of(results: &Results, connections: u64, halted: bool) -> Self {
+    pub(super) fn of(results: &Results, ending: &Ending<'_>, halted: bool) -> Self {
         let mut verdict = Self { thresholds_ok: true, audit_ok: true, ..Self::default() };
         if results.total.answers == 0 {
             verdict.invalid_because.push("no request was answered".into());
         }
         if results.model == Model::Closed {
-            verdict.warnings.push(
-                "closed model: a slow service slows the load, so its stalls hide in these times \
-                 (coordinated omission)"
-                    .into(),
-            );
+            verdict.warnings.push(CLOSED_MODEL.into());
         }
         if halted {
             verdict
                 .invalid_because
                 .push("it was ended at once, and what became of the requests under way is not known".into());
         }
+        verdict.judge_length(results, ending);
         verdict.judge_clocks(results);
-        verdict.judge_schedule(results, connections);
+        verdict.judge_schedule(results, ending.connections);
         verdict.judge_generator(results);
         if results.cpu_of.iter().any(|process| process.cpu.is_none()) {
             verdict.warnings.push("a watched process ended during the run".into());
@@ -48,6 +61,26 @@ impl Verdict {
         verdict.valid = verdict.invalid_because.is_empty();
         verdict.settle();
         verdict
+    }
+
+    /// Whether it lasted as long as it was to, and the service with it.
+    fn judge_length(&mut self, results: &Results, ending: &Ending<'_>) {
+        let Ending { tally, planned, .. } = ending;
+        let until = tally.let_in_until;
+        if !until.is_zero() && until < *planned {
+            self.warnings.push(format!(
+                "ended after {:.1} s of {}: somebody asked for that, and what must hold was looked for in this part alone",
+                until.as_secs_f64(),
+                humantime::format_duration(*planned)
+            ));
+        }
+        // In the open model these are judged by their share of all arrivals.
+        if results.model == Model::Closed && tally.schedule.dropped > 0 {
+            self.invalid_because.push(format!(
+                "{} of those who were to go on found no connection any more before the end: the service has gone away",
+                tally.schedule.dropped
+            ));
+        }
     }
 
     fn judge_schedule(&mut self, results: &Results, connections: u64) {
@@ -58,10 +91,18 @@ impl Verdict {
             self.invalid_because.push(format!("the generator had no CPU to send {late} requests on time"));
         }
         if schedule.dropped > allowed {
-            self.invalid_because.push(format!(
-                "{} requests never left: {connections} connections are too few for this rate and this service",
-                schedule.dropped
-            ));
+            let failures = results.total.mishaps.connect_failures;
+            let why = match results.scenario.connections.reuse {
+                _ if failures > 0 => format!("{failures} times no connection could be opened"),
+                Reuse::KeepAlive => {
+                    format!("{connections} connections are too few for this rate and this service")
+                }
+                Reuse::PerPerson | Reuse::NewEach => {
+                    let most = results.scenario.connections.sessions_max;
+                    format!("{most} at a time with connections of their own are too few for this rate")
+                }
+            };
+            self.invalid_because.push(format!("{} requests never left: {why}", schedule.dropped));
         }
         if schedule.late_connections > allowed {
             self.warnings.push(format!(

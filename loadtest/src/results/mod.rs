@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 pub use compute::Circumstances;
 pub(crate) use compute::{kind_name, ms};
 pub use desk::{DeskPart, DeskResult};
+pub(crate) use judge::CLOSED_MODEL;
 pub(crate) use read::document;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -40,7 +41,7 @@ pub struct Results {
     pub environment: Environment,
     /// `open` or `closed`.
     pub model: Model,
-    /// From the start to the last answer, in seconds.
+    /// From the start to the last answer, and at least until nobody was let in any more, in seconds.
     pub elapsed_s: f64,
     /// What the ticket desk gave before the run, where the tickets come from it.
     #[serde(default)]

@@ -98,14 +98,14 @@ impl Course<'_> {
 
     /// Lets the crew go and shows the run until its end. The inner error is a run that was not carried through.
     fn watch(&self, prepared: Prepared, threads: usize) -> Result<Result<(Harvest, Circumstances), String>> {
-        let connections = prepared.open_connections();
+        let (connections, planned) = (prepared.open_connections(), prepared.planned());
         let environment = Environment::of_this_machine();
         let processes = CpuWatch::start(self.cpu_of)?;
         let mut view = View::start(Options {
             mode: self.mode,
             title: self.scenario.name.clone(),
             target: self.scenario.service.url.clone(),
-            planned: prepared.planned(),
+            planned,
             scrape: Some(self.scenario.into()),
         })?;
         let own_before = cpu::used_by_self();
@@ -141,6 +141,7 @@ impl Course<'_> {
             watched: processes.since(),
             window,
             workers: harvest.workers.clone(),
+            planned,
             halted: asked == Stop::Now,
         };
         Ok(Ok((harvest, around)))

@@ -1,6 +1,6 @@
 //! One rehearsal from its scenario to its verdict.
 //!
-//! Owns the order: read and check everything, load, judge, audit, write. What each step does is elsewhere; the load
+//! Owns the order: read and check everything, load, judge, write, audit, write. What each step does is elsewhere; the load
 //! itself is [`course`]'s.
 
 mod args;
@@ -26,7 +26,7 @@ use crate::{
     },
     live::Mode,
     outputs,
-    results::DeskResult,
+    results::{AuditResult, DeskResult},
     scenario::{self, Scenario, Tickets},
     schedule::TicketSort,
     thresholds,
@@ -50,6 +50,7 @@ pub fn run(args: &RunArgs) -> Result<u8> {
     let scenario = scenario::load(&args.scenario, &args.overrides())?;
     let folder = args.folder(&scenario);
     fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    outputs::remove_all(&folder)?;
     let claims_log = args.claims_log.clone().unwrap_or_else(|| folder.join("claims.jsonl"));
 
     let (supply, desk) = supply(&scenario, &|line| {
@@ -76,9 +77,14 @@ pub fn run(args: &RunArgs) -> Result<u8> {
     if args.audit && halted {
         tell(args, "left out: the run was ended at once");
     } else if let Some(supply) = for_audit {
-        let tickets = tickets(&scenario, supply, tally.last_answer)?;
-        let plan = plan(args, &scenario, &claims_log, tickets, baseline);
-        results.set_audit(audit::run(&plan, &|line| tell(args, line))?);
+        // Whatever becomes of the audit, what the load has shown is not lost.
+        outputs::write_all(&folder, &results.not_audited_yet(), &tally)?;
+        let tickets = tickets(&scenario, supply, tally.last_answer);
+        let audited = tickets.and_then(|tickets| {
+            let plan = plan(args, &scenario, &claims_log, tickets, baseline);
+            audit::run(&plan, &|line| tell(args, line))
+        });
+        results.set_audit(audited.unwrap_or_else(|error| AuditResult::not_made(&error)));
     }
     outputs::write_all(&folder, &results, &tally)?;
     print!("{}", outputs::text(&results));

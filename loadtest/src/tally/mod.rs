@@ -50,7 +50,7 @@ counters! {
         late_generator,
         /// Left more than 10 ms late because all connections waited for answers.
         late_connections,
-        /// Never left.
+        /// Never left: no connection was free, or could be opened, in time.
         dropped,
     }
 }
@@ -226,6 +226,9 @@ pub struct Tally {
     pub schedule: Schedule,
     /// From the start to the last answer.
     pub last_answer: Duration,
+    /// From the start, until when people were let in: as was planned, or until somebody ended it. Nothing where everybody
+    /// had come before: all of a crowd, or of the people or tickets that there are.
+    pub let_in_until: Duration,
 }
 
 impl Tally {
@@ -244,6 +247,7 @@ impl Tally {
             intervals: Vec::new(),
             schedule: Schedule::default(),
             last_answer: Duration::ZERO,
+            let_in_until: Duration::ZERO,
         })
     }
 
@@ -279,6 +283,7 @@ impl Tally {
         }
         self.schedule.merge(&other.schedule);
         self.last_answer = self.last_answer.max(other.last_answer);
+        self.let_in_until = self.let_in_until.max(other.let_in_until);
         Ok(())
     }
 }

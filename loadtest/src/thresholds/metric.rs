@@ -7,7 +7,7 @@ use crate::results::{Part, Percentiles, Results, TimesResult};
 /// The words that may begin a metric, for error messages.
 pub(super) const WORDS: &str = "p50, p90, p99, p999, max and mean (also after granted., refused. and service.), \
      arrivals, requests, answers, answers_per_s, granted, granted_per_s, granted_percent, replayed, unknown, lost, \
-     retries, code.<code>[.share], status.<number>[.share]; for the whole run goodput, dropped, late";
+     retries, unsent, connect_failures, code.<code>[.share], status.<number>[.share]; for the whole run goodput, dropped, late";
 
 /// What a number counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +89,8 @@ enum Counter {
     Unknown,
     Lost,
     Retries,
+    Unsent,
+    ConnectFailures,
 }
 
 impl fmt::Display for Answers {
@@ -189,6 +191,8 @@ impl Measure {
             "unknown" => Self::Count(Counter::Unknown),
             "lost" => Self::Count(Counter::Lost),
             "retries" => Self::Count(Counter::Retries),
+            "unsent" => Self::Count(Counter::Unsent),
+            "connect_failures" => Self::Count(Counter::ConnectFailures),
             "answers_per_s" => Self::AnswersPerSecond,
             "granted_per_s" => Self::GrantedPerSecond,
             "granted_percent" => Self::GrantedPercent,
@@ -283,6 +287,8 @@ impl Counter {
             Self::Unknown => part.unknown,
             Self::Lost => part.mishaps.lost_replies,
             Self::Retries => part.mishaps.retries,
+            Self::Unsent => part.mishaps.unsent,
+            Self::ConnectFailures => part.mishaps.connect_failures,
         }
     }
 }

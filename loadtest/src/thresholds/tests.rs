@@ -41,7 +41,13 @@ fn part() -> Part {
         times: Some(times(1.0)),
         granted_times: Some(times(2.0)),
         refused_times: Some(times(0.5)),
-        mishaps: Mishaps { lost_replies: 5, retries: 9, ..Mishaps::default() },
+        mishaps: Mishaps {
+            lost_replies: 5,
+            retries: 9,
+            unsent: 11,
+            connect_failures: 13,
+            ..Mishaps::default()
+        },
     }
 }
 
@@ -109,6 +115,8 @@ fn every_metric_is_read_from_its_own_number() {
         ("unknown", "3"),
         ("lost", "5"),
         ("retries", "9"),
+        ("unsent", "11"),
+        ("connect_failures", "13"),
         ("answers_per_s", "500/s"),
         ("granted_per_s", "200/s"),
         ("granted_percent", "40 %"),
