@@ -125,6 +125,25 @@ fn a_copy_is_drafted_with_ids_and_times_of_its_own() {
 }
 
 #[test]
+fn a_copy_gives_no_two_drops_one_id() {
+    let service = Service::start();
+    let drops = [DropFile::open("sp-x", 5), DropFile::open("x", 7), DropFile::open("spring", 9)];
+    service.apply_ok(&campaign("sp", &drops));
+    let (exit, out, err) = service.campaign(&["copy", "sp", "su", "--opens-at", "+3600"]);
+    assert_eq!(exit, 0, "{out}{err}");
+    let draft: Value = serde_json::from_str(&service.campaign(&["drafts", "su"]).1).expect("JSON");
+    let drops = draft["drops"].as_array().expect("a list").iter();
+    let stocks: Vec<_> = drops.map(|drop| (drop["id"].as_str().expect("text"), &drop["stock"])).collect();
+    assert_eq!(stocks, [("su-sp-x", &5.into()), ("su-x", &7.into()), ("su-spring", &9.into())]);
+    let (exit, out, err) = service.campaign(&["approve", "su"]);
+    assert_eq!(exit, 0, "{out}{err}");
+    for (drop, stock) in [("su-sp-x", 5), ("su-x", 7)] {
+        assert_eq!(service.drop_state(drop).json()["stock_total"], stock);
+    }
+    audited(&service);
+}
+
+#[test]
 fn a_campaign_cannot_be_moved_to_where_no_calendar_reaches() {
     let service = Service::start();
     let file = campaign("c-1", &[DropFile::open("d-1", 5)]);

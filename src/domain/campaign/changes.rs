@@ -3,6 +3,8 @@
 //! Pure: two campaigns in, the difference or a refusal out. A change that would shrink a drop below what is
 //! claimed is also decided in Redis, where claims happen; here it is refused by what the ledger already knows.
 
+use std::collections::HashSet;
+
 use super::{Campaign, DayOver, DropSpec, RuleChange, VoucherTerms};
 use crate::domain::ids::{CampaignId, DropId};
 use crate::domain::money::Fen;
@@ -85,6 +87,9 @@ pub enum Refusal {
         /// The given one.
         new: CampaignId,
     },
+    /// Two drops have one id.
+    #[error("drop {:?} stands twice: the ids of drops must differ", .0.as_str())]
+    DropTwice(DropId),
     /// A drop was moved to where no calendar reaches.
     #[error("drop {:?}: opens_at and closes_at must lie in the years 1970 to 9999", .0.as_str())]
     OutOfTime(DropId),
@@ -164,7 +169,8 @@ impl Refusal {
     #[must_use]
     pub fn about(&self) -> Option<&DropId> {
         match self {
-            Self::OutOfTime(drop)
+            Self::DropTwice(drop)
+            | Self::OutOfTime(drop)
             | Self::DropRemoved(drop)
             | Self::VoucherChanged(drop)
             | Self::ValidityShortened(drop)
@@ -187,6 +193,10 @@ pub fn changes(
     new: &Campaign,
     claimed: impl Fn(&DropId) -> u64,
 ) -> Result<Changes, Refusal> {
+    let mut ids = HashSet::new();
+    if let Some(twice) = new.drops.iter().find(|drop| !ids.insert(&drop.id)) {
+        return Err(Refusal::DropTwice(twice.id.clone()));
+    }
     let in_time = |drop: &&DropSpec| 0 < drop.opens_at_ms && drop.closes_at_ms <= limits::INSTANT_MS_MAX;
     if let Some(drop) = new.drops.iter().find(|drop| !in_time(drop)) {
         return Err(Refusal::OutOfTime(drop.id.clone()));
