@@ -144,6 +144,39 @@ fn a_copy_gives_no_two_drops_one_id() {
 }
 
 #[test]
+fn a_draft_tells_everything_that_it_would_change() {
+    let service = Service::start_with(&[("backoffice.approval", "two-person")], &[]);
+    let (ann, bob) = (key(&service, "operator", "Ann"), key(&service, "approver", "Bob"));
+    let rules = "eligibility = { regions = [\"53\"], one_per_campaign = true }\n[[drop]]";
+    let plain = campaign("c-1", &[DropFile::open("d-1", 5), DropFile::open("d-3", 5)]);
+    let file = plain.replacen("[[drop]]", rules, 1);
+    let draft = |text: &str| call(&service, &ann, "POST", "/admin/v1/drafts", text);
+    assert_eq!(draft(&file).status, 200);
+    assert_eq!(call(&service, &bob, "POST", "/admin/v1/drafts/c-1/approve", "").status, 200);
+    // Behind a stock that rises: nobody has to be at home in Yunnan any more, and one person may win twice.
+    let open =
+        plain.replace("stock = 5", "stock = 6").replace("彩云", "彩云之南").replace("\"7d\"", "\"8d\"");
+    let told = draft(&open);
+    let expected = serde_json::json!([
+        "drop d-1: stock 5 to 6",
+        "drop d-3: stock 5 to 6",
+        "drop d-1: voucher: valid_for 7d to 8d",
+        "drop d-3: voucher: valid_for 7d to 8d",
+        "name \"彩云\" to \"彩云之南\"",
+        "eligibility: regions [\"53\"] to none",
+        "eligibility: one_per_campaign true to false",
+    ]);
+    assert_eq!((told.status, &told.json()["changes"]), (200, &expected));
+    let seen = call(&service, &bob, "GET", "/admin/v1/drafts/c-1", "");
+    assert_eq!(seen.json()["changes"], expected);
+    let (_, out, _) = service.campaign(&["drafts", "c-1"]);
+    assert!(out.contains("one_per_campaign true to false"), "{out}");
+    let approved = call(&service, &bob, "POST", "/admin/v1/drafts/c-1/approve", "");
+    assert_eq!((approved.status, &approved.json()["changes"]), (200, &expected));
+    audited(&service);
+}
+
+#[test]
 fn a_campaign_cannot_be_moved_to_where_no_calendar_reaches() {
     let service = Service::start();
     let file = campaign("c-1", &[DropFile::open("d-1", 5)]);

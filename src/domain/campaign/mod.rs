@@ -5,6 +5,7 @@
 
 mod changes;
 mod daily;
+mod differences;
 pub mod file;
 mod item;
 mod lines;
@@ -23,6 +24,7 @@ use sha2::{Digest, Sha256};
 
 pub use changes::{Changes, Refusal, StockChange, changes};
 pub use daily::DayOver;
+pub use differences::Difference;
 pub use file::FileError;
 pub use item::ItemTerms;
 pub use lines::{line_of_address_rule, line_of_drop};
