@@ -303,3 +303,21 @@ fn merchants_come_from_a_file_and_are_reviewed_by_another() {
     assert_eq!(broken.json()["errors"][0]["what"], "this column is missing", "{}", broken.json());
     audited(&service);
 }
+
+#[test]
+fn a_workbook_whose_last_cell_is_far_away_is_refused_and_harms_nobody() {
+    let service = Service::start();
+    let mut book = rust_xlsxwriter::Workbook::new();
+    let sheet = book.add_worksheet();
+    sheet.write_row(0, 0, ["id", "name", "category", "region"]).expect("it fits");
+    sheet.write_row(1, 0, ["m-1", "n", "F52", "530102"]).expect("it fits");
+    sheet.write_string(1_048_575, 16_383, "x").expect("it fits");
+    let path = service.data().join("merchants.xlsx");
+    std::fs::write(&path, book.save_to_buffer().expect("it is made")).expect("it is written");
+    let mut command = service.command(&["merchant", "import", &path.to_string_lossy(), "--dry-run"]);
+    let (exit, out, err) = outcome(&command.output().expect("it runs"));
+    assert_eq!((exit, out.as_str()), (1, ""), "{err}");
+    assert!(err.contains("line 1048576: cell XFD1048576 is not empty"), "{err}");
+    let (exit, out, err) = outcome(&service.command(&["merchant", "list"]).output().expect("it runs"));
+    assert_eq!((exit, out.as_str()), (0, "no merchants\n"), "it is there as before: {err}");
+}
