@@ -261,6 +261,10 @@ fn merchants_come_from_a_file_and_are_reviewed_by_another() {
     ] {
         assert!(err.contains(words), "{words}: {err}");
     }
+    // As Excel saves it, with an empty line in it.
+    let (_, _, err) =
+        import(&format!("{head}\nm-1,n,F5211,530102,s\nM,n,F,530102,s\n").replace('\n', "\r\n"), &[]);
+    assert!(err.contains("line 4, id: may not"), "{err}");
     assert_eq!(run(&["list"]).1, "no merchants\n");
     let good = format!("{head}m-1,超市,F5211,530102,s-1\nm-1,超市,F5211,530102,s-2\n");
     let (exit, out, _) = import(&good, &["--dry-run"]);

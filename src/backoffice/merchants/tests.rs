@@ -107,6 +107,24 @@ fn a_workbook_says_the_same_as_a_table_of_texts() {
     }
 }
 
+#[test]
+fn lines_are_those_of_an_editor_however_they_end() {
+    let rows =
+        "m-1,n,F52,530102,,,\nM 2,n,F52,530102,,,\n\nm-3,\"n\n1\",F52,yunnan,,,\n \nm-4,n,F52,530102,,0,\n";
+    let text = format!("id,name,category,region,shop_id,cap_per_day,uat\n{rows}");
+    let expected = [(3, "id"), (5, "name"), (5, "region"), (8, "cap_per_day")];
+    for end in ["\n", "\r\n", "\r"] {
+        for (before, moved) in [("", 0), ("\u{feff}", 0), ("\n\n", 2)] {
+            let text = format!("{before}{text}").replace('\n', end);
+            let mut found: Vec<_> =
+                flaws(&text).into_iter().map(|(line, column, _)| (line, column)).collect();
+            found.sort();
+            let expected = expected.map(|(line, column)| (line + moved, column.to_owned()));
+            assert_eq!(found, expected, "{text:?}");
+        }
+    }
+}
+
 /// A workbook with a head and one row, and one more cell.
 fn workbook_with(row: u32, column: u16, text: &str) -> Vec<u8> {
     let mut book = rust_xlsxwriter::Workbook::new();
