@@ -25,6 +25,15 @@ pub struct Merchant {
     pub person_per_day: Option<u32>,
 }
 
+/// Why a till takes no voucher, whichever it is. What it did before it is told again by its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Barred {
+    /// Its merchant is suspended.
+    Suspended,
+    /// It does not say at which shop it stands, and the merchant's shops lie in several regions.
+    ShopUnnamed,
+}
+
 /// In which form a voucher was shown at a till.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ShownAs {
