@@ -43,10 +43,10 @@ pub struct Details {
     pub region: String,
     /// Where it takes vouchers; in order of their ids. At least one.
     pub shops: Vec<Shop>,
-    /// Redemptions that it may make in a day; nothing for any number.
+    /// Redemptions that it may make in a day, of each campaign's vouchers; nothing for any number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cap_per_day: Option<u32>,
-    /// Redemptions of one person there in a day; nothing for any number.
+    /// Redemptions of one person there in a day, of each campaign's vouchers; nothing for any number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cap_per_person_per_day: Option<u32>,
     /// Whether it is there for tests: what it redeems moves no money.

@@ -19,9 +19,9 @@ pub struct Merchant {
     pub category: String,
     /// Its region: a code of GB/T 2260.
     pub region: String,
-    /// The most redemptions a day.
+    /// The most redemptions a day, of each campaign's vouchers.
     pub per_day: Option<u32>,
-    /// The most redemptions of one person a day.
+    /// The most redemptions of one person a day, of each campaign's vouchers.
     pub person_per_day: Option<u32>,
 }
 
