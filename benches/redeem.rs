@@ -84,6 +84,7 @@ fn request(seq: u32) -> Request {
             per_day: Some(1_000_000),
             person_per_day: Some(5),
         },
+        barred: None,
         shop: Some("shop-1".to_owned()),
         order_id: format!("order-{seq:012}"),
         amount: Fen(12_345),

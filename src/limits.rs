@@ -216,6 +216,11 @@ pub const IMPORT_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub const IMPORT_UNPACKED_BYTES_MAX: u64 = 128 * 1024 * 1024;
 /// The most rows of a file of merchants.
 pub const IMPORT_ROWS_MAX: usize = 20_000;
+/// The last row of a workbook of merchants in which anything may stand: the names of the columns, the rows, and one that is
+/// too many, so that it can be told.
+pub const IMPORT_LINES_MAX: u32 = 20_002;
+/// The last column of a workbook of merchants in which anything may stand.
+pub const IMPORT_COLUMNS_MAX: u32 = 64;
 /// The most flaws of a file that are named; the rest are counted.
 pub const IMPORT_FLAWS_SHOWN: usize = 200;
 /// Merchants that are listed at once.
@@ -342,6 +347,7 @@ pub const POISON_BYTES_MAX: usize = 64 * 1024;
 const _: () = assert!(BATCH_CLAIMS_MAX * 2 + 16 < 8_000, "a batch must fit Lua's C stack");
 const _: () = assert!(BATCH_CLAIMS_MAX <= QUEUE_CLAIMS_DEFAULT, "a full batch must fit the queue");
 const _: () = assert!(BATCH_CLAIMS_MAX <= DRAIN_GROUP_CLAIMS_MAX, "one entry must fit one transaction");
+const _: () = assert!(IMPORT_LINES_MAX as usize == IMPORT_ROWS_MAX + 2, "a row too many must be seen");
 const _: () = assert!(TICKET_BYTES_MAX < HEADER_BYTES_MAX, "a ticket travels in a header");
 const _: () = assert!(CAMPAIGN_FILE_BYTES_MAX * 6 < DOCUMENT_BYTES_MAX, "a draft must fit a document");
 const _: () = assert!(KEY_NAME_BYTES_MAX + 32 < ACTOR_BYTES_MAX, "a name and a key's id make an actor");

@@ -137,6 +137,47 @@ fn a_rule_that_nobody_can_judge_is_refused_and_lets_nobody_in() {
     assert!(service.log().contains("guard.region_table is not set"), "{}", service.log());
 }
 
+/// The file as a draft.
+fn draft(service: &Service, file: &str) -> (i32, String, String) {
+    let path = service.data().join("c.toml");
+    std::fs::write(&path, file).expect("it is written");
+    service.campaign(&["draft", &path.to_string_lossy()])
+}
+
+#[test]
+fn a_rule_that_nobody_can_judge_is_refused_as_a_draft_too() {
+    let needs = "address_regions needs an address-to-region table";
+    let (_folder, service) = desk(&[("desk.challenge", "none"), ("backoffice.approval", "two-person")]);
+    let day = "opens_at = \"2023-11-20T10:00:00\"\nopen_for = \"8h\"\nevery = \"1d\"\ncount = 2\n";
+    let in_wave = format!(
+        "id = \"w\"\nbudget = \"9.00 CNY\"\ntime_zone = \"Asia/Shanghai\"\n[[wave]]\nid = \"w\"\n{day}stock = 1\n\
+         limit_per_person = 1\neligibility = {{ address_regions = [\"53\"] }}\n"
+    );
+    for (file, line) in [(for_yunnan(), 5), (in_wave, 12)] {
+        let (exit, out, err) = draft(&service, &file);
+        assert_eq!((exit, out.as_str()), (1, ""), "{err}");
+        assert!(err.contains(&format!("line {line}: {needs}")), "{err}");
+    }
+    assert_eq!(service.campaign(&["drafts"]).1, "no drafts\n");
+
+    // Drafted where there was a table, and approved or copied where there is none any more.
+    let files = folder();
+    let table = write(files.path(), "regions.mmdb", &regions("192.0.2.0/24", "198.51.100.0/24"));
+    let (_folder, mut service) = desk_with(&table);
+    service.apply_ok(&for_yunnan());
+    let (exit, _, err) = draft(&service, &for_yunnan().replace("stock = 9", "stock = 10"));
+    assert_eq!(exit, 0, "{err}");
+    service.stop();
+    service.restart_without("guard.region_table");
+    for args in [&["approve", "c-1"][..], &["copy", "c-1", "c-2", "--opens-at", "+3600"]] {
+        let (exit, _, err) = service.campaign(args);
+        assert!(exit == 1 && err.contains(needs), "{args:?}: {err}");
+    }
+    let (_, out, _) = service.campaign(&["drafts"]);
+    assert!(out.contains("waiting") && !out.contains("c-2"), "{out}");
+    assert_eq!(service.drop_state("d-1").json()["stock_total"], 9);
+}
+
 #[test]
 fn a_service_does_not_start_with_a_table_that_is_wrong() {
     let files = folder();

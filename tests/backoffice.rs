@@ -125,6 +125,58 @@ fn a_copy_is_drafted_with_ids_and_times_of_its_own() {
 }
 
 #[test]
+fn a_copy_gives_no_two_drops_one_id() {
+    let service = Service::start();
+    let drops = [DropFile::open("sp-x", 5), DropFile::open("x", 7), DropFile::open("spring", 9)];
+    service.apply_ok(&campaign("sp", &drops));
+    let (exit, out, err) = service.campaign(&["copy", "sp", "su", "--opens-at", "+3600"]);
+    assert_eq!(exit, 0, "{out}{err}");
+    let draft: Value = serde_json::from_str(&service.campaign(&["drafts", "su"]).1).expect("JSON");
+    let drops = draft["drops"].as_array().expect("a list").iter();
+    let stocks: Vec<_> = drops.map(|drop| (drop["id"].as_str().expect("text"), &drop["stock"])).collect();
+    assert_eq!(stocks, [("su-sp-x", &5.into()), ("su-x", &7.into()), ("su-spring", &9.into())]);
+    let (exit, out, err) = service.campaign(&["approve", "su"]);
+    assert_eq!(exit, 0, "{out}{err}");
+    for (drop, stock) in [("su-sp-x", 5), ("su-x", 7)] {
+        assert_eq!(service.drop_state(drop).json()["stock_total"], stock);
+    }
+    audited(&service);
+}
+
+#[test]
+fn a_draft_tells_everything_that_it_would_change() {
+    let service = Service::start_with(&[("backoffice.approval", "two-person")], &[]);
+    let (ann, bob) = (key(&service, "operator", "Ann"), key(&service, "approver", "Bob"));
+    let rules = "eligibility = { regions = [\"53\"], one_per_campaign = true }\n[[drop]]";
+    let plain = campaign("c-1", &[DropFile::open("d-1", 5), DropFile::open("d-3", 5)]);
+    let file = plain.replacen("[[drop]]", rules, 1);
+    let draft = |text: &str| call(&service, &ann, "POST", "/admin/v1/drafts", text);
+    assert_eq!(draft(&file).status, 200);
+    assert_eq!(call(&service, &bob, "POST", "/admin/v1/drafts/c-1/approve", "").status, 200);
+    // Behind a stock that rises: nobody has to be at home in Yunnan any more, and one person may win twice.
+    let open =
+        plain.replace("stock = 5", "stock = 6").replace("彩云", "彩云之南").replace("\"7d\"", "\"8d\"");
+    let told = draft(&open);
+    let expected = serde_json::json!([
+        "drop d-1: stock 5 to 6",
+        "drop d-3: stock 5 to 6",
+        "drop d-1: voucher: valid_for 7d to 8d",
+        "drop d-3: voucher: valid_for 7d to 8d",
+        "name \"彩云\" to \"彩云之南\"",
+        "eligibility: regions [\"53\"] to none",
+        "eligibility: one_per_campaign true to false",
+    ]);
+    assert_eq!((told.status, &told.json()["changes"]), (200, &expected));
+    let seen = call(&service, &bob, "GET", "/admin/v1/drafts/c-1", "");
+    assert_eq!(seen.json()["changes"], expected);
+    let (_, out, _) = service.campaign(&["drafts", "c-1"]);
+    assert!(out.contains("one_per_campaign true to false"), "{out}");
+    let approved = call(&service, &bob, "POST", "/admin/v1/drafts/c-1/approve", "");
+    assert_eq!((approved.status, &approved.json()["changes"]), (200, &expected));
+    audited(&service);
+}
+
+#[test]
 fn a_campaign_cannot_be_moved_to_where_no_calendar_reaches() {
     let service = Service::start();
     let file = campaign("c-1", &[DropFile::open("d-1", 5)]);
@@ -209,6 +261,10 @@ fn merchants_come_from_a_file_and_are_reviewed_by_another() {
     ] {
         assert!(err.contains(words), "{words}: {err}");
     }
+    // As Excel saves it, with an empty line in it.
+    let (_, _, err) =
+        import(&format!("{head}\nm-1,n,F5211,530102,s\nM,n,F,530102,s\n").replace('\n', "\r\n"), &[]);
+    assert!(err.contains("line 4, id: may not"), "{err}");
     assert_eq!(run(&["list"]).1, "no merchants\n");
     let good = format!("{head}m-1,超市,F5211,530102,s-1\nm-1,超市,F5211,530102,s-2\n");
     let (exit, out, _) = import(&good, &["--dry-run"]);
@@ -250,4 +306,22 @@ fn merchants_come_from_a_file_and_are_reviewed_by_another() {
     assert_eq!((broken.status, broken.code().as_str()), (422, "import_refused"));
     assert_eq!(broken.json()["errors"][0]["what"], "this column is missing", "{}", broken.json());
     audited(&service);
+}
+
+#[test]
+fn a_workbook_whose_last_cell_is_far_away_is_refused_and_harms_nobody() {
+    let service = Service::start();
+    let mut book = rust_xlsxwriter::Workbook::new();
+    let sheet = book.add_worksheet();
+    sheet.write_row(0, 0, ["id", "name", "category", "region"]).expect("it fits");
+    sheet.write_row(1, 0, ["m-1", "n", "F52", "530102"]).expect("it fits");
+    sheet.write_string(1_048_575, 16_383, "x").expect("it fits");
+    let path = service.data().join("merchants.xlsx");
+    std::fs::write(&path, book.save_to_buffer().expect("it is made")).expect("it is written");
+    let mut command = service.command(&["merchant", "import", &path.to_string_lossy(), "--dry-run"]);
+    let (exit, out, err) = outcome(&command.output().expect("it runs"));
+    assert_eq!((exit, out.as_str()), (1, ""), "{err}");
+    assert!(err.contains("line 1048576: cell XFD1048576 is not empty"), "{err}");
+    let (exit, out, err) = outcome(&service.command(&["merchant", "list"]).output().expect("it runs"));
+    assert_eq!((exit, out.as_str()), (0, "no merchants\n"), "it is there as before: {err}");
 }

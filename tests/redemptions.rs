@@ -160,3 +160,79 @@ fn a_qr_code_is_taken_while_it_is_fresh_and_a_restart_forgets_nothing() {
     assert_eq!(again.text("redemption_id"), taken.text("redemption_id"));
     street.audited();
 }
+
+#[test]
+fn the_place_of_the_shop_decides_also_where_a_till_does_not_name_it() {
+    let street = Street::open(None);
+    let (code, _) = street.voucher("ann");
+    let bare = json!({ "order_id": "o-1", "amount": "6.00" });
+    // The merchant is at home in Kunming, and every shop of it in Chengdu.
+    let away = street.key("m-away");
+    for body in [json!({ "order_id": "o-1", "amount": "6.00", "shop": "cd-1" }), bare.clone()] {
+        refused(&street.redeem(&away, &code, "k-1", &body), 422, "terms_not_met");
+    }
+    // One shop in Kunming and one in Beijing: the till has to say which.
+    let till = street.key("m-1");
+    let unnamed = street.redeem(&till, &code, "k-1", &bare);
+    refused(&unnamed, 400, "bad_request");
+    assert!(unnamed.text("detail").contains("name the shop"), "{}", unnamed.json());
+    let taken = street.redeem(&till, &code, "k-1", &order("o-1", "6.00"));
+    assert_eq!(taken.status, 201, "{}", taken.json());
+    // A refund names none.
+    let refund = street.undo(&till, &taken.text("redemption_id"), "refunds", "r-1", &json!({}));
+    assert_eq!(refund.status, 201, "{}", refund.json());
+    // The only shop there is, and two in one place.
+    for merchant in ["m-3", "m-4"] {
+        let key = street.key(merchant);
+        let taken = street.redeem(&key, &code, "k-1", &bare);
+        assert_eq!(taken.status, 201, "{merchant}: {}", taken.json());
+        let back = street.undo(&key, &taken.text("redemption_id"), "reversals", "b-1", &json!({}));
+        assert_eq!(back.status, 201, "{}", back.json());
+    }
+    street.audited();
+}
+
+fn a_suspension(street: &Street) {
+    let till = street.key("m-1");
+    let (first, _) = street.voucher("ann");
+    let (second, _) = street.voucher("bob");
+    let (third, _) = street.voucher("cid");
+    let taken = street.redeem(&till, &first, "k-1", &order("o-1", "6.00"));
+    let lost = street.redeem(&till, &second, "k-2", &order("o-2", "6.00"));
+    assert_eq!((taken.status, lost.status), (201, 201), "{}", lost.json());
+    let refund = |who: &str, redemption: &str, key: &str, amount: &str| {
+        street.undo(who, redemption, "refunds", key, &json!({ "amount": amount }))
+    };
+    street.ran(&["merchant", "suspend", "m-1", "--reason", "an inspection"]);
+
+    // Nothing is taken any more, whatever is shown.
+    for body in [order("o-3", "6.00"), json!({ "order_id": "o-3", "amount": "6.00" })] {
+        refused(&street.redeem(&till, &third, "k-3", &body), 403, "merchant_inactive");
+    }
+    refused(&street.redeem(&till, &first, "k-3", &order("o-3", "6.00")), 403, "merchant_inactive");
+    // What was done is told to who lost the answer, and customers get back what they paid before.
+    let again = street.redeem(&till, &second, "k-2", &order("o-2", "6.00"));
+    assert_eq!((again.status, again.text("redemption_id")), (200, lost.text("redemption_id")));
+    refused(&street.redeem(&till, &second, "k-2", &order("o-2", "7.00")), 422, "idempotency_key_reused");
+    let refunded = refund(&till, &taken.text("redemption_id"), "r-1", "6.00");
+    assert_eq!((refunded.status, refunded.text("status")), (201, "issued".to_owned()), "{}", refunded.json());
+    assert_eq!(refund(&till, &taken.text("redemption_id"), "r-1", "6.00").status, 200);
+    let back = street.undo(&till, &lost.text("redemption_id"), "reversals", "b-1", &json!({}));
+    assert_eq!(back.status, 201, "{}", back.json());
+    // A merchant that never took one is told that it does not.
+    refused(&refund(&street.key("m-new"), "red_1", "r-1", "6.00"), 403, "merchant_inactive");
+
+    street.ran(&["merchant", "activate", "m-1"]);
+    assert_eq!(street.redeem(&till, &third, "k-3", &order("o-3", "6.00")).status, 201);
+    street.audited();
+}
+
+#[test]
+fn a_suspended_merchant_takes_nothing_and_gives_back_what_it_took() {
+    a_suspension(&Street::open(None));
+}
+
+#[test]
+fn a_suspended_merchant_takes_nothing_and_gives_back_what_it_took_in_postgres() {
+    a_suspension(&Street::open(Some(PostgresServer::start(&[]))));
+}

@@ -123,7 +123,6 @@ impl Campaigns {
         actor: &str,
     ) -> Result<(CampaignId, Changes), ApplyError> {
         let given = Campaign::parse(text)?;
-        self.check_tables(&given, text)?;
         let new = opens_at_ms.map_or_else(|| given.clone(), |at| given.shift_to(at));
         self.store(&new, text, actor).await
     }
@@ -138,6 +137,7 @@ impl Campaigns {
         text: &str,
         actor: &str,
     ) -> Result<(CampaignId, Changes), ApplyError> {
+        self.check_tables(new, text)?;
         let mut loaded = self.loaded.lock().await;
         let catalogue = self.ledger.catalogue().await.map_err(LoadError::from)?;
         let old = catalogue.campaigns.iter().find(|record| record.campaign.id == new.id);
@@ -168,8 +168,11 @@ impl Campaigns {
         }
     }
 
-    /// A rule that nobody here can judge would let nobody in.
-    fn check_tables(&self, given: &Campaign, text: &str) -> Result<(), ApplyError> {
+    /// Refuses a rule that nobody here can judge: it would let nobody in.
+    ///
+    /// # Errors
+    /// [`ApplyError::Refused`], with the rule's line in `text`.
+    pub(super) fn check_tables(&self, given: &Campaign, text: &str) -> Result<(), ApplyError> {
         let drops = given.drops.iter().filter_map(|drop| drop.eligibility.as_ref());
         let mut rules = given.eligibility.iter().chain(drops);
         if self.tables.has_regions() || !rules.any(Eligibility::looks_at_addresses) {

@@ -135,6 +135,7 @@ impl Drafts {
     }
 
     async fn keep(&self, by: &Caller, campaign: Campaign, text: &str) -> Result<DraftView, DraftError> {
+        self.campaigns.check_tables(&campaign, text)?;
         let catalogue = self.campaigns.ledger.catalogue().await?;
         let planned = planned(&catalogue, &campaign).map_err(|refusal| refused(&refusal, text))?;
         if planned.is_empty() {

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, UnixMs};
 use crate::ledger::Ledger;
-use crate::ledger::life::{Merchant, Outcome, Request};
+use crate::ledger::life::{Barred, Merchant, Outcome, Request};
 use crate::limits;
 use crate::telemetry::metrics::Metrics;
 
@@ -42,8 +42,10 @@ pub enum TakeError {
 /// A till that calls: its merchant, as far as a redemption has to know it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Till {
-    /// The merchant, with the region of the shop where one was named.
+    /// The merchant, with the region in which the till stands.
     pub merchant: Merchant,
+    /// Why it takes no vouchers now.
+    pub barred: Option<Barred>,
     /// Whether it is there for tests alone: what it redeems moves no money.
     pub trial: bool,
 }
@@ -54,7 +56,7 @@ pub enum TillRefusal {
     /// No merchant's key, or none that is good.
     #[error("no merchant's key")]
     Unknown,
-    /// The merchant takes no vouchers now.
+    /// The merchant is not entered, or was never reviewed.
     #[error("the merchant is not active")]
     Inactive,
     /// The merchant has no such shop.
@@ -64,7 +66,8 @@ pub enum TillRefusal {
 
 /// Who tills are.
 pub trait Tills: Send + Sync + 'static {
-    /// The till that calls with this bearer token, at a shop if it names one.
+    /// The till that calls with this bearer token, at a shop if it names one. One of a suspended merchant is
+    /// [barred](Till::barred): it takes nothing, and gives back what it took.
     ///
     /// # Errors
     /// [`TillRefusal`].

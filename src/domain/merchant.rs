@@ -43,10 +43,10 @@ pub struct Details {
     pub region: String,
     /// Where it takes vouchers; in order of their ids. At least one.
     pub shops: Vec<Shop>,
-    /// Redemptions that it may make in a day; nothing for any number.
+    /// Redemptions that it may make in a day, of each campaign's vouchers; nothing for any number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cap_per_day: Option<u32>,
-    /// Redemptions of one person there in a day; nothing for any number.
+    /// Redemptions of one person there in a day, of each campaign's vouchers; nothing for any number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cap_per_person_per_day: Option<u32>,
     /// Whether it is there for tests: what it redeems moves no money.
@@ -63,6 +63,19 @@ impl Details {
         let among =
             |rules: &[String], value: &str| rules.is_empty() || rules.iter().any(|rule| covers(rule, value));
         among(&terms.categories, &self.category) && among(&terms.regions, region)
+    }
+
+    /// The region in which vouchers are redeemed: that of the shop; without one, the region in which all shops lie. Nothing
+    /// where they lie in several: the shop has to be named.
+    #[must_use]
+    pub fn region_at<'d>(&'d self, shop: Option<&'d Shop>) -> Option<&'d str> {
+        let region = |shop: &'d Shop| shop.region.as_deref().unwrap_or(&self.region);
+        if let Some(shop) = shop {
+            return Some(region(shop));
+        }
+        let mut regions = self.shops.iter().map(region);
+        let first = regions.next().unwrap_or(&self.region);
+        regions.all(|other| other == first).then_some(first)
     }
 
     /// One of its shops.
@@ -121,7 +134,7 @@ pub enum Status {
     Reviewed,
     /// Takes vouchers.
     Active,
-    /// Takes none, until it is activated again.
+    /// Takes none, until it is activated again. What it took before it may still give back.
     Suspended,
 }
 
@@ -225,6 +238,14 @@ impl Merchant {
     #[must_use]
     pub fn active(&self) -> Option<&Details> {
         self.details.as_ref().filter(|_| self.status == Status::Active)
+    }
+
+    /// The details by which its tills are served: of a merchant that takes vouchers, and of one that is suspended, whose tills
+    /// ask for what was done and give back what they took.
+    #[must_use]
+    pub fn served(&self) -> Option<&Details> {
+        let is_served = matches!(self.status, Status::Active | Status::Suspended);
+        self.details.as_ref().filter(|_| is_served)
     }
 
     /// The merchant after a step. A review by who entered it is refused unless `alone` says that one person may do both.

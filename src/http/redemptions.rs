@@ -16,7 +16,7 @@ use crate::clock::rfc3339;
 use crate::domain::cause::Cause;
 use crate::domain::ids::RedemptionId;
 use crate::domain::life::State;
-use crate::domain::life::rules::Unmet;
+use crate::domain::life::rules::{Barred, Unmet};
 use crate::domain::money::Fen;
 use crate::domain::qr::presented;
 use crate::ledger::life::{Action, Done, Key, Outcome, Redeem, Refused, Request, StepRow};
@@ -30,7 +30,7 @@ pub(super) struct Order {
     order_id: String,
     /// What the order costs, as in `120.00`.
     amount: String,
-    /// One of the merchant's shops.
+    /// One of the merchant's shops. It may be left out where they all lie in one region.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     shop: Option<String>,
     /// When the order was made, by the till's clock.
@@ -88,8 +88,9 @@ pub(super) async fn redeem(
     let key = key(&headers, &till, &["redeem", &claim.claim_id()], &order)?;
     let detail = serde_json::to_string(&order).map_err(|_| Cause::Unavailable)?;
     let Order { order_id, shop, .. } = order;
-    let Till { merchant, trial } = till;
-    let redeem = Redeem { claim, shown, merchant, shop, order_id, amount, detail: Some(detail), trial };
+    let Till { merchant, barred, trial } = till;
+    let detail = Some(detail);
+    let redeem = Redeem { claim, shown, merchant, barred, shop, order_id, amount, detail, trial };
     let request = Request { action: Action::Redeem(redeem), key: (!trial).then_some(key) };
     let done = match outcome(front, request).await? {
         Err(Refused::UnknownClaim) => return Err(absent(front, claim).await),
@@ -292,6 +293,10 @@ async fn outcome(front: &Front, request: Request) -> Result<Outcome, Problem> {
 fn refused(refused: Refused) -> Problem {
     let with = |cause, what: &str| Problem::with_detail(cause, what.to_owned());
     match refused {
+        Refused::Barred(Barred::Suspended) => Cause::MerchantInactive.into(),
+        Refused::Barred(Barred::ShopUnnamed) => {
+            bad("shop: the merchant's shops lie in several regions: name the shop".to_owned())
+        }
         Refused::QrExpired => Cause::QrExpired.into(),
         Refused::QrRequired => Cause::QrRequired.into(),
         Refused::UnknownClaim

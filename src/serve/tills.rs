@@ -6,7 +6,7 @@ use super::staff::Staff;
 use crate::backoffice::access::Access;
 use crate::backoffice::merchants::Merchants;
 use crate::backoffice::redemptions::{Till, TillRefusal, Tills};
-use crate::ledger::life::Merchant;
+use crate::ledger::life::{Barred, Merchant};
 
 /// Merchants by what staff entered, from memory.
 pub(super) struct StaffTills {
@@ -25,16 +25,21 @@ impl Tills for StaffTills {
         let caller = self.access.merchant(bearer).map_err(|_| TillRefusal::Unknown)?;
         let id = caller.merchant.ok_or(TillRefusal::Unknown)?;
         let merchant = self.merchants.find(&id).ok_or(TillRefusal::Inactive)?;
-        let details = merchant.active().ok_or(TillRefusal::Inactive)?;
+        let details = merchant.served().ok_or(TillRefusal::Inactive)?;
         let shop = shop.map(|shop| details.shop(shop).ok_or(TillRefusal::UnknownShop)).transpose()?;
-        let region = shop.and_then(|shop| shop.region.as_ref()).unwrap_or(&details.region);
+        let region = details.region_at(shop);
+        let barred = match (merchant.active(), region) {
+            (None, _) => Some(Barred::Suspended),
+            (Some(_), None) => Some(Barred::ShopUnnamed),
+            (Some(_), Some(_)) => None,
+        };
         let merchant = Merchant {
             id,
             category: details.category.clone(),
-            region: region.clone(),
+            region: region.unwrap_or(&details.region).to_owned(),
             per_day: details.cap_per_day,
             person_per_day: details.cap_per_person_per_day,
         };
-        Ok(Till { merchant, trial: details.uat })
+        Ok(Till { merchant, barred, trial: details.uat })
     }
 }

@@ -27,6 +27,8 @@ const MERCHANTS: &str = "id,name,category,region,shop_id,shop_name,shop_region,c
     m-4,面包房,H6210,530102,s-1,店,,,1,\n\
     m-4,面包房,H6210,530102,s-2,分店,,,1,\n\
     m-uat,试点,H6210,530102,s-1,店,,,,yes\n\
+    m-away,连锁店,H6210,530102,cd-1,成都店,510104,,,\n\
+    m-away,连锁店,H6210,530102,cd-2,成都二店,510104,,,\n\
     m-new,新店,H6210,530102,s-1,店,,,,\n";
 
 /// Who waits for an answer to change asks often.
@@ -83,7 +85,7 @@ impl Street {
         let path = street.service.data().join("merchants.csv");
         std::fs::write(&path, MERCHANTS).expect("written");
         street.ran(&["merchant", "import", &path.to_string_lossy()]);
-        for merchant in ["m-1", "m-2", "m-3", "m-4", "m-uat"] {
+        for merchant in ["m-1", "m-2", "m-3", "m-4", "m-away", "m-uat"] {
             street.ran(&["merchant", "review", merchant]);
             street.ran(&["merchant", "activate", merchant]);
         }

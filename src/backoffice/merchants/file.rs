@@ -3,6 +3,7 @@
 //! Owns the columns. A first line names them, in any order, in English or Chinese; what is wrong is gathered over the
 //! whole file.
 
+mod line_count;
 mod workbook;
 
 use std::collections::BTreeMap;
@@ -10,6 +11,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use self::line_count::LineCount;
 use super::in_order;
 use crate::domain::merchant::{Categories, Details, Shop, check_id};
 use crate::limits;
@@ -116,12 +118,14 @@ fn csv_table(bytes: &[u8]) -> Result<Lines, Flaw> {
     let text = text_of(bytes)?;
     let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
     let mut lines = Vec::new();
+    let mut count = LineCount::new(&text);
+    // Where the reader began with a record: behind the first end of the line before, and so in front of the LF of a CR LF
+    // and of empty lines. The lines that it counts itself are those of there.
+    let mut line_at =
+        |position: Option<&csv::Position>| count.line_from(position.map_or(0, csv::Position::byte));
     for record in reader.records() {
-        let record = record.map_err(|error| {
-            let line = error.position().map_or(0, csv::Position::line);
-            Flaw::new(line, "", error.to_string())
-        })?;
-        let line = record.position().map_or(0, csv::Position::line);
+        let record = record.map_err(|error| Flaw::new(line_at(error.position()), "", error.to_string()))?;
+        let line = line_at(record.position());
         lines.push((line, record.iter().map(|cell| cell.trim().to_owned()).collect()));
         if lines.len() > limits::IMPORT_ROWS_MAX.saturating_add(1) {
             break;

@@ -107,6 +107,64 @@ fn a_workbook_says_the_same_as_a_table_of_texts() {
     }
 }
 
+#[test]
+fn lines_are_those_of_an_editor_however_they_end() {
+    let rows =
+        "m-1,n,F52,530102,,,\nM 2,n,F52,530102,,,\n\nm-3,\"n\n1\",F52,yunnan,,,\n \nm-4,n,F52,530102,,0,\n";
+    let text = format!("id,name,category,region,shop_id,cap_per_day,uat\n{rows}");
+    let expected = [(3, "id"), (5, "name"), (5, "region"), (8, "cap_per_day")];
+    for end in ["\n", "\r\n", "\r"] {
+        for (before, moved) in [("", 0), ("\u{feff}", 0), ("\n\n", 2)] {
+            let text = format!("{before}{text}").replace('\n', end);
+            let mut found: Vec<_> =
+                flaws(&text).into_iter().map(|(line, column, _)| (line, column)).collect();
+            found.sort();
+            let expected = expected.map(|(line, column)| (line + moved, column.to_owned()));
+            assert_eq!(found, expected, "{text:?}");
+        }
+    }
+}
+
+/// A workbook with a head and one row, and one more cell.
+fn workbook_with(row: u32, column: u16, text: &str) -> Vec<u8> {
+    let mut book = rust_xlsxwriter::Workbook::new();
+    let sheet = book.add_worksheet();
+    sheet.write_row(0, 0, ["id", "name", "category", "region"]).unwrap();
+    sheet.write_row(1, 0, ["m-1", "n", "F52", "530102"]).unwrap();
+    sheet.write_string(row, column, text).unwrap();
+    book.save_to_buffer().unwrap()
+}
+
+#[test]
+fn a_cell_far_away_is_refused_by_its_name() {
+    for (row, column, name) in
+        [(1_048_575, 16_383, "XFD1048576"), (1, 64, "BM2"), (20_002, 0, "A20003"), (20_002, 64, "BM20003")]
+    {
+        let flaws = file::read(&workbook_with(row, column, "x")).unwrap_err();
+        let what =
+            format!("cell {name} is not empty: nothing may stand below line 20002 or right of column BL");
+        assert_eq!(flaws.len(), 1, "{flaws:?}");
+        assert_eq!((flaws[0].line, &flaws[0].what), (u64::from(row) + 1, &what));
+        assert_eq!(file::read(&workbook_with(row, column, " ")).unwrap().len(), 1, "blanks are nothing");
+    }
+    let last: Vec<_> =
+        file::read(&workbook_with(20_001, 63, "x")).unwrap().iter().map(|row| row.line).collect();
+    assert_eq!(last, [2, 20_002]);
+}
+
+#[test]
+fn texts_that_cells_share_are_counted_as_often_as_they_are_shown() {
+    let mut book = rust_xlsxwriter::Workbook::new();
+    let sheet = book.add_worksheet();
+    // Some 10 KB packed, and 160 MB as texts.
+    let text = "x".repeat(32_000);
+    for row in 0..5_000 {
+        sheet.write_string(row, 0, &text).unwrap();
+    }
+    let flaws = file::read(&book.save_to_buffer().unwrap()).unwrap_err();
+    assert!(flaws[0].what.contains("its cells hold more than 134217728 bytes"), "{flaws:?}");
+}
+
 fn caller(name: &str, role: Role) -> Caller {
     Caller { role, actor: Actor { key: Some(name.to_lowercase()), name: name.to_owned() }, merchant: None }
 }

@@ -3,7 +3,9 @@
 //! Pure: two campaigns in, the difference or a refusal out. A change that would shrink a drop below what is
 //! claimed is also decided in Redis, where claims happen; here it is refused by what the ledger already knows.
 
-use super::{Campaign, DayOver, DropSpec, RuleChange, VoucherTerms};
+use std::collections::HashSet;
+
+use super::{Campaign, DayOver, Difference, DropSpec, RuleChange, VoucherTerms, differences};
 use crate::domain::ids::{CampaignId, DropId};
 use crate::domain::money::Fen;
 use crate::limits;
@@ -21,6 +23,8 @@ pub struct Changes {
     pub budget_from: Fen,
     /// The budget after.
     pub budget_to: Fen,
+    /// What is different of the campaign and of its changed drops, part by part.
+    pub parts: Vec<Difference>,
     /// Rules of redemptions that are different.
     pub redemption: Vec<RuleChange>,
     /// Whether a name, the sponsor, the time zone, who may take part, how vouchers are redeemed or the order of the drops is
@@ -40,7 +44,7 @@ pub struct StockChange {
 }
 
 impl Changes {
-    /// What it comes to, one sentence each; empty when nothing changes.
+    /// What it comes to, one sentence for each part that differs; empty when nothing changes.
     #[must_use]
     pub fn sentences(&self) -> Vec<String> {
         let mut sentences: Vec<String> =
@@ -48,10 +52,19 @@ impl Changes {
         for change in &self.restocked {
             sentences.push(format!("drop {}: stock {} to {}", change.drop, change.from, change.to));
         }
-        sentences.extend(self.changed.iter().map(|drop| format!("drop {drop} changed")));
+        let of_drops = self.parts.iter().filter(|part| part.drop.is_some());
+        sentences.extend(of_drops.map(ToString::to_string));
+        // What says the same in other words, as rules that let everybody in do.
+        let silent = self.changed.iter().filter(|drop| {
+            let said = |part: &Difference| part.drop.as_ref() == Some(*drop);
+            !self.parts.iter().any(said)
+        });
+        sentences.extend(silent.map(|drop| format!("drop {drop} changed")));
         if self.budget_from != self.budget_to {
             sentences.push(format!("budget {} to {}", self.budget_from, self.budget_to));
         }
+        let of_campaign = self.parts.iter().filter(|part| part.drop.is_none());
+        sentences.extend(of_campaign.map(ToString::to_string));
         for RuleChange { key, from, to } in &self.redemption {
             sentences.push(format!("redemption: {key} {from} to {to}"));
         }
@@ -64,11 +77,12 @@ impl Changes {
     /// Whether the campaign is stored word for word as it was given.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let Self { created, restocked, changed, budget_from, budget_to, redemption, described } = self;
+        let Self { created, restocked, changed, budget_from, budget_to, parts, redemption, described } = self;
         created.is_empty()
             && restocked.is_empty()
             && changed.is_empty()
             && budget_from == budget_to
+            && parts.is_empty()
             && redemption.is_empty()
             && !described
     }
@@ -85,6 +99,9 @@ pub enum Refusal {
         /// The given one.
         new: CampaignId,
     },
+    /// Two drops have one id.
+    #[error("drop {:?} stands twice: the ids of drops must differ", .0.as_str())]
+    DropTwice(DropId),
     /// A drop was moved to where no calendar reaches.
     #[error("drop {:?}: opens_at and closes_at must lie in the years 1970 to 9999", .0.as_str())]
     OutOfTime(DropId),
@@ -164,7 +181,8 @@ impl Refusal {
     #[must_use]
     pub fn about(&self) -> Option<&DropId> {
         match self {
-            Self::OutOfTime(drop)
+            Self::DropTwice(drop)
+            | Self::OutOfTime(drop)
             | Self::DropRemoved(drop)
             | Self::VoucherChanged(drop)
             | Self::ValidityShortened(drop)
@@ -187,6 +205,10 @@ pub fn changes(
     new: &Campaign,
     claimed: impl Fn(&DropId) -> u64,
 ) -> Result<Changes, Refusal> {
+    let mut ids = HashSet::new();
+    if let Some(twice) = new.drops.iter().find(|drop| !ids.insert(&drop.id)) {
+        return Err(Refusal::DropTwice(twice.id.clone()));
+    }
     let in_time = |drop: &&DropSpec| 0 < drop.opens_at_ms && drop.closes_at_ms <= limits::INSTANT_MS_MAX;
     if let Some(drop) = new.drops.iter().find(|drop| !in_time(drop)) {
         return Err(Refusal::OutOfTime(drop.id.clone()));
@@ -211,8 +233,10 @@ pub fn changes(
         }
         if (DropSpec { stock: drop.stock, ..before.clone() }) != *drop {
             changes.changed.push(drop.id.clone());
+            changes.parts.extend(differences::of_drop(before, drop));
         }
     }
+    changes.parts.extend(differences::of_campaign(old, new));
     let rules = |campaign: &Campaign| campaign.redemption.clone().unwrap_or_default();
     changes.redemption = rules(new).changes(&rules(old));
     changes.described = described(old, new);

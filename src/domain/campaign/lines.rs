@@ -32,7 +32,8 @@ pub fn line_of_address_rule(text: &str) -> Option<usize> {
         Some(rules.get("address_regions")?.span().start)
     };
     let file = parsed.get_ref();
-    let of_drops = file.get("drop").and_then(|drops| drops.get_ref().as_array()).into_iter().flatten();
+    let of_drops =
+        ["drop", "wave"].into_iter().filter_map(|key| file.get(key)?.get_ref().as_array()).flatten();
     let tables = std::iter::once(file).chain(of_drops.filter_map(|drop| drop.get_ref().as_table()));
     tables.filter_map(rule_at).min().map(|at| Source(text).line(at))
 }
@@ -51,12 +52,16 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_about_addresses_is_found_in_a_drop_and_above() {
+    fn a_rule_about_addresses_is_found_in_a_drop_a_wave_and_above() {
         let in_drop =
             "id = \"c\"\n[[drop]]\nid = \"a\"\n[[drop]]\neligibility = { address_regions = [\"53\"] }\n";
         assert_eq!(line_of_address_rule(in_drop), Some(5));
         let above = format!("eligibility = {{ address_regions = [\"53\"] }}\n{in_drop}");
         assert_eq!(line_of_address_rule(&above), Some(1));
+        let in_wave = in_drop.replacen("[[drop]]\nid", "[[wave]]\nid", 1);
+        assert_eq!(line_of_address_rule(&in_wave), Some(5), "the drop behind a wave");
+        let in_wave = in_drop.replace("[[drop]]", "[[wave]]");
+        assert_eq!(line_of_address_rule(&in_wave), Some(5));
         assert_eq!(line_of_address_rule("[[drop]]\nid = \"address_regions\"\n"), None);
     }
 }

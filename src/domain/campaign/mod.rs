@@ -5,6 +5,7 @@
 
 mod changes;
 mod daily;
+mod differences;
 pub mod file;
 mod item;
 mod lines;
@@ -15,6 +16,7 @@ mod tests;
 mod value;
 mod wave;
 
+use std::collections::HashSet;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize};
@@ -22,6 +24,7 @@ use sha2::{Digest, Sha256};
 
 pub use changes::{Changes, Refusal, StockChange, changes};
 pub use daily::DayOver;
+pub use differences::Difference;
 pub use file::FileError;
 pub use item::ItemTerms;
 pub use lines::{line_of_address_rule, line_of_drop};
@@ -130,17 +133,25 @@ impl Campaign {
         daily::first_over(self)
     }
 
-    /// The same campaign under another id, each drop's id beginning with that of the campaign: as a draft of the next.
+    /// The same campaign under another id, each drop's id beginning with that of the campaign: as a draft of the next. The
+    /// old campaign's id at the beginning of a drop's gives way to the new one, unless two drops would have one id then.
     ///
     /// # Errors
     /// [`IdError`] when a drop's id would be too long.
     pub fn copy_as(&self, id: CampaignId) -> Result<Self, IdError> {
+        let bare = |drop: &DropSpec| {
+            let whole = drop.id.as_str();
+            let rest = whole.strip_prefix(self.id.as_str()).map(|rest| rest.trim_start_matches('-'));
+            rest.filter(|rest| !rest.is_empty()).unwrap_or(whole).to_owned()
+        };
+        let mut names: Vec<String> = self.drops.iter().map(bare).collect();
+        // As `sp-x` and `x` of `sp` are both `x` then; whole ids are never the same.
+        if names.iter().collect::<HashSet<_>>().len() < names.len() {
+            names = self.drops.iter().map(|drop| drop.id.to_string()).collect();
+        }
         let mut copy = self.clone();
-        for drop in &mut copy.drops {
-            let rest =
-                drop.id.as_str().strip_prefix(self.id.as_str()).map(|rest| rest.trim_start_matches('-'));
-            let rest = rest.filter(|rest| !rest.is_empty()).unwrap_or_else(|| drop.id.as_str());
-            drop.id = DropId::new(&format!("{id}-{rest}"))?;
+        for (drop, name) in copy.drops.iter_mut().zip(names) {
+            drop.id = DropId::new(&format!("{id}-{name}"))?;
         }
         copy.id = id;
         Ok(copy)

@@ -19,10 +19,19 @@ pub struct Merchant {
     pub category: String,
     /// Its region: a code of GB/T 2260.
     pub region: String,
-    /// The most redemptions a day.
+    /// The most redemptions a day, of each campaign's vouchers.
     pub per_day: Option<u32>,
-    /// The most redemptions of one person a day.
+    /// The most redemptions of one person a day, of each campaign's vouchers.
     pub person_per_day: Option<u32>,
+}
+
+/// Why a till takes no voucher, whichever it is. What it did before it is told again by its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Barred {
+    /// Its merchant is suspended.
+    Suspended,
+    /// It does not say at which shop it stands, and the merchant's shops lie in several regions.
+    ShopUnnamed,
 }
 
 /// In which form a voucher was shown at a till.

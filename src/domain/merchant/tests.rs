@@ -119,6 +119,46 @@ fn steps_are_those_of_the_table() {
 }
 
 #[test]
+fn vouchers_are_redeemed_where_the_shop_is() {
+    let shop = |id: &str, region: Option<&str>| Shop {
+        id: id.to_owned(),
+        name: id.to_owned(),
+        region: region.map(str::to_owned),
+    };
+    // (the shops' regions, where one is that names none of them)
+    let cases: [(&[Option<&str>], Option<&str>); 6] = [
+        (&[None], Some("530102")),
+        (&[None, Some("530102")], Some("530102")),
+        (&[Some("510104")], Some("510104")),
+        (&[Some("510104"), Some("510104")], Some("510104")),
+        (&[Some("510104"), None], None),
+        (&[None, Some("510104"), Some("510104")], None),
+    ];
+    for (regions, unnamed) in cases {
+        let shops: Vec<_> = regions.iter().map(|region| shop("s", *region)).collect();
+        let all = Details { shops, ..details() };
+        assert_eq!(all.region_at(None), unnamed, "{regions:?}");
+        for (shop, region) in all.shops.iter().zip(regions) {
+            assert_eq!(all.region_at(Some(shop)), Some(region.unwrap_or("530102")));
+        }
+    }
+}
+
+#[test]
+fn tills_are_served_by_what_was_reviewed_also_in_a_suspension() {
+    let bob = actor("Bob");
+    let entered = entered();
+    let reviewed = entered.after(Step::Review, &bob, false, None).unwrap();
+    let active = reviewed.after(Step::Activate, &bob, false, None).unwrap();
+    let suspended = active.after(Step::Suspend, &bob, false, None).unwrap();
+    let never = entered.after(Step::Suspend, &bob, false, None).unwrap();
+    let served =
+        [&entered, &reviewed, &active, &suspended, &never].map(|merchant| merchant.served().is_some());
+    assert_eq!(served, [false, false, true, true, false]);
+    assert!(suspended.active().is_none());
+}
+
+#[test]
 fn an_active_merchant_goes_on_by_what_was_reviewed() {
     let bob = actor("Bob");
     let mut merchant = entered()

@@ -28,6 +28,7 @@ pub(crate) fn redeem(seq: u32, at: &str, order_id: &str) -> Redeem {
         claim: number(1, seq),
         shown: ShownAs::Code,
         merchant: merchant(at),
+        barred: None,
         shop: Some("shop-1".to_owned()),
         order_id: order_id.to_owned(),
         amount: Fen(10_000),

@@ -112,6 +112,7 @@ pub(crate) async fn all<L: Ledger>(make: impl AsyncFn() -> L) {
         life::a_closed_period_stays_closed,
         life::a_used_voucher_does_not_go_back_to_stock,
         life::a_trial_changes_nothing,
+        shown::a_till_that_is_barred_is_told_what_it_did_and_takes_nothing,
         shown::a_code_is_refused_where_qr_codes_alone_are_taken,
         whole::a_whole_campaign,
         accounts::a_vouchers_life_is_read_in_pages,

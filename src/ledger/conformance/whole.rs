@@ -39,6 +39,7 @@ fn redeem(drop: u32, seq: u32) -> Action {
         claim: number(drop, seq),
         shown: ShownAs::Code,
         merchant: merchant(&format!("m{}", seq % 5)),
+        barred: None,
         shop: None,
         order_id: format!("{drop}-{seq}"),
         amount: Fen(5_000 + i64::from(seq)),

@@ -167,6 +167,9 @@ impl Plan {
     }
 
     fn redeem(&mut self, redeem: &Redeem, key: Option<&Key>) -> Outcome {
+        if let Some(why) = redeem.barred {
+            return Err(Refused::Barred(why));
+        }
         if redeem.shown == ShownAs::OldQr {
             return Err(Refused::QrExpired);
         }

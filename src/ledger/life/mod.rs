@@ -23,7 +23,7 @@ pub(super) use self::money::{check_funded, free};
 pub(super) use self::terms::{AllTerms, TermsCache, terms_of};
 use crate::clock::UnixMs;
 use crate::domain::ids::{CampaignId, ClaimNumber};
-pub use crate::domain::life::rules::{Merchant, ShownAs, Unmet};
+pub use crate::domain::life::rules::{Barred, Merchant, ShownAs, Unmet};
 use crate::domain::life::{Pot, State, Step};
 use crate::domain::money::Fen;
 
@@ -163,6 +163,8 @@ pub struct Redeem {
     pub shown: ShownAs,
     /// Who takes it.
     pub merchant: Merchant,
+    /// Why nothing new is taken; what was done before is told again all the same.
+    pub barred: Option<Barred>,
     /// In which shop.
     pub shop: Option<String>,
     /// The merchant's number of the order.
@@ -206,6 +208,8 @@ pub enum Refused {
     NotFrom(State),
     /// The redemption was taken back or refunded whole.
     Undone,
+    /// The till takes nothing new.
+    Barred(Barred),
     /// It was shown by a QR payload whose time is over.
     QrExpired,
     /// It was shown by its code, and the campaign takes QR payloads alone.
