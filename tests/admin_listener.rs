@@ -64,6 +64,29 @@ fn a_refusal_is_counted_logged_and_found_again_by_its_id() {
 }
 
 #[test]
+fn staff_say_once_who_they_are_and_spell_the_scheme_as_they_like() {
+    let service = Service::start();
+    let token = token(&service);
+    let me = |headers: &[(&str, &str)]| call(&service, "GET", "/admin/v1/me", headers, "");
+    for good in [format!("Bearer {token}"), format!("bearer {token}"), format!("BEARER   {token}")] {
+        assert_eq!(me(&[("authorization", &good)]).status, 200, "{good}");
+    }
+    let good = bearer(&token);
+    let who = ("authorization", good.as_str());
+    for bad in [
+        &[][..],
+        &[who, who],
+        &[who, ("authorization", "Bearer x")],
+        &[("authorization", "Bearer x"), who],
+        &[("authorization", token.as_str())],
+        &[("authorization", "Bearer")],
+    ] {
+        let answer = me(bad);
+        assert_eq!((answer.status, answer.code().as_str()), (401, "unauthorized"), "{bad:?}");
+    }
+}
+
+#[test]
 fn what_can_be_got_can_be_asked_about() {
     let service = Service::start();
     let good = bearer(&token(&service));

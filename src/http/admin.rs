@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use hyper::Request;
 use hyper::body::Incoming;
-use hyper::header::{AUTHORIZATION, HeaderMap};
+use hyper::header::HeaderMap;
 use hyper::http::request::Parts;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -18,7 +18,7 @@ use serde_json::json;
 
 use super::admin_routes::{self, Call, Endpoint};
 use super::front::RequestIds;
-use super::head::check_target;
+use super::head::{bearer_key, check_target};
 use super::listen::Handle;
 use super::problem::Problem;
 use super::reply::{self, Reply};
@@ -208,12 +208,11 @@ impl Admin {
         if access == admin_routes::Access::Open {
             return Ok(None);
         }
-        let given = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let given = given.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
-        let caller = self.access.caller(given).map_err(|denied| match denied {
-            Denied::Unknown => Cause::Unauthorized,
-            Denied::TokenUnreadable => Cause::Unavailable,
-        })?;
+        let caller =
+            self.access.caller(bearer_key(headers).unwrap_or_default()).map_err(|denied| match denied {
+                Denied::Unknown => Cause::Unauthorized,
+                Denied::TokenUnreadable => Cause::Unavailable,
+            })?;
         match access {
             admin_routes::Access::May(permission) if !caller.role.may(permission) => {
                 let what = format!("the role {} may not {}", caller.role, permission.as_str());
