@@ -18,7 +18,7 @@ use serde_json::json;
 
 use super::admin_routes::{self, Call, Endpoint};
 use super::front::RequestIds;
-use super::head::{bearer_key, check_target};
+use super::head::{bearer_key, check_host, check_target};
 use super::listen::Handle;
 use super::problem::Problem;
 use super::reply::{self, Reply};
@@ -285,6 +285,7 @@ fn find(head: &Parts, trail: &mut Trail) -> Result<(&'static Endpoint, Vec<Strin
     if !fits {
         return Err(Cause::HeadersTooLarge.into());
     }
+    check_host(head.version, &head.headers)?;
     Ok((endpoint, parameters))
 }
 

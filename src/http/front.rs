@@ -213,6 +213,7 @@ impl Front {
         if !fits {
             return Err(Cause::HeadersTooLarge.into());
         }
+        head::check_host(head.version, &head.headers)?;
         Ok(match route {
             Route::Claim(drop) if body.is_end_stream() => {
                 Step::Claim(claims::ask(self, drop, &head.headers, peer, began)?)

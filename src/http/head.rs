@@ -3,8 +3,8 @@
 //! Owns that reading, and knows nothing of what it is good for. Of two lines where one may stand neither counts: a proxy, a log or the
 //! client itself may have gone by the other one.
 
-use hyper::Uri;
-use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue};
+use hyper::{Uri, Version};
 
 use super::problem::Problem;
 use crate::domain::cause::Cause;
@@ -32,6 +32,48 @@ pub(super) fn check_target(target: &Uri) -> Result<(), Problem> {
         return Err(Cause::TargetTooLong.into());
     }
     Ok(())
+}
+
+/// Whether the request says once for which host it is, as HTTP/1.1 demands: a proxy that reads another host than the next one out of
+/// the same request is led astray. Which host it is matters to nobody here.
+/// Source: RFC 9112, section 3.2
+///
+/// # Errors
+/// 400.
+pub(super) fn check_host(version: Version, headers: &HeaderMap) -> Result<(), Problem> {
+    let flaw = match once(headers, HOST) {
+        Ok(Some(host)) if is_host(host.as_bytes()) => return Ok(()),
+        Ok(None) if version != Version::HTTP_11 => return Ok(()),
+        Ok(Some(_)) => "the header `Host` is no name or address, perhaps with a port",
+        Ok(None) => "a request of HTTP/1.1 must have the header `Host`",
+        Err(Repeated) => "the header `Host` came more than once",
+    };
+    Err(Problem::with_detail(Cause::BadRequest, flaw))
+}
+
+/// Whether this is `uri-host [ ":" port ]` with a host.
+/// Source: RFC 9110, section 7.2; RFC 3986, section 3.2.2
+fn is_host(text: &[u8]) -> bool {
+    let in_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(byte);
+    let (host, port, is_named) = match text.strip_prefix(b"[") {
+        Some(literal) => {
+            let Some(end) = literal.iter().position(|byte| *byte == b']') else { return false };
+            let (address, rest) = literal.split_at(end);
+            (
+                address,
+                rest.get(1..).unwrap_or_default(),
+                address.iter().all(|byte| in_name(byte) || *byte == b':'),
+            )
+        }
+        None => {
+            let end = text.iter().position(|byte| *byte == b':').unwrap_or(text.len());
+            let (name, port) = text.split_at(end);
+            (name, port, name.iter().all(in_name))
+        }
+    };
+    let is_port =
+        port.is_empty() || port.strip_prefix(b":").is_some_and(|port| port.iter().all(u8::is_ascii_digit));
+    !host.is_empty() && is_named && is_port
 }
 
 /// The value of `Authorization` where a ticket is asked for, if there is one.
@@ -76,6 +118,34 @@ mod tests {
 
     fn headers(lines: &[(HeaderName, &'static str)]) -> HeaderMap {
         lines.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value))).collect()
+    }
+
+    #[test]
+    fn a_host_is_a_name_or_an_address_and_perhaps_a_port() {
+        for good in ["claims", "claim.example:8080", "127.0.0.1:1", "[::1]:8080", "[fe80::1]", "a_b", "h:"] {
+            assert!(is_host(good.as_bytes()), "{good}");
+        }
+        for bad in
+            ["", ":80", "a b", "a@b", "http://a", "a/b", "a:b", "a:1:2", "::1", "[::1", "[]", "[::1]80", "ü"]
+        {
+            assert!(!is_host(bad.as_bytes()), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_request_of_http_1_1_has_one_host() {
+        let check = |version, hosts: &[&'static str]| {
+            let lines: Vec<_> = hosts.iter().map(|host| (HOST, *host)).collect();
+            check_host(version, &headers(&lines)).map_err(|problem| problem.cause)
+        };
+        let refused = Err(Cause::BadRequest);
+        assert_eq!((check(Version::HTTP_11, &["a"]), check(Version::HTTP_10, &["a"])), (Ok(()), Ok(())));
+        assert_eq!((check(Version::HTTP_11, &[]), check(Version::HTTP_10, &[])), (refused, Ok(())));
+        for version in [Version::HTTP_10, Version::HTTP_11] {
+            for bad in [&["a", "a"][..], &["a b"]] {
+                assert_eq!(check(version, bad), refused, "{bad:?}");
+            }
+        }
     }
 
     #[test]
