@@ -286,10 +286,8 @@ pub fn problem(problem: &Problem, request_id: &str) -> Reply {
     if status == StatusCode::UNAUTHORIZED {
         headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
-    if matches!(problem.cause, Cause::SoldOut | Cause::Closed | Cause::QrExpired | Cause::NotFound) {
-        // These statuses are cacheable by default, and a restock must be seen at once.
-        headers.insert(CACHE_CONTROL, NO_STORE);
-    }
+    // Many of these statuses are cacheable by default, and a drop that was just applied, or a restock, must be seen at once.
+    headers.insert(CACHE_CONTROL, NO_STORE);
     if matches!(problem.cause, Cause::PayloadTooLarge | Cause::RequestTimeout) {
         // The rest of the body is not read: the connection cannot be used again.
         headers.insert(HeaderName::from_static("connection"), HeaderValue::from_static("close"));
