@@ -163,7 +163,7 @@ fn fresh(etag: &str, asked_etag: Option<&str>, content_type: HeaderValue, body: 
 
 fn served(file: &Served<'_>, asked_etag: Option<&str>) -> Reply {
     let content_type = HeaderValue::from_static(file.content_type);
-    let mut reply = fresh(file.etag, asked_etag, content_type, file.bytes.clone());
+    let mut reply = fresh(&file.tag(), asked_etag, content_type, file.bytes.clone());
     let headers = reply.headers_mut();
     if let Some(word) = file.encoding.word() {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static(word));
