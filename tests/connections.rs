@@ -1,5 +1,7 @@
 //! Connections: kept alive, pipelined, slow, half open, too many, and clients that do it all wrong.
 
+mod words;
+
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -237,38 +239,6 @@ fn http_1_0_is_answered_and_closed() {
         kept.send(b"GET /v1/drops/d-1 HTTP/1.0\r\nconnection: keep-alive\r\n\r\n");
         assert_eq!(kept.answer().status, 200);
     }
-}
-
-#[test]
-fn a_request_says_once_for_which_host_it_is() {
-    let service = service(&[]);
-    let listeners = [(service.address(), "/v1/drops/d-1"), (service.admin_address(), "/healthz")];
-    for (address, path) in listeners {
-        let mut client = Client::connect(address);
-        for (hosts, status) in [
-            ("", 400),
-            ("Host: a\r\nHost: a\r\n", 400),
-            ("Host: a\r\nHost: b\r\n", 400),
-            ("Host: \r\n", 400),
-            ("Host: a b\r\n", 400),
-            ("Host: a/b\r\n", 400),
-            ("Host: user@a\r\n", 400),
-            ("Host: a.example:8080\r\n", 200),
-            ("Host: [::1]:8080\r\n", 200),
-        ] {
-            client.send(format!("GET {path} HTTP/1.1\r\n{hosts}\r\n").as_bytes());
-            let answer = client.answer();
-            assert_eq!(answer.status, status, "{path} {hosts:?}");
-            assert!(status == 200 || answer.code() == "bad_request", "{path} {hosts:?}");
-        }
-    }
-    // Nothing is granted to it either.
-    let ann = service.ticket("d-1", "ann");
-    let claim = String::from_utf8(claim_request("d-1", &ann)).expect("text").replace("host: claims\r\n", "");
-    let mut client = Client::connect(service.address());
-    client.send(claim.as_bytes());
-    assert_eq!(client.answer().status, 400);
-    assert_eq!(service.drop_state("d-1").json()["stock_left"], 200);
 }
 
 #[test]

@@ -3,8 +3,9 @@
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName,
-    HeaderValue, LOCATION, REFERRER_POLICY, RETRY_AFTER, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG,
+    HeaderName, HeaderValue, LOCATION, REFERRER_POLICY, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Response, StatusCode};
 
@@ -238,6 +239,12 @@ pub fn is_created(reply: &Reply) -> bool {
     reply.status() == StatusCode::CREATED
 }
 
+/// Whether something was refused.
+#[must_use]
+pub fn is_refusal(reply: &Reply) -> bool {
+    reply.status().is_client_error() || reply.status().is_server_error()
+}
+
 /// Says under which id the request is found in the logs.
 pub fn set_request_id(reply: &mut Reply, id: &str) {
     if let Ok(value) = HeaderValue::from_str(id) {
@@ -290,7 +297,12 @@ pub fn problem(problem: &Problem, request_id: &str) -> Reply {
     headers.insert(CACHE_CONTROL, NO_STORE);
     if matches!(problem.cause, Cause::PayloadTooLarge | Cause::RequestTimeout) {
         // The rest of the body is not read: the connection cannot be used again.
-        headers.insert(HeaderName::from_static("connection"), HeaderValue::from_static("close"));
+        close(&mut reply);
     }
     reply
+}
+
+/// Says that nothing more is answered on this connection, and has hyper close it.
+pub fn close(reply: &mut Reply) {
+    reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
 }
