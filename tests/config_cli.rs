@@ -326,6 +326,24 @@ fn a_wrong_command_line_is_a_usage_error() {
         let output = claimrush(folder.path()).args(line.split_whitespace()).output().expect("it runs");
         assert_eq!(output.status.code(), Some(2), "{line}");
     }
+    // Nothing is made for it either: neither a data folder nor a key file.
+    let long = "x".repeat(123);
+    for args in [
+        ["--drop", "BAD DROP", "--user", "ann", "--valid-for", "1h"],
+        ["--drop", "d-1", "--user", "a b", "--valid-for", "1h"],
+    ] {
+        let output = claimrush(folder.path()).args(["ticket", "mint"]).args(args).output().expect("it runs");
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).expect("it is there").count(), 0);
+    for args in [["--count", "1", "--prefix", long.as_str()], ["--count", "20000000", "--prefix", "p-"]] {
+        let output = claimrush(folder.path())
+            .args(["ticket", "mint", "--drop", "d-1"])
+            .args(args)
+            .output()
+            .expect("it runs");
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+    }
     let output =
         claimrush(folder.path()).args(["campaign", "list", "--admin", "http://h"]).output().expect("it runs");
     assert_eq!(outcome(&output), (2, String::new(), "claimrush: --admin needs --token-file\n".to_owned()));

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 
 use crate::config::Overrides;
+use crate::domain::ids::{DropId, PersonId};
 
 /// `claimrush serve`.
 #[derive(Debug, Clone, Args)]
@@ -64,10 +65,10 @@ pub enum TicketCommand {
 pub struct TicketMintArgs {
     /// The drop that the tickets are for
     #[arg(long)]
-    pub drop: String,
+    pub drop: DropId,
     /// The one person whom the ticket is for
     #[arg(long)]
-    pub user: Option<String>,
+    pub user: Option<PersonId>,
     /// How many persons to make tickets for, each with a name of its own
     #[arg(long, requires = "prefix", value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
     pub count: Option<u32>,
@@ -228,6 +229,8 @@ mod tests {
             "ticket mint --drop d",
             "ticket mint --drop d --user u --count 2 --prefix p",
             "ticket mint --drop d --count 2",
+            "ticket mint --drop BAD --user u",
+            "ticket mint --drop d --user é",
             "ticket mint --drop d --count 0 --prefix p",
             "ledger export --drop d --format xlsx",
             "ledger export --drop d --format pdf",

@@ -107,7 +107,14 @@ impl From<KeyFileError> for Failure {
 
 impl From<MintError> for Failure {
     fn from(error: MintError) -> Self {
-        Self::new(Exit::Failed, error.to_string())
+        let exit = match error {
+            MintError::Drop { .. }
+            | MintError::Person { .. }
+            | MintError::Count(_)
+            | MintError::ValidFor(_) => Exit::Usage,
+            MintError::File { .. } | MintError::Output(_) | MintError::Sign(_) => Exit::Failed,
+        };
+        Self::new(exit, error.to_string())
     }
 }
 
