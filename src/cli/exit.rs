@@ -101,7 +101,7 @@ impl From<ReplicasMissing> for Failure {
 
 impl From<KeyFileError> for Failure {
     fn from(error: KeyFileError) -> Self {
-        Self::new(Exit::Failed, error.to_string())
+        Self::new(Exit::Config, error.to_string()).about("ticket.key_file").about("config")
     }
 }
 
