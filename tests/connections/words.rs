@@ -34,6 +34,41 @@ fn a_request_says_once_for_which_host_it_is() {
     assert_eq!(service.drop_state("d-1").json()["stock_left"], 200);
 }
 
+/// `docs/API.md` says which these are.
+#[test]
+fn what_is_no_request_gets_a_bare_status_or_no_word() {
+    let service = service(&[("server.header_timeout_ms", "400")]);
+    let lines = "x: y\r\n".repeat(100);
+    let counted = service.metric("claimrush_refusals_total");
+    for (what, text, status) in [
+        ("a bare carriage return", "GET / HTTP/1.1\r\nHost: a\rb\r\n\r\n", 400),
+        ("a blank before the colon", "GET / HTTP/1.1\r\nHost : a\r\n\r\n", 400),
+        ("a TLS hello", "\x16\x03\x01\x02\0\x01\0\r\n\r\n", 400),
+        ("another version", "GET / HTTP/7.0\r\nHost: a\r\n\r\n", 400),
+        ("a length that is none", "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n", 400),
+        ("two lengths", "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400),
+        ("a strange coding", "GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", 400),
+        ("chunks in HTTP/1.0", "GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
+        ("many lines", &format!("GET / HTTP/1.1\r\nHost: a\r\n{lines}\r\n"), 431),
+        ("the preface of HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 0),
+        ("a head that does not end", "GET / HTTP/1.1\r\nHost: a", 0),
+    ] {
+        for address in [service.address(), service.admin_address()] {
+            let mut client = Client::connect(address);
+            client.send(text.as_bytes());
+            match client.try_answer(true) {
+                Ok(answer) => {
+                    assert_eq!((answer.status, answer.body.len()), (status, 0), "{what}");
+                    assert_eq!(answer.header("x-request-id"), None, "{what}");
+                }
+                Err(error) => assert_eq!(status, 0, "{what}: {error}"),
+            }
+            assert!(client.is_closed_by_service(), "{what}");
+        }
+    }
+    assert_eq!(service.metric("claimrush_refusals_total"), counted);
+}
+
 #[test]
 fn who_sends_a_body_that_nobody_reads_is_told_that_the_connection_ends() {
     let service = service(&[]);
