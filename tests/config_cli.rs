@@ -1,6 +1,8 @@
 //! The configuration and the command line, through the built binary: what is refused, in which words, with which
 //! exit code, and which source stands above which.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use claimrush::config::{Config, Overrides, load};
@@ -240,6 +242,49 @@ fn a_config_file_that_is_not_there_is_refused() {
 }
 
 #[test]
+fn a_file_that_a_key_names_and_that_is_wrong_is_refused_in_one_line_that_names_the_key() {
+    let folder = folder();
+    let write = |name: &str, text: &str, mode: u32| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("it is written");
+        std::fs::set_permissions(&path, Permissions::from_mode(mode)).expect("it is ours");
+        path.to_str().expect("text").to_owned()
+    };
+    let nowhere = folder.path().join("no-such-folder/k").to_str().expect("text").to_owned();
+    let gone = "No such file or directory (os error 2)";
+    let open = write("open.key", "", 0o644);
+    let garbage = write("garbage.key", "garbage\n", 0o600);
+    let cases = [
+        ("TICKET__KEY_FILE", &nowhere, format!("ticket.key_file: {nowhere}: cannot be made: {gone}")),
+        (
+            "TICKET__KEY_FILE",
+            &open,
+            format!("ticket.key_file: {open}: mode 0644 lets others at it; run: chmod 600 {open}"),
+        ),
+        ("TICKET__KEY_FILE", &garbage, format!("ticket.key_file: {garbage}: line 1: ")),
+        ("DESK__KEYS_FILE", &nowhere, format!("desk.keys_file: {nowhere}: {gone}")),
+    ];
+    for (variable, path, line) in cases {
+        let mut command = claimrush(folder.path());
+        command.args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data", "data"]);
+        command.env(format!("CLAIMRUSH_{variable}"), path);
+        let (exit, _, err) = outcome(&command.output().expect("it runs"));
+        let last = err.lines().last().unwrap_or_default();
+        assert!(last.starts_with(&format!("claimrush: config: {line}")), "{err}");
+        assert_eq!(exit, 64, "{err}");
+        assert!(!last.contains("at path"), "a temporary file's name: {err}");
+    }
+    // One that is not there yet, in a folder that is, is made.
+    let fresh = folder.path().join("fresh.key");
+    let mut command = claimrush(folder.path());
+    command.args(["ticket", "mint", "--drop", "d-1", "--user", "ann", "--data", "data"]);
+    let minted = command.env("CLAIMRUSH_TICKET__KEY_FILE", &fresh).output().expect("it runs");
+    assert!(minted.status.success() && fresh.exists());
+    let minted = command.env("CLAIMRUSH_TICKET__KEY_FILE", &open).output().expect("it runs");
+    assert_eq!(minted.status.code(), Some(64));
+}
+
+#[test]
 fn a_flag_stands_above_a_variable_above_the_file_above_the_default() {
     let value = |toml: &str, env: &[(&str, &str)], key: &str| {
         let (exit, out, err) = check_config(toml, env);
@@ -325,6 +370,24 @@ fn a_wrong_command_line_is_a_usage_error() {
     for line in ["", "nonsense", "check-config --no-such-flag", "campaign show", "campaign show Not_An_ID"] {
         let output = claimrush(folder.path()).args(line.split_whitespace()).output().expect("it runs");
         assert_eq!(output.status.code(), Some(2), "{line}");
+    }
+    // Nothing is made for it either: neither a data folder nor a key file.
+    let long = "x".repeat(123);
+    for args in [
+        ["--drop", "BAD DROP", "--user", "ann", "--valid-for", "1h"],
+        ["--drop", "d-1", "--user", "a b", "--valid-for", "1h"],
+    ] {
+        let output = claimrush(folder.path()).args(["ticket", "mint"]).args(args).output().expect("it runs");
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).expect("it is there").count(), 0);
+    for args in [["--count", "1", "--prefix", long.as_str()], ["--count", "20000000", "--prefix", "p-"]] {
+        let output = claimrush(folder.path())
+            .args(["ticket", "mint", "--drop", "d-1"])
+            .args(args)
+            .output()
+            .expect("it runs");
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
     }
     let output =
         claimrush(folder.path()).args(["campaign", "list", "--admin", "http://h"]).output().expect("it runs");

@@ -1,5 +1,7 @@
 //! Connections: kept alive, pipelined, slow, half open, too many, and clients that do it all wrong.
 
+mod words;
+
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};

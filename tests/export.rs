@@ -77,6 +77,15 @@ fn a_file_takes_its_name_when_it_is_whole_and_is_for_its_owner_alone() {
             }
         );
     }
+    // A workbook goes through a pipe as well, whole.
+    for args in [&["--format", "xlsx"][..], &["--format", "xlsx", "--out", "/dev/stdout"]] {
+        let mut command = service.command(&["ledger", "export", "--drop", "a-1"]);
+        let output = command.args(args).output().expect("it runs");
+        assert!(output.status.success(), "{output:?}");
+        // The end of a zip archive: 22 bytes that begin so.
+        let end = output.stdout.len().checked_sub(22).map(|at| &output.stdout[at..at + 4]);
+        assert_eq!((&output.stdout[..4], end), (&b"PK\x03\x04"[..], Some(&b"PK\x05\x06"[..])), "{args:?}");
+    }
     let nowhere = service.data().join("gone/claims.csv");
     let (exit, _, err) = export(&service, "a-1", &["--format", "csv", "--out", nowhere.to_str().unwrap()]);
     assert_eq!((exit, err.lines().count()), (1, 1), "{err}");
@@ -104,6 +113,7 @@ fn what_cannot_be_written_whole_is_a_failure() {
         &["key", "add", "--role", "finance", "--name", "ann"],
         &["check-config"],
         &["ledger", "export", "--drop", "a-1", "--format", "csv"],
+        &["ledger", "export", "--drop", "a-1", "--format", "xlsx"],
         &["ticket", "mint", "--drop", "a-1", "--user", "ann"],
     ] {
         let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux has it");

@@ -9,6 +9,7 @@
 
 mod access;
 mod address_tables;
+mod admin_listener;
 mod alerts;
 mod attacks;
 mod audit;

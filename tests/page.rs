@@ -42,6 +42,20 @@ fn every_address_of_the_page_is_the_same_document() {
     let packed = get(&service, "/", &[("accept-encoding", "gzip, br")]);
     assert_eq!(packed.header("content-encoding"), Some("gzip"));
     assert!(packed.body.len() < document.body.len());
+    // What is packed is another thing than what is not: each has a tag of its own, and is known by it alone.
+    let packed_tag = packed.header("etag").expect("a tag");
+    assert_ne!(packed_tag, etag);
+    for (accepted, tag, status) in [
+        ("gzip", packed_tag, 304),
+        ("gzip", etag, 200),
+        ("identity", packed_tag, 200),
+        ("identity", etag, 304),
+    ] {
+        let answer = get(&service, "/", &[("accept-encoding", accepted), ("if-none-match", tag)]);
+        assert_eq!(answer.status, status, "{accepted} {tag}");
+    }
+    let both = format!("{etag}, {packed_tag}");
+    assert_eq!(get(&service, "/", &[("accept-encoding", "gzip"), ("if-none-match", &both)]).status, 304);
     let mut client = Client::connect(service.address());
     let head = client.call("HEAD", "/", &[], b"");
     assert_eq!(head.header("content-length"), Some(document.body.len().to_string().as_str()));
@@ -65,8 +79,12 @@ fn files_are_kept_for_ever_under_names_that_change_with_them() {
         let plain = get(&service, &path, &[]);
         assert_eq!((plain.status, plain.header("content-type")), (200, Some(kind)), "{path}");
         assert_eq!(plain.header("cache-control"), Some("public, max-age=31536000, immutable"));
+        let mut tags = vec![plain.header("etag").expect("a tag").to_owned()];
         for (accepted, encoding) in [("gzip", "gzip"), ("gzip, deflate, br", "br")] {
             let packed = get(&service, &path, &[("accept-encoding", accepted)]);
+            let tag = packed.header("etag").expect("a tag").to_owned();
+            assert!(!tags.contains(&tag), "{path}: {tag}");
+            tags.push(tag);
             assert_eq!(packed.header("content-encoding"), Some(encoding), "{path}");
             assert!(packed.body.len() < plain.body.len(), "{path}: {}", packed.body.len());
         }

@@ -101,6 +101,45 @@ fn a_day_at_the_tills(street: &Street) {
 }
 
 #[test]
+fn a_till_says_once_who_it_is_and_under_which_key() {
+    let street = Street::open(None);
+    let till = street.key("m-1");
+    let (code, ticket) = street.voucher("ann");
+    let (good, small) = (bearer(&till), format!("bearer   {till}"));
+    let body = order("o-1", "6.00").to_string();
+    let call = |method: &str, path: &str, headers: &[(&str, &str)], body: &str| {
+        let headers = [&[("content-type", "application/json")], headers].concat();
+        Client::connect(street.service.address()).call(method, path, &headers, body.as_bytes())
+    };
+    let redeem = |headers: &[(&str, &str)]| call("POST", &redemptions_of(&code), headers, &body);
+    let who = ("authorization", good.as_str());
+    for (what, headers, status, word) in [
+        ("two keys", &[who, ("idempotency-key", "a"), ("idempotency-key", "b")][..], 400, "bad_request"),
+        ("the same twice", &[who, ("idempotency-key", "a"), ("idempotency-key", "a")], 400, "bad_request"),
+        ("a blank in it", &[who, ("idempotency-key", "a b")], 400, "bad_request"),
+        (
+            "another one behind",
+            &[who, ("authorization", "Bearer x"), ("idempotency-key", "a")],
+            401,
+            "unauthorized",
+        ),
+        ("themselves twice", &[who, who, ("idempotency-key", "a")], 401, "unauthorized"),
+    ] {
+        let answer = redeem(headers);
+        assert_eq!((answer.status, answer.code().as_str()), (status, word), "{what}");
+    }
+    assert_eq!(street.status(&code, &ticket), "issued");
+    // A scheme is spelled in any case, and some blanks may follow it.
+    let who = ("authorization", small.as_str());
+    let path = format!("/v1/vouchers/{code}");
+    let looked = call("GET", &path, &[who], "");
+    assert_eq!((looked.status, looked.text("status")), (200, "issued".to_owned()));
+    let twice = call("GET", &path, &[who, who], "");
+    assert_eq!((twice.status, twice.code().as_str()), (401, "ticket_invalid"));
+    assert_eq!(redeem(&[who, ("idempotency-key", "a")]).status, 201);
+}
+
+#[test]
 fn a_voucher_is_taken_refunded_and_taken_back() {
     a_day_at_the_tills(&Street::open(None));
 }

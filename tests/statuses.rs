@@ -12,6 +12,7 @@ fn assert_problem(what: &str, answer: &Answer, status: u16, code: &str) {
     let body = String::from_utf8_lossy(&answer.body).into_owned();
     assert_eq!(answer.status, status, "{what}: {body}");
     assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{what}");
+    assert_eq!(answer.header("cache-control"), Some("no-store"), "{what}");
     let problem = answer.json();
     assert_eq!(problem["code"], code, "{what}: {body}");
     assert_eq!(problem["type"], format!("urn:claimrush:problem:{code}"), "{what}");

@@ -10,7 +10,7 @@
 //! Source: <https://www.rfc-editor.org/rfc/rfc4180>
 
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, IsTerminal, Seek, Write};
 use std::path::Path;
 
 use rust_xlsxwriter::{Format, Workbook, Worksheet, XlsxError};
@@ -36,6 +36,10 @@ const SHEET_CLAIMS_MAX: u32 = 1_048_575;
 /// [`Failure`] with the drop that is not there, or with what cannot be read or written.
 pub async fn run(config: Config, args: LedgerArgs) -> Result<Exit, Failure> {
     let LedgerCommand::Export(args) = args.command;
+    if args.format == ExportFormat::Xlsx && args.out.is_none() && io::stdout().is_terminal() {
+        let line = "a workbook is nothing to be read on a terminal: name a file by --out, or send it on";
+        return Err(Failure::new(Exit::Usage, line));
+    }
     let folder = DataDir::open(&config.data.dir)?;
     let ledger = open::open_read_only(&ledger_config(&folder, &config)?, folder.path()).await?;
     let catalogue = ledger.catalogue().await?;
@@ -92,20 +96,35 @@ async fn export(
     args: &LedgerExportArgs,
 ) -> Result<(), ExportError> {
     let Some(out) = &args.out else {
-        let writer = BufWriter::new(io::stdout().lock());
-        return copy(ledger, id, drop, sink(args.format, writer)).await;
+        let stdout = io::stdout().lock();
+        return match args.format {
+            ExportFormat::Xlsx => send_workbook(ledger, id, drop, stdout).await,
+            format => copy(ledger, id, drop, sink(format, BufWriter::new(stdout))).await,
+        };
     };
     let file = OutFile::create(out)?;
     match args.format {
-        ExportFormat::Xlsx if !file.is_whole() => {
-            return Err(io::Error::new(io::ErrorKind::NotSeekable, "a workbook needs a file").into());
-        }
+        ExportFormat::Xlsx if !file.is_whole() => send_workbook(ledger, id, drop, file.file()).await?,
         ExportFormat::Xlsx => {
             copy(ledger, id, drop, Box::new(Sheets::new(file.file().try_clone()?, SHEET_CLAIMS_MAX))).await?;
         }
         format => copy(ledger, id, drop, sink(format, BufWriter::new(file.file()))).await?,
     }
     Ok(file.finish()?)
+}
+
+/// Writes a workbook to what has no beginning to go back to, as a pipe: it is made in a file without a name first.
+async fn send_workbook(
+    ledger: &dyn Ledger,
+    id: &DropId,
+    drop: DropNumber,
+    mut to: impl Write,
+) -> Result<(), ExportError> {
+    let mut whole = tempfile::tempfile()?;
+    copy(ledger, id, drop, Box::new(Sheets::new(whole.try_clone()?, SHEET_CLAIMS_MAX))).await?;
+    whole.rewind()?;
+    io::copy(&mut whole, &mut to)?;
+    Ok(to.flush()?)
 }
 
 /// Copies all claims of a drop.
@@ -167,7 +186,7 @@ trait Sink {
 fn sink<'w>(format: ExportFormat, writer: impl Write + 'w) -> Box<dyn Sink + 'w> {
     match format {
         ExportFormat::Json => Box::new(Json { writer, empty: true }),
-        // A workbook goes to a file, which the command line sees to.
+        // A workbook is written otherwise.
         ExportFormat::Csv | ExportFormat::Xlsx => Box::new(Csv { writer }),
     }
 }

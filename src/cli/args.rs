@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 
 use crate::config::Overrides;
+use crate::domain::ids::{DropId, PersonId};
 
 /// `claimrush serve`.
 #[derive(Debug, Clone, Args)]
@@ -64,10 +65,10 @@ pub enum TicketCommand {
 pub struct TicketMintArgs {
     /// The drop that the tickets are for
     #[arg(long)]
-    pub drop: String,
+    pub drop: DropId,
     /// The one person whom the ticket is for
     #[arg(long)]
-    pub user: Option<String>,
+    pub user: Option<PersonId>,
     /// How many persons to make tickets for, each with a name of its own
     #[arg(long, requires = "prefix", value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
     pub count: Option<u32>,
@@ -141,8 +142,8 @@ pub struct LedgerExportArgs {
     /// How the claims are written
     #[arg(long, value_enum)]
     pub format: ExportFormat,
-    /// The file to write; standard output without it (a workbook needs a file)
-    #[arg(long, value_name = "FILE", required_if_eq("format", "xlsx"))]
+    /// The file to write; standard output without it (a workbook is not written to a terminal)
+    #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 }
 
@@ -216,6 +217,7 @@ mod tests {
             &format!("audit --json --head {} --claims-log f", "0a".repeat(32)),
             &format!("audit verify --from 7 --head {}", "0A".repeat(32)),
             "ledger export --drop d --format csv",
+            "ledger export --drop d --format xlsx",
             "ledger export --drop d --format xlsx --out f.xlsx",
         ] {
             assert!(accepts(line), "{line}");
@@ -228,8 +230,9 @@ mod tests {
             "ticket mint --drop d",
             "ticket mint --drop d --user u --count 2 --prefix p",
             "ticket mint --drop d --count 2",
+            "ticket mint --drop BAD --user u",
+            "ticket mint --drop d --user é",
             "ticket mint --drop d --count 0 --prefix p",
-            "ledger export --drop d --format xlsx",
             "ledger export --drop d --format pdf",
         ] {
             assert!(!accepts(line), "{line}");

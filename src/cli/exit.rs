@@ -101,13 +101,20 @@ impl From<ReplicasMissing> for Failure {
 
 impl From<KeyFileError> for Failure {
     fn from(error: KeyFileError) -> Self {
-        Self::new(Exit::Failed, error.to_string())
+        Self::new(Exit::Config, error.to_string()).about("ticket.key_file").about("config")
     }
 }
 
 impl From<MintError> for Failure {
     fn from(error: MintError) -> Self {
-        Self::new(Exit::Failed, error.to_string())
+        let exit = match error {
+            MintError::Drop { .. }
+            | MintError::Person { .. }
+            | MintError::Count(_)
+            | MintError::ValidFor(_) => Exit::Usage,
+            MintError::File { .. } | MintError::Output(_) | MintError::Sign(_) => Exit::Failed,
+        };
+        Self::new(exit, error.to_string())
     }
 }
 

@@ -155,12 +155,16 @@ pub fn ticket(global: &Global, args: &TicketArgs) -> Result<Exit, Failure> {
         );
     }
     let persons = match (&args.user, &args.prefix, args.count) {
-        (Some(user), _, _) => Persons::One(user),
+        (Some(user), _, _) => Persons::One(user.as_str()),
         (None, Some(prefix), Some(count)) => Persons::Numbered { prefix, count },
         _ => return Err(Failure::new(Exit::Usage, "either --user or --count with --prefix is needed")),
     };
-    let request =
-        MintRequest { drop: &args.drop, persons, valid_for: args.valid_for, out: args.out.as_deref() };
+    let request = MintRequest {
+        drop: args.drop.as_str(),
+        persons,
+        valid_for: args.valid_for,
+        out: args.out.as_deref(),
+    };
     match mint_tickets(&keys, &request, Clock::System.now_ms(), std::io::stdout().lock()) {
         // A reader that has gone (`| head`) has seen what it wanted.
         Err(MintError::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(Exit::Ok),

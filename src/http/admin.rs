@@ -10,16 +10,19 @@ use std::time::Duration;
 
 use hyper::Request;
 use hyper::body::Incoming;
-use hyper::header::{AUTHORIZATION, HeaderMap};
+use hyper::header::HeaderMap;
+use hyper::http::request::Parts;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::admin_routes::{self, Call};
+use super::admin_routes::{self, Call, Endpoint};
 use super::front::RequestIds;
+use super::head::{bearer_key, check_host, check_target};
 use super::listen::Handle;
 use super::problem::Problem;
 use super::reply::{self, Reply};
+use super::trail::Trail;
 use super::{
     admin_bans, admin_books, admin_campaigns, admin_drafts, admin_keys, admin_late, admin_merchants,
     admin_receipts, admin_vouchers, body, openapi,
@@ -128,17 +131,20 @@ impl Asked<'_> {
 
 impl Handle for Admin {
     async fn handle(&self, request: Request<Incoming>, _peer: SocketAddr) -> Reply {
-        match self.answer(request).await {
+        let mut trail = Trail::default();
+        let mut reply = match self.answer(request, &mut trail).await {
             Ok(reply) => reply,
-            Err(problem) => reply::problem(&problem, &self.request_ids.next_id()),
-        }
+            Err(problem) => self.refused(&problem, &mut trail),
+        };
+        trail.tell_request_id(&mut reply);
+        reply
     }
 }
 
 impl Admin {
-    async fn answer(&self, request: Request<Incoming>) -> Result<Reply, Problem> {
+    async fn answer(&self, request: Request<Incoming>, trail: &mut Trail) -> Result<Reply, Problem> {
         let (head, body) = request.into_parts();
-        let (endpoint, parameters) = admin_routes::find(&head.method, head.uri.path())?;
+        let (endpoint, parameters) = find(&head, trail)?;
         let caller = self.admit(endpoint.access, &head.headers)?;
         let asked = Asked { caller, parameters, query: head.uri.query(), headers: &head.headers, body };
         match endpoint.call {
@@ -202,12 +208,11 @@ impl Admin {
         if access == admin_routes::Access::Open {
             return Ok(None);
         }
-        let given = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let given = given.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
-        let caller = self.access.caller(given).map_err(|denied| match denied {
-            Denied::Unknown => Cause::Unauthorized,
-            Denied::TokenUnreadable => Cause::Unavailable,
-        })?;
+        let caller =
+            self.access.caller(bearer_key(headers).unwrap_or_default()).map_err(|denied| match denied {
+                Denied::Unknown => Cause::Unauthorized,
+                Denied::TokenUnreadable => Cause::Unavailable,
+            })?;
         match access {
             admin_routes::Access::May(permission) if !caller.role.may(permission) => {
                 let what = format!("the role {} may not {}", caller.role, permission.as_str());
@@ -215,6 +220,20 @@ impl Admin {
             }
             _ => Ok(Some(caller)),
         }
+    }
+
+    /// Counts a refusal, makes its reply, and leaves a line of it: one that stands out for who was not let in, and never
+    /// with what they showed, as a token that is wrong by one letter is nearly a token.
+    fn refused(&self, problem: &Problem, trail: &mut Trail) -> Reply {
+        self.metrics.refusals_total.increment(problem.cause.index());
+        let (code, call) = (problem.cause.code(), trail.call);
+        let request_id = trail.request_id(&self.request_ids);
+        if matches!(problem.cause, Cause::Unauthorized | Cause::Forbidden) {
+            tracing::warn!(code, call, request_id, "an admin call was refused");
+        } else {
+            tracing::debug!(code, call, request_id, "an admin call was refused");
+        }
+        reply::problem(problem, request_id)
     }
 
     /// What Redis has lost; made anew from the ledger where that is asked for.
@@ -255,6 +274,19 @@ impl Admin {
             None
         }
     }
+}
+
+/// The call that is asked for, and what stands in the places of its parameters; in the order of the public listener's checks.
+fn find(head: &Parts, trail: &mut Trail) -> Result<(&'static Endpoint, Vec<String>), Problem> {
+    let fits = trail.note(&head.headers);
+    check_target(&head.uri)?;
+    let (endpoint, parameters) = admin_routes::find(&head.method, head.uri.path())?;
+    trail.call = endpoint.path;
+    if !fits {
+        return Err(Cause::HeadersTooLarge.into());
+    }
+    check_host(head.version, &head.headers)?;
+    Ok((endpoint, parameters))
 }
 
 /// 200 with a body for the asker alone.

@@ -4,8 +4,9 @@ use serde::Serialize;
 
 use super::admin::{Admin, Asked, failed, to_reply};
 use super::admin_receipts::number;
+use super::head::idempotency_key;
 use super::problem::Problem;
-use super::redemptions::{half_digest, idempotency_key};
+use super::redemptions::half_digest;
 use super::reply::{self, Reply};
 use crate::backoffice::admin_api::{ClosePeriod, MoneyMoved, MoveMoney, PayMerchant};
 use crate::backoffice::books::BooksError;

@@ -169,7 +169,9 @@ static PLACES: LazyLock<Router<Place>> = LazyLock::new(|| {
     let mut router = Router::new();
     for calls in ENDPOINTS.chunk_by(|one, next| one.path == next.path) {
         let path = calls.first().map_or("/", |endpoint| endpoint.path);
-        let allow = calls.iter().map(|endpoint| endpoint.method).collect::<Vec<_>>().join(", ");
+        let named =
+            |endpoint: &Endpoint| if endpoint.method == "GET" { "GET, HEAD" } else { endpoint.method };
+        let allow = calls.iter().map(named).collect::<Vec<_>>().join(", ");
         #[expect(
             clippy::expect_used,
             reason = "constant paths; the first request of any test would show it"
@@ -181,13 +183,14 @@ static PLACES: LazyLock<Router<Place>> = LazyLock::new(|| {
     router
 });
 
-/// The call that is asked for, and what stands in the places of its parameters.
+/// The call that is asked for, and what stands in the places of its parameters. HEAD goes with GET: hyper leaves the body out.
 ///
 /// # Errors
 /// 404 for a path that is not there, 405 with the methods for one that is.
 pub(super) fn find(method: &Method, path: &str) -> Result<(&'static Endpoint, Vec<String>), Problem> {
     let matched = PLACES.at(path).map_err(|_| Problem::from(Cause::NotFound))?;
     let place: &'static Place = matched.value;
+    let method = if *method == Method::HEAD { &Method::GET } else { method };
     let found = place.calls.iter().find(|endpoint| endpoint.method == method.as_str());
     let endpoint = found.ok_or_else(|| Problem {
         allow: Some(place.allow.as_str()),
@@ -220,7 +223,10 @@ mod tests {
             );
         }
         let refused = find(&Method::DELETE, "/admin/v1/keys").expect_err("nothing is deleted");
-        assert_eq!((refused.cause, refused.allow), (Cause::MethodNotAllowed, Some("GET, POST")));
+        assert_eq!((refused.cause, refused.allow), (Cause::MethodNotAllowed, Some("GET, HEAD, POST")));
+        assert!(find(&Method::HEAD, "/admin/v1/keys").is_ok_and(|(found, _)| found.call == Call::Keys));
+        let refused = find(&Method::HEAD, "/admin/v1/bans/lift").expect_err("it changes something");
+        assert_eq!(refused.allow, Some("POST"));
         assert_eq!(find(&Method::GET, "/admin/v1/nothing").expect_err("no such path").cause, Cause::NotFound);
     }
 }

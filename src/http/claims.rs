@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hyper::body::Incoming;
-use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use hyper::header::HeaderMap;
 use sha2::{Digest, Sha256};
 
 use super::body;
 use super::front::Front;
+use super::head;
 use super::problem::Problem;
 use super::reply::{self, Reply};
 use crate::clock::{self, UnixMs};
@@ -160,7 +161,7 @@ pub(super) fn admit(
     peer: IpAddr,
     now_ms: UnixMs,
 ) -> Result<PersonId, Problem> {
-    let authorization = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);
+    let authorization = head::authorization(headers)?;
     front.guard.admit(authorization, headers, drop, peer, now_ms).map_err(Problem::from)
 }
 
@@ -170,14 +171,7 @@ fn mark_of(drop: &DropGate, headers: &HeaderMap) -> Result<Option<Mark>, Problem
     if drop.limit_per_person() == 1 {
         return Ok(None);
     }
-    let key = headers.get("idempotency-key").ok_or(Cause::IdempotencyKeyRequired)?.as_bytes();
-    let fits = (1..=limits::IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len());
-    if !fits || !key.iter().all(|byte| (b' '..=b'~').contains(byte)) {
-        let max = limits::IDEMPOTENCY_KEY_BYTES_MAX;
-        let detail = format!("Idempotency-Key must have 1 to {max} visible ASCII characters");
-        return Err(Problem::with_detail(Cause::BadRequest, detail));
-    }
-    let digest = Sha256::digest(key);
+    let digest = Sha256::digest(head::idempotency_key(headers)?);
     Ok(digest.first_chunk().map(|first| Mark(*first)))
 }
 

@@ -15,6 +15,7 @@ use hyper::{Method, Request};
 
 use super::cors::{self, Cors};
 use super::desk::{self, DeskAccess};
+use super::head;
 use super::list::CampaignList;
 use super::listen::Handle;
 use super::problem::Problem;
@@ -35,7 +36,6 @@ use crate::domain::qr::QrSigner;
 use crate::domain::voucher::VoucherSigner;
 use crate::domain::webhook::WebhookSecrets;
 use crate::guard::Guard;
-use crate::limits;
 use crate::redis::fence::Fence;
 use crate::rush::batcher::ClaimQueue;
 use crate::rush::gate::Gate;
@@ -202,9 +202,7 @@ impl Front {
     ) -> Result<Step<'_>, Problem> {
         let (head, body) = request.into_parts();
         let fits = trail.note(&head.headers);
-        if head.uri.path_and_query().is_some_and(|target| target.as_str().len() > limits::TARGET_BYTES_MAX) {
-            return Err(Cause::TargetTooLong.into());
-        }
+        head::check_target(&head.uri)?;
         let route = route(&head.method, head.uri.path())?;
         (trail.call, trail.decides) = (route.call(), route.decides());
         if trail.wants_drop(&self.decisions)
@@ -215,6 +213,7 @@ impl Front {
         if !fits {
             return Err(Cause::HeadersTooLarge.into());
         }
+        head::check_host(head.version, &head.headers)?;
         Ok(match route {
             Route::Claim(drop) if body.is_end_stream() => {
                 Step::Claim(claims::ask(self, drop, &head.headers, peer, began)?)

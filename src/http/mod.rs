@@ -22,6 +22,7 @@ mod demo;
 pub mod desk;
 mod drops;
 pub mod front;
+mod head;
 mod holds;
 pub mod list;
 pub mod listen;

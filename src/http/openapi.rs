@@ -16,6 +16,7 @@ use serde_json::{Map, Value, json};
 
 use super::reply::{OK, status_of};
 use crate::domain::cause::Cause;
+use crate::limits;
 
 /// The media types of bodies.
 const JSON: &str = "application/json";
@@ -158,6 +159,12 @@ impl Operation {
             self.path.trim_start_matches('/').chars().filter(|c| !"{}".contains(*c)).map(word).collect();
         format!("{}_{path}", self.method.to_lowercase())
     }
+}
+
+/// What an `Idempotency-Key` may be.
+fn idempotency_key() -> Value {
+    let max = limits::IDEMPOTENCY_KEY_BYTES_MAX;
+    json!({ "type": "string", "minLength": 1, "maxLength": max, "pattern": "^[!-~]+$" })
 }
 
 fn content(bodies: &[Body]) -> Value {

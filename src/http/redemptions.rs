@@ -1,13 +1,14 @@
 //! `POST /v1/vouchers/{code}/redemptions`, `POST /v1/redemptions/{id}/refunds` and `…/reversals`: what tills say and are told.
 
 use hyper::body::Incoming;
-use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use hyper::header::HeaderMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::body;
 use super::front::Front;
+use super::head::{bearer_key, idempotency_key};
 use super::problem::Problem;
 use super::reply::{self, Reply};
 use super::tills::absent;
@@ -224,9 +225,8 @@ fn bad(what: String) -> Problem {
 }
 
 fn till(front: &Front, headers: &HeaderMap, shop: Option<&str>) -> Result<Till, Problem> {
-    let bearer = headers.get(AUTHORIZATION).map(HeaderValue::to_str).and_then(Result::ok);
-    let bearer = bearer.and_then(|value| value.strip_prefix("Bearer ")).ok_or(Cause::Unauthorized)?;
-    front.tills.till(bearer.trim(), shop).map_err(|refusal| match refusal {
+    let key = bearer_key(headers).ok_or(Cause::Unauthorized)?;
+    front.tills.till(key, shop).map_err(|refusal| match refusal {
         TillRefusal::Unknown => Cause::Unauthorized.into(),
         TillRefusal::Inactive => Cause::MerchantInactive.into(),
         TillRefusal::UnknownShop => bad(refusal.to_string()),
@@ -252,16 +252,6 @@ fn check_text(name: &str, text: Option<&String>) -> Result<(), Problem> {
 
 fn redemption(id: &str) -> Result<u64, Problem> {
     id.parse().map(|RedemptionId(number)| number).map_err(|_| Cause::UnknownRedemption.into())
-}
-
-/// The request's idempotency key as it was sent.
-pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<&[u8], Problem> {
-    let key = headers.get("idempotency-key").ok_or(Cause::IdempotencyKeyRequired)?.as_bytes();
-    let max = limits::IDEMPOTENCY_KEY_BYTES_MAX;
-    if !(1..=max).contains(&key.len()) || !key.iter().all(|byte| (b' '..=b'~').contains(byte)) {
-        return Err(bad(format!("Idempotency-Key must have 1 to {max} visible ASCII characters")));
-    }
-    Ok(key)
 }
 
 /// The request's idempotency key, with a digest of what it is used for.

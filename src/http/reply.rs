@@ -3,8 +3,9 @@
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName,
-    HeaderValue, LOCATION, REFERRER_POLICY, RETRY_AFTER, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG,
+    HeaderName, HeaderValue, LOCATION, REFERRER_POLICY, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Response, StatusCode};
 
@@ -163,7 +164,7 @@ fn fresh(etag: &str, asked_etag: Option<&str>, content_type: HeaderValue, body: 
 
 fn served(file: &Served<'_>, asked_etag: Option<&str>) -> Reply {
     let content_type = HeaderValue::from_static(file.content_type);
-    let mut reply = fresh(file.etag, asked_etag, content_type, file.bytes.clone());
+    let mut reply = fresh(&file.tag(), asked_etag, content_type, file.bytes.clone());
     let headers = reply.headers_mut();
     if let Some(word) = file.encoding.word() {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static(word));
@@ -238,6 +239,12 @@ pub fn is_created(reply: &Reply) -> bool {
     reply.status() == StatusCode::CREATED
 }
 
+/// Whether something was refused.
+#[must_use]
+pub fn is_refusal(reply: &Reply) -> bool {
+    reply.status().is_client_error() || reply.status().is_server_error()
+}
+
 /// Says under which id the request is found in the logs.
 pub fn set_request_id(reply: &mut Reply, id: &str) {
     if let Ok(value) = HeaderValue::from_str(id) {
@@ -286,13 +293,16 @@ pub fn problem(problem: &Problem, request_id: &str) -> Reply {
     if status == StatusCode::UNAUTHORIZED {
         headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
-    if matches!(problem.cause, Cause::SoldOut | Cause::Closed | Cause::QrExpired | Cause::NotFound) {
-        // These statuses are cacheable by default, and a restock must be seen at once.
-        headers.insert(CACHE_CONTROL, NO_STORE);
-    }
+    // Many of these statuses are cacheable by default, and a drop that was just applied, or a restock, must be seen at once.
+    headers.insert(CACHE_CONTROL, NO_STORE);
     if matches!(problem.cause, Cause::PayloadTooLarge | Cause::RequestTimeout) {
         // The rest of the body is not read: the connection cannot be used again.
-        headers.insert(HeaderName::from_static("connection"), HeaderValue::from_static("close"));
+        close(&mut reply);
     }
     reply
+}
+
+/// Says that nothing more is answered on this connection, and has hyper close it.
+pub fn close(reply: &mut Reply) {
+    reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
 }

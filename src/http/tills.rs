@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use hyper::header::{AUTHORIZATION, HeaderMap};
+use hyper::header::HeaderMap;
 use serde::Serialize;
 
 use super::front::Front;
+use super::head::bearer_key;
 use super::problem::Problem;
 use super::reply::{self, Reply};
 use super::vouchers::{Merchants, status_of};
@@ -38,8 +39,7 @@ struct Shown<'a> {
 }
 
 fn key(headers: &HeaderMap) -> Option<&str> {
-    let given = headers.get(AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")?;
-    given.starts_with("crk_").then_some(given)
+    bearer_key(headers).filter(|given| given.starts_with("crk_"))
 }
 
 /// Whether the call comes with an API key in the place of a ticket.

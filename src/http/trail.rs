@@ -51,7 +51,7 @@ impl Decisions {
 /// What is known of a request beside what it asks for.
 #[derive(Debug, Default)]
 pub(super) struct Trail {
-    /// The word for what was asked; empty where there is no such path.
+    /// The word for what was asked, at the admin listener its path; empty where there is no such path.
     pub(super) call: &'static str,
     /// Whether a good answer to it decides something.
     pub(super) decides: bool,
@@ -142,13 +142,17 @@ impl Trail {
         );
     }
 
-    /// Writes on the reply under which ids it is known.
-    pub(super) fn tell(&self, reply: &mut Reply) {
-        let Some(more) = &self.more else { return };
-        if let Some(id) = &more.request_id {
+    /// Writes on the reply under which id it is found in the logs, if it has one.
+    pub(super) fn tell_request_id(&self, reply: &mut Reply) {
+        if let Some(id) = self.more.as_ref().and_then(|more| more.request_id.as_ref()) {
             reply::set_request_id(reply, id);
         }
-        if let Some(span) = &more.span {
+    }
+
+    /// Writes on the reply under which ids it is known.
+    pub(super) fn tell(&self, reply: &mut Reply) {
+        self.tell_request_id(reply);
+        if let Some(span) = self.more.as_ref().and_then(|more| more.span.as_ref()) {
             reply::set_server_trace(reply, &span.to_traceparent());
         }
     }

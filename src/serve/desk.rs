@@ -1,5 +1,6 @@
 //! Wires the ticket desk, where the config opens one.
 
+use std::fmt::Display;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,8 +59,7 @@ pub(super) async fn open(lent: Lent<'_>, lists: Arc<Lists>) -> Result<Option<Tic
     if !config.is_open() {
         return Ok(None);
     }
-    let refused =
-        |error: &dyn std::fmt::Display| Failure::new(Exit::Config, format!("config: desk: {error}"));
+    let refused = |error: &dyn Display| named("desk", error);
     let outbound = Outbound::new().map_err(|error| refused(&error))?;
     let source = match config.keys_path() {
         Some(path) => KeySource::File(path.to_owned()),
@@ -70,7 +70,7 @@ pub(super) async fn open(lent: Lent<'_>, lists: Arc<Lists>) -> Result<Option<Tic
     match keys.read().await {
         Ok(()) => {}
         // A file is ours to get right; a sponsor's server may come up later than we do.
-        Err(error) if is_file => return Err(refused(&error)),
+        Err(error) if is_file => return Err(named("desk.keys_file", &error)),
         Err(error) => {
             tracing::warn!(%error, "there are no keys of identity tokens yet: nobody gets a ticket");
         }
@@ -106,6 +106,11 @@ pub(super) async fn open(lent: Lent<'_>, lists: Arc<Lists>) -> Result<Option<Tic
     }))
 }
 
+/// A wrong config, by its key.
+fn named(key: &str, error: &dyn Display) -> Failure {
+    Failure::new(Exit::Config, error.to_string()).about(key).about("config")
+}
+
 fn captcha(config: &DeskConfig, outbound: Outbound) -> Result<Option<Captcha>, Failure> {
     let known = match config.challenge {
         ChallengeKind::Turnstile => TURNSTILE_URL,
@@ -114,7 +119,7 @@ fn captcha(config: &DeskConfig, outbound: Outbound) -> Result<Option<Captcha>, F
     };
     let path: &PathBuf = &config.captcha_secret_file;
     let secret = std::fs::read_to_string(path)
-        .map_err(|error| Failure::new(Exit::Config, error.to_string()).about(path.display()))?;
+        .map_err(|error| named("desk.captcha_secret_file", &format_args!("{}: {error}", path.display())))?;
     let url = if config.captcha_url.is_empty() { known } else { &config.captcha_url };
     Ok(Some(Captcha { url: url.to_owned(), secret: secret.trim().to_owned(), outbound }))
 }

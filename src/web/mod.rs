@@ -3,6 +3,7 @@
 //! Owns what is served and under which policy, and knows no HTTP beyond the words of its headers. `page/` holds the
 //! sources: `app/` the script, `work/` the worker that solves challenges, `lang/` one file a language.
 
+use std::borrow::Cow;
 use std::io::Write as _;
 
 use bytes::Bytes;
@@ -73,10 +74,23 @@ pub struct Served<'a> {
     pub encoding: Encoding,
     /// Its bytes.
     pub bytes: Bytes,
-    /// Changes with its content; quoted.
+    /// Changes with its content, however that is compressed; quoted.
     pub etag: &'a str,
     /// Whether what stands under this name never changes.
     pub immutable: bool,
+}
+
+impl Served<'_> {
+    /// The tag of these very bytes: what is compressed in two ways is two things, and a cache that took one for the other
+    /// would hand out half of each.
+    /// Source: RFC 9110, section 8.8.3
+    #[must_use]
+    pub fn tag(&self) -> Cow<'_, str> {
+        match self.encoding.word() {
+            None => self.etag.into(),
+            Some(word) => format!("{}-{word}\"", self.etag.trim_end_matches('"')).into(),
+        }
+    }
 }
 
 /// What the page is told by the service.

@@ -127,7 +127,7 @@ impl Street {
     pub(crate) fn vouchers(&self, drop: &str, person: &str, count: usize) -> (Vec<String>, String) {
         let ticket = self.mint().ticket(drop, person);
         let codes = (0..count).map(|n| {
-            let (authorization, key) = (bearer(&ticket), format!("claim {n}"));
+            let (authorization, key) = (bearer(&ticket), format!("claim-{n}"));
             let headers = [("authorization", authorization.as_str()), ("idempotency-key", key.as_str())];
             let claimed =
                 Client::connect(self.service.address()).call("POST", &claims_path(drop), &headers, b"");

@@ -3,14 +3,13 @@
 use serde_json::{Value, json};
 
 use super::admin::{BODY, staff};
-use super::{JSON, Operation, Schemas};
+use super::{JSON, Operation, Schemas, idempotency_key};
 use crate::backoffice::admin_api::{
     BooksView, ClosePeriod, Decide, MoneyMoved, MoneyMovedList, MoveMoney, PayMerchant, PeriodList,
     PeriodView, PostingList, VoucherView,
 };
 use crate::domain::cause::Cause;
 use crate::http::reply::CREATED;
-use crate::limits;
 
 pub(super) fn operations(schemas: &mut Schemas) -> Vec<Operation> {
     let mut operations = vouchers(schemas);
@@ -48,7 +47,7 @@ fn vouchers(schemas: &mut Schemas) -> Vec<Operation> {
 
 fn books(schemas: &mut Schemas) -> Vec<Operation> {
     let (moved, moves) = (schemas.of::<MoneyMoved>(), schemas.of::<MoneyMovedList>());
-    let key = json!({ "type": "string", "minLength": 1, "maxLength": limits::IDEMPOTENCY_KEY_BYTES_MAX });
+    let key = idempotency_key();
     let at = json!({ "type": "integer" });
     let noted = |path, summary, body: Value| {
         staff("POST", path, summary)

@@ -3,12 +3,11 @@
 use serde_json::{Value, json};
 
 use super::types::{Campaign, Claim, Claims, DropState, Qr, TillVoucher, Voucher};
-use super::{JSON, Operation, Schemas, Security};
+use super::{JSON, Operation, Schemas, Security, idempotency_key};
 use crate::domain::cause::Cause;
 use crate::http::redemptions::{Nothing, Order, RedeemedBody, Refund, UndoneBody};
 use crate::http::reply::{CREATED, NOT_MODIFIED, OK};
 use crate::http::route;
-use crate::limits;
 
 /// What any call with a ticket may be refused for.
 const TICKET: &[Cause] = &[
@@ -41,7 +40,7 @@ fn pages() -> Vec<Operation> {
 
 fn claims(schemas: &mut Schemas) -> Vec<Operation> {
     let (claim, claims) = (schemas.of::<Claim>(), schemas.of::<Claims>());
-    let key = json!({ "type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[!-~]+$" });
+    let key = idempotency_key();
     let take = Operation::new("POST", "/v1/drops/{id}/claims", "Take a claim", Security::Ticket)
         .header("Idempotency-Key", "Needed where one person may have several claims", &key)
         .takes(vec![(JSON, json!({ "type": "object" }))], false)
@@ -113,11 +112,10 @@ fn desk() -> Vec<Operation> {
 
 /// The calls of tills.
 fn redemptions(schemas: &mut Schemas) -> Vec<Operation> {
-    let one_string =
-        json!({ "type": "string", "minLength": 1, "maxLength": limits::IDEMPOTENCY_KEY_BYTES_MAX });
+    let key = idempotency_key();
     let till = |path, summary, schema: Value, body: Value, needed| {
         Operation::new("POST", path, summary, Security::Key)
-            .header("Idempotency-Key", "The same key, the same answer; it has to be there", &one_string)
+            .header("Idempotency-Key", "The same key, the same answer; it has to be there", &key)
             .takes(vec![(JSON, body)], needed)
             .answers(CREATED, "Done", vec![(JSON, schema.clone())])
             .ok("It was done before", &schema)

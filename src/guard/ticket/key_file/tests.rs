@@ -95,8 +95,8 @@ fn a_missing_file_is_made_once_and_private() {
     assert!(files.iter().all(|file| *file == files[0]), "all read the first one's file");
     assert_eq!(KeyFile::load(&path).expect("a key file"), files[0]);
     assert_ne!(Some(files[0].voucher_secret()), files[0].signing().secret());
-    assert_eq!(std::fs::metadata(&path).expect("a file").mode() & 0o777, 0o600);
-    assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 1, "nothing is left over");
+    assert_eq!(fs::metadata(&path).expect("a file").mode() & 0o777, 0o600);
+    assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1, "nothing is left over");
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn a_file_open_to_others_is_refused_with_the_remedy() {
     let path = folder.path().join(KEY_FILE_NAME);
     KeyFile::load_or_create(&path).expect("a key file");
     for mode in [0o640, 0o604, 0o620] {
-        std::fs::set_permissions(&path, Permissions::from_mode(mode)).expect("own file");
+        fs::set_permissions(&path, Permissions::from_mode(mode)).expect("own file");
         let error = KeyFile::load_or_create(&path).expect_err("open to others").to_string();
         let shown = path.display();
         assert_eq!(error, format!("{shown}: mode {mode:04o} lets others at it; run: chmod 600 {shown}"));
@@ -116,10 +116,10 @@ fn a_file_open_to_others_is_refused_with_the_remedy() {
 fn files_that_cannot_be_read_or_made_are_named() {
     let folder = tempfile::tempdir().expect("a folder");
     let missing = folder.path().join("no/such/folder.key");
-    assert!(matches!(
-        KeyFile::load_or_create(&missing),
-        Err(KeyFileError { cause: KeyFileCause::Make(_), path }) if path == missing
-    ));
+    let error = KeyFile::load_or_create(&missing).expect_err("there is no folder for it");
+    assert!(matches!(&error, KeyFileError { cause: KeyFileCause::Make(_), path } if *path == missing));
+    let shown = missing.display();
+    assert_eq!(error.to_string(), format!("{shown}: cannot be made: No such file or directory (os error 2)"));
     let long = folder.path().join("long.key");
     create_private(&long, &"#".repeat(70_000)).expect("own folder");
     assert!(matches!(KeyFile::load(&long), Err(KeyFileError { cause: KeyFileCause::TooLong, .. })));
