@@ -8,6 +8,7 @@ mod epochs;
 mod groups;
 pub(crate) mod life;
 pub(crate) mod model;
+mod payments;
 mod receipts;
 pub(crate) mod references;
 mod returns;
@@ -104,6 +105,7 @@ pub(crate) async fn all<L: Ledger>(make: impl AsyncFn() -> L) {
         life::a_redemption_is_taken_back_for_a_while,
         life::fraud_is_frozen_voided_and_recovered,
         life::holds_are_confirmed_cancelled_or_lapse,
+        payments::a_payment_counts_once_whatever_came_between,
         life::vouchers_expire_in_pages,
         life::merchants_are_paid_what_they_are_owed,
         life::money_that_may_be_claimed_stays,

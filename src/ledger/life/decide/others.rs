@@ -61,17 +61,18 @@ impl Plan {
         key: Option<&Key>,
     ) -> Outcome {
         let (found, held_until_ms) = self.held(claim)?;
-        // The payment may be told of again by a message of its own.
-        let told = found.last.as_ref().filter(|last| last.order_id.as_deref() == Some(payment));
-        if let Some(told) = told.filter(|last| matches!(last.step, Some(Step::Confirmed | Step::LatePayment)))
-        {
-            return Ok(Done { step: told.clone(), replayed: true });
+        // The payment may be told of again by a message of its own, whatever has happened since.
+        let told = (found.key, payment.to_owned());
+        if let Some(step) = self.known.payments.get(&told) {
+            return Ok(Done { step: step.clone(), replayed: true });
         }
         let in_time = found.state == State::Held && self.now_ms < held_until_ms && !found.claim.returned;
         let mut step = begin(&found, if in_time { Step::Confirmed } else { Step::LatePayment })?;
         step.order_id = Some(payment.to_owned());
         step.amount = Some(amount.0);
-        self.write(&found, step, Fen(0), key)
+        let done = self.write(&found, step, Fen(0), key)?;
+        self.known.payments.insert(told, done.step.clone());
+        Ok(done)
     }
 
     pub(super) fn repaid(&mut self, late: u64, detail: &str, key: Option<&Key>) -> Outcome {
