@@ -5,6 +5,7 @@ mod bonds;
 mod campaigns;
 mod documents;
 mod epochs;
+mod expiry;
 mod groups;
 pub(crate) mod life;
 pub(crate) mod model;
@@ -107,6 +108,8 @@ pub(crate) async fn all<L: Ledger>(make: impl AsyncFn() -> L) {
         life::holds_are_confirmed_cancelled_or_lapse,
         payments::a_payment_counts_once_whatever_came_between,
         life::vouchers_expire_in_pages,
+        expiry::a_longer_validity_ends_too,
+        expiry::a_clock_that_is_behind_keeps_no_voucher_from_expiring,
         life::merchants_are_paid_what_they_are_owed,
         life::money_that_may_be_claimed_stays,
         references::money_moves_once_by_a_reference,

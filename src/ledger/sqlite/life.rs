@@ -85,6 +85,7 @@ fn take(
         statement.execute(params![campaign, day, person, merchant, change])?;
     }
     note_references(transaction, &decided.references)?;
+    expiry::look_again(transaction, &decided.steps)?;
     Fail::LifeWritten.reached();
     let content = Content::Steps { steps: digest.finish(), postings: books.digest.finish() };
     testify(transaction, now_ms, content)?;
