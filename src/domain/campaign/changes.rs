@@ -111,7 +111,7 @@ pub enum Refusal {
     /// Units would be held for a shorter time than was promised.
     #[error("drop {:?}: hold_for cannot become shorter", .0.as_str())]
     HoldShortened(DropId),
-    /// Drops that are paid for by what came back would promise more than did.
+    /// Drops that are paid for by what came back would promise more than did, or than a lower budget leaves.
     #[error("what came back is {short} short of the drops that are funded by it")]
     NotFunded {
         /// How much is missing.

@@ -6,6 +6,7 @@ mod campaigns;
 mod documents;
 mod epochs;
 mod expiry;
+mod funds;
 mod groups;
 pub(crate) mod life;
 pub(crate) mod model;
@@ -112,6 +113,8 @@ pub(crate) async fn all<L: Ledger>(make: impl AsyncFn() -> L) {
         expiry::a_clock_that_is_behind_keeps_no_voucher_from_expiring,
         life::merchants_are_paid_what_they_are_owed,
         life::money_that_may_be_claimed_stays,
+        funds::a_lower_budget_takes_what_came_back,
+        funds::a_lower_budget_leaves_what_may_be_claimed,
         references::money_moves_once_by_a_reference,
         references::another_campaign_may_be_paid_for_by_the_same_reference,
         life::a_closed_period_stays_closed,

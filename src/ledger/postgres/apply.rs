@@ -47,13 +47,13 @@ pub(super) async fn apply(
     let mut books = Books::open(&transaction, now_ms).await?;
     let change = changes.budget_to.0.checked_sub(changes.budget_from.0);
     let change = change.ok_or_else(|| LedgerError::Corrupt("a budget does not fit".to_owned()))?;
-    books.post(row, None, Posting::budget(Fen(change))).await?;
-    if campaign.drops.iter().any(|drop| drop.recycled) {
-        let unissued = books.balance(row, &Account::Unissued).await?;
-        let recycled = books.balance(row, &Account::Recycled).await?;
-        check_funded(campaign, claimed_of, unissued, recycled)?;
+    let unissued = books.balance(row, &Account::Unissued).await?;
+    let recycled = books.balance(row, &Account::Recycled).await?;
+    if change < 0 || campaign.drops.iter().any(|drop| drop.recycled) {
+        check_funded(campaign, claimed_of, Fen(unissued.0.saturating_add(change)), recycled)?;
     }
     let content = Content::Campaign {
+    books.post(row, None, Posting::budget(Fen(change), unissued, recycled)).await?;
         campaign: campaign.id.to_string(),
         before: old.map(Campaign::digest).transpose().map_err(encoded)?,
         after: campaign.digest().map_err(encoded)?,

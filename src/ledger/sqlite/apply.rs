@@ -46,13 +46,13 @@ pub(super) fn apply(
     let mut books = Books::open(&transaction, now_ms)?;
     let change = changes.budget_to.0.checked_sub(changes.budget_from.0);
     let change = change.ok_or_else(|| LedgerError::Corrupt("a budget does not fit".to_owned()))?;
-    books.post(number, None, Posting::budget(Fen(change)))?;
-    if campaign.drops.iter().any(|drop| drop.recycled) {
-        let unissued = books.balance(number, &Account::Unissued)?;
-        let recycled = books.balance(number, &Account::Recycled)?;
-        check_funded(campaign, claimed_of, unissued, recycled)?;
+    let unissued = books.balance(number, &Account::Unissued)?;
+    let recycled = books.balance(number, &Account::Recycled)?;
+    if change < 0 || campaign.drops.iter().any(|drop| drop.recycled) {
+        check_funded(campaign, claimed_of, Fen(unissued.0.saturating_add(change)), recycled)?;
     }
     let content = Content::Campaign {
+    books.post(number, None, Posting::budget(Fen(change), unissued, recycled))?;
         campaign: campaign.id.to_string(),
         before: old.map(Campaign::digest).transpose().map_err(encoded)?,
         after: campaign.digest().map_err(encoded)?,
