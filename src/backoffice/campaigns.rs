@@ -10,6 +10,7 @@
 
 mod configure;
 pub(super) mod once;
+mod over;
 pub mod recovery;
 mod shrink;
 

@@ -1,9 +1,11 @@
-//! What a campaign's money is kept for where its budget becomes lower.
+//! What a campaign's money is kept for: a lower budget, and the end of the campaign.
 
-use super::life::{VALID_MS, pots};
+use super::life::{VALID_MS, at, pots};
 use super::*;
 use crate::domain::campaign::Refusal;
+use crate::domain::life::Pot;
 use crate::ledger::LedgerError;
+use crate::ledger::life::{Action, Refused};
 
 /// What the first wave gives: fifty vouchers of 10.00.
 const WAVE: i64 = 50_000;
@@ -67,5 +69,28 @@ pub(super) async fn a_lower_budget_leaves_what_may_be_claimed<L: Ledger>(ledger:
     let people: Vec<_> = (21..=50).map(|n| format!("q{n}")).collect();
     written(ledger, group(2, vec![Ok(vec![claims("shop-later", 21, &people.join(" "))])])).await;
     assert_eq!(pots(ledger).await, [WAVE, 0, 0, 0, 0, 0]);
+    verified(ledger).await;
+}
+
+pub(super) async fn nothing_is_kept_of_a_campaign_that_is_over<L: Ledger>(ledger: &L) {
+    let mut tight = a_wave_that_came_back(ledger).await;
+    tight.budget = Fen(WAVE);
+    let revision = ledger.revision().await.unwrap();
+    ledger.apply_campaign(&tight, revision, "ann", NOW_MS).await.unwrap();
+    claimed_later(ledger, 1).await;
+    let back = |amount, reference: &str, over| Action::Move {
+        campaign: campaign().id,
+        from: Pot::Recycled,
+        to: Pot::Treasury,
+        amount: Fen(amount),
+        reference: reference.to_owned(),
+        reason: "it ends".to_owned(),
+        over,
+    };
+    assert_eq!(money(ledger).await, (0, 1_000, WAVE - 1_000));
+    assert_eq!(at(ledger, 1, back(1, "d1", false)).await, Err(Refused::TooMuch), "49 may still be claimed");
+    assert_eq!(at(ledger, 1, back(WAVE, "d1", true)).await, Err(Refused::TooMuch), "one was claimed");
+    at(ledger, 1, back(WAVE - 1_000, "d1", true)).await.unwrap();
+    assert_eq!(pots(ledger).await, [1_000, 0, 0, 0, WAVE - 1_000, 0]);
     verified(ledger).await;
 }

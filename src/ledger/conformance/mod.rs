@@ -115,6 +115,7 @@ pub(crate) async fn all<L: Ledger>(make: impl AsyncFn() -> L) {
         life::money_that_may_be_claimed_stays,
         funds::a_lower_budget_takes_what_came_back,
         funds::a_lower_budget_leaves_what_may_be_claimed,
+        funds::nothing_is_kept_of_a_campaign_that_is_over,
         references::money_moves_once_by_a_reference,
         references::another_campaign_may_be_paid_for_by_the_same_reference,
         life::a_closed_period_stays_closed,

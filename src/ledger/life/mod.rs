@@ -140,6 +140,9 @@ pub enum Action {
         reference: String,
         /// Why.
         reason: String,
+        /// Whether the campaign ended and the ledger has every claim that there will ever be: then nothing has to stay
+        /// paid for.
+        over: bool,
     },
 }
 

@@ -94,7 +94,7 @@ impl Plan {
         campaign: &CampaignId,
         (from, to): (Pot, Pot),
         (amount, reference): (Fen, &str),
-        reason: &str,
+        (reason, over): (&str, bool),
         key: Option<&Key>,
     ) -> Outcome {
         let may = matches!(
@@ -104,11 +104,11 @@ impl Plan {
         let accounts = Account::parse(from.as_str()).zip(Account::parse(to.as_str()));
         let accounts = accounts.filter(|_| may).ok_or(Refused::OtherKind)?;
         if from == Pot::Recycled {
-            // What may still be claimed must stay paid for.
             let row = self.known.terms.campaigns.get(campaign).copied().ok_or(Refused::UnknownCampaign)?;
             self.check_new(&(row, accounts.0.clone(), accounts.1.clone(), reference.to_owned()))?;
+            // What may still be claimed must stay paid for.
             let free = self.known.free.get(&row).copied().unwrap_or_default();
-            if amount > free {
+            if amount > free && !over {
                 return Err(Refused::TooMuch);
             }
         }
