@@ -148,6 +148,17 @@ pub enum Refusal {
     /// More could be claimed in a day than the daily budget.
     #[error("{0}, above the daily budget")]
     DailyBudget(DayOver),
+    /// Vouchers could be claimed in a drop on a day that has a budget, and its window would leave that day.
+    #[error(
+        "drop {drop:?} was open on {day}, and its window has to keep that day while there is a daily budget",
+        drop = .drop.as_str()
+    )]
+    DayLeft {
+        /// The drop.
+        drop: DropId,
+        /// The day, as in `2023-11-20`.
+        day: String,
+    },
     /// It ended.
     #[error("campaign {:?} has ended, for good", .0.as_str())]
     Ended(CampaignId),
@@ -172,6 +183,7 @@ impl Refusal {
             | Self::HoldShortened(drop)
             | Self::LimitLowered { drop, .. }
             | Self::StockBelowClaimed { drop, .. }
+            | Self::DayLeft { drop, .. }
             | Self::DropElsewhere { drop, .. } => Some(drop),
             _ => None,
         }

@@ -5,7 +5,7 @@ use deadpool_postgres::{Client, Transaction};
 use super::books::{Books, lock, raise_revision, testify, testify_by};
 use super::{encoded, execute, number, query, query_number, query_opt, read};
 use crate::clock::UnixMs;
-use crate::domain::campaign::{Campaign, CampaignState, Changes, changes};
+use crate::domain::campaign::{Campaign, CampaignState, Changes, changes, check_days};
 use crate::domain::ids::{CampaignId, DropId, DropNumber, Epoch, Shard};
 use crate::domain::money::Fen;
 use crate::ledger::chain::{Content, NumberedDrop};
@@ -39,6 +39,7 @@ pub(super) async fn apply(
     if changes.is_empty() {
         return Ok(changes);
     }
+    check_days(old, campaign, now_ms)?;
     admission::check_caps(&catalogue, campaign, old.is_none(), &changes)?;
 
     let row = store(&transaction, campaign).await?;
@@ -52,8 +53,8 @@ pub(super) async fn apply(
     if change < 0 || campaign.drops.iter().any(|drop| drop.recycled) {
         check_funded(campaign, claimed_of, Fen(unissued.0.saturating_add(change)), recycled)?;
     }
-    let content = Content::Campaign {
     books.post(row, None, Posting::budget(Fen(change), unissued, recycled)).await?;
+    let content = Content::Campaign {
         campaign: campaign.id.to_string(),
         before: old.map(Campaign::digest).transpose().map_err(encoded)?,
         after: campaign.digest().map_err(encoded)?,
