@@ -1,6 +1,8 @@
 //! Campaigns through the command line against a running service: what is applied, what is refused, and that both
 //! outlast a restart.
 
+use claimrush::clock::{Clock, rfc3339};
+
 use crate::support::campaign::{DropFile, campaign};
 use crate::support::outcome;
 use crate::support::service::{PATIENCE, Service};
@@ -161,4 +163,37 @@ fn what_was_applied_while_redis_was_silent_is_loaded_when_it_answers() {
     assert_eq!(service.apply_ok(&campaign("c", &[drop.stock(3)])), "c unchanged\n");
     wait_for("the new unit is there", PATIENCE, || (claim(&service, "d-1", "cid") == 201).then_some(()));
     assert_eq!(service.redis_stock_left("d-1"), 0);
+}
+
+#[test]
+fn what_was_claimed_today_counts_today_wherever_the_drop_is_moved() {
+    let service = Service::start();
+    let now_ms = Clock::System.now_ms();
+    let drop = |id: &str, opens_at_ms: i64| {
+        let (opens_at, closes_at) = (rfc3339(opens_at_ms), rfc3339(opens_at_ms + 7_200_000));
+        format!(
+            "[[drop]]\nid = \"{id}\"\nopens_at = \"{opens_at}\"\ncloses_at = \"{closes_at}\"\nstock = 1\n\
+             limit_per_person = 1\nvoucher = {{ face = \"1.00\", threshold = \"5.00\", valid_for = \"7d\" }}\n"
+        )
+    };
+    let (today_ms, later_ms) = (now_ms - 3_600_000, now_ms + 3 * 86_400_000);
+    let file = |drops: &[String]| {
+        let head = campaign("c", &[]).replace("time_zone", "daily_budget = \"1.00 CNY\"\ntime_zone");
+        head + &drops.concat()
+    };
+    service.apply_ok(&file(&[drop("a", today_ms)]));
+    assert_eq!(claim(&service, "a", "ann"), 201);
+    let (exit, _, err) = service.apply(&file(&[drop("a", today_ms), drop("b", today_ms)]));
+    assert!(exit == 1 && err.contains("have vouchers worth 2.00"), "{err}");
+    let moved = file(&[drop("a", later_ms), drop("b", today_ms)]);
+    let path = service.data().join("draft.toml");
+    std::fs::write(&path, &moved).expect("written");
+    let drafted = service.campaign(&["draft", &path.to_string_lossy()]);
+    for (exit, out, err) in [service.apply(&moved), drafted, service.apply(&file(&[drop("a", later_ms)]))] {
+        assert_eq!((exit, out.as_str()), (1, ""), "{err}");
+        assert!(err.contains("line 10: drop \"a\" was open on ") && err.lines().count() == 1, "{err}");
+    }
+    assert_eq!(service.drop_state("b").status, 404);
+    // Another day's drop takes no day from anybody.
+    service.apply_ok(&file(&[drop("a", today_ms), drop("b", later_ms)]));
 }

@@ -1,12 +1,15 @@
-//! The end of a campaign by one of two front ends, as the other one's people and staff see it.
+//! The end of a campaign: by one of two front ends, as the other one's people and staff see it; and what becomes of money that
+//! nobody claimed.
 
 use std::time::Instant;
 
+use redis::cmd;
 use serde_json::json;
 
 use crate::redemptions::street::{call, order};
 use crate::support::campaign::{DropFile, campaign};
-use crate::support::http::Answer;
+use crate::support::drainer::Drainer;
+use crate::support::http::{Answer, Client, bearer};
 use crate::support::postgres::PostgresServer;
 use crate::support::redis::RedisServer;
 use crate::support::service::{PATIENCE, Service};
@@ -116,4 +119,110 @@ fn a_campaign_that_one_front_end_ends_is_closed_at_the_other() {
     assert_eq!(claim(&late, "d-1", "eve").code(), "closed");
     wait_for("all is in the ledger", PATIENCE, || (one.journal_length() == 0).then_some(()));
     ran(&one, &["audit"]);
+}
+
+/// A campaign of `stock` vouchers of 1.00 whose budget is just as much, one of them claimed and come back, and a second wave
+/// of one voucher for that; the service drains nothing by itself.
+fn second_wave(stock: u32) -> (Service, Drainer) {
+    let service = Service::start_with(&[], &["--no-drain"]);
+    let first = DropFile::open("d-1", stock);
+    let file =
+        |drops: &[DropFile]| campaign("c-1", drops).replace("1000000.00 CNY", &format!("{stock}.00 CNY"));
+    service.apply_ok(&file(std::slice::from_ref(&first)));
+    let drainer = Drainer::start(&service);
+    let code = claimed(&service, "d-1", "sly");
+    wait_drained(&service);
+    ran(&service, &["voucher", "void", &code, "--reason", "sold on"]);
+    ran(&service, &moving("recovered", "recycled", "1.00"));
+    let second = file(&[first, DropFile::open("d-2", 1)]);
+    service.apply_ok(&format!("{second}funded_by = \"recycled\"\n"));
+    (service, drainer)
+}
+
+/// The code of a person's new voucher.
+fn claimed(service: &Service, drop: &str, person: &str) -> String {
+    let answer = service.claim(drop, &service.ticket(drop, person));
+    assert_eq!(answer.status, 201, "{}", answer.json());
+    answer.text("voucher")
+}
+
+fn wait_drained(service: &Service) {
+    wait_for("all is in the ledger", PATIENCE, || (service.journal_length() == 0).then_some(()));
+}
+
+fn moving<'a>(from: &'a str, to: &'a str, amount: &'a str) -> [&'a str; 13] {
+    [
+        "books",
+        "move",
+        "c-1",
+        "--from",
+        from,
+        "--to",
+        to,
+        "--amount",
+        amount,
+        "--reference",
+        "r-1",
+        "--reason",
+        "it is over",
+    ]
+}
+
+fn refused(service: &Service, args: &[&str], what: &str) {
+    let (exit, out, err) = outcome(&service.command(args).output().expect("it runs"));
+    assert_eq!((exit, out.as_str()), (1, ""), "{args:?}: {err}");
+    assert!(err.contains(what), "{args:?}: {err}");
+}
+
+#[test]
+fn what_nobody_claimed_goes_back_once_the_ledger_has_all_that_was() {
+    let (service, drainer) = second_wave(3);
+    let back = moving("recycled", "treasury", "1.00");
+    refused(&service, &back, "what may still be claimed");
+    drainer.stop();
+    claimed(&service, "d-1", "ann");
+    ran(&service, &["campaign", "end", "c-1"]);
+    // Somebody's voucher is on its way, and for all that the ledger knows there may be more.
+    refused(&service, &back, "is not in the ledger yet");
+    let _drainer = Drainer::start(&service);
+    wait_drained(&service);
+    refused(&service, &moving("recycled", "treasury", "1.01"), "recycled holds 1.00");
+    let said = ran(&service, &back);
+    assert!(said.starts_with("1.00 recycled → treasury (step "), "{said}");
+    ran(&service, &["audit"]);
+}
+
+#[test]
+fn a_lost_claim_of_a_campaign_that_ended_is_honoured_while_there_is_money() {
+    let (service, drainer) = second_wave(3);
+    claimed(&service, "d-2", "ann");
+    wait_drained(&service);
+    drainer.stop();
+    let codes = ["bob", "cid"].map(|person| claimed(&service, "d-1", person));
+    let () = service.ask_redis(&cmd("FLUSHALL"));
+    service.wait_unready("shard_frozen");
+    ran(&service, &["recover", "--apply", "--accept-loss"]);
+    service.wait_ready();
+    ran(&service, &["campaign", "end", "c-1"]);
+    let _drainer = Drainer::start(&service);
+    let show = |code: &str, person: &str| {
+        let authorization = bearer(&service.ticket("d-1", person));
+        let headers = [("authorization", authorization.as_str())];
+        let path = format!("/v1/vouchers/{code}");
+        let answer = Client::connect(service.address()).call("GET", &path, &headers, b"");
+        assert_eq!(answer.text("status"), "in_review", "{}", answer.json());
+    };
+    // What is owed to somebody stays; then nothing is, as far as anybody knows.
+    let back = moving("recycled", "treasury", "1.00");
+    show(&codes[0], "eve");
+    refused(&service, &back, "has to stay paid for");
+    ran(&service, &["receipt", "void", "1", "--reason", "bob's"]);
+    ran(&service, &back);
+    show(&codes[0], "bob");
+    show(&codes[1], "cid");
+    let said = ran(&service, &["receipt", "honour", "2"]);
+    assert!(said.starts_with("receipt 2 is honoured: bob has clm_"), "{said}");
+    refused(&service, &["receipt", "honour", "3"], "campaign c-1 has ended and its money was moved: void it");
+    assert_eq!(ran(&service, &["receipt", "honour", "2"]), said);
+    ran(&service, &["audit"]);
 }

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use serde_json::Value;
 
+use crate::redemptions::street::{Street, order};
 use crate::support::campaign::{DropFile, campaign};
 use crate::support::http::Client;
 use crate::support::service::{PATIENCE, Service};
@@ -54,6 +55,35 @@ fn the_exports_say_what_clients_were_told_running_and_stopped() {
             service.stop();
         }
     }
+}
+
+#[test]
+fn each_claim_stands_as_the_ledger_has_it() {
+    let street = Street::open(None);
+    let items = [
+        DropFile::open("phone", 5).item("hold_for = \"1s\""),
+        DropFile::open("desk", 5).item("hold_for = \"15m\""),
+    ];
+    street.service.apply_ok(&campaign("sale", &items));
+    let till = street.key("m-1");
+    let codes = ["ann", "bob", "cid"].map(|person| street.voucher(person).0);
+    assert_eq!(street.redeem(&till, &codes[0], "k-1", &order("o-1", "6.00")).status, 201);
+    street.ran(&["voucher", "freeze", &codes[1], "--reason", "a broker's"]);
+    for drop in ["phone", "desk"] {
+        assert_eq!(street.service.claim(drop, &street.service.ticket(drop, "ann")).status, 201);
+    }
+    let statuses = |drop: &str| -> Vec<String> {
+        let (exit, text, err) = export(&street.service, drop, &["--format", "csv"]);
+        assert_eq!((exit, err.as_str()), (0, ""));
+        let mut reader = csv::Reader::from_reader(text.as_bytes());
+        reader.records().map(|row| row.unwrap()[6].to_owned()).collect()
+    };
+    street.wait_drained();
+    assert_eq!(statuses("d-1"), ["redeemed", "frozen", "issued"]);
+    assert_eq!(statuses("desk"), ["held"]);
+    wait_for("it lapses", PATIENCE, || (statuses("phone") == ["lapsed"]).then_some(()));
+    street.wait_drained();
+    assert_eq!(statuses("phone"), ["lapsed"], "its unit went back as well");
 }
 
 #[test]

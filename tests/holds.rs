@@ -60,11 +60,7 @@ fn confirm(shop: &Shop) {
     assert_eq!(paid.json()["replayed"], false);
     // The same message, and the same payment in another message: the same answer.
     for message in ["msg_1", "msg_2"] {
-        let again = shop.pay(&claim, message, "pay_1");
-        assert_eq!((again.status, again.json()["replayed"].as_bool()), (200, Some(true)), "{message}");
-        for field in ["outcome", "status", "payment", "recorded_at", "claim_id"] {
-            assert_eq!(again.text(field), paid.text(field), "{message}: {field}");
-        }
+        told_again(&shop.pay(&claim, message, "pay_1"), &paid);
     }
     assert_eq!(told(&shop.pay(&claim, "msg_1", "pay_other")), (422, "idempotency_key_reused".to_owned()));
 
@@ -83,8 +79,10 @@ fn confirm(shop: &Shop) {
         (twice.status, twice.text("outcome"), twice.text("status")),
         (200, "refund_due".into(), "confirmed".into())
     );
+    // The one that bought the unit, told once more after another one's: still what it was.
+    told_again(&shop.pay(&claim, "msg_4", "pay_1"), &paid);
     let late = shop.late();
-    assert_eq!(late.len(), 1);
+    assert_eq!(late.len(), 1, "{late:?}");
     assert_eq!(
         (&late[0]["payment"], &late[0]["person"], &late[0]["amount"]),
         (&"pay_2".into(), &"ann".into(), &"4999.00".into())
@@ -93,9 +91,20 @@ fn confirm(shop: &Shop) {
         (shop.service.metric("claimrush_late_payments")? == 1).then_some(())
     });
     refund(shop, late[0]["number"].as_u64().expect("a number"));
+    // Told again when it has been refunded: nothing is to be refunded twice.
+    told_again(&shop.pay(&claim, "msg_5", "pay_2"), &twice);
+    assert_eq!((shop.late().len(), shop.run(&["late-payment", "list"])), (1, "0 to refund\n".to_owned()));
     assert_eq!(shop.service.metric("claimrush_holds_total"), Some(2));
     assert_eq!(shop.service.redis_stock_left(DROP), 2);
     shop.audit();
+}
+
+/// The answer is the first one, said to be so.
+fn told_again(again: &Answer, first: &Answer) {
+    assert_eq!((again.status, again.json()["replayed"].as_bool()), (200, Some(true)), "{}", again.json());
+    for field in ["outcome", "status", "payment", "recorded_at", "claim_id"] {
+        assert_eq!(again.text(field), first.text(field), "{field}");
+    }
 }
 
 fn refund(shop: &Shop, number: u64) {
@@ -242,6 +251,11 @@ fn lapse(shop: &Shop) {
     );
     let refused = shop.cancel(&claim, "ann");
     assert_eq!((told(&refused), refused.text("detail")), ((409, "not_held".into()), "it is lapsed".into()));
+    // Refunded, and told of by a message of its own afterwards.
+    let number = shop.late()[0]["number"].to_string();
+    shop.run(&["late-payment", "refunded", &number, "--reference", "re_1"]);
+    told_again(&shop.pay(&claim, "msg_2", "pay_1"), &late);
+    assert_eq!(shop.run(&["late-payment", "list"]), "0 to refund\n");
     assert_ne!(shop.claimed("ann"), claim, "they may try again");
     wait_for("both are over", PATIENCE, || (shop.statuses("ann") == ["lapsed", "lapsed"]).then_some(()));
     shop.wait_stock(2);

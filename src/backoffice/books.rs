@@ -167,8 +167,17 @@ impl Books {
         let (amount, decision) = said(by, &moved.amount, &moved.reference, &moved.reason)?;
         let reference = decision.reference.clone().unwrap_or_default();
         let reason = decision.to_text().map_err(BooksError::Invalid)?;
-        let action = Action::Move { campaign: campaign.clone(), from, to, amount, reference, reason };
+        let over = from == Pot::Recycled && self.is_over(&campaign).await;
+        let action = Action::Move { campaign: campaign.clone(), from, to, amount, reference, reason, over };
         self.take(&campaign, action, key, from.as_str()).await
+    }
+
+    /// Whether nothing of a campaign has to stay paid for. Where that cannot be told, all that could be claimed has to.
+    async fn is_over(&self, campaign: &CampaignId) -> bool {
+        self.campaigns.is_over(campaign).await.unwrap_or_else(|error| {
+            tracing::warn!(campaign = campaign.as_str(), %error, "whether the campaign is over is not known");
+            false
+        })
     }
 
     async fn take(
@@ -200,7 +209,7 @@ impl Books {
             Err(Refused::TooMuch) => {
                 let holds = self.ledger().accounts(campaign).await?.get(account).copied().unwrap_or_default();
                 let kept = if account == Pot::Recycled.as_str() {
-                    ", and what may still be claimed has to stay paid for"
+                    ", and what may still be claimed, or is not in the ledger yet, has to stay paid for"
                 } else {
                     ""
                 };

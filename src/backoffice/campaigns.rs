@@ -10,6 +10,7 @@
 
 mod configure;
 pub(super) mod once;
+mod over;
 pub mod recovery;
 mod shrink;
 
@@ -145,10 +146,12 @@ impl Campaigns {
             line: refusal.about().and_then(|drop| campaign::line_of_drop(text, drop)),
             what: refusal.to_string(),
         };
-        let planned = campaign::changes(old.map(|record| &record.campaign), new, |_| 0).map_err(refused)?;
+        let before = old.map(|record| &record.campaign);
+        let planned = campaign::changes(before, new, |_| 0).map_err(refused)?;
         if planned.is_empty() {
             return Ok((new.id.clone(), planned));
         }
+        campaign::check_days(before, new, self.clock.now_ms()).map_err(refused)?;
         if let Some(old) = old {
             if old.ended_at_ms.is_some() {
                 return Err(refused(Refusal::Ended(new.id.clone())));

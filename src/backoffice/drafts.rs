@@ -14,7 +14,7 @@ use super::campaigns::{ApplyError, Campaigns, LoadError};
 use crate::clock::{UnixMs, rfc3339};
 use crate::config::Approval;
 use crate::domain::access::{Actor, Role};
-use crate::domain::campaign::{self, Campaign, Changes, FileError, Refusal, changes};
+use crate::domain::campaign::{self, Campaign, Changes, FileError, Refusal, changes, check_days};
 use crate::domain::ids::CampaignId;
 use crate::ledger::{Catalogue, Document, DocumentFlaw, LedgerError, PutDocument};
 
@@ -137,7 +137,8 @@ impl Drafts {
     async fn keep(&self, by: &Caller, campaign: Campaign, text: &str) -> Result<DraftView, DraftError> {
         self.campaigns.check_tables(&campaign, text)?;
         let catalogue = self.campaigns.ledger.catalogue().await?;
-        let planned = planned(&catalogue, &campaign).map_err(|refusal| refused(&refusal, text))?;
+        let planned = planned(&catalogue, &campaign, self.campaigns.clock.now_ms())
+            .map_err(|refusal| refused(&refusal, text))?;
         if planned.is_empty() {
             return Err(DraftError::Refused("it says what stands already".to_owned()));
         }
@@ -162,7 +163,7 @@ impl Drafts {
     pub async fn list(&self) -> Result<Vec<DraftView>, LedgerError> {
         let catalogue = self.campaigns.ledger.catalogue().await?;
         let rows = self.campaigns.ledger.all_documents(KIND).await?;
-        rows.iter().map(|row| shown(&catalogue, row)).collect()
+        rows.iter().map(|row| shown(&catalogue, row, self.campaigns.clock.now_ms())).collect()
     }
 
     /// One draft.
@@ -171,7 +172,7 @@ impl Drafts {
     /// [`DraftError`].
     pub async fn show(&self, id: &str) -> Result<DraftView, DraftError> {
         let (row, _) = self.stored(id).await?;
-        Ok(shown(&self.campaigns.ledger.catalogue().await?, &row)?)
+        Ok(shown(&self.campaigns.ledger.catalogue().await?, &row, self.campaigns.clock.now_ms())?)
     }
 
     /// Approves a draft and applies it. With `revision` only that one, which the approver has seen. Again it applies what
@@ -238,12 +239,15 @@ impl Drafts {
 }
 
 /// What applying a campaign would change of what stands.
-fn planned(catalogue: &Catalogue, new: &Campaign) -> Result<Changes, Refusal> {
+fn planned(catalogue: &Catalogue, new: &Campaign, now_ms: UnixMs) -> Result<Changes, Refusal> {
     let record = catalogue.campaigns.iter().find(|record| record.campaign.id == new.id);
     if record.is_some_and(|record| record.ended_at_ms.is_some()) {
         return Err(Refusal::Ended(new.id.clone()));
     }
-    changes(record.map(|record| &record.campaign), new, |_| 0)
+    let old = record.map(|record| &record.campaign);
+    let changes = changes(old, new, |_| 0)?;
+    check_days(old, new, now_ms)?;
+    Ok(changes)
 }
 
 fn refused(refusal: &Refusal, text: &str) -> ApplyError {
@@ -251,10 +255,10 @@ fn refused(refusal: &Refusal, text: &str) -> ApplyError {
     ApplyError::Refused { line, what: refusal.to_string() }
 }
 
-fn shown(catalogue: &Catalogue, row: &Document) -> Result<DraftView, LedgerError> {
+fn shown(catalogue: &Catalogue, row: &Document, now_ms: UnixMs) -> Result<DraftView, LedgerError> {
     let draft: Draft = row.read()?;
     // What cannot be applied any more shows no changes; approving it says why.
-    let planned = planned(catalogue, &draft.campaign).unwrap_or_default();
+    let planned = planned(catalogue, &draft.campaign, now_ms).unwrap_or_default();
     Ok(view(row, &draft, &planned))
 }
 

@@ -20,8 +20,10 @@ use crate::cli::{Exit, ExportFormat, Failure, LedgerArgs, LedgerCommand, LedgerE
 use crate::clock::rfc3339;
 use crate::config::{Config, LedgerConfig};
 use crate::datadir::{DataDir, DataDirError};
-use crate::domain::ids::{DropId, DropNumber};
-use crate::ledger::{ClaimRow, Ledger, open};
+use crate::domain::campaign::DropSpec;
+use crate::domain::ids::{ClaimNumber, DropNumber};
+use crate::domain::life::State;
+use crate::ledger::{ClaimRow, ClaimStatus, Ledger, open};
 use crate::limits;
 use crate::outfile::OutFile;
 
@@ -43,11 +45,12 @@ pub async fn run(config: Config, args: LedgerArgs) -> Result<Exit, Failure> {
     let folder = DataDir::open(&config.data.dir)?;
     let ledger = open::open_read_only(&ledger_config(&folder, &config)?, folder.path()).await?;
     let catalogue = ledger.catalogue().await?;
-    let mut drops = catalogue.campaigns.iter().flat_map(|record| &record.drops);
-    let Some(drop) = drops.find(|drop| drop.id.as_str() == args.drop) else {
+    let mut drops =
+        catalogue.campaigns.iter().flat_map(|record| record.drops.iter().zip(&record.campaign.drops));
+    let Some((drop, spec)) = drops.find(|(drop, _)| drop.id.as_str() == args.drop) else {
         return Err(Failure::new(Exit::Failed, format!("the ledger has no drop {:?}", args.drop)));
     };
-    match export(ledger.as_ref(), &drop.id, drop.number, &args).await {
+    match export(ledger.as_ref(), spec, drop.number, &args).await {
         // A reader that has gone (`| head`) has seen what it wanted.
         Err(ExportError::Io(error)) if args.out.is_none() && error.kind() == io::ErrorKind::BrokenPipe => {
             Ok(Exit::Ok)
@@ -91,24 +94,25 @@ impl ExportError {
 
 async fn export(
     ledger: &dyn Ledger,
-    id: &DropId,
+    spec: &DropSpec,
     drop: DropNumber,
     args: &LedgerExportArgs,
 ) -> Result<(), ExportError> {
     let Some(out) = &args.out else {
         let stdout = io::stdout().lock();
         return match args.format {
-            ExportFormat::Xlsx => send_workbook(ledger, id, drop, stdout).await,
-            format => copy(ledger, id, drop, sink(format, BufWriter::new(stdout))).await,
+            ExportFormat::Xlsx => send_workbook(ledger, spec, drop, stdout).await,
+            format => copy(ledger, spec, drop, sink(format, BufWriter::new(stdout))).await,
         };
     };
     let file = OutFile::create(out)?;
     match args.format {
-        ExportFormat::Xlsx if !file.is_whole() => send_workbook(ledger, id, drop, file.file()).await?,
+        ExportFormat::Xlsx if !file.is_whole() => send_workbook(ledger, spec, drop, file.file()).await?,
         ExportFormat::Xlsx => {
-            copy(ledger, id, drop, Box::new(Sheets::new(file.file().try_clone()?, SHEET_CLAIMS_MAX))).await?;
+            copy(ledger, spec, drop, Box::new(Sheets::new(file.file().try_clone()?, SHEET_CLAIMS_MAX)))
+                .await?;
         }
-        format => copy(ledger, id, drop, sink(format, BufWriter::new(file.file()))).await?,
+        format => copy(ledger, spec, drop, sink(format, BufWriter::new(file.file()))).await?,
     }
     Ok(file.finish()?)
 }
@@ -116,12 +120,12 @@ async fn export(
 /// Writes a workbook to what has no beginning to go back to, as a pipe: it is made in a file without a name first.
 async fn send_workbook(
     ledger: &dyn Ledger,
-    id: &DropId,
+    spec: &DropSpec,
     drop: DropNumber,
     mut to: impl Write,
 ) -> Result<(), ExportError> {
     let mut whole = tempfile::tempfile()?;
-    copy(ledger, id, drop, Box::new(Sheets::new(whole.try_clone()?, SHEET_CLAIMS_MAX))).await?;
+    copy(ledger, spec, drop, Box::new(Sheets::new(whole.try_clone()?, SHEET_CLAIMS_MAX))).await?;
     whole.rewind()?;
     io::copy(&mut whole, &mut to)?;
     Ok(to.flush()?)
@@ -130,7 +134,7 @@ async fn send_workbook(
 /// Copies all claims of a drop.
 async fn copy(
     ledger: &dyn Ledger,
-    id: &DropId,
+    spec: &DropSpec,
     drop: DropNumber,
     mut sink: Box<dyn Sink + '_>,
 ) -> Result<(), ExportError> {
@@ -140,8 +144,10 @@ async fn copy(
         let page = ledger.claims(drop, after, limits::CLAIM_ROWS_PAGE).await?;
         let Some(last) = page.last() else { break };
         after = Some(last.number);
-        for row in &page {
-            sink.claim(&Claim::new(id, row))?;
+        let numbers: Vec<ClaimNumber> = page.iter().map(|row| row.number).collect();
+        let states = ledger.states(&numbers).await?;
+        for (row, state) in page.iter().zip(states) {
+            sink.claim(&Claim::new(spec, row, state))?;
         }
     }
     sink.end()
@@ -161,17 +167,29 @@ struct Claim<'a> {
 }
 
 impl<'a> Claim<'a> {
-    fn new(drop: &'a DropId, row: &'a ClaimRow) -> Self {
+    fn new(spec: &'a DropSpec, row: &'a ClaimRow, state: Option<State>) -> Self {
         Self {
             claim_id: row.number.claim_id(),
-            drop: drop.as_str(),
+            drop: spec.id.as_str(),
             shard: row.number.shard.0,
             epoch: row.number.epoch.0,
             seq: row.number.seq,
             person: &row.person,
-            status: row.status.as_str(),
+            status: status(spec, row, state),
             claimed_at: rfc3339(row.claimed_at_ms),
         }
+    }
+}
+
+/// How a claim stands by the ledger, in the words of `GET …/claims/mine`; `state` is what its last step led to.
+fn status(spec: &DropSpec, row: &ClaimRow, state: Option<State>) -> &'static str {
+    match state {
+        // How a hold ended says more than that its unit went back.
+        Some(state @ (State::Cancelled | State::Lapsed)) => state.as_str(),
+        _ if row.status == ClaimStatus::Returned => "returned",
+        Some(state) => state.as_str(),
+        None if spec.item.is_some() => State::Held.as_str(),
+        None => State::Issued.as_str(),
     }
 }
 

@@ -10,11 +10,11 @@
 //! ```
 
 mod absent;
+mod granting;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sha2::{Digest, Sha256};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
@@ -22,12 +22,11 @@ pub use self::absent::Absent;
 use super::admin_api::{ReceiptList, ReceiptView};
 use super::campaigns::Campaigns;
 use crate::clock::{UnixMs, rfc3339};
-use crate::domain::ids::{ClaimNumber, DropId, Epoch, Mark, PersonId};
+use crate::domain::ids::{ClaimNumber, PersonId};
 use crate::ledger::life::StepRow;
 use crate::ledger::{ClaimStatus, LedgerError, ReceiptRow, ReceiptState, Settlement};
 use crate::limits;
-use crate::redis::codes::{Code, Outcome};
-use crate::redis::scripts::{self, ClaimCall, ScriptError, Slot};
+use crate::redis::scripts::ScriptError;
 use crate::redis::{pool, reads};
 use crate::rush::gate::DropGate;
 
@@ -301,8 +300,7 @@ impl Receipts {
             return Err(refused(what));
         }
         let person = PersonId::new(&row.person).map_err(|error| SettleError::Failed(error.to_string()))?;
-        let grant =
-            self.grant(&drop, &person, row.claim).await?.map_err(|code| refused(why(code, &drop.id)))?;
+        let grant = self.grant(&drop, &person, row.claim).await?.map_err(refused)?;
         let by =
             ClaimNumber { drop: given.number, shard: self.campaigns.shard, epoch: grant.0, seq: grant.1 };
         self.wait_durable(number, by).await?;
@@ -313,30 +311,6 @@ impl Receipts {
         let before = number.checked_sub(1).ok_or(SettleError::Unknown(number))?;
         let rows = self.campaigns.ledger.receipts(before, 1).await?;
         rows.into_iter().find(|row| row.number == number).ok_or(SettleError::Unknown(number))
-    }
-
-    /// The epoch and number of the claim that the person gets for `owed`, now or before.
-    async fn grant(
-        &self,
-        drop: &DropGate,
-        person: &PersonId,
-        owed: ClaimNumber,
-    ) -> Result<Result<(Epoch, u32), Code>, SettleError> {
-        let (shard, batch_id) = (self.campaigns.shard, rand::random::<u32>().into());
-        let mut call = ClaimCall::owed(shard, batch_id, &drop.id, person, mark_of(owed));
-        if let Some(campaign) = drop.once() {
-            call.once(Slot { drop: 0, claim: 0 }, &campaign);
-        }
-        let mut connection = pool::checkout(&self.campaigns.pool).await?;
-        let mut reply = scripts::claim(&mut connection, &call, &call.to_evalsha()).await?;
-        let Some(Some(reply)) = reply.drops.pop() else { return Ok(Err(Code::UnknownDrop)) };
-        Ok(match reply.outcomes.first() {
-            Some(Outcome::Granted { seq }) => Ok((reply.view.epoch, *seq)),
-            Some(Outcome::Again(grant)) => Ok((grant.epoch, grant.seq)),
-            Some(Outcome::Refused(code)) => Err(*code),
-            Some(Outcome::Elsewhere { .. }) => Err(Code::LimitReached),
-            None => Err(Code::UnknownDrop),
-        })
     }
 
     /// Waits until the ledger has a granted claim: only then is a receipt settled with it.
@@ -376,24 +350,4 @@ impl Receipts {
 /// Whether a code is beyond what Redis has granted, as last seen: then Redis once had more than it has.
 fn is_ahead(drop: &DropGate, number: ClaimNumber) -> bool {
     drop.view().is_some_and(|view| (number.epoch, number.seq) > (view.epoch, view.seq))
-}
-
-/// The idempotency mark of what is given for a lost claim, the same each time.
-fn mark_of(owed: ClaimNumber) -> Mark {
-    let digest = Sha256::new().chain_update("claimrush receipt ").chain_update(owed.claim_id()).finalize();
-    Mark(digest.first_chunk().copied().unwrap_or_default())
-}
-
-/// Why the person was granted nothing, and what to do.
-fn why(code: Code, drop: &DropId) -> String {
-    match code {
-        Code::LimitReached => format!(
-            "the person has all that one person may have in drop {drop} or its campaign: void it, or honour it from \
-             another drop"
-        ),
-        Code::SoldOut => {
-            format!("drop {drop} has nothing left: raise its stock, or honour it from another drop")
-        }
-        other => format!("drop {drop} grants nothing: {}", other.name()),
-    }
 }

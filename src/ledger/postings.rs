@@ -72,25 +72,34 @@ pub struct Posting {
 }
 
 impl Posting {
-    /// The sponsor gives more (`change` above zero) or takes unissued money back (below zero).
+    /// The sponsor gives more (`change` above zero) or takes back what nobody has (below zero): money that was never
+    /// issued first, then recycled money, which is all there is where a later drop was paid for by the other.
     #[must_use]
-    pub fn budget(change: Fen) -> Option<Self> {
-        Self::moved("budget", Account::Budget, Account::Unissued, change)
+    pub fn budget(change: Fen, unissued: Fen, recycled: Fen) -> Option<Self> {
+        match change.0.checked_neg()? {
+            taken if taken > 0 => Self::drawn("budget", Account::Budget, Fen(taken), unissued, recycled),
+            _ => Self::moved("budget", Account::Budget, Account::Unissued, change),
+        }
     }
 
     /// Vouchers worth `amount` are claimed. Money that was never issued goes first, then recycled money; what
     /// neither covers stays visible as a negative balance of the unissued account, and fails the audit.
     #[must_use]
     pub fn claimed(amount: Fen, unissued: Fen, recycled: Fen) -> Option<Self> {
+        Self::drawn("claimed", Account::Live, amount, unissued, recycled)
+    }
+
+    /// `amount` goes to an account, from unissued money and what that lacks from recycled money.
+    fn drawn(kind: &'static str, to: Account, amount: Fen, unissued: Fen, recycled: Fen) -> Option<Self> {
         let short = amount.0.saturating_sub(unissued.0.max(0)).max(0);
         let from_recycled = short.min(recycled.0.max(0));
         let from_unissued = amount.0.checked_sub(from_recycled)?;
         let parts = [(Account::Unissued, from_unissued), (Account::Recycled, from_recycled)];
-        let mut lines = vec![(Account::Live, amount)];
+        let mut lines = vec![(to, amount)];
         lines.extend(
             parts.into_iter().filter(|(_, part)| *part != 0).map(|(account, part)| (account, Fen(-part))),
         );
-        (amount.0 != 0).then_some(Self { kind: "claimed", lines })
+        (amount.0 != 0).then_some(Self { kind, lines })
     }
 
     /// Vouchers worth `amount` went back to stock. Where the person may not claim again the money is recycled.
@@ -127,7 +136,7 @@ mod tests {
 
     #[test]
     fn nothing_moved_is_no_posting() {
-        assert_eq!(Posting::budget(Fen(0)), None);
+        assert_eq!(Posting::budget(Fen(0), Fen(5), Fen(5)), None);
         assert_eq!(Posting::claimed(Fen(0), Fen(5), Fen(5)), None);
         assert_eq!(Posting::returned(Fen(0), true), None);
     }
@@ -145,6 +154,15 @@ mod tests {
     }
 
     #[test]
+    fn a_lower_budget_takes_recycled_money_where_nothing_is_left_unissued() {
+        let lines = |change| Posting::budget(Fen(change), Fen(6), Fen(9)).unwrap().lines().to_vec();
+        let budget = |amount| (Account::Budget, Fen(amount));
+        assert_eq!(lines(10), [budget(-10), (Account::Unissued, Fen(10))]);
+        assert_eq!(lines(-6), [budget(6), (Account::Unissued, Fen(-6))]);
+        assert_eq!(lines(-8), [budget(8), (Account::Unissued, Fen(-6)), (Account::Recycled, Fen(-2))]);
+    }
+
+    #[test]
     fn accounts_are_found_by_their_names() {
         let merchant = Account::Payable("m:1".to_owned());
         for account in [Account::Budget, Account::Live, Account::Settled, Account::Treasury, merchant] {
@@ -157,7 +175,8 @@ mod tests {
         #[test]
         fn every_posting_is_balanced(amount in 0..i64::MAX, unissued: i64, recycled: i64, again: bool) {
             let made = [
-                Posting::budget(Fen(amount)), Posting::budget(Fen(-amount)),
+                Posting::budget(Fen(amount), Fen(unissued), Fen(recycled)),
+                Posting::budget(Fen(-amount), Fen(unissued), Fen(recycled)),
                 Posting::claimed(Fen(amount), Fen(unissued), Fen(recycled)), Posting::returned(Fen(amount), again),
             ];
             for posting in made.into_iter().flatten() {

@@ -85,17 +85,6 @@ pub enum ClaimStatus {
     Returned,
 }
 
-impl ClaimStatus {
-    /// The word of the exports.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Issued => "issued",
-            Self::Returned => "returned",
-        }
-    }
-}
-
 /// One claim as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClaimRow {

@@ -128,7 +128,7 @@ pub enum Refusal {
     /// Units would be held for a shorter time than was promised.
     #[error("drop {:?}: hold_for cannot become shorter", .0.as_str())]
     HoldShortened(DropId),
-    /// Drops that are paid for by what came back would promise more than did.
+    /// Drops that are paid for by what came back would promise more than did, or than a lower budget leaves.
     #[error("what came back is {short} short of the drops that are funded by it")]
     NotFunded {
         /// How much is missing.
@@ -165,6 +165,17 @@ pub enum Refusal {
     /// More could be claimed in a day than the daily budget.
     #[error("{0}, above the daily budget")]
     DailyBudget(DayOver),
+    /// Vouchers could be claimed in a drop on a day that has a budget, and its window would leave that day.
+    #[error(
+        "drop {drop:?} was open on {day}, and its window has to keep that day while there is a daily budget",
+        drop = .drop.as_str()
+    )]
+    DayLeft {
+        /// The drop.
+        drop: DropId,
+        /// The day, as in `2023-11-20`.
+        day: String,
+    },
     /// It ended.
     #[error("campaign {:?} has ended, for good", .0.as_str())]
     Ended(CampaignId),
@@ -190,6 +201,7 @@ impl Refusal {
             | Self::HoldShortened(drop)
             | Self::LimitLowered { drop, .. }
             | Self::StockBelowClaimed { drop, .. }
+            | Self::DayLeft { drop, .. }
             | Self::DropElsewhere { drop, .. } => Some(drop),
             _ => None,
         }

@@ -1,7 +1,8 @@
 //! The daily budget: on no day of the campaign's time zone can more than this be claimed.
 //!
 //! Owns what that means. It is decided when a campaign is applied, not when somebody claims: the vouchers of all drops
-//! whose windows touch a day may together be worth as much. So it holds whatever people do, and costs a claim nothing.
+//! whose windows touch a day may together be worth as much. So it holds whatever people do, and costs a claim nothing. A
+//! drop that was open keeps its days: each window that it gets later touches those on which it could be claimed before.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +10,8 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
-use super::Campaign;
+use super::{Campaign, DropSpec, Refusal};
+use crate::clock::UnixMs;
 use crate::domain::money::Fen;
 
 /// A day on which more could be claimed than the daily budget.
@@ -27,22 +29,60 @@ impl std::fmt::Display for DayOver {
     }
 }
 
+/// The day of an instant; nothing for one that no calendar reaches.
+fn day(ms: UnixMs, zone: &TimeZone) -> Option<Date> {
+    Timestamp::from_millisecond(ms).ok().map(|at| at.to_zoned_datetime(zone.clone()).date())
+}
+
+/// The first and the last day of a window. Its last millisecond is the one before it closes.
+fn days(opens_at_ms: UnixMs, closes_at_ms: UnixMs, zone: &TimeZone) -> Option<(Date, Date)> {
+    day(opens_at_ms, zone).zip(day(closes_at_ms.saturating_sub(1), zone))
+}
+
+/// Refuses to move a drop of vouchers away from a day on which it was open by `now_ms`, where there is a daily budget:
+/// what was claimed then would count on no day, and as much could be claimed once more.
+///
+/// # Errors
+/// [`Refusal::DayLeft`] names the first such drop and its day.
+pub fn check_days(old: Option<&Campaign>, new: &Campaign, now_ms: UnixMs) -> Result<(), Refusal> {
+    let (Some(old), Some(_)) = (old, new.daily_budget) else { return Ok(()) };
+    let Ok(zone) = TimeZone::get(&new.time_zone) else { return Ok(()) };
+    for after in new.drops.iter().filter(|drop| drop.voucher.is_some()) {
+        let day = old.drop_spec(&after.id).and_then(|before| day_left(before, after, now_ms, &zone));
+        if let Some(day) = day {
+            return Err(Refusal::DayLeft { drop: after.id.clone(), day: day.to_string() });
+        }
+    }
+    Ok(())
+}
+
+/// The first day on which a drop was open by now, and on which its new window is not.
+fn day_left(before: &DropSpec, after: &DropSpec, now_ms: UnixMs, zone: &TimeZone) -> Option<Date> {
+    if now_ms < before.opens_at_ms {
+        return None;
+    }
+    let until_ms = before.closes_at_ms.min(now_ms.saturating_add(1));
+    let (first, last) = days(before.opens_at_ms, until_ms, zone)?;
+    let (new_first, new_last) = days(after.opens_at_ms, after.closes_at_ms, zone)?;
+    if first < new_first || new_last < first {
+        Some(first)
+    } else if new_last < last {
+        new_last.checked_add(1.day()).ok()
+    } else {
+        None
+    }
+}
+
 /// The first day on which the campaign's drops could give more than its daily budget; nothing where it has none.
 pub(super) fn first_over(campaign: &Campaign) -> Option<DayOver> {
     let budget = campaign.daily_budget?;
     let zone = TimeZone::get(&campaign.time_zone).ok()?;
-    let day =
-        |ms: i64| Timestamp::from_millisecond(ms).ok().map(|at| at.to_zoned_datetime(zone.clone()).date());
     // What begins to count on a day, and what ends to.
     let mut moves: BTreeMap<Date, i128> = BTreeMap::new();
     for drop in &campaign.drops {
         let Some(terms) = &drop.voucher else { continue };
         let worth = i128::from(terms.face.0).saturating_mul(i128::from(drop.stock));
-        // The last millisecond of the window is the one before it closes.
-        let (Some(first), Some(last)) = (day(drop.opens_at_ms), day(drop.closes_at_ms.saturating_sub(1)))
-        else {
-            continue;
-        };
+        let Some((first, last)) = days(drop.opens_at_ms, drop.closes_at_ms, &zone) else { continue };
         let mut add = |day: Date, worth: i128| *moves.entry(day).or_default() += worth;
         add(first, worth);
         if let Ok(after) = last.checked_add(1.day()) {
@@ -58,4 +98,72 @@ pub(super) fn first_over(campaign: &Campaign) -> Option<DayOver> {
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR_MS: i64 = 3_600_000;
+    const DAY_MS: i64 = 24 * HOUR_MS;
+
+    /// Open from 10:00 of the 20th to 10:00 of the 22nd in Shanghai, for a day's budget.
+    fn campaign() -> Campaign {
+        Campaign::parse(
+            r#"
+id = "c"
+budget = "10.00 CNY"
+daily_budget = "10.00 CNY"
+time_zone = "Asia/Shanghai"
+[[drop]]
+id = "a"
+opens_at = "2023-11-20T10:00:00"
+closes_at = "2023-11-22T10:00:00"
+stock = 5
+limit_per_person = 1
+voucher = { face = "2.00", threshold = "10.00", valid_for = "7d" }
+"#,
+        )
+        .unwrap()
+    }
+
+    /// The day that is left by moving both ends of the window, so long after it opened.
+    fn left(opens_by_ms: i64, closes_by_ms: i64, after_ms: i64) -> Option<String> {
+        let old = campaign();
+        let mut new = old.clone();
+        new.drops[0].opens_at_ms += opens_by_ms;
+        new.drops[0].closes_at_ms += closes_by_ms;
+        match check_days(Some(&old), &new, old.drops[0].opens_at_ms + after_ms) {
+            Ok(()) => None,
+            Err(Refusal::DayLeft { drop, day }) if drop == old.drops[0].id => Some(day),
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn a_drop_that_was_open_keeps_its_days() {
+        let [twentieth, later] = ["2023-11-20", "2023-11-21"].map(|day| Some(day.to_owned()));
+        assert_eq!(left(3 * DAY_MS, 3 * DAY_MS, -1), None, "nobody could claim yet");
+        assert_eq!(left(3 * DAY_MS, 3 * DAY_MS, 0), twentieth);
+        assert_eq!(left(DAY_MS, DAY_MS, HOUR_MS), twentieth);
+        assert_eq!(left(2 * HOUR_MS, DAY_MS, HOUR_MS), None, "later on the same day");
+        assert_eq!(left(-DAY_MS, DAY_MS, HOUR_MS), None, "longer on both sides");
+        assert_eq!(left(-9 * DAY_MS, -9 * DAY_MS, HOUR_MS), twentieth, "to where it is over");
+        // It may close early, but not before now: on the second day claims are possible in it, on the third not yet.
+        assert_eq!(left(0, -DAY_MS, DAY_MS), None);
+        assert_eq!(left(0, -DAY_MS - 11 * HOUR_MS, DAY_MS), later);
+        assert_eq!(left(0, -DAY_MS - 11 * HOUR_MS, 13 * HOUR_MS), None);
+        assert_eq!(left(0, -DAY_MS - 11 * HOUR_MS, 9 * DAY_MS), later, "also when all is over");
+        assert_eq!(left(DAY_MS, 9 * DAY_MS, 9 * DAY_MS), twentieth);
+    }
+
+    #[test]
+    fn windows_are_free_where_no_day_has_a_budget() {
+        let (old, mut new) = (campaign(), campaign().shift_to(campaign().drops[0].opens_at_ms + DAY_MS));
+        let now_ms = old.drops[0].opens_at_ms + HOUR_MS;
+        assert!(check_days(Some(&old), &new, now_ms).is_err());
+        assert!(check_days(None, &new, now_ms).is_ok());
+        new.daily_budget = None;
+        assert!(check_days(Some(&old), &new, now_ms).is_ok());
+    }
 }

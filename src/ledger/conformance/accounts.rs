@@ -108,6 +108,7 @@ pub(super) async fn postings_and_money_steps_are_read_in_pages<L: Ledger>(ledger
         amount: Fen(1_000),
         reference: "t1".to_owned(),
         reason: "back".to_owned(),
+        over: false,
     };
     at(ledger, 31, back).await.unwrap();
     let id = campaign().id;

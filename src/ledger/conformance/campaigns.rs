@@ -114,3 +114,17 @@ pub(super) async fn pausing_and_loading_raise_the_revision<L: Ledger>(ledger: &L
     assert_eq!(ledger.catalogue().await.unwrap().campaigns[0].state, CampaignState::Paused);
     verified(ledger).await;
 }
+
+pub(super) async fn a_drop_keeps_the_days_on_which_it_was_open<L: Ledger>(ledger: &L) {
+    let mut daily = campaign();
+    daily.daily_budget = Some(Fen(100_000));
+    ledger.apply_campaign(&daily, 0, "ann", NOW_MS - 1).await.unwrap();
+    let mut later = daily.clone();
+    later.drops[0].opens_at_ms += 86_400_000;
+    let refused = ledger.apply_campaign(&later, 1, "ann", NOW_MS).await.unwrap_err();
+    let text = "drop \"shop-money\" was open on 2023-11-20, and its window has to keep that day while there is a daily budget";
+    assert_eq!(refused.to_string(), text);
+    assert_eq!(ledger.revision().await.unwrap(), 1);
+    ledger.apply_campaign(&later, 1, "ann", NOW_MS - 1).await.unwrap();
+    verified(ledger).await;
+}

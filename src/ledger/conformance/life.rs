@@ -320,6 +320,7 @@ pub(super) async fn money_that_may_be_claimed_stays<L: Ledger>(ledger: &L) {
         amount: Fen(amount),
         reference: "decision 7".to_owned(),
         reason: "the programme ends".to_owned(),
+        over: false,
     };
     assert_eq!(at(ledger, 1, moving(Pot::Recycled, Pot::Treasury, 1)).await, Err(Refused::TooMuch));
     assert_eq!(at(ledger, 1, moving(Pot::Live, Pot::Treasury, 1)).await, Err(Refused::OtherKind));

@@ -5,9 +5,12 @@ mod bonds;
 mod campaigns;
 mod documents;
 mod epochs;
+mod expiry;
+mod funds;
 mod groups;
 pub(crate) mod life;
 pub(crate) mod model;
+mod payments;
 mod receipts;
 pub(crate) mod references;
 mod returns;
@@ -69,6 +72,7 @@ pub(crate) async fn all<L: Ledger>(make: impl AsyncFn() -> L) {
         campaigns::a_stale_revision_is_refused,
         campaigns::a_refused_campaign_changes_nothing,
         campaigns::a_changed_budget_is_posted,
+        campaigns::a_drop_keeps_the_days_on_which_it_was_open,
         campaigns::pausing_and_loading_raise_the_revision,
         groups::claims_become_rows_money_and_a_position,
         groups::claims_are_paged_over_shards_and_epochs,
@@ -104,9 +108,15 @@ pub(crate) async fn all<L: Ledger>(make: impl AsyncFn() -> L) {
         life::a_redemption_is_taken_back_for_a_while,
         life::fraud_is_frozen_voided_and_recovered,
         life::holds_are_confirmed_cancelled_or_lapse,
+        payments::a_payment_counts_once_whatever_came_between,
         life::vouchers_expire_in_pages,
+        expiry::a_longer_validity_ends_too,
+        expiry::a_clock_that_is_behind_keeps_no_voucher_from_expiring,
         life::merchants_are_paid_what_they_are_owed,
         life::money_that_may_be_claimed_stays,
+        funds::a_lower_budget_takes_what_came_back,
+        funds::a_lower_budget_leaves_what_may_be_claimed,
+        funds::nothing_is_kept_of_a_campaign_that_is_over,
         references::money_moves_once_by_a_reference,
         references::another_campaign_may_be_paid_for_by_the_same_reference,
         life::a_closed_period_stays_closed,

@@ -25,7 +25,7 @@ fn settle(id: &CampaignId, merchant: &str, amount: i64, payment: &str) -> Action
 
 fn shift(from: Pot, to: Pot, amount: i64, reference: &str) -> Action {
     let (reference, reason) = (reference.to_owned(), "it ends".to_owned());
-    Action::Move { campaign: campaign().id, from, to, amount: Fen(amount), reference, reason }
+    Action::Move { campaign: campaign().id, from, to, amount: Fen(amount), reference, reason, over: false }
 }
 
 fn used<T>(step: u64) -> Result<T, Refused> {

@@ -138,8 +138,8 @@ impl Plan {
                 };
                 self.transfer(campaign, step, (from, Account::Settled), (*amount, payment), key)
             }
-            Action::Move { campaign, from, to, amount, reference, reason } => {
-                self.shift(campaign, (*from, *to), (*amount, reference), reason, key)
+            Action::Move { campaign, from, to, amount, reference, reason, over } => {
+                self.shift(campaign, (*from, *to), (*amount, reference), (reason, *over), key)
             }
         }
     }

@@ -20,6 +20,8 @@ pub(crate) struct Needs {
     pub(crate) keys: BTreeSet<(String, String)>,
     /// (merchant, order)
     pub(crate) orders: BTreeSet<(String, String)>,
+    /// Payments that are told of, each with the claim that it is for.
+    pub(crate) payments: BTreeSet<(ClaimNumber, String)>,
     /// The accounts whose balances matter.
     pub(crate) accounts: BTreeSet<(CampaignId, Account)>,
     /// By what money is moved, between which accounts of which campaign.
@@ -45,9 +47,12 @@ impl Needs {
                 | Action::PaymentRefunded { late: redemption, .. } => {
                     needs.redemptions.insert(*redemption);
                 }
+                Action::Confirm { claim, payment, .. } => {
+                    needs.claims.insert(*claim);
+                    needs.payments.insert((*claim, payment.clone()));
+                }
                 Action::Expire { claim }
                 | Action::Review { claim, .. }
-                | Action::Confirm { claim, .. }
                 | Action::Cancel { claim }
                 | Action::Lapse { claim } => {
                     needs.claims.insert(*claim);
@@ -131,6 +136,8 @@ pub(crate) struct Known {
     pub(crate) keys: HashMap<(String, String), StepRow>,
     /// Redemptions that stand, by (merchant, order).
     pub(crate) orders: HashMap<(String, String), u64>,
+    /// What a payment led to when it was first told of, by the claim's row key and the payment.
+    pub(crate) payments: HashMap<(i64, String), StepRow>,
     /// Redemptions of a day by (campaign, day, person), then merchant.
     pub(crate) counts: HashMap<(i64, i32, String), HashMap<String, i64>>,
     pub(crate) balances: HashMap<(i64, Account), Fen>,

@@ -10,6 +10,7 @@
 
 mod checks;
 mod decide;
+mod expiry;
 mod known;
 mod money;
 mod terms;
@@ -18,6 +19,7 @@ use serde::Serialize;
 
 pub(super) use self::checks::{COUNTS_DIFFER, MONEY_DIFFERS, PERIODS_DIFFER, STANDS};
 pub(super) use self::decide::Plan;
+pub(super) use self::expiry::given_back;
 pub(super) use self::known::{Known, KnownClaim, Needs, Reference};
 pub(super) use self::money::{check_funded, free};
 pub(super) use self::terms::{AllTerms, TermsCache, terms_of};
@@ -138,6 +140,9 @@ pub enum Action {
         reference: String,
         /// Why.
         reason: String,
+        /// Whether the campaign ended and the ledger has every claim that there will ever be: then nothing has to stay
+        /// paid for.
+        over: bool,
     },
 }
 

@@ -5,7 +5,7 @@ use deadpool_postgres::{Client, Transaction};
 use super::books::{Books, lock, raise_revision, testify, testify_by};
 use super::{encoded, execute, number, query, query_number, query_opt, read};
 use crate::clock::UnixMs;
-use crate::domain::campaign::{Campaign, CampaignState, Changes, changes};
+use crate::domain::campaign::{Campaign, CampaignState, Changes, changes, check_days};
 use crate::domain::ids::{CampaignId, DropId, DropNumber, Epoch, Shard};
 use crate::domain::money::Fen;
 use crate::ledger::chain::{Content, NumberedDrop};
@@ -39,6 +39,7 @@ pub(super) async fn apply(
     if changes.is_empty() {
         return Ok(changes);
     }
+    check_days(old, campaign, now_ms)?;
     admission::check_caps(&catalogue, campaign, old.is_none(), &changes)?;
 
     let row = store(&transaction, campaign).await?;
@@ -47,12 +48,12 @@ pub(super) async fn apply(
     let mut books = Books::open(&transaction, now_ms).await?;
     let change = changes.budget_to.0.checked_sub(changes.budget_from.0);
     let change = change.ok_or_else(|| LedgerError::Corrupt("a budget does not fit".to_owned()))?;
-    books.post(row, None, Posting::budget(Fen(change))).await?;
-    if campaign.drops.iter().any(|drop| drop.recycled) {
-        let unissued = books.balance(row, &Account::Unissued).await?;
-        let recycled = books.balance(row, &Account::Recycled).await?;
-        check_funded(campaign, claimed_of, unissued, recycled)?;
+    let unissued = books.balance(row, &Account::Unissued).await?;
+    let recycled = books.balance(row, &Account::Recycled).await?;
+    if change < 0 || campaign.drops.iter().any(|drop| drop.recycled) {
+        check_funded(campaign, claimed_of, Fen(unissued.0.saturating_add(change)), recycled)?;
     }
+    books.post(row, None, Posting::budget(Fen(change), unissued, recycled)).await?;
     let content = Content::Campaign {
         campaign: campaign.id.to_string(),
         before: old.map(Campaign::digest).transpose().map_err(encoded)?,

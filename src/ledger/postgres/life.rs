@@ -66,6 +66,7 @@ async fn take(
     insert(transaction, &decided.steps).await?;
     count(transaction, &decided.counts).await?;
     note_references(transaction, &decided.references).await?;
+    expiry::look_again(transaction, &decided.steps).await?;
     Fail::LifeWritten.reached();
     let content = Content::Steps { steps: digest.finish(), postings: books.digest.finish() };
     testify(transaction, now_ms, content).await?;

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 use super::books::{Books, testify, testify_by};
 use super::{encoded, read, unsigned};
 use crate::clock::UnixMs;
-use crate::domain::campaign::{Campaign, CampaignState, Changes, changes};
+use crate::domain::campaign::{Campaign, CampaignState, Changes, changes, check_days};
 use crate::domain::ids::{CampaignId, DropId, DropNumber, Epoch, Shard};
 use crate::domain::money::Fen;
 use crate::ledger::chain::{Content, NumberedDrop};
@@ -38,6 +38,7 @@ pub(super) fn apply(
     if changes.is_empty() {
         return Ok(changes);
     }
+    check_days(old, campaign, now_ms)?;
     admission::check_caps(&catalogue, campaign, old.is_none(), &changes)?;
 
     let number = store(&transaction, campaign)?;
@@ -46,12 +47,12 @@ pub(super) fn apply(
     let mut books = Books::open(&transaction, now_ms)?;
     let change = changes.budget_to.0.checked_sub(changes.budget_from.0);
     let change = change.ok_or_else(|| LedgerError::Corrupt("a budget does not fit".to_owned()))?;
-    books.post(number, None, Posting::budget(Fen(change)))?;
-    if campaign.drops.iter().any(|drop| drop.recycled) {
-        let unissued = books.balance(number, &Account::Unissued)?;
-        let recycled = books.balance(number, &Account::Recycled)?;
-        check_funded(campaign, claimed_of, unissued, recycled)?;
+    let unissued = books.balance(number, &Account::Unissued)?;
+    let recycled = books.balance(number, &Account::Recycled)?;
+    if change < 0 || campaign.drops.iter().any(|drop| drop.recycled) {
+        check_funded(campaign, claimed_of, Fen(unissued.0.saturating_add(change)), recycled)?;
     }
+    books.post(number, None, Posting::budget(Fen(change), unissued, recycled))?;
     let content = Content::Campaign {
         campaign: campaign.id.to_string(),
         before: old.map(Campaign::digest).transpose().map_err(encoded)?,

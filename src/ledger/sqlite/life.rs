@@ -85,6 +85,7 @@ fn take(
         statement.execute(params![campaign, day, person, merchant, change])?;
     }
     note_references(transaction, &decided.references)?;
+    expiry::look_again(transaction, &decided.steps)?;
     Fail::LifeWritten.reached();
     let content = Content::Steps { steps: digest.finish(), postings: books.digest.finish() };
     testify(transaction, now_ms, content)?;
@@ -168,6 +169,7 @@ fn known(
             learn_claim(transaction, &mut known, row_key(series, claim.seq), Some(*claim))?;
         }
     }
+    learn_payments(transaction, &needs, &mut known)?;
     let mut standing = transaction.prepare_cached(rows::ORDER_STANDS)?;
     for (merchant, order) in &needs.orders {
         let found: Option<i64> = standing.query_row([merchant, order], |row| row.get(0)).optional()?;
@@ -226,6 +228,24 @@ pub(super) fn last_step(connection: &Connection, claim: i64) -> Result<Option<St
         .query_row([claim], |row| Ok(step(row)))
         .optional()?
         .transpose()
+}
+
+/// What each payment led to when it was first told of.
+fn learn_payments(
+    transaction: &Transaction<'_>,
+    needs: &Needs,
+    known: &mut Known,
+) -> Result<(), LedgerError> {
+    let mut first = transaction.prepare_cached(select_step!(
+        "WHERE claim = ?1 AND order_id = ?2 AND step IN ('confirmed', 'late_payment') ORDER BY number LIMIT 1"
+    ))?;
+    for (claim, payment) in &needs.payments {
+        let Some(key) = known.keys_of.get(claim).copied() else { continue };
+        if let Some(found) = first.query_row(params![key, payment], |row| Ok(step(row))).optional()? {
+            known.payments.insert((key, payment.clone()), found?);
+        }
+    }
+    Ok(())
 }
 
 fn learn_counts(

@@ -61,17 +61,18 @@ impl Plan {
         key: Option<&Key>,
     ) -> Outcome {
         let (found, held_until_ms) = self.held(claim)?;
-        // The payment may be told of again by a message of its own.
-        let told = found.last.as_ref().filter(|last| last.order_id.as_deref() == Some(payment));
-        if let Some(told) = told.filter(|last| matches!(last.step, Some(Step::Confirmed | Step::LatePayment)))
-        {
-            return Ok(Done { step: told.clone(), replayed: true });
+        // The payment may be told of again by a message of its own, whatever has happened since.
+        let told = (found.key, payment.to_owned());
+        if let Some(step) = self.known.payments.get(&told) {
+            return Ok(Done { step: step.clone(), replayed: true });
         }
         let in_time = found.state == State::Held && self.now_ms < held_until_ms && !found.claim.returned;
         let mut step = begin(&found, if in_time { Step::Confirmed } else { Step::LatePayment })?;
         step.order_id = Some(payment.to_owned());
         step.amount = Some(amount.0);
-        self.write(&found, step, Fen(0), key)
+        let done = self.write(&found, step, Fen(0), key)?;
+        self.known.payments.insert(told, done.step.clone());
+        Ok(done)
     }
 
     pub(super) fn repaid(&mut self, late: u64, detail: &str, key: Option<&Key>) -> Outcome {
@@ -93,7 +94,7 @@ impl Plan {
         campaign: &CampaignId,
         (from, to): (Pot, Pot),
         (amount, reference): (Fen, &str),
-        reason: &str,
+        (reason, over): (&str, bool),
         key: Option<&Key>,
     ) -> Outcome {
         let may = matches!(
@@ -103,11 +104,11 @@ impl Plan {
         let accounts = Account::parse(from.as_str()).zip(Account::parse(to.as_str()));
         let accounts = accounts.filter(|_| may).ok_or(Refused::OtherKind)?;
         if from == Pot::Recycled {
-            // What may still be claimed must stay paid for.
             let row = self.known.terms.campaigns.get(campaign).copied().ok_or(Refused::UnknownCampaign)?;
             self.check_new(&(row, accounts.0.clone(), accounts.1.clone(), reference.to_owned()))?;
+            // What may still be claimed must stay paid for.
             let free = self.known.free.get(&row).copied().unwrap_or_default();
-            if amount > free {
+            if amount > free && !over {
                 return Err(Refused::TooMuch);
             }
         }

@@ -1,13 +1,13 @@
 //! Vouchers whose time is over, a page at a time, with the place up to which they were looked at.
 
-use deadpool_postgres::Client;
+use deadpool_postgres::{Client, Transaction};
 
 use super::known::terms;
 use super::take;
 use crate::clock::UnixMs;
 use crate::domain::ids::{ClaimNumber, DropNumber, Epoch, Shard};
 use crate::domain::life::rules::expires_at_ms;
-use crate::ledger::life::{Action, Request, TermsCache};
+use crate::ledger::life::{Action, Request, StepRow, TermsCache, given_back};
 use crate::ledger::postgres::books::lock;
 use crate::ledger::postgres::{execute, number, query};
 use crate::ledger::sections::row_key;
@@ -68,4 +68,13 @@ pub(in crate::ledger::postgres) async fn expire(
         return Ok(Expired { expired: number(expired)?, looked_at: true });
     }
     Ok(Expired { expired: 0, looked_at: false })
+}
+
+/// Has vouchers that went back to their holders looked at again, where they were passed.
+pub(super) async fn look_again(transaction: &Transaction<'_>, steps: &[StepRow]) -> Result<(), LedgerError> {
+    for (series, claim) in given_back(steps) {
+        let sql = "UPDATE expiry SET claim = $2 WHERE series = $1 AND claim > $2";
+        execute(transaction, sql, &[&series, &claim.saturating_sub(1)]).await?;
+    }
+    Ok(())
 }

@@ -65,6 +65,7 @@ pub(super) async fn known(
     }
     let keys: Vec<i64> = keys.into_iter().collect();
     learn_claims(transaction, &keys, &series, &mut known).await?;
+    learn_payments(transaction, &needs, &mut known).await?;
     learn_orders(transaction, &needs, &mut known).await?;
     learn_counts(transaction, requests, &mut known, now_ms).await?;
     learn_money(transaction, &needs, &mut known, now_ms).await?;
@@ -171,6 +172,34 @@ async fn learn_claims(
         let last = step(&row)?;
         if let Some(key) = last.claim {
             known.last.insert(key, last);
+        }
+    }
+    Ok(())
+}
+
+/// What each payment led to when it was first told of.
+async fn learn_payments(
+    transaction: &Transaction<'_>,
+    needs: &Needs,
+    known: &mut Known,
+) -> Result<(), LedgerError> {
+    let asked = needs.payments.iter();
+    let asked = asked.filter_map(|(claim, payment)| Some((*known.keys_of.get(claim)?, payment.as_str())));
+    let (claims, payments): (Vec<i64>, Vec<&str>) = asked.unzip();
+    if claims.is_empty() {
+        return Ok(());
+    }
+    let sql = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM unnest($1::bigint[], $2::text[]) p (wanted, payment) CROSS JOIN LATERAL \
+          (SELECT * FROM step WHERE claim = p.wanted AND order_id = p.payment \
+           AND step IN ('confirmed', 'late_payment') ORDER BY number LIMIT 1) s"
+    );
+    for row in query(transaction, sql, &[&claims, &payments]).await? {
+        let found = step(&row)?;
+        if let Some(told) = found.claim.zip(found.order_id.clone()) {
+            known.payments.insert(told, found);
         }
     }
     Ok(())

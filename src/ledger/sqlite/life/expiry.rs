@@ -1,12 +1,12 @@
 //! Vouchers whose time is over, a page at a time, with the place up to which they were looked at.
 
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::{TermsCache, take, terms};
 use crate::clock::UnixMs;
 use crate::domain::ids::{ClaimNumber, DropNumber, Epoch, Shard};
 use crate::domain::life::rules::expires_at_ms;
-use crate::ledger::life::{Action, Request};
+use crate::ledger::life::{Action, Request, StepRow, given_back};
 use crate::ledger::sections::row_key;
 use crate::ledger::sqlite::unsigned;
 use crate::ledger::{Expired, LedgerError};
@@ -78,4 +78,14 @@ pub(in crate::ledger::sqlite) fn expire(
         });
     }
     Ok(Expired { expired: 0, looked_at: false })
+}
+
+/// Has vouchers that went back to their holders looked at again, where they were passed.
+pub(super) fn look_again(transaction: &Transaction<'_>, steps: &[StepRow]) -> Result<(), LedgerError> {
+    for (series, claim) in given_back(steps) {
+        transaction
+            .prepare_cached("UPDATE expiry SET claim = ?2 WHERE series = ?1 AND claim > ?2")?
+            .execute([series, claim.saturating_sub(1)])?;
+    }
+    Ok(())
 }
