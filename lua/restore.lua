@@ -72,6 +72,7 @@ if step == 'begin' then
     end
   end
   redis.call('UNLINK', holders_key)
+  redis.call('HDEL', drop_key, 'over')
   redis.call('HSET', drop_key, 'epoch', epoch, 'state', 'frozen', 'opens_at', opens_at, 'closes_at', closes_at,
     'limit', limit, 'stock', total, 'seq', 0, 'returned', 0, 'rebuild', token)
 elseif not f[1] then

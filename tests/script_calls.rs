@@ -20,6 +20,7 @@ fn open(drop: &DropId, mode: Mode, stock_total: u64) -> DropConfig<'_> {
         drop,
         mode,
         stock_total,
+        carried: 0,
         opens_at_ms: 0,
         closes_at_ms: 1 << 42,
         limit: 1,
@@ -27,6 +28,7 @@ fn open(drop: &DropId, mode: Mode, stock_total: u64) -> DropConfig<'_> {
         state: DropState::Running,
         once: 0,
         revision: 0,
+        overrules: false,
     }
 }
 
@@ -158,7 +160,7 @@ async fn a_malformed_call_changes_nothing() {
     let (journal, hash, held) = (journal.as_str(), hash.as_str(), held.as_str());
     let one = [journal, hash, held];
     let twice = [journal, hash, held, hash, held];
-    let terms = ["create", "9", "1", "2", "1", "1", "running", "0", "0"];
+    let terms = ["create", "9", "1", "2", "1", "1", "running", "0", "0", "keep"];
     let with = |at: usize, value: &'static str| {
         let mut changed = terms;
         changed[at] = value;
@@ -199,7 +201,7 @@ async fn a_malformed_call_changes_nothing() {
         (&scripts::CONFIGURE, &[hash], &terms[..6]),
         (&scripts::CONFIGURE, &[], &[]),
         (&scripts::CONFIGURE, &[hash], &with(0, "make")),
-        (&scripts::CONFIGURE, &[hash], &with(1, "-1")),
+        (&scripts::CONFIGURE, &[hash], &with(1, "-4294967296")),
         (&scripts::CONFIGURE, &[hash], &with(1, "4294967296")),
         (&scripts::CONFIGURE, &[hash], &with(1, "nan")),
         (&scripts::CONFIGURE, &[hash], &with(3, "1")),
@@ -209,6 +211,7 @@ async fn a_malformed_call_changes_nothing() {
         (&scripts::CONFIGURE, &[hash], &with(6, "open")),
         (&scripts::CONFIGURE, &[hash], &with(7, "-1")),
         (&scripts::CONFIGURE, &[hash], &with(8, "x")),
+        (&scripts::CONFIGURE, &[hash], &with(9, "")),
         (&scripts::CONFIGURE, &[hash, hash], &[terms, terms].concat()),
         (&scripts::STATE, &[hash], &["open"]),
         (&scripts::STATE, &[], &["paused"]),

@@ -34,6 +34,9 @@ use crate::rush::gate::{DropRules, Gate};
 /// How often it is looked whether lost drops are there again.
 const LOST_LOOK_INTERVAL: Duration = Duration::from_secs(2);
 
+/// How often a load is begun anew because others change campaigns faster than it goes.
+const LOADS_MAX: u32 = 4;
+
 /// Applies, pauses and loads campaigns.
 pub struct Campaigns {
     /// The source of truth.
@@ -237,7 +240,18 @@ impl Campaigns {
         self.load_locked(&mut loaded).await
     }
 
+    /// Loads, and once more where somebody has loaded a later revision meanwhile.
     async fn load_locked(&self, loaded: &mut LastLoad) -> Result<(), LoadError> {
+        for _ in 1..LOADS_MAX {
+            match self.load_once(loaded).await {
+                Err(LoadError::Ledger(LedgerError::Stale { .. })) => {}
+                done => return done,
+            }
+        }
+        self.load_once(loaded).await
+    }
+
+    async fn load_once(&self, loaded: &mut LastLoad) -> Result<(), LoadError> {
         loaded.revision = None;
         let catalogue = self.ledger.catalogue().await?.cut();
         let tallies = self.ledger.tallies().await?;
