@@ -1,23 +1,29 @@
 //! Campaigns that are loaded into Redis from an older view, where more is claimed than the ledger has stock for, and from
-//! a ledger that was brought back.
+//! a ledger that was brought back; and a Redis that nobody has compared yet, to which nothing is written.
 
 use std::sync::Arc;
 
 use claimrush::backoffice::campaigns::{ApplyError, Campaigns};
+use claimrush::backoffice::holds::{HoldDesk, Holds, Sweeper};
+use claimrush::backoffice::receipts::{Receipts, SettleError};
 use claimrush::clock::Clock;
 use claimrush::config::LedgerConfig;
 use claimrush::domain::campaign::{Campaign, CampaignState};
+use claimrush::domain::cause::Cause;
 use claimrush::domain::claim::JournalId;
-use claimrush::domain::ids::{CampaignId, DropId, Epoch, PersonId, Shard};
+use claimrush::domain::ids::{CampaignId, ClaimNumber, DropId, DropNumber, Epoch, PersonId, Shard};
 use claimrush::ledger::{Committed, Group, Ledger, open};
 use claimrush::redis::codes::{Code, DropState, DropView, Outcome};
 use claimrush::redis::peer::Peer;
 use claimrush::redis::scripts::{self, ClaimCall, Return};
 use claimrush::redis::{journal, keys, pool, reads};
+use claimrush::telemetry::metrics::Metrics;
 use deadpool_redis::{Manager, Pool};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, cmd};
 use tempfile::TempDir;
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
 
 use crate::support::campaign::{DropFile, campaign};
 use crate::support::folder;
@@ -205,4 +211,41 @@ async fn a_ledger_that_was_brought_back_and_a_drop_of_an_older_version_are_loade
     let () = cmd("HDEL").arg(&hash).arg("revision").query_async(&mut stores.conn).await.expect("gone");
     apply(&front, &file(40)).await;
     assert_eq!(stores.view("d-1").await.stock, 40);
+}
+
+/// Whatever is written there may hide that it lacks claims.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_written_to_a_redis_that_was_not_compared() {
+    let mut stores = Stores::open().await;
+    let front = stores.front(4);
+    apply(&front, &campaign("c", &[DropFile::open("d-1", 5).item("hold_for = \"1h\"")])).await;
+    stores.claims("d-1", 1).await;
+    stores.drain().await;
+    let end = journal::last_id(&mut stores.conn, SHARD).await.expect("an end");
+    let lost = ClaimNumber { drop: DropNumber(1), shard: SHARD, epoch: Epoch::FIRST, seq: 4 };
+    stores.ledger.register_receipt(lost, "ann", 1).await.expect("it is kept").expect("an orphan");
+
+    front.gate.trust.set("another server");
+    let honoured = Receipts::new(Arc::clone(&front)).honour(1, None, "test").await;
+    assert!(matches!(honoured, Err(SettleError::Failed(_))), "{honoured:?}");
+    let metrics = Arc::new(Metrics::new(Cause::CODES, 1).expect("metrics"));
+    let (holds, work) = Holds::new(Arc::clone(&front), metrics);
+    tokio::spawn(work);
+    let holds = Arc::new(holds);
+    let desk = HoldDesk::new(Arc::clone(&holds), Handle::current());
+    let claim = ClaimNumber { seq: 1, ..lost };
+    desk.cancel(claim, PersonId::new("p-1").expect("a person")).await.expect("the ledger has decided");
+    assert!(!front.recover_proven(false).await.expect("it is not looked at"));
+    assert_eq!(journal::last_id(&mut stores.conn, SHARD).await.expect("an end"), end);
+    assert!(front.gate.trust.is_doubted(), "a comparison is asked for");
+
+    front.load().await.expect("it is compared");
+    let stop = CancellationToken::new();
+    let sweeping = tokio::spawn(Sweeper::new(holds).run(stop.clone()));
+    while stores.view("d-1").await.returned == 0 {
+        assert!(!sweeping.is_finished());
+        tokio::task::yield_now().await;
+    }
+    stop.cancel();
+    sweeping.await.expect("it ends");
 }

@@ -25,10 +25,10 @@ use crate::domain::eligibility::Eligibility;
 use crate::domain::ids::{CampaignId, Shard};
 use crate::guard::tables::AddressTables;
 use crate::ledger::{Catalogue, Ledger, LedgerError};
-use crate::redis::codes::DropState;
+use crate::redis::codes::{Code, DropState};
 use crate::redis::peer::Peer;
 use crate::redis::scripts::ScriptError;
-use crate::redis::{pool, reads};
+use crate::redis::{pool, reads, restore};
 use crate::rush::gate::{DropRules, Gate};
 
 /// How often it is looked whether lost drops are there again.
@@ -307,7 +307,42 @@ impl Campaigns {
             }
         }
         let running = soundness::in_other_state(&lost, DropState::Frozen);
-        self.set_states(connection, &running, DropState::Frozen).await
+        self.set_states(connection, &running, DropState::Frozen).await?;
+        // What proves a loss may be over with the next entry of the journal: from here on each says it of itself.
+        for (drop, epoch) in compared.unmarked() {
+            match restore::mark_lost(connection, self.shard, drop, epoch).await? {
+                // Somebody restores it, or it is gone: the next comparison says which.
+                Ok(_) | Err(Code::Superseded | Code::UnknownDrop) => {}
+                Err(code) => {
+                    let what = format!("drop {:?} cannot be marked as lost: {}", drop.as_str(), code.name());
+                    return Err(LedgerError::Corrupt(what).into());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A connection to the server that was compared last. Another one may lack claims, and whatever is written there
+    /// may hide that before it is known.
+    ///
+    /// # Errors
+    /// Redis' own; or another server is there, and is to be compared.
+    pub(super) async fn compared_redis(&self) -> redis::RedisResult<Connection> {
+        let mut connection = pool::checkout(&self.pool).await?;
+        if self.is_compared(&mut connection).await? {
+            return Ok(connection);
+        }
+        Err(redis::RedisError::from((redis::ErrorKind::Io, "another Redis is there and is being compared")))
+    }
+
+    /// Whether a connection leads to the server that was compared last; where it does not, a comparison is asked for.
+    async fn is_compared(&self, connection: &mut Connection) -> redis::RedisResult<bool> {
+        let peer = Peer::learn(connection).await?;
+        let is_compared = self.gate.trust.is_for(&peer.run_id);
+        if !is_compared {
+            self.gate.trust.ask();
+        }
+        Ok(is_compared)
     }
 
     fn publish(&self, catalogue: &Catalogue) {

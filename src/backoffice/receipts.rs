@@ -327,7 +327,7 @@ impl Receipts {
         if let Some(campaign) = drop.once() {
             call.once(Slot { drop: 0, claim: 0 }, &campaign);
         }
-        let mut connection = pool::checkout(&self.campaigns.pool).await?;
+        let mut connection = self.campaigns.compared_redis().await?;
         let mut reply = scripts::claim(&mut connection, &call, &call.to_evalsha()).await?;
         let Some(Some(reply)) = reply.drops.pop() else { return Ok(Err(Code::UnknownDrop)) };
         Ok(match reply.outcomes.first() {
