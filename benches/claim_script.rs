@@ -71,6 +71,7 @@ impl Rush {
             drop,
             mode: Mode::Create,
             stock_total: limits::STOCK_MAX,
+            carried: 0,
             opens_at_ms: 0,
             closes_at_ms: 1 << 42,
             limit: 1,
@@ -78,6 +79,7 @@ impl Rush {
             state: DropState::Running,
             once,
             revision: 0,
+            overrules: false,
         };
         let configs: Vec<_> = drops.iter().map(config).collect();
         let made = scripts::configure(&mut conn, SHARD, &configs).await?;

@@ -5,9 +5,11 @@
 -- Safe to run twice: the stock left is computed from the total, not added to.
 --
 -- KEYS[d]      drop hash of the d-th drop
--- for each drop d, with i = 9 * (d - 1):
--- ARGV[i+1]    "create" (makes the drop when it is not there) or "update" (refuses when it is not there)
--- ARGV[i+2]    total: units of this shard in this epoch, claimed ones included; 0 to 2^32-1
+-- for each drop d, with i = 10 * (d - 1):
+-- ARGV[i+1]    "create" (makes the drop when it is not there), "update" (refuses when it is not there) or "shrink" (the
+--              same, and refuses a total that is less than what is claimed, of which the others leave nothing on sale)
+-- ARGV[i+2]    total: units of this shard in this epoch, claimed ones included; -(2^32-1) to 2^32-1, below 0 where
+--              claims of older epochs hold more than there is
 -- ARGV[i+3]    opens_at, Unix milliseconds
 -- ARGV[i+4]    closes_at, Unix milliseconds, above opens_at
 -- ARGV[i+5]    limit per person, 1 to 100
@@ -15,18 +17,21 @@
 -- ARGV[i+7]    state of a drop that is made: running, paused or frozen; a drop that is there keeps its own
 -- ARGV[i+8]    once: where a person may win in one drop of the campaign alone, how many drops the campaign has; else 0.
 --              A campaign's drops only become more, so that the number tells which they are
--- ARGV[i+9]    revision of the campaigns that this is of: `once` of a later one stays
+-- ARGV[i+9]    revision of the campaigns that this is of
+-- ARGV[i+10]   "keep" (refuses when a later revision was set) or "overrule" (does not: the ledger has no later one)
 --
 -- Reply: for each drop { epoch, state, opens_at, closes_at, limit, stock, seq, returned }, as it now stands
 -- Reply when refused: { code, d }; no drop was changed
 --   UNKNOWN_DROP         -7   "update" of a drop that is not there
---   SHRINK_BELOW_CLAIMED -8   total is less than what is claimed and not returned
+--   SHRINK_BELOW_CLAIMED -8   "shrink", and total is less than what is claimed and not returned
+--   OUT_OF_DATE          -12  "keep", and the drop was set to a later revision of the campaigns
 -- An error that begins with MALFORMED: the call is not as above; no drop was changed.
 
-local UNKNOWN_DROP, SHRINK_BELOW_CLAIMED = -7, -8
+local UNKNOWN_DROP, SHRINK_BELOW_CLAIMED, OUT_OF_DATE = -7, -8, -12
 
 local LIMIT_MAX = 100
-local MODES = { create = true, update = true }
+local MODES = { create = true, update = true, shrink = true }
+local PRECEDENCE = { keep = true, overrule = true }
 local STATES = { running = true, paused = true, frozen = true }
 
 local function integer(text, min, max)
@@ -35,50 +40,61 @@ local function integer(text, min, max)
 end
 
 local reply = {}
-local writes = {}
+local writes, overs = {}, {}
 local onces = {}
 local seen = {}
 
-if #KEYS == 0 or #ARGV ~= 9 * #KEYS then
-  return redis.error_reply('MALFORMED nine arguments for each of at least one drop')
+if #KEYS == 0 or #ARGV ~= 10 * #KEYS then
+  return redis.error_reply('MALFORMED ten arguments for each of at least one drop')
 end
 for d = 1, #KEYS do
-  local key, i = KEYS[d], 9 * (d - 1)
+  local key, i = KEYS[d], 10 * (d - 1)
   local mode, made_state = ARGV[i + 1], ARGV[i + 7]
-  local total = integer(ARGV[i + 2], 0, 2 ^ 32 - 1)
+  local total = integer(ARGV[i + 2], 1 - 2 ^ 32, 2 ^ 32 - 1)
   local opens_at = integer(ARGV[i + 3], 0, 2 ^ 48 - 1)
   local closes_at = integer(ARGV[i + 4], 0, 2 ^ 48 - 1)
   local limit = integer(ARGV[i + 5], 1, LIMIT_MAX)
   local made_epoch, once = integer(ARGV[i + 6], 1, 2 ^ 16 - 1), integer(ARGV[i + 8], 0, 2 ^ 16 - 1)
-  local revision = integer(ARGV[i + 9], 0, 2 ^ 53 - 1)
-  if not (MODES[mode] and total and opens_at and closes_at and limit and made_epoch and STATES[made_state]) or not (once and revision) then
+  local revision, precedence = integer(ARGV[i + 9], 0, 2 ^ 53 - 1), ARGV[i + 10]
+  if not (MODES[mode] and total and opens_at and closes_at and limit and made_epoch and STATES[made_state])
+    or not (once and revision and PRECEDENCE[precedence]) then
     return redis.error_reply('MALFORMED value for drop ' .. d)
   end
   if closes_at <= opens_at then return redis.error_reply('MALFORMED window of drop ' .. d) end
   if seen[key] then return redis.error_reply('MALFORMED drop ' .. d .. ' stands twice') end
   seen[key] = true
 
-  local f = redis.call('HMGET', key, 'epoch', 'state', 'seq', 'returned', 'once_revision')
-  if not f[1] and mode == 'update' then return { UNKNOWN_DROP, d } end
+  local f = redis.call('HMGET', key, 'epoch', 'state', 'seq', 'returned', 'once_revision', 'revision')
+  if not f[1] and mode ~= 'create' then return { UNKNOWN_DROP, d } end
+  -- Of two who load, the one with an older view must not make Redis believe it again.
+  local overrules = precedence == 'overrule'
+  if revision < tonumber(f[6] or 0) and not overrules then return { OUT_OF_DATE, d } end
   local epoch, state = tonumber(f[1] or made_epoch), f[2] or made_state
   local seq, returned = tonumber(f[3] or 0), tonumber(f[4] or 0)
-  local stock = total - seq + returned
-  if stock < 0 then return { SHRINK_BELOW_CLAIMED, d } end
+  local left = total - seq + returned
+  if left < 0 and mode == 'shrink' then return { SHRINK_BELOW_CLAIMED, d } end
+  local stock, over = math.max(left, 0), math.max(-left, 0)
 
   reply[d] = { epoch, state, opens_at, closes_at, limit, stock, seq, returned }
   writes[d] = {
     key, 'epoch', epoch, 'state', state, 'opens_at', opens_at, 'closes_at', closes_at, 'limit', limit,
-    'stock', stock, 'seq', seq, 'returned', returned,
+    'stock', stock, 'seq', seq, 'returned', returned, 'revision', revision,
   }
-  -- Of two who load, the one with an older view must not make Redis believe it again.
+  overs[d] = over
+  -- Redis may have been told of the rule by a script that kept no revision of the rest.
   local known = f[5] and tonumber(f[5])
-  if revision >= (known or 0) and (once > 0 or known) then
+  if (overrules or revision >= (known or 0)) and (once > 0 or known) then
     onces[#onces + 1] = { key, once, revision }
   end
 end
 
 for d = 1, #writes do
   redis.call('HSET', unpack(writes[d]))
+  if overs[d] > 0 then
+    redis.call('HSET', KEYS[d], 'over', overs[d])
+  else
+    redis.call('HDEL', KEYS[d], 'over')
+  end
 end
 for o = 1, #onces do
   local key, once, revision = unpack(onces[o])

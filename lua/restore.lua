@@ -1,13 +1,16 @@
 #!lua
 -- restore: makes a drop anew, in a higher epoch, from what the ledger has of it, in three steps. Each is safe to run
--- twice. Until the last one the drop is frozen, and state.lua runs it for nobody.
+-- twice. Until the last one the drop is frozen, and state.lua runs it for nobody; so it is from "lost" on, which says
+-- of a drop that it lacks something.
 --
 -- KEYS[1]      journal of the shard (stream)
 -- KEYS[2]      drop hash
 -- KEYS[3]      holders hash of the drop
--- ARGV[1]      "begin" (empties the drop), "holders" (adds claims), "finish" (declares it complete)
--- ARGV[2]      token of who restores, 1 to 64 characters: of two who begin, the later one goes on alone
--- ARGV[3]      epoch that the drop gets, 1 to 65535
+-- ARGV[1]      "begin" (empties the drop), "holders" (adds claims), "finish" (declares it complete); or "lost"
+--              (freezes it until it is begun)
+-- ARGV[2]      token of who restores, 1 to 64 characters: of two who begin, the later one goes on alone; with "lost"
+--              one that nobody restores with
+-- ARGV[3]      epoch that the drop gets, 1 to 65535; with "lost" the one of which something is lacking
 -- with "begin":
 -- ARGV[4]      total: units of this shard in this epoch, 0 to 2^32-1
 -- ARGV[5]      opens_at, Unix milliseconds
@@ -18,11 +21,12 @@
 -- ARGV[4..#ARGV]  1 to 1000 times a person and a record, as claim.lua writes it, in the order of granting; one that
 --              is there already is passed over
 --
--- Reply to "begin" and "finish": { epoch, state, opens_at, closes_at, limit, stock, seq, returned }
+-- Reply to "begin", "finish" and "lost": { epoch, state, opens_at, closes_at, limit, stock, seq, returned }
 -- Reply to "holders": how many of the records were new
 -- Reply when refused, nothing changed:
---   UNKNOWN_DROP -7   there is no such drop: it was not begun
---   SUPERSEDED   -11  the drop is in a higher epoch or finished in this one, or somebody else has begun since
+--   UNKNOWN_DROP -7   there is no such drop: it was not begun, or is gone
+--   SUPERSEDED   -11  the drop is in a higher epoch or finished in this one, or somebody else has begun since; with
+--                     "lost": it is in another epoch, or being restored
 -- An error that begins with MALFORMED: the call is not as above; nothing was changed.
 
 local UNKNOWN_DROP, SUPERSEDED = -7, -11
@@ -72,6 +76,7 @@ if step == 'begin' then
     end
   end
   redis.call('UNLINK', holders_key)
+  redis.call('HDEL', drop_key, 'over')
   redis.call('HSET', drop_key, 'epoch', epoch, 'state', 'frozen', 'opens_at', opens_at, 'closes_at', closes_at,
     'limit', limit, 'stock', total, 'seq', 0, 'returned', 0, 'rebuild', token)
 elseif not f[1] then
@@ -109,9 +114,13 @@ elseif step == 'holders' then
     redis.call('HSET', holders_key, unpack(writes))
   end
   return new
-elseif step == 'finish' and #ARGV == 3 then
+elseif (step == 'finish' or step == 'lost') and #ARGV == 3 then
   if its_epoch ~= epoch or (its_token and its_token ~= token) then return SUPERSEDED end
-  redis.call('HDEL', drop_key, 'rebuild')
+  if step == 'lost' then
+    redis.call('HSET', drop_key, 'state', 'frozen', 'rebuild', token)
+  else
+    redis.call('HDEL', drop_key, 'rebuild')
+  end
 else
   return redis.error_reply('MALFORMED step')
 end

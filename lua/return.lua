@@ -1,7 +1,8 @@
 #!lua
 -- return: gives the unit of one claim back to stock, exactly once, and records it in the journal.
 --
--- Works in every state but frozen: what is returned in a pause is there after it.
+-- Works in every state but frozen: what is returned in a pause is there after it. Of a drop of which more is claimed
+-- than it has, nothing comes on sale before that is made up for.
 --
 -- KEYS[1]      journal of the shard (stream)
 -- KEYS[2]      drop hash
@@ -42,7 +43,8 @@ if #KEYS ~= 3 or #ARGV ~= 5 or not (epoch and seq and FLAGS_SET[mode]) then
   return redis.error_reply('MALFORMED drop, person, epoch, seq and again or forfeit')
 end
 
-local f = redis.call('HMGET', drop_key, 'epoch', 'state', 'opens_at', 'closes_at', 'limit', 'stock', 'seq', 'returned')
+local f = redis.call('HMGET', drop_key, 'epoch', 'state', 'opens_at', 'closes_at', 'limit', 'stock', 'seq', 'returned',
+  'over')
 if not f[1] then return UNKNOWN_DROP end
 if f[2] == 'frozen' then return FROZEN end
 
@@ -52,7 +54,8 @@ local at, flags = find(records, epoch, seq)
 if not at then return NOT_FOUND end
 if flags % 2 == 1 then return ALREADY_RETURNED end
 
-local stock, returned = tonumber(f[6]) + 1, tonumber(f[8]) + 1
+local stock, returned, over = tonumber(f[6]), tonumber(f[8]) + 1, tonumber(f[9] or 0)
+if over > 0 then over = over - 1 else stock = stock + 1 end
 local kept = string.sub(records, 1, at - 1) .. string.char(flags + FLAGS_SET[mode]) .. string.sub(records, at + 1)
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -62,6 +65,11 @@ local line = string.format('%s %d %.0f %.0f %s %s', drop_id, epoch, now_ms, seq,
 redis.call('XADD', journal_key, '*', 'return', line)
 redis.call('HSET', holders_key, person, kept)
 redis.call('HSET', drop_key, 'stock', stock, 'returned', returned)
+if over > 0 then
+  redis.call('HSET', drop_key, 'over', over)
+elseif f[9] then
+  redis.call('HDEL', drop_key, 'over')
+end
 
-f[6], f[8] = stock, returned
+f[6], f[8], f[9] = stock, returned, nil
 return f

@@ -36,6 +36,7 @@ mod gate;
 mod harness_audit;
 mod holds;
 mod live_prometheus;
+mod loading;
 mod lua_contract;
 mod managed_redis;
 mod once;

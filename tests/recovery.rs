@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use claimrush::domain::ids::{DropId, PersonId, Shard};
 use claimrush::limits;
+use claimrush::redis::keys;
 use claimrush::redis::scripts::{self, ClaimCall};
 use redis::cmd;
 
@@ -249,6 +250,88 @@ fn there_is_no_seal_while_claims_wait_for_the_ledger() {
     service.stop();
     lose_redis_folder(&service);
     assert_eq!(service.restart_to_judge().as_deref(), Some("shard_frozen"));
+}
+
+/// Everything of these drops and the journal, as Redis has it now.
+fn dump(service: &Service, drops: &[&str]) -> Vec<(String, Vec<u8>)> {
+    let ids = drops.iter().map(|drop| DropId::new(drop).unwrap());
+    let keys = ids.flat_map(|id| [keys::drop(Shard::FIRST, &id), keys::holders(Shard::FIRST, &id)]);
+    let keys = keys.chain([keys::journal(Shard::FIRST)]);
+    keys.filter_map(|key| Some((key.clone(), service.ask_redis::<Option<_>>(cmd("DUMP").arg(key))?)))
+        .collect()
+}
+
+/// Kills the service, takes its Redis back to what was dumped of these keys, and starts it again.
+fn go_back(service: &mut Service, dumped: &[(String, Vec<u8>)]) {
+    service.kill();
+    for (key, bytes) in dumped {
+        let () = service.ask_redis(cmd("RESTORE").arg(key).arg(0).arg(bytes).arg("REPLACE"));
+    }
+    assert_eq!(service.restart_to_judge().as_deref(), Some("shard_frozen"));
+}
+
+fn status(service: &Service, drop: &str, person: &str) -> u16 {
+    service.claim(drop, &service.ticket(drop, person)).status
+}
+
+fn wait_drained(service: &Service) {
+    wait_for("all is in the ledger", PATIENCE, || (service.journal_length() == 0).then_some(()));
+}
+
+/// That the journal ends too early may be all that tells of a loss, and the next entry ends that.
+#[test]
+fn what_was_lost_stays_lost_whatever_is_written_after_it() {
+    let mut service = Service::start();
+    let drops = [DropFile::open("d-1", 2), DropFile::open("d-2", 9), DropFile::open("later", 9).not_open()];
+    service.apply_ok(&campaign("c-1", &drops));
+    assert_eq!(status(&service, "d-1", "ann"), 201);
+    wait_drained(&service);
+    let dumped = dump(&service, &["d-1", "d-2"]);
+    assert_eq!(status(&service, "d-2", "ann"), 201);
+    wait_drained(&service);
+    go_back(&mut service, &dumped);
+    assert!(service.log().contains("never_open"), "a drop is made anew: {}", service.log());
+    assert_eq!((status(&service, "d-1", "bob"), status(&service, "d-2", "bob")), (503, 503));
+    // A new drop lacks nothing and sells, which is written to the journal too.
+    service.apply_ok(&campaign("c-2", &[DropFile::open("new", 3)]));
+    assert_eq!(status(&service, "new", "bob"), 201);
+    wait_drained(&service);
+    service.apply_ok(&campaign("c-3", &[DropFile::open("newer", 3)]));
+    assert_eq!(status(&service, "d-1", "bob"), 503, "nobody has decided anything");
+    service.kill();
+    assert_eq!(service.restart_to_judge().as_deref(), Some("shard_frozen"));
+    assert_eq!(run(&service, &["recover", "--apply", "--accept-loss"]).0, 0);
+    service.wait_ready();
+    assert_eq!(["ann", "bob", "cid"].map(|person| status(&service, "d-1", person)), [200, 201, 410]);
+    wait_drained(&service);
+    assert_eq!(run(&service, &["audit"]).0, 0);
+}
+
+#[test]
+fn a_lost_return_freezes_and_its_unit_is_sold_after_the_recovery() {
+    let mut service = Service::start();
+    service.apply_ok(&campaign("c-1", &[DropFile::open("d-1", 2).item("hold_for = \"1h\"")]));
+    let ticket = service.ticket("d-1", "ann");
+    let held = service.claim("d-1", &ticket).text("claim_id");
+    wait_drained(&service);
+    let mut dumped = dump(&service, &["d-1"]);
+    let path = format!("/v1/claims/{held}/cancel");
+    let headers = [("authorization", &*bearer(&ticket))];
+    assert_eq!(Client::connect(service.address()).call("POST", &path, &headers, b"").status, 200);
+    wait_for("the unit is back", PATIENCE, || (service.redis_stock_left("d-1") == 2).then_some(()));
+    wait_drained(&service);
+    // The journal goes as far as it did.
+    dumped.retain(|(key, _)| *key != keys::journal(Shard::FIRST));
+    go_back(&mut service, &dumped);
+    assert_eq!(status(&service, "d-1", "bob"), 503);
+    assert_eq!(run(&service, &["recover", "--apply", "--accept-loss"]).0, 0);
+    service.wait_ready();
+    assert_eq!(["bob", "cid", "dan"].map(|person| status(&service, "d-1", person)), [201, 201, 410]);
+    wait_drained(&service);
+    assert_eq!(run(&service, &["audit"]).0, 0);
+    // What went back before the new epoch is not looked for in it.
+    service.kill();
+    assert_eq!(service.restart_to_judge(), None);
 }
 
 /// Claims of the drop that is made anew in a measured run; `make recovery` sets a million.

@@ -7,7 +7,7 @@ use claimrush::limits;
 use claimrush::redis::codes::{Code, DropState, Outcome, decode_records, encode_record};
 use claimrush::redis::restore::{Beginning, Restore};
 use claimrush::redis::scripts::{self, ClaimCall, DropConfig, Mode, Refused, Return};
-use claimrush::redis::{journal, keys, reads};
+use claimrush::redis::{journal, keys, reads, restore};
 use redis::aio::MultiplexedConnection;
 use redis::{RedisResult, Value, cmd};
 
@@ -20,6 +20,7 @@ fn open(drop: &DropId, mode: Mode, stock_total: u64) -> DropConfig<'_> {
         drop,
         mode,
         stock_total,
+        carried: 0,
         opens_at_ms: 0,
         closes_at_ms: 1 << 42,
         limit: 1,
@@ -27,6 +28,7 @@ fn open(drop: &DropId, mode: Mode, stock_total: u64) -> DropConfig<'_> {
         state: DropState::Running,
         once: 0,
         revision: 0,
+        overrules: false,
     }
 }
 
@@ -152,13 +154,42 @@ async fn a_drop_is_restored_by_one_and_runs_when_it_is_complete() {
 }
 
 #[tokio::test]
+async fn a_drop_that_is_marked_as_lost_runs_when_it_was_made_anew() {
+    let (_redis, mut conn, drop, _) = with_one_claim().await;
+    cmd("HSET").arg(keys::drop(SHARD, &drop)).arg("epoch").arg(1).query_async::<()>(&mut conn).await.unwrap();
+    let superseded = Err(Code::Superseded);
+    assert_eq!(
+        restore::mark_lost(&mut conn, SHARD, &drop, Epoch(2)).await.unwrap(),
+        superseded,
+        "of another"
+    );
+    for _ in 0..2 {
+        let view = restore::mark_lost(&mut conn, SHARD, &drop, Epoch(1)).await.unwrap().unwrap();
+        assert_eq!((view.state, view.seq), (DropState::Frozen, 1));
+    }
+    assert_eq!(reads::restoring(&mut conn, SHARD, [&drop]).await.unwrap(), [true]);
+    let refused = scripts::set_state(&mut conn, SHARD, &[&drop], DropState::Running).await.unwrap();
+    assert_eq!(refused, Err(Refused { code: Code::Frozen, drop: 0 }));
+    let anew = Restore { shard: SHARD, drop: &drop, token: "t", epoch: Epoch(2) };
+    let position = JournalId::START;
+    let beginning = Beginning { stock_total: 9, opens_at_ms: 0, closes_at_ms: 1 << 42, limit: 1, position };
+    assert!(anew.begin(&mut conn, &beginning).await.unwrap().is_ok());
+    assert_eq!(restore::mark_lost(&mut conn, SHARD, &drop, Epoch(2)).await.unwrap(), superseded, "begun");
+    assert!(anew.finish(&mut conn).await.unwrap().is_ok());
+    assert!(scripts::set_state(&mut conn, SHARD, &[&drop], DropState::Running).await.unwrap().is_ok());
+    let gone = DropId::new("gone").unwrap();
+    let unknown = restore::mark_lost(&mut conn, SHARD, &gone, Epoch(1)).await.unwrap();
+    assert_eq!(unknown, Err(Code::UnknownDrop));
+}
+
+#[tokio::test]
 async fn a_malformed_call_changes_nothing() {
     let (_redis, mut conn, drop, _) = with_one_claim().await;
     let (journal, hash, held) = (keys::journal(SHARD), keys::drop(SHARD, &drop), keys::holders(SHARD, &drop));
     let (journal, hash, held) = (journal.as_str(), hash.as_str(), held.as_str());
     let one = [journal, hash, held];
     let twice = [journal, hash, held, hash, held];
-    let terms = ["create", "9", "1", "2", "1", "1", "running", "0", "0"];
+    let terms = ["create", "9", "1", "2", "1", "1", "running", "0", "0", "keep"];
     let with = |at: usize, value: &'static str| {
         let mut changed = terms;
         changed[at] = value;
@@ -174,6 +205,7 @@ async fn a_malformed_call_changes_nothing() {
         (&scripts::RESTORE, &one, &["holders", "t", "9", "ann"]),
         (&scripts::RESTORE, &one, &["finish", "t", "9", "9"]),
         (&scripts::RESTORE, &one, &["end", "t", "9"]),
+        (&scripts::RESTORE, &one, &["lost", "t", "9", "9"]),
         (&scripts::CLAIM, &one, &["1", "0", "d", "0", "0", "0"]),
         (&scripts::CLAIM, &one, &["1", "0", "d", "-1", "0", "0"]),
         (&scripts::CLAIM, &one, &["1", "0", "d", "1.5", "0", "0", "bob"]),
@@ -199,7 +231,7 @@ async fn a_malformed_call_changes_nothing() {
         (&scripts::CONFIGURE, &[hash], &terms[..6]),
         (&scripts::CONFIGURE, &[], &[]),
         (&scripts::CONFIGURE, &[hash], &with(0, "make")),
-        (&scripts::CONFIGURE, &[hash], &with(1, "-1")),
+        (&scripts::CONFIGURE, &[hash], &with(1, "-4294967296")),
         (&scripts::CONFIGURE, &[hash], &with(1, "4294967296")),
         (&scripts::CONFIGURE, &[hash], &with(1, "nan")),
         (&scripts::CONFIGURE, &[hash], &with(3, "1")),
@@ -209,6 +241,7 @@ async fn a_malformed_call_changes_nothing() {
         (&scripts::CONFIGURE, &[hash], &with(6, "open")),
         (&scripts::CONFIGURE, &[hash], &with(7, "-1")),
         (&scripts::CONFIGURE, &[hash], &with(8, "x")),
+        (&scripts::CONFIGURE, &[hash], &with(9, "")),
         (&scripts::CONFIGURE, &[hash, hash], &[terms, terms].concat()),
         (&scripts::STATE, &[hash], &["open"]),
         (&scripts::STATE, &[], &["paused"]),

@@ -209,15 +209,14 @@ fn spec(now_ms: i64) -> Result<DropSpec> {
 
 /// Serves on one thread, as one core of the service does.
 async fn serve(url: ServiceUrl, keys: KeyFile, full: Guard, listener: std::net::TcpListener) -> Result<()> {
-    let config = Config::default();
-    let clock = Clock::System;
-    let pool = pool::connect(&url, &config.redis)?;
+    let (config, clock) = (Config::default(), Clock::System);
+    let (pool, spec) = (pool::connect(&url, &config.redis)?, spec(clock.now_ms())?);
     let mut connection = pool::checkout(&pool).await?;
-    let spec = spec(clock.now_ms())?;
     let made = DropConfig {
         drop: &spec.id,
         mode: Mode::Create,
         stock_total: spec.stock,
+        carried: 0,
         opens_at_ms: spec.opens_at_ms,
         closes_at_ms: spec.closes_at_ms,
         limit: spec.limit_per_person,
@@ -225,6 +224,7 @@ async fn serve(url: ServiceUrl, keys: KeyFile, full: Guard, listener: std::net::
         state: DropState::Running,
         once: 0,
         revision: 0,
+        overrules: false,
     };
     let made = scripts::configure(&mut connection, SHARD, &[made]).await?;
     ensure!(made.is_ok(), "the drop was not made: {made:?}");

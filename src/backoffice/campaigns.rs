@@ -26,14 +26,17 @@ use crate::domain::eligibility::Eligibility;
 use crate::domain::ids::{CampaignId, Shard};
 use crate::guard::tables::AddressTables;
 use crate::ledger::{Catalogue, Ledger, LedgerError};
-use crate::redis::codes::DropState;
+use crate::redis::codes::{Code, DropState};
 use crate::redis::peer::Peer;
 use crate::redis::scripts::ScriptError;
-use crate::redis::{pool, reads};
+use crate::redis::{pool, reads, restore};
 use crate::rush::gate::{DropRules, Gate};
 
 /// How often it is looked whether lost drops are there again.
 const LOST_LOOK_INTERVAL: Duration = Duration::from_secs(2);
+
+/// How often a load is begun anew because others change campaigns faster than it goes.
+const LOADS_MAX: u32 = 4;
 
 /// Applies, pauses and loads campaigns.
 pub struct Campaigns {
@@ -243,7 +246,18 @@ impl Campaigns {
         self.load_locked(&mut loaded).await
     }
 
+    /// Loads, and once more where somebody has loaded a later revision meanwhile.
     async fn load_locked(&self, loaded: &mut LastLoad) -> Result<(), LoadError> {
+        for _ in 1..LOADS_MAX {
+            match self.load_once(loaded).await {
+                Err(LoadError::Ledger(LedgerError::Stale { .. })) => {}
+                done => return done,
+            }
+        }
+        self.load_once(loaded).await
+    }
+
+    async fn load_once(&self, loaded: &mut LastLoad) -> Result<(), LoadError> {
         loaded.revision = None;
         let catalogue = self.ledger.catalogue().await?.cut();
         let tallies = self.ledger.tallies().await?;
@@ -299,7 +313,42 @@ impl Campaigns {
             }
         }
         let running = soundness::in_other_state(&lost, DropState::Frozen);
-        self.set_states(connection, &running, DropState::Frozen).await
+        self.set_states(connection, &running, DropState::Frozen).await?;
+        // What proves a loss may be over with the next entry of the journal: from here on each says it of itself.
+        for (drop, epoch) in compared.unmarked() {
+            match restore::mark_lost(connection, self.shard, drop, epoch).await? {
+                // Somebody restores it, or it is gone: the next comparison says which.
+                Ok(_) | Err(Code::Superseded | Code::UnknownDrop) => {}
+                Err(code) => {
+                    let what = format!("drop {:?} cannot be marked as lost: {}", drop.as_str(), code.name());
+                    return Err(LedgerError::Corrupt(what).into());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A connection to the server that was compared last. Another one may lack claims, and whatever is written there
+    /// may hide that before it is known.
+    ///
+    /// # Errors
+    /// Redis' own; or another server is there, and is to be compared.
+    pub(super) async fn compared_redis(&self) -> redis::RedisResult<Connection> {
+        let mut connection = pool::checkout(&self.pool).await?;
+        if self.is_compared(&mut connection).await? {
+            return Ok(connection);
+        }
+        Err(redis::RedisError::from((redis::ErrorKind::Io, "another Redis is there and is being compared")))
+    }
+
+    /// Whether a connection leads to the server that was compared last; where it does not, a comparison is asked for.
+    async fn is_compared(&self, connection: &mut Connection) -> redis::RedisResult<bool> {
+        let peer = Peer::learn(connection).await?;
+        let is_compared = self.gate.trust.is_for(&peer.run_id);
+        if !is_compared {
+            self.gate.trust.ask();
+        }
+        Ok(is_compared)
     }
 
     fn publish(&self, catalogue: &Catalogue) {

@@ -304,7 +304,7 @@ impl Holds {
             may_claim_again: owed.claim_again,
         };
         let asked: Result<Result<_, Code>, ScriptError> = async {
-            let mut connection = pool::checkout(&self.campaigns.pool).await?;
+            let mut connection = self.campaigns.compared_redis().await?;
             scripts::return_claim(&mut connection, self.campaigns.shard, &claim).await
         }
         .await;

@@ -1,8 +1,11 @@
 //! Redis beside all that is known of it: which drops has it lost, in whole or in part?
 //!
 //! Owns what "sound" means. A drop is sound when it was never loaded, or when it is there and has at least the claims
-//! that the ledger has, that this front end has seen, and that any front end saw before an earlier loss; and when
-//! the journal reaches as far as the ledger has read it. Changes nothing.
+//! that the ledger has, that this front end has seen, and that any front end saw before an earlier loss; when as many
+//! of its units went back as the ledger knows of; and when the journal reaches as far as the ledger has read it.
+//!
+//! The last of these is over with the next entry of the journal, whoever writes it. So what was found to be lost is
+//! marked as such in Redis before anything may be written there ([`Compared::unmarked`]). Changes nothing itself.
 
 use std::collections::HashMap;
 
@@ -27,7 +30,7 @@ pub(super) struct Placed<'a> {
     pub(super) once: usize,
     /// As Redis has it, if it does.
     pub(super) view: Option<DropView>,
-    /// Whether it is being made anew and is not complete.
+    /// Whether it was found to be lost before, or is being made anew and is not complete.
     restoring: bool,
 }
 
@@ -57,6 +60,8 @@ pub(super) struct Compared<'a> {
     known: HashMap<DropNumber, (Epoch, u32)>,
     /// The same as this front end has seen it.
     seen: HashMap<DropNumber, (Epoch, u32)>,
+    /// How many units of each drop must have gone back in its present epoch.
+    returned: HashMap<DropNumber, u64>,
 }
 
 impl<'a> Compared<'a> {
@@ -88,8 +93,8 @@ impl<'a> Compared<'a> {
             }
         }
         let journal_behind = journal::last_id(connection, books.shard).await? < books.position;
-        let known = known(books, &seen);
-        Ok(Self { shard: books.shard, placed, journal_behind, known, seen })
+        let (known, returned) = (known(books, &seen), returned(books));
+        Ok(Self { shard: books.shard, placed, journal_behind, known, seen, returned })
     }
 
     /// The drops that Redis may sell.
@@ -100,6 +105,16 @@ impl<'a> Compared<'a> {
     /// The drops of which Redis has less than it is known to have had.
     pub(super) fn lost(&self) -> Vec<&Placed<'a>> {
         self.placed.iter().filter(|placed| self.is_lost(placed)).collect()
+    }
+
+    /// Of the lost ones those that are there, in the epoch in which they lack something, and do not say so.
+    pub(super) fn unmarked(&self) -> Vec<(&DropId, Epoch)> {
+        let unmarked = self.lost().into_iter().filter_map(|placed| {
+            let epoch = placed.record.loaded_in(self.shard)?.epoch;
+            let view = placed.view.filter(|view| view.epoch == epoch && !placed.restoring);
+            view.map(|_| (&placed.spec.id, epoch))
+        });
+        unmarked.collect()
     }
 
     /// Every drop.
@@ -129,6 +144,7 @@ impl<'a> Compared<'a> {
             || placed.restoring
             || view.epoch != loaded.epoch
             || (view.epoch, view.seq) < self.known(placed)
+            || self.returned.get(&placed.record.number).is_some_and(|known| view.returned < *known)
     }
 }
 
@@ -153,4 +169,28 @@ fn known(books: &Books<'_>, seen: &HashMap<DropNumber, (Epoch, u32)>) -> HashMap
         *highest = (*highest).max(number);
     }
     known
+}
+
+/// How many units of each drop went back in its present epoch, as far as the ledger has it: all that it knows of, less
+/// those that were back when the epoch began, of which Redis has not counted any.
+fn returned(books: &Books<'_>) -> HashMap<DropNumber, u64> {
+    let records = books.catalogue.campaigns.iter().flat_map(|record| &record.drops);
+    let loaded = records.filter_map(|record| Some((record.number, record.loaded_in(books.shard)?)));
+    let loaded: HashMap<_, _> = loaded.collect();
+    let (mut older, mut returned) = (HashMap::<_, u64>::new(), HashMap::<_, u64>::new());
+    for tally in books.tallies.iter().filter(|tally| tally.shard == books.shard) {
+        let Some(loaded) = loaded.get(&tally.drop) else { continue };
+        let all = returned.entry(tally.drop).or_default();
+        *all = all.saturating_add(tally.returned);
+        if tally.epoch < loaded.epoch {
+            let claims = older.entry(tally.drop).or_default();
+            *claims = claims.saturating_add(tally.claims);
+        }
+    }
+    for (drop, all) in &mut returned {
+        let carried = loaded.get(drop).map_or(0, |loaded| loaded.carried);
+        let before = older.get(drop).map_or(0, |claims| claims.saturating_sub(carried));
+        *all = all.saturating_sub(before);
+    }
+    returned
 }

@@ -69,6 +69,8 @@ codes! {
     NotFound = -10, "NOT_FOUND";
     /// The drop is in a higher epoch or complete in this one, or somebody else restores it.
     Superseded = -11, "SUPERSEDED";
+    /// The drop was set to a later revision of the campaigns.
+    OutOfDate = -12, "OUT_OF_DATE";
 }
 
 /// A reply that the script cannot have given to this call. The connection that brought it is not to be trusted.

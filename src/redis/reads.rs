@@ -43,7 +43,7 @@ pub async fn views<'a, C: ConnectionLike>(
     Ok((now_ms, views.collect::<Result<_, _>>()?))
 }
 
-/// Which of a shard's drops are being restored: begun by [`super::restore`], and not finished.
+/// Which of a shard's drops wait for [`super::restore`] to finish: they are begun, or marked as lost.
 ///
 /// # Errors
 /// As [`views`].

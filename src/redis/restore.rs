@@ -1,4 +1,4 @@
-//! Making a drop anew from the ledger: the three steps of `restore.lua`.
+//! Making a drop anew from the ledger: the three steps of `restore.lua`, and the mark of a drop that waits for them.
 //!
 //! Owns the layout of its arguments. Every step may be repeated with the same arguments; who is refused with
 //! [`Code::Superseded`] has to leave the drop alone, as somebody else makes it.
@@ -13,6 +13,9 @@ use super::scripts::{self, RESTORE, ScriptError};
 use crate::clock::UnixMs;
 use crate::domain::claim::JournalId;
 use crate::domain::ids::{DropId, Epoch, Shard};
+
+/// The token that marks a drop as lost. Those who restore have one of 32 hex digits.
+const LOST: &str = "lost";
 
 /// One restoring of one drop.
 #[derive(Debug, Clone, Copy)]
@@ -95,6 +98,22 @@ impl Restore<'_> {
         call.arg(keys::holders(self.shard, self.drop)).arg(step).arg(self.token).arg(self.epoch.0);
         call
     }
+}
+
+/// Marks a drop as lacking something that its epoch had: it is frozen, and nothing but a [`Restore`] leads out of that.
+/// The mark stands in what lacks it, so that a Redis that has everything does not bear it. Refused with
+/// [`Code::Superseded`] when the drop is in another epoch or being restored, and with [`Code::UnknownDrop`].
+///
+/// # Errors
+/// [`ScriptError`] when Redis cannot be asked.
+pub async fn mark_lost<C: ConnectionLike>(
+    conn: &mut C,
+    shard: Shard,
+    drop: &DropId,
+    epoch: Epoch,
+) -> Result<Result<DropView, Code>, ScriptError> {
+    let lost = Restore { shard, drop, token: LOST, epoch };
+    view(&RESTORE.run(conn, &lost.call("lost")).await?)
 }
 
 fn view(reply: &Value) -> Result<Result<DropView, Code>, ScriptError> {

@@ -133,6 +133,8 @@ pub enum Mode {
     Create,
     /// Refuses when it is not there: a drop that was loaded once and is gone was lost.
     Update,
+    /// The same, and refuses a stock that is less than what is claimed. The others leave nothing on sale then.
+    Shrink,
 }
 
 /// What [`configure`] sets in one drop.
@@ -142,8 +144,10 @@ pub struct DropConfig<'a> {
     pub drop: &'a DropId,
     /// Whether it may be made.
     pub mode: Mode,
-    /// Units of this shard in this epoch, claimed ones included; 0 to [`crate::limits::STOCK_MAX`].
+    /// Units of this shard, claimed ones included; 0 to [`crate::limits::STOCK_MAX`].
     pub stock_total: u64,
+    /// How many of them claims of older epochs hold. That may be more than there are.
+    pub carried: u64,
     /// The release instant.
     pub opens_at_ms: UnixMs,
     /// Later than `opens_at_ms`.
@@ -156,8 +160,10 @@ pub struct DropConfig<'a> {
     pub state: DropState,
     /// Where a person may win in one drop of the campaign alone, how many drops the campaign has; else 0.
     pub once: usize,
-    /// The revision of the catalogue that says so: what a later one said stays.
+    /// The revision of the catalogue that says all of this.
     pub revision: u64,
+    /// Whether it goes over a later revision too: the ledger has none, and was brought back from a backup.
+    pub overrules: bool,
 }
 
 /// Why a call for several drops changed none of them.
@@ -170,7 +176,8 @@ pub struct Refused {
 }
 
 /// Creates or changes drops of one shard, all or none, and gives them as they now stand. Repeating it changes
-/// nothing. Refused with [`Code::ShrinkBelowClaimed`] or [`Code::UnknownDrop`].
+/// nothing. Refused with [`Code::ShrinkBelowClaimed`], [`Code::UnknownDrop`] or, when a later revision was set,
+/// [`Code::OutOfDate`].
 ///
 /// # Errors
 /// [`ScriptError`] when Redis cannot be asked, or finds the call malformed.
@@ -187,10 +194,13 @@ pub async fn configure<C: ConnectionLike>(
         let mode = match config.mode {
             Mode::Create => "create",
             Mode::Update => "update",
+            Mode::Shrink => "shrink",
         };
-        call.arg(mode).arg(config.stock_total).arg(config.opens_at_ms).arg(config.closes_at_ms);
+        let total = i128::from(config.stock_total) - i128::from(config.carried);
+        call.arg(mode).arg(total.to_string()).arg(config.opens_at_ms).arg(config.closes_at_ms);
         call.arg(config.limit).arg(config.epoch.0).arg(config.state.as_str());
         call.arg(config.once).arg(config.revision);
+        call.arg(if config.overrules { "overrule" } else { "keep" });
     }
     views_or_refusal(&CONFIGURE.run(conn, &call).await?, drops.len())
 }

@@ -19,11 +19,12 @@ impl World {
             let hash: BTreeMap<String, String> = self.hash(keys::drop(SHARD, &drop.id)).await?;
             let number = |name: &str| hash[name].parse::<i64>();
             let (accepted, returned) = in_journal(&events, &drop.id)?;
+            let over = if hash.contains_key("over") { number("over")? } else { 0 };
             let (stock, total) = (number("stock")?, i64::try_from(drop.total)?);
             let (taken, back) = (i64::try_from(accepted.len())?, i64::try_from(returned)?);
             ensure!(
-                stock >= 0 && total == stock + taken - back,
-                "I1: drop {index}: {stock} left, {taken} taken"
+                stock >= 0 && total == stock - over + taken - back && (stock == 0 || over == 0),
+                "I1: drop {index}: {stock} left, {taken} taken, {over} too many"
             );
             ensure!(number("seq")? == taken && number("returned")? == back, "I3: drop {index}: counters");
 

@@ -58,6 +58,8 @@ pub(crate) struct Drop {
     pub(crate) closes_at_ms: UnixMs,
     pub(crate) limit: u32,
     pub(crate) total: u64,
+    /// The revision of the campaigns to which it was set last.
+    pub(crate) revision: u64,
     /// Of how many drops, from the first on, a person may win in one alone, and the revision that says so; 0 for no rule.
     pub(crate) once: Option<(usize, u64)>,
     /// In order of `seq`, which is the index + 1.
@@ -81,7 +83,7 @@ impl Drop {
             opens_at_ms: self.opens_at_ms,
             closes_at_ms: self.closes_at_ms,
             limit: self.limit,
-            stock: self.total - self.taken(),
+            stock: self.total.saturating_sub(self.taken()),
             seq: u32::try_from(self.claims.len()).expect("a short test"),
             returned: self.returned(),
         }
@@ -181,11 +183,14 @@ impl Drop {
             ("stock", view.stock.to_string()),
             ("seq", view.seq.to_string()),
             ("returned", view.returned.to_string()),
+            ("revision", self.revision.to_string()),
         ];
+        let over = self.taken().checked_sub(self.total).filter(|over| *over > 0);
+        let over = over.map(|over| ("over", over.to_string()));
         let once = self.once.into_iter().flat_map(|(drops, revision)| {
             [("once", drops.to_string()), ("once_revision", revision.to_string())]
         });
-        fields.into_iter().chain(once).map(|(name, value)| (name.to_owned(), value)).collect()
+        fields.into_iter().chain(over).chain(once).map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
     /// The holders hash as Redis must hold it, byte for byte.

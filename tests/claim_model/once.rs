@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use anyhow::{Result, ensure};
 use claimrush::domain::ids::{CampaignId, DropNumber};
+use claimrush::redis::codes::Code;
 use claimrush::redis::keys;
-use claimrush::redis::scripts::{self, ClaimCall, Mode, OnePerCampaign};
+use claimrush::redis::scripts::{self, ClaimCall, Mode, OnePerCampaign, Refused};
 
 use super::world::{MARKS, SHARD, World, config_of, drop_id, person};
 
@@ -32,10 +33,16 @@ impl World {
         let said = if late { (drops, self.once.1.saturating_sub(1)) } else { (drops, self.once.1 + 1) };
         let configs: Vec<_> = self.drops.iter().map(|drop| config_of(drop, Mode::Update, said)).collect();
         let reply = scripts::configure(&mut self.conn, SHARD, &configs).await?;
-        ensure!(reply.is_ok(), "replied {reply:?}");
-        self.note_once(0..self.drops.len(), said);
-        if !late {
+        if late {
+            let refused = Err(Refused { code: Code::OutOfDate, drop: 0 });
+            ensure!(reply == refused, "replied {reply:?}, expected {refused:?}");
+        } else {
+            ensure!(reply.is_ok(), "replied {reply:?}");
+            self.note_once(0..self.drops.len(), said);
             self.once = said;
+            for drop in &mut self.drops {
+                drop.revision = said.1;
+            }
             self.once_since = None;
             if drops == self.drops.len() {
                 let mut seqs = Vec::new();

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use claimrush::redis::codes::DropState;
+use claimrush::redis::scripts::Mode;
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
 
@@ -34,7 +35,7 @@ pub(crate) enum Step {
 /// What is set in a drop, with the window relative to now.
 #[derive(Debug, Clone)]
 pub(crate) struct Change {
-    pub(crate) create: bool,
+    pub(crate) mode: Mode,
     pub(crate) total: u64,
     pub(crate) limit: u32,
     pub(crate) opens_in_ms: i64,
@@ -50,8 +51,10 @@ fn change() -> impl Strategy<Value = Change> {
         1 => Just((1_000_000, 2_000_000)),
         1 => Just((-2_000, -1_000)),
     ];
-    (any::<bool>(), 0_u64..9, 1_u32..4, window).prop_map(|(create, total, limit, window)| Change {
-        create,
+    // Mostly somebody who takes stock away, and is refused what is claimed.
+    let mode = prop_oneof![4 => Just(Mode::Shrink), 1 => Just(Mode::Create), 1 => Just(Mode::Update)];
+    (mode, 0_u64..9, 1_u32..4, window).prop_map(|(mode, total, limit, window)| Change {
+        mode,
         total,
         limit,
         opens_in_ms: window.0,

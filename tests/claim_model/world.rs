@@ -85,6 +85,7 @@ impl World {
                 closes_at_ms: now_ms + DAY_MS,
                 limit,
                 total: 5,
+                revision: 1,
                 once: None,
                 claims: Vec::new(),
             });
@@ -225,11 +226,13 @@ impl World {
             let known = *index < self.drops.len();
             if refused.is_none() && !known {
                 refused = Some(Refused { code: Code::UnknownDrop, drop: at });
-            } else if refused.is_none() && drop.total < drop.taken() {
+            } else if refused.is_none() && change.mode == Mode::Shrink && drop.total < drop.taken() {
                 refused = Some(Refused { code: Code::ShrinkBelowClaimed, drop: at });
             }
+            drop.revision = self.once.1;
             // The drop that is never made is only ever updated.
-            changed.push((*index, drop, if change.create && known { Mode::Create } else { Mode::Update }));
+            let mode = if change.mode == Mode::Create && !known { Mode::Update } else { change.mode };
+            changed.push((*index, drop, mode));
         }
         let configs: Vec<_> =
             changed.iter().map(|(_, drop, mode)| config_of(drop, *mode, self.once)).collect();
@@ -292,7 +295,7 @@ impl World {
     async fn edge(&mut self, drop: usize, opens: bool) -> Result<()> {
         let taken = self.drops[drop].taken();
         let (opens_in_ms, closes_in_ms) = if opens { (EDGE_MS, DAY_MS) } else { (-DAY_MS, EDGE_MS) };
-        let change = Change { create: false, total: taken + 1_000, limit: 1, opens_in_ms, closes_in_ms };
+        let change = Change { mode: Mode::Update, total: taken + 1_000, limit: 1, opens_in_ms, closes_in_ms };
         self.set_state(&BTreeSet::from([drop]), DropState::Running).await?;
         self.configure(&BTreeMap::from([(drop, change.clone())])).await?;
         let edge_ms = if opens { self.drops[drop].opens_at_ms } else { self.drops[drop].closes_at_ms };
@@ -371,6 +374,7 @@ pub(super) fn config_of(drop: &model::Drop, mode: Mode, (once, revision): (usize
         drop: &drop.id,
         mode,
         stock_total: drop.total,
+        carried: 0,
         opens_at_ms: drop.opens_at_ms,
         closes_at_ms: drop.closes_at_ms,
         limit: drop.limit,
@@ -378,5 +382,6 @@ pub(super) fn config_of(drop: &model::Drop, mode: Mode, (once, revision): (usize
         state: drop.state,
         once,
         revision,
+        overrules: false,
     }
 }

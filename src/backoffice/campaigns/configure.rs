@@ -8,7 +8,7 @@ use crate::domain::campaign::{CampaignState, DropSpec};
 use crate::domain::ids::{DropId, Epoch};
 use crate::ledger::LedgerError;
 use crate::limits;
-use crate::redis::codes::DropState;
+use crate::redis::codes::{Code, DropState, DropView};
 use crate::redis::scripts::{self, DropConfig, Mode};
 
 impl Campaigns {
@@ -52,17 +52,35 @@ impl Campaigns {
         mode: Mode,
     ) -> Result<(), LoadError> {
         for chunk in drops.chunks(limits::DROPS_PER_CAMPAIGN_MAX) {
-            let configs: Vec<_> = chunk
-                .iter()
-                .map(|placed| {
-                    let total = placed.spec.stock.saturating_sub(placed.record.carried_in(self.shard));
-                    config(placed.spec, total, mode, (placed.once, revision))
-                })
-                .collect();
-            if let Err(refused) = scripts::configure(connection, self.shard, &configs).await? {
-                let drop = configs.get(refused.drop).map_or("", |config| config.drop.as_str());
-                let what = format!("drop {drop:?} cannot be loaded into Redis: {}", refused.code.name());
-                return Err(LedgerError::Corrupt(what).into());
+            let mut configs = Vec::with_capacity(chunk.len());
+            for placed in chunk {
+                let units = (placed.spec.stock, placed.record.carried_in(self.shard));
+                configs.push(config(placed.spec, units, mode, (placed.once, revision)));
+            }
+            let mut configured = scripts::configure(connection, self.shard, &configs).await?;
+            if configured.as_ref().is_err_and(|refused| refused.code == Code::OutOfDate) {
+                let found = self.ledger.revision().await?;
+                if found > revision {
+                    return Err(LedgerError::Stale { expected: revision, found }.into());
+                }
+                // The later revision is of a ledger that is no more: this one was brought back from a backup.
+                tracing::warn!(revision, "drops in Redis are of a later revision than the ledger has");
+                for config in &mut configs {
+                    config.overrules = true;
+                }
+                configured = scripts::configure(connection, self.shard, &configs).await?;
+            }
+            match configured {
+                Ok(views) => {
+                    for (config, view) in configs.iter().zip(&views) {
+                        tell_of_too_many(config, view);
+                    }
+                }
+                Err(refused) => {
+                    let drop = configs.get(refused.drop).map_or("", |config| config.drop.as_str());
+                    let what = format!("drop {drop:?} cannot be loaded into Redis: {}", refused.code.name());
+                    return Err(LedgerError::Corrupt(what).into());
+                }
             }
         }
         Ok(())
@@ -87,10 +105,22 @@ impl Campaigns {
     }
 }
 
-/// A drop as it is to be: `once` with the revision of the campaigns that says so.
+/// Tells that more of a drop is claimed than it has. Its claims stay, nothing more is sold, and all else goes on.
+fn tell_of_too_many(config: &DropConfig<'_>, view: &DropView) {
+    let live = u64::from(view.seq).saturating_add(config.carried).saturating_sub(view.returned);
+    if live > config.stock_total {
+        tracing::error!(
+            drop = %config.drop, stock = config.stock_total, claims = live,
+            "more is claimed than the ledger has stock for: nothing more is sold"
+        );
+    }
+}
+
+/// A drop as it is to be: its stock with what claims of older epochs hold of it, `once` with the revision of the
+/// campaigns that says all of this.
 pub(super) fn config(
     spec: &DropSpec,
-    stock_total: u64,
+    (stock_total, carried): (u64, u64),
     mode: Mode,
     (once, revision): (usize, u64),
 ) -> DropConfig<'_> {
@@ -98,6 +128,7 @@ pub(super) fn config(
         drop: &spec.id,
         mode,
         stock_total,
+        carried,
         opens_at_ms: spec.opens_at_ms,
         closes_at_ms: spec.closes_at_ms,
         limit: spec.limit_per_person,
@@ -105,5 +136,6 @@ pub(super) fn config(
         state: DropState::Frozen,
         once,
         revision,
+        overrules: false,
     }
 }

@@ -4,7 +4,7 @@ use super::configure::config;
 use super::{ApplyError, Campaigns, LoadError};
 use crate::domain::campaign::{self, Campaign};
 use crate::domain::ids::DropId;
-use crate::ledger::CampaignRecord;
+use crate::ledger::{CampaignRecord, LedgerError};
 use crate::redis::codes::Code;
 use crate::redis::pool;
 use crate::redis::scripts::{self, Mode};
@@ -33,8 +33,8 @@ impl Campaigns {
         };
         let mut configs = Vec::with_capacity(smaller.len());
         for (before, stock, carried) in &smaller {
-            let total = stock.checked_sub(*carried).ok_or_else(|| below_claimed(&before.id, *stock))?;
-            configs.push(config(before, total, Mode::Update, (old.campaign.drops_if_once(), revision)));
+            let once = old.campaign.drops_if_once();
+            configs.push(config(before, (*stock, *carried), Mode::Shrink, (once, revision)));
         }
         let mut connection = pool::checkout(&self.pool).await.map_err(LoadError::from)?;
         match scripts::configure(&mut connection, self.shard, &configs).await.map_err(LoadError::from)? {
@@ -43,6 +43,10 @@ impl Campaigns {
                 let found = smaller.get(refused.drop).map(|(before, stock, _)| (&before.id, *stock));
                 match (refused.code, found) {
                     (Code::ShrinkBelowClaimed, Some((drop, stock))) => Err(below_claimed(drop, stock)),
+                    (Code::OutOfDate, _) => {
+                        let found = self.ledger.revision().await.map_err(LoadError::from)?;
+                        Err(LoadError::from(LedgerError::Stale { expected: revision, found }).into())
+                    }
                     (_, found) => {
                         let drop = found.map(|(drop, _)| drop);
                         Err(ApplyError::Refused {

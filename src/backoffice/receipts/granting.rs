@@ -8,7 +8,7 @@ use crate::domain::money::Fen;
 use crate::ledger::postings::Account;
 use crate::redis::codes::{Code, Outcome};
 use crate::redis::scripts::{self, ClaimCall, Slot};
-use crate::redis::{pool, reads};
+use crate::redis::reads;
 use crate::rush::gate::DropGate;
 
 impl Receipts {
@@ -21,7 +21,7 @@ impl Receipts {
         owed: ClaimNumber,
     ) -> Result<Result<(Epoch, u32), String>, SettleError> {
         let (shard, mark) = (self.campaigns.shard, mark_of(owed));
-        let mut connection = pool::checkout(&self.campaigns.pool).await?;
+        let mut connection = self.campaigns.compared_redis().await?;
         if !self.has_money_for(drop).await? {
             // What was given before has taken its money.
             let given = reads::claims_of(&mut connection, shard, &drop.id, person).await?;
