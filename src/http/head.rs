@@ -55,21 +55,15 @@ pub(super) fn check_host(version: Version, headers: &HeaderMap) -> Result<(), Pr
 /// Source: RFC 9110, section 7.2; RFC 3986, section 3.2.2
 fn is_host(text: &[u8]) -> bool {
     let in_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(byte);
-    let (host, port, is_named) = match text.strip_prefix(b"[") {
-        Some(literal) => {
-            let Some(end) = literal.iter().position(|byte| *byte == b']') else { return false };
-            let (address, rest) = literal.split_at(end);
-            (
-                address,
-                rest.get(1..).unwrap_or_default(),
-                address.iter().all(|byte| in_name(byte) || *byte == b':'),
-            )
-        }
-        None => {
-            let end = text.iter().position(|byte| *byte == b':').unwrap_or(text.len());
-            let (name, port) = text.split_at(end);
-            (name, port, name.iter().all(in_name))
-        }
+    let (host, port, is_named) = if let Some(literal) = text.strip_prefix(b"[") {
+        let Some(end) = literal.iter().position(|byte| *byte == b']') else { return false };
+        let (address, rest) = literal.split_at(end);
+        let is_named = address.iter().all(|byte| in_name(byte) || *byte == b':');
+        (address, rest.get(1..).unwrap_or_default(), is_named)
+    } else {
+        let end = text.iter().position(|byte| *byte == b':').unwrap_or(text.len());
+        let (name, port) = text.split_at(end);
+        (name, port, name.iter().all(in_name))
     };
     let is_port =
         port.is_empty() || port.strip_prefix(b":").is_some_and(|port| port.iter().all(u8::is_ascii_digit));
