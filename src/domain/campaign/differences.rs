@@ -163,7 +163,7 @@ fn or_none<T: ?Sized>(value: Option<&T>, told: impl Fn(&T) -> String) -> String 
     value.map_or_else(|| "none".to_owned(), told)
 }
 
-/// A text of the file's author, which may hold anything: a sentence stays one line.
+/// A text of the file's author, kept apart from the sentence.
 fn quoted(text: &String) -> String {
     format!("{text:?}")
 }
@@ -224,7 +224,7 @@ item = { hold_for = "15m" }
         let rules =
             "eligibility = { regions = [\"53\"], min_account_age = \"30d\", one_per_campaign = true }\n";
         for (from, to, told) in [
-            ("\"spring\"", "\"spring\\n5\"", &["name \"spring\" to \"spring\\n5\""][..]),
+            ("\"spring\"", "'the \"city\"'", &[r#"name "spring" to "the \"city\"""#][..]),
             ("sponsor = \"the city\"\n", "", &["sponsor \"the city\" to none"]),
             ("daily_budget = \"900.00\"\n", "", &["daily_budget 900.00 to none"]),
             (
