@@ -53,14 +53,7 @@ impl Caller {
     async fn run_closed(mut self, desk: &Rc<Desk>) {
         sleep_until(desk.start.into()).await;
         let keeps = desk.plan.scenario.connections.reuse == Reuse::KeepAlive;
-        loop {
-            if keeps && !self.line.connect(desk.until.get()).await {
-                // It may just be over; but whoever tried in vain would have sent more.
-                if self.line.failed {
-                    desk.dropped();
-                }
-                return;
-            }
+        while !keeps || self.line.connect(desk.until.get()).await {
             let Some(arrival) = desk.next_of_closed() else { return };
             let Some(persona) = desk.persona(arrival.persona) else { return };
             self.line.persona = arrival.persona;

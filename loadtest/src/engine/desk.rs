@@ -271,6 +271,26 @@ impl Desk {
         }
     }
 
+    /// Whether people come as others leave.
+    pub(crate) fn is_closed_model(&self) -> bool {
+        matches!(self.plan.scenario.arrivals, Arrivals::Closed { .. })
+    }
+
+    /// Somebody tried in vain to connect, and gave up. In a closed model, where nobody is due, that counts when it was
+    /// so until the end: who went on till then would have sent more.
+    pub(crate) fn found_nobody(&self) {
+        if self.is_closed_model() && Instant::now() >= self.until.get() {
+            self.counting.borrow_mut().schedule().dropped += 1;
+        }
+    }
+
+    /// Counts an arrival that never left. In a closed model the try to connect has counted already.
+    pub(crate) fn not_let_in(&self) {
+        if !self.is_closed_model() {
+            self.dropped();
+        }
+    }
+
     /// Counts an arrival that never left.
     pub(crate) fn dropped(&self) {
         self.counting.borrow_mut().schedule().dropped += 1;

@@ -41,13 +41,11 @@ pub(crate) struct Line {
     pub(crate) persona: usize,
     /// Whether it has carried anything: a later connection is a reconnect.
     used: bool,
-    /// The last attempt to open it failed.
-    pub(crate) failed: bool,
 }
 
 impl Line {
     pub(crate) fn new(desk: &Rc<Desk>, way: Way, wire: Option<Wire>, persona: usize) -> Self {
-        Self { desk: Rc::clone(desk), way, wire, persona, used: false, failed: false }
+        Self { desk: Rc::clone(desk), way, wire, persona, used: false }
     }
 
     /// Waits for something else while the connection is kept alive.
@@ -77,23 +75,25 @@ impl Line {
     /// Opens a connection, again or for the first time.
     async fn open(&mut self, give_up_at: Instant, again: bool) -> bool {
         self.wire = None;
-        self.failed = false;
         let (desk, persona) = (Rc::clone(&self.desk), self.persona);
-        let mut backoff = BACKOFF_MIN;
+        let (mut backoff, mut tried) = (BACKOFF_MIN, false);
         loop {
             // A run that is stopped meanwhile waits for nothing any more sooner than it seemed.
             let give_up_at = give_up_at.min(desk.give_up_at.get());
             if Instant::now() >= give_up_at {
+                // It may just be over; but whoever tried in vain would have gone on.
+                if tried {
+                    desk.found_nobody();
+                }
                 return false;
             }
-            self.failed = true;
+            tried = true;
             if let Ok(wire) = Wire::open_by(&self.way).await {
                 desk.count(|counting| {
                     counting.mishaps(persona)?.reconnects += u64::from(again);
                     Ok(())
                 });
                 self.wire = Some(wire);
-                self.failed = false;
                 return true;
             }
             desk.count(|counting| {

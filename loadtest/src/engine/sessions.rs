@@ -109,7 +109,7 @@ pub(crate) async fn run(desk: &Rc<Desk>, arrival: &Arrival) {
 async fn connected(desk: &Rc<Desk>, arrival: &Arrival, way: Way) -> Option<Line> {
     let line = opened(desk, arrival, way).await;
     if line.is_none() {
-        desk.dropped();
+        desk.not_let_in();
     }
     line
 }
@@ -137,7 +137,7 @@ async fn press_twice(desk: &Rc<Desk>, arrival: &Arrival) {
     let open = || opened(desk, arrival, desk.plan.way.clone());
     let (first, second) = tokio::join!(open(), open());
     if first.is_none() && second.is_none() {
-        return desk.dropped();
+        return desk.not_let_in();
     }
     let (rules, now) = (Rules::patient(desk, 0), Instant::now());
     let press = async |line: Option<Line>| {

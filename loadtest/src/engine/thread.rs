@@ -253,13 +253,11 @@ fn finish(desk: &Desk) -> Result<Tally> {
         desk.note(pen.flush());
     }
     desk.count(Counting::publish);
-    match desk.take_fault() {
-        Some(fault) => Err(fault),
-        None => {
-            let tally = desk.counting.borrow_mut().finish()?;
-            Ok(Tally { let_in_until: desk.let_in_until(), ..tally })
-        }
+    if let Some(fault) = desk.take_fault() {
+        return Err(fault);
     }
+    let tally = desk.counting.borrow_mut().finish()?;
+    Ok(Tally { let_in_until: desk.let_in_until(), ..tally })
 }
 
 /// Opens connections, a few at a time; `None` for those that could not be opened in time.

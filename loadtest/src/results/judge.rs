@@ -77,7 +77,7 @@ impl Verdict {
         // In the open model these are judged by their share of all arrivals.
         if results.model == Model::Closed && tally.schedule.dropped > 0 {
             self.invalid_because.push(format!(
-                "{} of those who were to go on found no connection any more before the end: the service has gone away",
+                "{} connections could not be opened any more until the end: the service has gone away",
                 tally.schedule.dropped
             ));
         }
