@@ -4,6 +4,7 @@
 mod at_once;
 mod kills;
 mod overdue;
+mod recovered;
 mod shop;
 mod stuck;
 

@@ -118,6 +118,32 @@ fn two_front_ends_and_two_drains_share_one_ledger() {
     assert_kept(&server, &other, &told);
 }
 
+/// What docs/BACKUP.md says of two hosts: after a failover the first of them is the standby, which is behind.
+#[test]
+fn of_two_hosts_the_standby_is_neither_written_to_nor_read() {
+    let primary = PostgresServer::start(&[]);
+    // So that the standby has the tables.
+    let mut first = Service::start_with(&[("ledger.url", &*primary.url())], &[]);
+    first.stop();
+    let standby = primary.standby();
+    let url = standby.url_before(&primary);
+    let service = Service::start_with(&[("ledger.url", &url)], &[]);
+    service.apply_ok(&campaign("c-1", &[DropFile::open("d-1", 100)]));
+    let claim = |n: u32| service.claim("d-1", &service.ticket("d-1", &format!("person-{n}"))).status;
+    for persons in [0..10, 10..20] {
+        assert!(persons.clone().all(|n| claim(n) == 201));
+        wait_drained(&service);
+        assert_eq!(primary.sql("SELECT count(*) FROM claim"), persons.end.to_string());
+    }
+    service.apply_ok(&campaign("c-1", &[DropFile::open("d-1", 25)]));
+    let granted = (20..40).filter(|n| claim(*n) == 201).count();
+    assert_eq!((granted, service.redis_stock_left("d-1")), (5, 0), "what was taken away stays away");
+    wait_drained(&service);
+    let (exit, out, err) = run(&service, &["audit"]);
+    assert_eq!(exit, 0, "{out}{err}");
+    assert!(!service.log().contains("another drain"), "{}", service.log());
+}
+
 /// What docs/BACKUP.md says of a dump: it is the same ledger; and what came after it is missed by name, while its
 /// holders keep their claims.
 #[test]

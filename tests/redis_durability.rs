@@ -3,7 +3,10 @@
 use claimrush::config::Ack;
 use claimrush::redis::server_check::check;
 
+use crate::support::campaign::{DropFile, campaign};
 use crate::support::redis::RedisServer;
+use crate::support::service::{PATIENCE, Service};
+use crate::support::wait_for;
 
 /// What a server for `ack = "fsync"` needs.
 const SAFE: [&str; 3] = ["appendonly yes", "appendfsync always", "maxmemory-policy noeviction"];
@@ -65,4 +68,32 @@ async fn a_server_that_may_not_be_asked_is_refused() {
             "redis: CONFIG GET is not allowed for this login, so its durability cannot be checked: allow \"+config|get\""
         );
     }
+}
+
+/// The service has checked the server at its start; what takes its place may be set otherwise.
+#[test]
+fn one_that_was_started_again_with_an_unsafe_setting_gets_no_claim_until_it_is_set_right() {
+    let mut redis = RedisServer::start(&SAFE);
+    let url = redis.url();
+    let service = Service::start_with(&[("redis.url", url.expose())], &[]);
+    service.apply_ok(&campaign("c-1", &[DropFile::open("d-1", 10)]));
+    let claim = |person: &str| service.claim("d-1", &service.ticket("d-1", person));
+    assert_eq!(claim("ann").status, 201);
+
+    redis.crash(|folder| {
+        let path = folder.join("redis.conf");
+        let settings = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(path, settings.replace("appendfsync always", "appendfsync everysec")).unwrap();
+    });
+    let line = r#"redis: appendfsync is "everysec": with claim.ack = "fsync" set "appendfsync always" in redis.conf"#;
+    wait_for("the log names the line", PATIENCE, || service.log().contains(line).then_some(()));
+    service.wait_unready("redis_not_compared");
+    let refused = claim("bob");
+    assert_eq!((refused.status, refused.code()), (503, "unavailable".to_owned()));
+
+    let mut set = redis::cmd("CONFIG");
+    set.arg("SET").arg("appendfsync").arg("always");
+    let () = set.query(&mut redis.connect_blocking().unwrap()).unwrap();
+    service.wait_ready();
+    assert_eq!((claim("ann").status, claim("bob").status), (200, 201));
 }

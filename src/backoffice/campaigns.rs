@@ -21,6 +21,7 @@ use deadpool_redis::{Connection, Pool};
 
 use super::soundness::{self, Books, Compared};
 use crate::clock::{Clock, UnixMs};
+use crate::config::Ack;
 use crate::domain::campaign::{self, Campaign, CampaignState, Changes, FileError, Refusal};
 use crate::domain::eligibility::Eligibility;
 use crate::domain::ids::{CampaignId, Shard};
@@ -29,6 +30,7 @@ use crate::ledger::{Catalogue, Ledger, LedgerError};
 use crate::redis::codes::{Code, DropState};
 use crate::redis::peer::Peer;
 use crate::redis::scripts::ScriptError;
+use crate::redis::server_check::{self, ServerRefused};
 use crate::redis::{pool, reads, restore};
 use crate::rush::gate::{DropRules, Gate};
 
@@ -50,6 +52,8 @@ pub struct Campaigns {
     pub shard: Shard,
     /// For the audit records' time.
     pub clock: Clock,
+    /// What a claim's acknowledgement promises, which Redis' settings must keep.
+    ack: Ack,
     /// Whether rules about addresses can be judged.
     tables: AddressTables,
     /// One change at a time; what was loaded last.
@@ -93,6 +97,9 @@ pub enum LoadError {
     /// Redis failed.
     #[error(transparent)]
     Redis(#[from] ScriptError),
+    /// Another Redis is there, and is not to be trusted with claims as it is set.
+    #[error(transparent)]
+    Unfit(#[from] ServerRefused),
 }
 
 impl From<redis::RedisError> for LoadError {
@@ -104,9 +111,16 @@ impl From<redis::RedisError> for LoadError {
 impl Campaigns {
     /// Nothing is loaded yet.
     #[must_use]
-    pub fn new(ledger: Arc<dyn Ledger>, pool: Pool, gate: Arc<Gate>, shard: Shard, clock: Clock) -> Self {
+    pub fn new(
+        ledger: Arc<dyn Ledger>,
+        pool: Pool,
+        gate: Arc<Gate>,
+        shard: Shard,
+        clock: Clock,
+        ack: Ack,
+    ) -> Self {
         let tables = AddressTables::default();
-        Self { ledger, pool, gate, shard, clock, tables, loaded: tokio::sync::Mutex::default() }
+        Self { ledger, pool, gate, shard, clock, ack, tables, loaded: tokio::sync::Mutex::default() }
     }
 
     /// The same, taking campaigns that ask where addresses lie if `tables` tell.
@@ -264,6 +278,10 @@ impl Campaigns {
         let position = self.ledger.position(self.shard).await?;
         let mut connection = pool::checkout(&self.pool).await?;
         let peer = Peer::learn(&mut connection).await?;
+        if !self.gate.trust.is_for(&peer.run_id) {
+            // Its settings need not be those of the one that was there before it.
+            server_check::check(&mut connection, self.ack).await?;
+        }
         let books = Books { shard: self.shard, catalogue: &catalogue, tallies: &tallies, position };
         let compared = Compared::make(&mut connection, &self.gate, &books).await?;
         self.freeze_lost(&mut connection, &compared).await?;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::access::Caller;
 use super::admin_api::{DraftDrop, DraftView};
-use super::campaigns::{ApplyError, Campaigns, LoadError};
+use super::campaigns::{ApplyError, Campaigns};
 use crate::clock::{UnixMs, rfc3339};
 use crate::config::Approval;
 use crate::domain::access::{Actor, Role};
@@ -210,7 +210,7 @@ impl Drafts {
                 let (row, draft) = self.stored(id).await?;
                 Ok(view(&row, &draft, &applied))
             }
-            Err(error @ ApplyError::Load(LoadError::Redis(_) | LoadError::Ledger(_))) => Err(error.into()),
+            Err(error @ ApplyError::Load(_)) => Err(error.into()),
             Err(error) => {
                 (draft.state, draft.approved_by, draft.approved_at_ms) = (DraftState::Waiting, None, None);
                 self.write(by, id, expected, &draft).await?;

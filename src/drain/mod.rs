@@ -9,6 +9,7 @@
 //!                 trimmed         one transaction
 //! ```
 
+mod overtaken;
 pub mod process;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant};
 use deadpool_redis::{Connection, Pool};
 use tokio_util::sync::CancellationToken;
 
+use self::overtaken::Overtaken;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::claim::{JournalEntry, JournalEvent, JournalId};
@@ -83,6 +85,13 @@ pub enum Round {
     CaughtUp,
     /// There is more to take at once.
     More,
+    /// Nothing: the ledger stood at `found` by then, not at `read`, which it had said before.
+    Moved {
+        /// The position that it had said.
+        read: JournalId,
+        /// The one that it has.
+        found: JournalId,
+    },
 }
 
 impl Drain {
@@ -110,15 +119,34 @@ impl Drain {
     /// Drains until `stop`, then until the journal is empty or a round fails.
     pub async fn run(self, stop: CancellationToken) {
         let mut backoff = self.commit_interval;
+        let mut overtaken = Overtaken::default();
         self.show_quarantine().await;
         loop {
             let stopping = stop.is_cancelled();
             match self.round().await {
                 Ok(Round::Idle | Round::CaughtUp) if stopping => return,
-                Ok(Round::More) => backoff = self.commit_interval,
-                Ok(Round::Idle | Round::CaughtUp) => {
+                Ok(Round::More) => {
                     backoff = self.commit_interval;
+                    overtaken = Overtaken::default();
+                }
+                Ok(round @ (Round::Idle | Round::CaughtUp)) => {
+                    backoff = self.commit_interval;
+                    if round == Round::CaughtUp {
+                        overtaken = Overtaken::default();
+                    }
                     let _ = stop.run_until_cancelled(tokio::time::sleep(self.commit_interval)).await;
+                }
+                Ok(Round::Moved { read, found }) => {
+                    if !overtaken.is_misled(read, found) {
+                        // Whoever was faster goes on meanwhile.
+                        tokio::time::sleep(self.commit_interval).await;
+                        continue;
+                    }
+                    if stopping {
+                        return;
+                    }
+                    let _ = stop.run_until_cancelled(tokio::time::sleep(backoff)).await;
+                    backoff = (backoff * 2).min(BACKOFF_MAX);
                 }
                 Err(error) => {
                     tracing::warn!(shard = %self.shard, %error, "the drain could not commit; it tries again");
@@ -162,7 +190,11 @@ impl Drain {
         Step::DrainTrimmed.reached();
         let left = journal::length(&mut connection, self.shard).await?;
         self.show_lag(left, (left > 0).then_some(position));
-        Ok(if more || position < last { Round::More } else { Round::CaughtUp })
+        Ok(match committed {
+            Committed::Moved { position } => Round::Moved { read: after, found: position },
+            Committed::Written { .. } if more || position < last => Round::More,
+            Committed::Written { .. } => Round::CaughtUp,
+        })
     }
 
     /// A ledger without campaigns is another one than that of the services that granted what the journal has: it would put
@@ -209,10 +241,7 @@ impl Drain {
                 }
                 position
             }
-            Committed::Moved { position } => {
-                tracing::info!(%position, "another drain was here first");
-                position
-            }
+            Committed::Moved { position } => position,
         }
     }
 

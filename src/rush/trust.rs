@@ -26,6 +26,12 @@ impl Trust {
         self.run_id.load().as_ref().is_some_and(|trusted| **trusted == *run_id)
     }
 
+    /// The server that was compared last.
+    #[must_use]
+    pub fn run_id(&self) -> Option<Arc<String>> {
+        self.run_id.load_full()
+    }
+
     /// Whether a comparison was asked for and has not come to its end.
     #[must_use]
     pub fn is_doubted(&self) -> bool {
@@ -74,10 +80,12 @@ mod tests {
     fn only_the_server_that_was_compared_last_is_trusted() {
         let trust = Trust::default();
         assert!(!trust.is_for("a") && !trust.is_for(""), "nobody at first");
+        assert_eq!(trust.run_id(), None);
         trust.set("a");
         assert!(trust.is_for("a") && !trust.is_for("b"));
         trust.set("b");
         assert!(trust.is_for("b") && !trust.is_for("a"), "the one before is not trusted any more");
+        assert_eq!(trust.run_id().as_deref().map(String::as_str), Some("b"));
     }
 
     #[test]

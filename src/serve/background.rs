@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::core::{Shared, time_limits};
-use crate::backoffice::campaigns::Campaigns;
+use crate::backoffice::campaigns::{Campaigns, LoadError};
 use crate::datadir::{DataLock, RunInfo};
 use crate::domain::ids::Shard;
 use crate::http::admin::Admin;
@@ -69,7 +69,11 @@ pub(super) async fn watch_campaigns(campaigns: Arc<Campaigns>, stop: Cancellatio
             tracing::warn!(%error, "a lost drop could not be made anew");
         }
         if let Err(error) = loaded {
-            tracing::warn!(%error, "campaigns could not be loaded");
+            if matches!(error, LoadError::Unfit(_)) {
+                tracing::error!(%error, "Redis is given no claims as it is set");
+            } else {
+                tracing::warn!(%error, "campaigns could not be loaded");
+            }
             // Lanes ask again fifty times a second; a ledger or a Redis that is down is not to be asked as often.
             if stop.run_until_cancelled(tokio::time::sleep(CAMPAIGN_WATCH)).await.is_none() {
                 return;

@@ -154,9 +154,9 @@ impl Service {
         let ledger = open::open(&config.ledger, lock.dir().path()).await?;
         let pool = pool::connect(redis.url(), &config.redis)?;
         let gate = Arc::new(Gate::default());
-        let campaigns =
-            Campaigns::new(Arc::clone(&ledger), pool.clone(), Arc::clone(&gate), Shard::FIRST, clock.clone())
-                .knowing_addresses(tables.handle());
+        let (ledger_too, gate_too, ack) = (Arc::clone(&ledger), Arc::clone(&gate), config.claim.ack);
+        let campaigns = Campaigns::new(ledger_too, pool.clone(), gate_too, Shard::FIRST, clock.clone(), ack)
+            .knowing_addresses(tables.handle());
         let poller = Poller {
             shard: Shard::FIRST,
             pool: pool.clone(),

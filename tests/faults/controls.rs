@@ -54,7 +54,7 @@ fn every_second_and_the_tail_is_lost() {
     Row::new("control: appendfsync everysec, kill -9, and the last second's bytes lost").observe(
         undrained,
         |stage: &mut Stage| {
-            // The service checks this when it starts, and only then.
+            // The service checks this where another server is there, and only then.
             let () = stage.scene.ask_redis(cmd("CONFIG").arg("SET").arg("appendfsync").arg("everysec"));
             stage.rush.wait_more(100);
         },
@@ -79,8 +79,9 @@ fn acknowledge_before_commit() {
         undrained,
         |stage: &mut Stage| {
             let External { proxy, server } = stage.scene.external.as_ref().expect("an external Redis");
-            // A copy of Redis in memory, which answers in its place for a while.
-            let copy = RedisServer::start(&["appendonly no", "save \"\"", "maxmemory-policy noeviction"]);
+            // A copy of Redis, which answers in its place for a while, and goes with its disk. It is set as the service
+            // asks: it would get no claim otherwise.
+            let copy = RedisServer::start(&DURABLE);
             let follow = |place: &str, port: &str| {
                 let mut client = redis::Client::open(copy.url().expose()).unwrap().get_connection().unwrap();
                 let () = cmd("REPLICAOF").arg(place).arg(port).query(&mut client).expect("it follows");

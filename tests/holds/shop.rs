@@ -32,6 +32,16 @@ impl Shop {
 
     /// The same by a clock of the test's own.
     pub(super) fn by(clock: Option<FakeClock>, settings: &[(&str, &str)], stock: u32, terms: &str) -> Self {
+        Self::with(clock, (settings, &[]), stock, terms)
+    }
+
+    /// The same with flags of `serve`.
+    pub(super) fn with(
+        clock: Option<FakeClock>,
+        (settings, flags): (&[(&str, &str)], &[&'static str]),
+        stock: u32,
+        terms: &str,
+    ) -> Self {
         let secrets = folder();
         let path = secrets.path().join("payments");
         std::fs::write(&path, format!("{SECRET}\n")).expect("it is written");
@@ -43,7 +53,7 @@ impl Shop {
             ("limits.person_burst", "10000"),
         ];
         let environment = clock.as_ref().map(FakeClock::environment).unwrap_or_default();
-        let service = Service::start_in(environment, &[&own[..], settings].concat(), &[]);
+        let service = Service::start_in(environment, &[&own[..], settings].concat(), flags);
         let drops = [DropFile::open(DROP, stock).item(terms), DropFile::open("voucher", 5)];
         service.apply_ok(&campaign("sale", &drops));
         Self { service, clock, _secrets: secrets }

@@ -54,6 +54,34 @@ impl PostgresServer {
         server
     }
 
+    /// A standby that stands still: it has what there is now, and follows nobody.
+    pub(crate) fn standby(&self) -> Self {
+        let folder = TempDir::new().expect("a temp folder");
+        if let Some((user, group)) = somebody_else() {
+            chown(folder.path(), Some(user), Some(group)).expect("root gives its folder away");
+        }
+        let mut copy = as_somebody_else(&self.programs.join("pg_basebackup"));
+        copy.args(["-U", USER, "--checkpoint=fast", "--no-sync", "-p", &self.port.to_string()]);
+        copy.arg("-h").arg(self.folder.path()).arg("-D").arg(folder.path().join("data"));
+        let copied = copy.current_dir(folder.path()).output().expect("pg_basebackup runs");
+        assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
+        std::fs::write(folder.path().join("data/standby.signal"), "").expect("it is written");
+        let (programs, settings, port) = (self.programs.clone(), self.settings.clone(), own_port());
+        let process = spawn(&programs, folder.path(), port, &settings);
+        let mut server = Self { programs, process, folder, settings, port };
+        server.wait_ready();
+        server
+    }
+
+    /// How a service reaches this one first, and `other` where this one does not do.
+    pub(crate) fn url_before(&self, other: &Self) -> String {
+        let host = |server: &Self| {
+            let folder = server.folder.path().display().to_string().replace('/', "%2F");
+            format!("{folder}:{}", server.port)
+        };
+        format!("postgres://{USER}@{},{}/{DATABASE}", host(self), host(other))
+    }
+
     /// How a service reaches it by its socket.
     pub(crate) fn url(&self) -> String {
         format!("postgres://{USER}@/{DATABASE}?host={}&port={}", self.folder.path().display(), self.port)

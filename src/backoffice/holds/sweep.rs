@@ -1,7 +1,8 @@
 //! The sweep over holds: ends those whose time is over, and gives back what the ledger has given up.
 //!
 //! Walks over a drop's claims in the order in which they were granted, which is the order in which they fall due, and
-//! keeps in memory up to where everything is settled ([`walk`](super::walk)). A hold that the ledger does not end keeps no
+//! keeps in memory up to where everything is settled ([`walk`](super::walk)), for the Redis that is there: another one may
+//! have lost what was given back, and is walked over from the start. A hold that the ledger does not end keeps no
 //! other one from its end. Any number of services may sweep at once: the ledger takes a step once, and
 //! a unit goes back once.
 
@@ -12,7 +13,7 @@ use std::time::Instant;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::walk::{Looked, Walk};
+use super::walk::{Looked, Stand, Walk};
 use super::{HoldError, Holds, Owed};
 use crate::clock::UnixMs;
 use crate::domain::campaign::ItemTerms;
@@ -60,6 +61,8 @@ impl Sweeper {
             let rules = drop.rules();
             let Some(terms) = &rules.spec.item else { continue };
             let walk = walks.entry(rules.number).or_default();
+            let run_id = holds.campaigns.gate.trust.run_id();
+            walk.keep_to(Stand { run_id, epoch: drop.view().map(|view| view.epoch) });
             // One drop's trouble must not keep the others from being swept.
             let sweep = Sweep { holds, drop: &drop, terms };
             match sweep.walk(rules.number, walk).await {

@@ -4,17 +4,28 @@
 //! the first one that waits for its time; but never at one that the ledger does not end, which could hold up all behind it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::clock::UnixMs;
-use crate::domain::ids::ClaimNumber;
+use crate::domain::ids::{ClaimNumber, Epoch};
 use crate::domain::life::State;
 use crate::ledger::{ClaimRow, ClaimStatus};
 use crate::limits;
 
+/// Which Redis units are given back to: the server that was compared last, and the drop's epoch in it. One that was
+/// swapped or made anew may lack what was given back to the one before.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Stand {
+    pub(super) run_id: Option<Arc<String>>,
+    pub(super) epoch: Option<Epoch>,
+}
+
 /// How far the walk over a drop's claims has come.
 #[derive(Debug, Default)]
 pub(super) struct Walk {
+    /// The Redis that all of it is about.
+    pub(super) stand: Stand,
     /// Everything up to here is settled, or stuck.
     pub(super) settled: Option<ClaimNumber>,
     /// All claims were looked at once, those not due yet too: one may have been cancelled by a service that died.
@@ -54,6 +65,13 @@ impl Looked {
 }
 
 impl Walk {
+    /// Begins anew where another Redis is there.
+    pub(super) fn keep_to(&mut self, stand: Stand) {
+        if self.stand != stand {
+            *self = Self { stand, ..Self::default() };
+        }
+    }
+
     /// Goes over the next page; `is_gapless` says whether everything before it is settled or stuck, and then whether
     /// everything in it is too. Whether anything behind the page may be due.
     pub(super) fn pass(&mut self, page: &[Looked], is_gapless: &mut bool) -> bool {
@@ -151,6 +169,23 @@ mod tests {
         assert_eq!(walk.stuck.keys().copied().collect::<Vec<_>>(), [number(2), number(3)]);
         walk.tried(&page(2, "cl"));
         assert_eq!(walk.stuck, BTreeMap::new());
+    }
+
+    #[test]
+    fn a_walk_begins_anew_with_another_server_or_epoch() {
+        let stand = |run_id: &str, epoch| Stand {
+            run_id: Some(Arc::new(run_id.to_owned())),
+            epoch: Some(Epoch(epoch)),
+        };
+        let mut walk = Walk::default();
+        for other in [stand("a", 1), stand("a", 2), stand("b", 2)] {
+            walk.keep_to(other.clone());
+            assert_eq!((walk.settled, walk.is_whole), (None, false), "{other:?}");
+            walk.pass(&page(1, "lxc"), &mut true);
+            walk.is_whole = true;
+            walk.keep_to(other);
+            assert_eq!((walk.settled, walk.is_whole, walk.stuck.len()), (Some(number(3)), true, 1));
+        }
     }
 
     #[test]

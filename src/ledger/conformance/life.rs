@@ -211,6 +211,17 @@ pub(super) async fn a_redemption_is_taken_back_for_a_while<L: Ledger>(ledger: &L
     verified(ledger).await;
 }
 
+/// A till may know the number of the redemption to come, and take it back before it has been answered.
+pub(super) async fn a_redemption_taken_back_in_its_own_transaction_counts_nothing<L: Ledger>(ledger: &L) {
+    sold(ledger, |_| {}).await;
+    let next = redeemed(ledger, 0, 1, "o1").await + 1;
+    let requests = [Action::Redeem(redeem(2, "m1", "o2")), reverse(next)];
+    let requests = requests.into_iter().map(|action| Request { action, key: None }).collect();
+    let outcomes = ledger.life(requests, NOW_MS + 1).await.unwrap();
+    assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
+    verified(ledger).await;
+}
+
 pub(super) async fn fraud_is_frozen_voided_and_recovered<L: Ledger>(ledger: &L) {
     sold(ledger, |_| {}).await;
     at(ledger, 0, review(1, Verdict::Freeze)).await.unwrap();

@@ -106,6 +106,7 @@ pub(crate) async fn all<L: Ledger>(make: impl AsyncFn() -> L) {
         life::a_full_refund_in_time_gives_the_voucher_back,
         life::a_partial_or_late_refund_loses_the_voucher,
         life::a_redemption_is_taken_back_for_a_while,
+        life::a_redemption_taken_back_in_its_own_transaction_counts_nothing,
         life::fraud_is_frozen_voided_and_recovered,
         life::holds_are_confirmed_cancelled_or_lapse,
         payments::a_payment_counts_once_whatever_came_between,

@@ -42,7 +42,7 @@ pub(crate) const LIFE_TAMPERED: &[(&str, u64, &str)] = &[
     ("UPDATE posting_line SET amount = 2 * amount WHERE posting = 3", 3, "postings are not those"),
     ("UPDATE day_count SET count = 0 WHERE person = '' AND merchant = 'm1'", 8, "counts of days are not"),
     ("UPDATE day_count SET count = count + 1 WHERE person = 'bob'", 8, "counts of days are not"),
-    ("DELETE FROM day_count WHERE person = 'ann' AND merchant = 'm2'", 8, "counts of days are not"),
+    ("DELETE FROM day_count WHERE person = 'ann' AND merchant = 'm1'", 8, "counts of days are not"),
     (
         "INSERT INTO day_count SELECT campaign, day, 'eve', merchant, count FROM day_count WHERE person = 'bob'",
         8,

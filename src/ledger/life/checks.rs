@@ -2,16 +2,19 @@
 //!
 //! Each query gives one number: how many rows differ. The audit chain covers the steps; these tie the rest to them.
 
-/// Counts of a day that are not what the steps add up to.
+/// Counts of a day that are not what the steps add up to. Zero is as good as no row: what is redeemed and taken back in one
+/// transaction leaves none.
 pub(crate) const COUNTS_DIFFER: &str = "WITH stepped AS ( \
         SELECT campaign, day, '' AS person, merchant, \
                sum(CASE step WHEN 'redeemed' THEN 1 ELSE -1 END) AS count FROM step \
         WHERE step IN ('redeemed', 'reversed', 'reversed_late') GROUP BY campaign, day, merchant \
+        HAVING sum(CASE step WHEN 'redeemed' THEN 1 ELSE -1 END) <> 0 \
         UNION ALL \
         SELECT campaign, day, person, merchant, \
                sum(CASE step WHEN 'redeemed' THEN 1 ELSE -1 END) AS count FROM step \
-        WHERE step IN ('redeemed', 'reversed', 'reversed_late') GROUP BY campaign, day, person, merchant), \
-     kept AS (SELECT campaign, day, person, merchant, count FROM day_count) \
+        WHERE step IN ('redeemed', 'reversed', 'reversed_late') GROUP BY campaign, day, person, merchant \
+        HAVING sum(CASE step WHEN 'redeemed' THEN 1 ELSE -1 END) <> 0), \
+     kept AS (SELECT campaign, day, person, merchant, count FROM day_count WHERE count <> 0) \
      SELECT (SELECT count(*) FROM (SELECT * FROM stepped EXCEPT SELECT * FROM kept) a) \
           + (SELECT count(*) FROM (SELECT * FROM kept EXCEPT SELECT * FROM stepped) b)";
 

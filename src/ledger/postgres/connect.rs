@@ -1,7 +1,7 @@
 //! Connections to a PostgreSQL server: which are opened, how they are encrypted, and how long anything may take.
 //!
-//! Owns the pools and the sessions' settings. A session that writes gives up by itself where its program is gone or
-//! stopped, so that it holds nobody up who could go on; one that reads may take its time.
+//! Owns the pools and the sessions' settings, and which of several hosts is spoken to. A session that writes gives up by
+//! itself where its program is gone or stopped, so that it holds nobody up who could go on; one that reads may take its time.
 
 use std::io;
 use std::path::Path;
@@ -23,6 +23,24 @@ pub(super) enum Purpose {
     Read,
     Write,
 }
+
+/// Which of the hosts that a URL names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Which {
+    /// The one that takes writes: a standby is behind it, by as much as it likes.
+    Primary,
+    /// The first that answers, or what the URL says.
+    Any,
+}
+
+/// The first words to a server that is read. Not among the options of the connection: a server that is told there to take
+/// no writes says that it takes none, and would pass for a standby.
+const READER: &str = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED, READ ONLY";
+/// The first words to a server that is written to, whatever the database says of itself. Who has waited for the catalogue's
+/// row reads what the writer before has left, and a commit is durable when it is answered; an operator may ask for more.
+const WRITER: &str = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED; \
+    SELECT set_config('synchronous_commit', \
+        CASE current_setting('synchronous_commit') WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, false)";
 
 /// What a URL asks for, with what this program adds.
 pub(super) struct Target {
@@ -57,47 +75,58 @@ impl Target {
         Ok(Self { config, tls })
     }
 
+    /// Whether the URL names more than one host.
+    pub(super) fn has_several_hosts(&self) -> bool {
+        self.hosts() > 1
+    }
+
+    fn hosts(&self) -> usize {
+        self.config.get_hosts().len().max(self.config.get_hostaddrs().len())
+    }
+
     /// At most `size` connections, opened when they are needed.
-    pub(super) fn pool(&self, purpose: Purpose, size: usize) -> Result<Pool, LedgerError> {
+    pub(super) fn pool(&self, purpose: Purpose, which: Which, size: usize) -> Result<Pool, LedgerError> {
         let mut config = self.config.clone();
-        let mut options = config.get_options().unwrap_or_default().to_owned();
-        let mut set = |name: &str, value: &str| {
-            options.extend([" -c ", name, "=", value]);
-        };
-        // A commit is durable when it is answered, whatever the database says of itself.
-        set("synchronous_commit", "on");
-        match purpose {
-            Purpose::Read => set("default_transaction_read_only", "on"),
+        if which == Which::Primary {
+            config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+        }
+        let first: &'static [&'static str] = match purpose {
+            Purpose::Read => &[READER],
             Purpose::Write => {
-                config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+                let mut options = config.get_options().unwrap_or_default().to_owned();
                 for (name, limit) in [
                     ("lock_timeout", limits::LEDGER_LOCK_TIMEOUT),
                     ("statement_timeout", limits::LEDGER_STATEMENT_TIMEOUT),
                     ("idle_in_transaction_session_timeout", limits::LEDGER_IDLE_TIMEOUT),
                 ] {
-                    set(name, &format!("{}ms", limit.as_millis()));
+                    options.extend([" -c ", name, "=", &format!("{}ms", limit.as_millis())]);
                 }
+                config.options(options.trim_start());
+                &[WRITER, write::STAGING]
             }
-        }
-        config.options(options.trim_start());
+        };
+        // Hosts that cannot be reached are waited for one after the other, before the one that can.
+        let hosts = u32::try_from(self.hosts().max(1)).unwrap_or(u32::MAX);
+        let create_timeout = limits::LEDGER_CONNECT_TIMEOUT.saturating_mul(hosts);
         let manager = Manager::from_config(
             config,
             self.tls.clone(),
             ManagerConfig { recycling_method: RecyclingMethod::Fast },
         );
-        let mut builder = Pool::builder(manager)
+        let builder = Pool::builder(manager)
             .max_size(size)
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(limits::LEDGER_LOCK_TIMEOUT))
-            .create_timeout(Some(limits::LEDGER_CONNECT_TIMEOUT))
-            .recycle_timeout(Some(limits::LEDGER_CONNECT_TIMEOUT));
-        if purpose == Purpose::Write {
-            builder = builder.post_create(Hook::async_fn(|client, _| {
-                Box::pin(
-                    async move { client.batch_execute(write::STAGING).await.map_err(HookError::Backend) },
-                )
+            .create_timeout(Some(create_timeout))
+            .recycle_timeout(Some(limits::LEDGER_CONNECT_TIMEOUT))
+            .post_create(Hook::async_fn(move |client, _| {
+                Box::pin(async move {
+                    for words in first {
+                        client.batch_execute(words).await.map_err(HookError::Backend)?;
+                    }
+                    Ok(())
+                })
             }));
-        }
         builder.build().map_err(|error| LedgerError::Unavailable(error.to_string()))
     }
 }

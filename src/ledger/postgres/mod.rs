@@ -2,6 +2,7 @@
 //!
 //! Owns the tables of one schema. Whatever writes holds the catalogue's row until its transaction ends, so writers
 //! follow each other; readers see snapshots and wait for nobody. A commit is answered when it is on the server's disk.
+//! What is written to is read too, never a standby of it: what Redis holds is compared with what is read here.
 //!
 //! ```text
 //!   commit, apply, pause … ──► writers  ─┐
@@ -34,7 +35,7 @@ use async_trait::async_trait;
 use deadpool_postgres::{Client, Pool, Transaction};
 use tokio_postgres::IsolationLevel;
 
-use self::connect::{Purpose, Target};
+use self::connect::{Purpose, Target, Which};
 use self::sql::{Parameters, encoded, execute, number, query, query_number, query_opt};
 use super::chain::Record;
 use super::life::{Outcome, Request, StepRow, TermsCache};
@@ -73,25 +74,35 @@ impl PostgresLedger {
     /// what it has committed; [`LedgerError::Corrupt`] when the tables are those of a newer schema.
     pub async fn open(url: &str, ca_file: Option<&Path>) -> Result<Self, LedgerError> {
         let target = Target::new(url, ca_file)?;
-        let writers = target.pool(Purpose::Write, limits::LEDGER_WRITERS)?;
+        let writers = target.pool(Purpose::Write, Which::Primary, limits::LEDGER_WRITERS)?;
         connect::prepare(&writers).await?;
-        Ok(Self { writers: Some(writers), ..Self::readers(&target)? })
+        Ok(Self { writers: Some(writers), ..Self::readers(&target, Which::Primary)? })
     }
 
-    /// Connects for reading alone: what would write fails. A standby will do.
+    /// Connects for reading alone: what would write fails. A standby will do, where of several hosts none takes writes.
     ///
     /// # Errors
     /// As [`PostgresLedger::open`]; also for a database without a ledger or one of an older schema.
     pub async fn open_read_only(url: &str, ca_file: Option<&Path>) -> Result<Self, LedgerError> {
-        let ledger = Self::readers(&Target::new(url, ca_file)?)?;
+        let target = Target::new(url, ca_file)?;
+        if target.has_several_hosts()
+            && let Ok(ledger) = Self::checked(&target, Which::Primary).await
+        {
+            return Ok(ledger);
+        }
+        Self::checked(&target, Which::Any).await
+    }
+
+    async fn checked(target: &Target, which: Which) -> Result<Self, LedgerError> {
+        let ledger = Self::readers(target, which)?;
         schema::check(&ledger.look_ups.get().await?).await?;
         Ok(ledger)
     }
 
-    fn readers(target: &Target) -> Result<Self, LedgerError> {
+    fn readers(target: &Target, which: Which) -> Result<Self, LedgerError> {
         Ok(Self {
-            look_ups: target.pool(Purpose::Read, limits::LEDGER_READERS)?,
-            scans: target.pool(Purpose::Read, limits::LEDGER_READERS)?,
+            look_ups: target.pool(Purpose::Read, which, limits::LEDGER_READERS)?,
+            scans: target.pool(Purpose::Read, which, limits::LEDGER_READERS)?,
             writers: None,
             terms: TermsCache::default(),
             clock: Clock::System,

@@ -4,6 +4,7 @@
 #[path = "../../../tests/support/postgres.rs"]
 #[expect(dead_code, reason = "shared with the integration tests, which use the rest of it")]
 pub(crate) mod server;
+mod sessions;
 
 use proptest::test_runner::{Config as ProptestConfig, TestRunner};
 
