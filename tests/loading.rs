@@ -7,7 +7,7 @@ use claimrush::backoffice::campaigns::{ApplyError, Campaigns};
 use claimrush::backoffice::holds::{HoldDesk, Holds, Sweeper};
 use claimrush::backoffice::receipts::{Receipts, SettleError};
 use claimrush::clock::Clock;
-use claimrush::config::LedgerConfig;
+use claimrush::config::{Ack, LedgerConfig};
 use claimrush::domain::campaign::{Campaign, CampaignState};
 use claimrush::domain::cause::Cause;
 use claimrush::domain::claim::JournalId;
@@ -52,7 +52,8 @@ impl Stores {
         let patient = AsyncConnectionConfig::new().set_response_timeout(Some(REPLY_TIMEOUT));
         let manager = Manager::new_with_config(self.redis.url().expose(), patient).expect("a URL");
         let pool = Pool::builder(manager).max_size(connections).build().expect("a pool");
-        Arc::new(Campaigns::new(Arc::clone(&self.ledger), pool, Arc::default(), SHARD, Clock::System))
+        let ledger = Arc::clone(&self.ledger);
+        Arc::new(Campaigns::new(ledger, pool, Arc::default(), SHARD, Clock::System, Ack::Memory))
     }
 
     async fn view(&mut self, drop: &str) -> DropView {

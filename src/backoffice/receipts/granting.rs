@@ -7,8 +7,8 @@ use crate::domain::ids::{ClaimNumber, DropId, Epoch, Mark, PersonId};
 use crate::domain::money::Fen;
 use crate::ledger::postings::Account;
 use crate::redis::codes::{Code, Outcome};
-use crate::redis::scripts::{self, ClaimCall, Slot};
 use crate::redis::reads;
+use crate::redis::scripts::{self, ClaimCall, Slot};
 use crate::rush::gate::DropGate;
 
 impl Receipts {
