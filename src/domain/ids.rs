@@ -177,7 +177,8 @@ const DIGITS_OF_FIVE: usize = 8;
 const DIGIT_BITS: u32 = 5;
 const CROCKFORD_TABLE: [u8; 32] = *b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
-/// Appends what [`CROCKFORD`] writes for 10 bytes, which every claim needs three times, in half of the instructions.
+/// Appends what [`CROCKFORD`] writes for 10 bytes, which every claim needs three times, in three quarters of the
+/// instructions.
 pub(crate) fn append_crockford(bytes: [u8; ClaimNumber::BYTES], out: &mut String) {
     let mut digits = [b'0'; 2 * DIGITS_OF_FIVE];
     let (fives, _) = bytes.as_chunks::<5>();
