@@ -99,7 +99,16 @@ pub enum LoadError {
     Redis(#[from] ScriptError),
     /// Another Redis is there, and is not to be trusted with claims as it is set.
     #[error(transparent)]
-    Unfit(#[from] ServerRefused),
+    Unfit(ServerRefused),
+}
+
+impl From<ServerRefused> for LoadError {
+    fn from(refused: ServerRefused) -> Self {
+        match refused {
+            ServerRefused::Unreachable(error) => error.into(),
+            refused => Self::Unfit(refused),
+        }
+    }
 }
 
 impl From<redis::RedisError> for LoadError {

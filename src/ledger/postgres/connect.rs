@@ -121,10 +121,14 @@ impl Target {
             .recycle_timeout(Some(limits::LEDGER_CONNECT_TIMEOUT))
             .post_create(Hook::async_fn(move |client, _| {
                 Box::pin(async move {
-                    for words in first {
-                        client.batch_execute(words).await.map_err(HookError::Backend)?;
-                    }
-                    Ok(())
+                    let said = async {
+                        for words in first {
+                            client.batch_execute(words).await.map_err(HookError::Backend)?;
+                        }
+                        Ok(())
+                    };
+                    let said = tokio::time::timeout(limits::LEDGER_CONNECT_TIMEOUT, said).await;
+                    said.unwrap_or_else(|_| Err(HookError::message("the server did not answer in time")))
                 })
             }));
         builder.build().map_err(|error| LedgerError::Unavailable(error.to_string()))
