@@ -83,13 +83,17 @@ impl Audited {
     }
 }
 
-/// People `from` to `to` claim in the drop of one each; the claims log of what they saw.
+/// People `from` to `to` claim in the drop of one each, and again where a disk that stands still for a while makes
+/// them unavailable; the claims log of what they saw.
 fn claim(service: &Service, drop: &str, from: u32, to: u32) -> String {
     let mint = service.mint();
     let mut client = Client::connect(service.address());
     let mut log = String::new();
     for person in from..to {
-        let answer = client.claim(drop, &mint.ticket(drop, &format!("p-{person}")));
+        let ticket = mint.ticket(drop, &format!("p-{person}"));
+        let answer = wait_for("the claim is decided", PATIENCE, || {
+            Some(client.claim(drop, &ticket)).filter(|answer| answer.status != 503)
+        });
         assert!(matches!(answer.status, 200 | 201), "{}", answer.status);
         let claim = answer.json();
         let line = json!({
@@ -208,7 +212,12 @@ fn audits_in_the_middle_of_a_rush_are_never_a_false_alarm() {
                 Audited::of(&service, &[]).assert_holds();
                 audits += 1;
                 // Campaigns change in a rush too.
-                service.apply_ok(&campaign("a", &[drop.clone().stock(PEOPLE + audits)]));
+                let changed = campaign("a", &[drop.clone().stock(PEOPLE + audits)]);
+                wait_for("the campaign is changed", PATIENCE, || {
+                    let (exit, _, err) = service.apply(&changed);
+                    assert!(matches!(exit, 0 | 69), "{err}");
+                    (exit == 0).then_some(())
+                });
             }
             audits
         });

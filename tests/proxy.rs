@@ -115,7 +115,7 @@ fn a_cut_resets_and_refuses_until_it_is_healed() {
 fn answers_are_crossed() {
     let proxy = Proxy::start(Upstream::Tcp(tcp_echo(b"")));
     let mut stream = connect(&proxy);
-    proxy.set(Weather { crossed: true, ..Weather::default() });
+    proxy.set(Weather { crossed: Some(PATIENCE), ..Weather::default() });
     stream.write_all(b"first").unwrap();
     wait_for("it is held", PATIENCE, || (proxy.held() == 1).then_some(()));
     say(&mut stream, b"second", b"secondfirst");

@@ -96,7 +96,9 @@ fn replies_are_crossed() {
     let scene = Scene::beside(external, &[("server.threads", "1"), ("claim.batch_max", "8")], &[]);
     Row::new("replies of Redis crossed").run(scene, |stage| {
         let before = stage.scene.proxy().held();
-        stage.scene.proxy().set(Weather { crossed: true, ..Weather::default() });
+        // Long enough for the reply of the next batch, and too short for the look at all drops to give up: without that
+        // nobody would be sent to Redis any more.
+        stage.scene.proxy().set(Weather { crossed: Some(Duration::from_millis(100)), ..Weather::default() });
         // On a busy machine replies come together more often than not, and then they cannot be crossed.
         wait_for("a reply is seen to be another's", 5 * PATIENCE, || {
             let seen = stage.scene.service.log().contains("a batch was answered with something else");

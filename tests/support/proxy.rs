@@ -39,8 +39,8 @@ pub(crate) struct Weather {
     pub(crate) bytes_per_second: u64,
     /// What travels this way goes nowhere.
     pub(crate) hole: Option<Direction>,
-    /// Of each two pieces of an upstream's answers the later one comes first.
-    pub(crate) crossed: bool,
+    /// Of each two pieces of an upstream's answers the later one comes first, where it comes within this time.
+    pub(crate) crossed: Option<Duration>,
     /// Connections are closed as soon as they are made.
     pub(crate) refuse: bool,
 }
@@ -211,14 +211,15 @@ impl Shared {
     /// Carries one direction until an end closes it, or the link has to be reset.
     fn pump(&self, link: &Link, direction: Direction) {
         let mut piece = vec![0; PIECE_BYTES];
-        let mut held = Vec::new();
+        let (mut held, mut since) = (Vec::new(), Instant::now());
         while !link.reset.load(Ordering::Acquire) {
             match link.read(direction, &mut piece) {
                 Ok(0) => break,
                 Ok(count) => {
                     let bytes = piece.get(..count).unwrap_or_default();
-                    if self.weather().crossed && direction == Direction::Replies && held.is_empty() {
+                    if self.crosses(direction).is_some() && held.is_empty() {
                         held.extend_from_slice(bytes);
+                        since = Instant::now();
                         self.held.fetch_add(1, Ordering::Release);
                         continue;
                     }
@@ -229,7 +230,15 @@ impl Shared {
                     }
                     held.clear();
                 }
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                    // Whoever asks one thing after the other gets its answer, late.
+                    if self.crosses(direction).is_none_or(|most| since.elapsed() >= most) {
+                        if self.carry(link, direction, &held).is_err() {
+                            break;
+                        }
+                        held.clear();
+                    }
+                }
                 Err(_) => break,
             }
         }
@@ -257,6 +266,11 @@ impl Shared {
             }
         }
         Ok(())
+    }
+
+    /// How long a piece is held back for a later one, if at all.
+    fn crosses(&self, direction: Direction) -> Option<Duration> {
+        self.weather().crossed.filter(|_| direction == Direction::Replies)
     }
 
     fn weather(&self) -> Weather {
