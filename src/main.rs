@@ -17,7 +17,7 @@ fn main() -> ExitCode {
     let exit = match run(Cli::parse()) {
         Ok(exit) => exit,
         Err(failure) => {
-            eprintln!("claimrush: {failure}");
+            cli::tell(format_args!("claimrush: {failure}"));
             failure.exit
         }
     };

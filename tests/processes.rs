@@ -183,3 +183,37 @@ fn a_drain_takes_claims_to_the_ledger_of_the_service_and_to_no_other() {
     let (exit, report, _) = outcome(&service.command(&["audit"]).output().unwrap());
     assert_eq!(exit, 0, "{report}");
 }
+
+#[test]
+fn a_log_that_nobody_takes_ends_no_service() {
+    let folder = crate::support::redis::ManagedFolder::new();
+    let mut serve = crate::support::claimrush(folder.path());
+    serve.args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data", "."]);
+    let mut service = serve.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
+    // Whoever was to read the log has gone: every line fails with a broken pipe, as it does on a full disk.
+    drop(service.stderr.take());
+    let run_file = folder.path().join("run.json");
+    let redis = wait_for("the service runs", PATIENCE, || {
+        let ended = service.try_wait().expect("it is our child");
+        assert!(ended.is_none(), "the service has ended: {ended:?}");
+        let info: serde_json::Value = serde_json::from_slice(&std::fs::read(&run_file).ok()?).ok()?;
+        u32::try_from(info["redis_pid"].as_u64()?).ok()
+    });
+    // That is told in the log too, and so is that it is there again.
+    crate::support::redis::kill_9(redis);
+    wait_for("Redis is there again", PATIENCE, || {
+        let ended = service.try_wait().expect("it is our child");
+        assert!(ended.is_none(), "the service has ended: {ended:?}");
+        let found = processes_in(&folder.path().join("redis"));
+        found.iter().any(|pid| *pid != redis).then_some(())
+    });
+    crate::support::signals::send_signal(service.id(), Signal::TERM);
+    let ended = wait_for("the service stops", PATIENCE, || service.try_wait().expect("it is our child"));
+    assert_eq!(ended.code(), Some(0), "in order");
+
+    let mut refused = crate::support::claimrush(folder.path());
+    refused.args(["check-config", "--config", "nowhere"]).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut refused = refused.spawn().expect("it starts");
+    drop(refused.stderr.take());
+    assert_eq!(refused.wait().expect("it ends").code(), Some(64), "also where nobody hears why");
+}

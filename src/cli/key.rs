@@ -96,7 +96,7 @@ fn bare(id: &str) -> &str {
 /// The key alone on standard output, so that it can be piped to where it is kept.
 fn made(made: &MadeKey) -> String {
     let KeyView { id, role, name, .. } = &made.view;
-    eprintln!("key {id} of {name}, role {role}; keep it, as it is not shown again:");
+    super::tell(format_args!("key {id} of {name}, role {role}; keep it, as it is not shown again:"));
     format!("{}\n", made.key)
 }
 

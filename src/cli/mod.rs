@@ -149,10 +149,10 @@ pub fn ticket(global: &Global, args: &TicketArgs) -> Result<Exit, Failure> {
     let keys = KeyFile::load_or_create(&key_path)?;
     if is_new {
         // Else whoever mints in the wrong folder learns only at the release that no service takes these tickets.
-        eprintln!(
+        tell(format_args!(
             "there was no key file {}: made one; a service takes these tickets only if it has it",
             key_path.display()
-        );
+        ));
     }
     let persons = match (&args.user, &args.prefix, args.count) {
         (Some(user), _, _) => Persons::One(user.as_str()),
@@ -248,6 +248,12 @@ pub async fn books(global: &Global, args: BooksArgs) -> Result<Exit, Failure> {
 fn json(value: &impl serde::Serialize) -> Result<String, Failure> {
     let text = serde_json::to_string_pretty(value);
     text.map(|text| text + "\n").map_err(|error| Failure::new(Exit::Failed, error.to_string()))
+}
+
+/// Writes a line to standard error, if anything takes it: with nobody behind a pipe, or a full disk behind a log file, there
+/// is nobody to tell, and what goes on is worth more than the line.
+pub fn tell(line: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
 /// Writes to standard output. A reader that has gone (`| head`) has seen what it wanted.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::Drain;
-use crate::cli::{Exit, Failure};
+use crate::cli::{Exit, Failure, tell};
 use crate::clock::Clock;
 use crate::config::{Config, LedgerConfig, ServiceUrl};
 use crate::datadir::{DataDir, DataDirError};
@@ -43,7 +43,8 @@ pub async fn run(config: Config) -> Result<Exit, Failure> {
     let drain = Drain::new(&config, pool, ledger, Arc::new(metrics), Clock::System);
     let stop = CancellationToken::new();
     let draining = tokio::spawn(drain.run(stop.clone()));
-    eprintln!("claimrush {} drains {} into the ledger", env!("CARGO_PKG_VERSION"), folder.path().display());
+    let (version, folder) = (env!("CARGO_PKG_VERSION"), folder.path().display());
+    tell(format_args!("claimrush {version} drains {folder} into the ledger"));
     signals.first().await;
     stop.cancel();
     tokio::select! {

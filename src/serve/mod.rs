@@ -41,7 +41,7 @@ use crate::backoffice::holds::{Holds, Sweeper};
 use crate::backoffice::receipts::{Receipts, VoucherDesk};
 use crate::backoffice::redemptions::{self, Redemptions};
 use crate::backoffice::vouchers::Vouchers;
-use crate::cli::{Exit, Failure};
+use crate::cli::{Exit, Failure, tell};
 use crate::clock::{Clock, rfc3339};
 use crate::config::Config;
 use crate::datadir::{DataDir, DataLock, RunInfo};
@@ -254,7 +254,8 @@ impl Service {
         let stopping = Arc::new(AtomicBool::new(false));
         let running = self.start(listeners, admin_listener, &stopping)?;
         lock.write_run_info(&info)?;
-        eprintln!("claimrush {} serves http://{listen} (admin http://{})", info.version, info.admin_listen);
+        let RunInfo { version, admin_listen, .. } = &info;
+        tell(format_args!("claimrush {version} serves http://{listen} (admin http://{admin_listen})"));
         tokio::select! {
             () = signals.first() => {}
             () = background::follow_redis(redis.watch(), lock, info, &metrics) => {}

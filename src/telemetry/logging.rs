@@ -80,8 +80,12 @@ impl Logging {
         W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
         for<'a> <W as MakeWriter<'a>>::Writer: Write,
     {
-        let lines =
-            tracing_subscriber::fmt().with_env_filter(self.filter()?).with_writer(writer).with_ansi(false);
+        let lines = tracing_subscriber::fmt()
+            .with_env_filter(self.filter()?)
+            .with_writer(writer)
+            .with_ansi(false)
+            // It would be told on standard error too, in a way that ends the process where nothing can be written there.
+            .log_internal_errors(false);
         Ok(match self.format {
             Format::Text => Box::new(lines.with_target(false).finish()),
             Format::Json => Box::new(lines.json().flatten_event(true).finish()),
