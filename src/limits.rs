@@ -155,6 +155,10 @@ pub const LOOKS_AT_ONCE: usize = 8;
 pub const CONNECTIONS_DEFAULT: usize = 20_000;
 /// Connections held by the admin listener.
 pub const ADMIN_CONNECTIONS_MAX: usize = 256;
+/// File descriptors that the public listener's connections leave to all else ...
+pub const DESCRIPTORS_RESERVED: usize = 512;
+/// ... and as many more for each thread: its pool, its listener, its runtime, its lane.
+pub const DESCRIPTORS_PER_THREAD: usize = REDIS_POOL_CONNECTIONS + 8;
 
 /// Journal entries that the drain reads first, when it cannot know how many claims each has.
 pub const DRAIN_READ_ENTRIES_FIRST: usize = 32;
@@ -349,6 +353,10 @@ const _: () = assert!(BATCH_CLAIMS_MAX <= QUEUE_CLAIMS_DEFAULT, "a full batch mu
 const _: () = assert!(BATCH_CLAIMS_MAX <= DRAIN_GROUP_CLAIMS_MAX, "one entry must fit one transaction");
 const _: () = assert!(IMPORT_LINES_MAX as usize == IMPORT_ROWS_MAX + 2, "a row too many must be seen");
 const _: () = assert!(TICKET_BYTES_MAX < HEADER_BYTES_MAX, "a ticket travels in a header");
+const _: () = assert!(
+    ADMIN_CONNECTIONS_MAX + REDIS_POOL_CONNECTIONS < DESCRIPTORS_RESERVED,
+    "staff and the pool beside the threads' must be served"
+);
 const _: () = assert!(CAMPAIGN_FILE_BYTES_MAX * 6 < DOCUMENT_BYTES_MAX, "a draft must fit a document");
 const _: () = assert!(KEY_NAME_BYTES_MAX + 32 < ACTOR_BYTES_MAX, "a name and a key's id make an actor");
 const _: () = assert!(REDIS_BACKOFF_MIN.as_millis() < REDIS_BACKOFF_MAX.as_millis(), "the pause must grow");

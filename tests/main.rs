@@ -28,6 +28,7 @@ mod connections;
 mod dashboards;
 mod data_folder;
 mod deploy_scripts;
+mod descriptors;
 mod desk;
 mod ended;
 mod export;

@@ -59,6 +59,12 @@ impl ConnectionCap {
         self.open.load(Ordering::Relaxed)
     }
 
+    /// How many may be.
+    #[must_use]
+    pub fn max(&self) -> usize {
+        self.max
+    }
+
     fn take(&self) -> bool {
         let taken = self.open.fetch_add(1, Ordering::Relaxed) < self.max;
         if !taken {

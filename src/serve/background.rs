@@ -162,7 +162,7 @@ pub(super) async fn upkeep(shared: Arc<Shared>, stop: CancellationToken) {
         metrics.limiter_keys.of("address").set(addresses as f64);
         metrics.limiter_keys_max.set(shared.config.limits.keys_max as f64);
         metrics.connections.set(shared.cap.open() as f64);
-        metrics.connections_max.set(shared.config.server.max_connections as f64);
+        metrics.connections_max.set(shared.cap.max() as f64);
         metrics.redis_clock_offset_seconds.set(shared.gate.redis_now_ms(0) as f64 / 1_000.0);
     }
 }

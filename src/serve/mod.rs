@@ -12,6 +12,7 @@
 
 mod background;
 mod core;
+mod descriptors;
 mod desk;
 mod guard;
 mod holds;
@@ -219,7 +220,10 @@ impl Service {
             holds: for_cores,
             metrics,
             spans: traces::open(config)?,
-            cap: Arc::new(ConnectionCap::new(config.server.max_connections)),
+            cap: Arc::new(ConnectionCap::new(descriptors::provide(
+                config.server.max_connections,
+                config.server.thread_count(),
+            ))),
             clock,
         };
         let key_path = config.ticket.key_path(lock.dir().path());
