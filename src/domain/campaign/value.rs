@@ -13,6 +13,9 @@ use crate::limits;
 /// Source: ISO 4217, <https://www.six-group.com/en/products-services/financial-information/data-standards.html>
 const CURRENCIES: [&str; 10] = ["CNY", "HKD", "MOP", "TWD", "SGD", "MYR", "THB", "EUR", "GBP", "USD"];
 
+/// What stands among the files of time zones and is no place: the clocks of whichever machine reads it, and stand-ins.
+const NO_ZONES: [&str; 4] = ["localtime", "posixrules", "Factory", "Etc/Unknown"];
+
 /// Reads `4000000.00 CNY`: a positive amount and its currency.
 pub(super) fn budget(text: &str) -> Result<(Fen, String), String> {
     let Some((amount, currency)) = text.split_once(' ') else {
@@ -45,6 +48,10 @@ fn positive(text: &str) -> Result<Fen, String> {
 /// Reads an RFC 3339 instant, or a date and time on the clocks of `zone`.
 pub(super) fn instant(text: &str, zone: &TimeZone) -> Result<UnixMs, String> {
     let malformed = || format!("{text:?} is not a date and time like \"2023-11-20T10:00:00+08:00\"");
+    // The name of another zone behind the time would be passed over, and the drop would open at another instant.
+    if text.contains('[') {
+        return Err(malformed());
+    }
     let at = if let Ok(instant) = text.parse::<jiff::Timestamp>() {
         instant
     } else {
@@ -66,7 +73,11 @@ pub(super) fn instant(text: &str, zone: &TimeZone) -> Result<UnixMs, String> {
 
 /// Finds a time zone by its IANA name.
 pub(super) fn time_zone(name: &str) -> Result<TimeZone, String> {
-    TimeZone::get(name).map_err(|_| format!("{name:?} is not a time zone like \"Asia/Shanghai\""))
+    let refuse = || format!("{name:?} is not a time zone like \"Asia/Shanghai\"");
+    if NO_ZONES.iter().any(|other| name.eq_ignore_ascii_case(other)) {
+        return Err(refuse());
+    }
+    TimeZone::get(name).map_err(|_| refuse())
 }
 
 /// Reads `7d`, `72h`, `30m` or `90s` into milliseconds. A day is 24 hours.
@@ -107,6 +118,20 @@ mod tests {
         assert_eq!(instant("2023-11-20 10:00", &zone), Ok(ten));
         for bad in ["2023-11-20", "10:00:00", "2023-13-01T10:00:00", "tomorrow", "1969-01-01T00:00:00Z"] {
             assert!(instant(bad, &zone).is_err(), "{bad}");
+        }
+        for named in ["America/New_York", "Asia/Shanghai", "u-ca=gregory"] {
+            let text = format!("2023-11-20T10:00:00[{named}]");
+            assert!(instant(&text, &zone).is_err(), "{text}: read on the clocks of the campaign alone");
+        }
+    }
+
+    #[test]
+    fn a_time_zone_is_a_place_and_no_machine() {
+        for name in ["Asia/Shanghai", "UTC", "Etc/GMT-8"] {
+            assert!(time_zone(name).is_ok(), "{name}");
+        }
+        for name in ["localtime", "Localtime", "posixrules", "Factory", "Etc/Unknown", "+08:00", "Beijing"] {
+            assert!(time_zone(name).is_err(), "{name}");
         }
     }
 
