@@ -204,6 +204,8 @@ pub const DOCUMENT_KIND_BYTES_MAX: usize = 32;
 pub const DOCUMENT_ID_BYTES_MAX: usize = 128;
 /// See [`DOCUMENT_KIND_BYTES_MAX`].
 pub const ACTOR_BYTES_MAX: usize = 128;
+/// The largest file with a token that a command reads, in bytes: two lines while the token is changed.
+pub const TOKEN_FILE_BYTES_MAX: usize = 16 * 1024;
 /// The longest name of a key's holder, in bytes: with the key's id it is the actor.
 pub const KEY_NAME_BYTES_MAX: usize = 64;
 /// The most API keys, revoked ones with them: each stands in memory.

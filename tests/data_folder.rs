@@ -84,3 +84,34 @@ fn a_key_file_that_minting_makes_is_told_of_once() {
     assert!(told.starts_with(&format!("there was no key file {}: made one;", key_file.display())), "{told}");
     assert_eq!(mint(), "");
 }
+
+#[test]
+fn a_folder_that_cannot_be_named_in_the_config_is_no_other_one() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = folder();
+    let named = std::ffi::OsStr::from_bytes(b"d\xff");
+    let mut command = claimrush(folder.path());
+    command.args(["ticket", "mint", "--drop", "d", "--user", "u", "--data"]).arg(named);
+    let (exit, _, told) = outcome(&command.output().expect("it runs"));
+    assert_eq!(
+        (exit, told.as_str()),
+        (64, "claimrush: config: data.dir = \"d\u{fffd}\": is not UTF-8 text\n")
+    );
+    assert_eq!(std::fs::read_dir(folder.path()).expect("it is there").count(), 0, "nothing was made");
+}
+
+#[test]
+fn files_without_an_end_are_not_read_to_it() {
+    let folder = folder();
+    let refused = |args: &[&str]| outcome(&claimrush(folder.path()).args(args).output().expect("it runs"));
+    let (exit, _, told) = refused(&["check-config", "--config", "/dev/zero"]);
+    assert_eq!((exit, told.as_str()), (64, "claimrush: config: /dev/zero: has more than 262144 bytes\n"));
+    let admin = ["--admin", "http://127.0.0.1:1", "--token-file", "/dev/zero"];
+    let (exit, _, told) = refused(&[&["campaign", "list"][..], &admin].concat());
+    assert_eq!((exit, told.as_str()), (1, "claimrush: /dev/zero: has more than 16384 bytes\n"));
+    let mut command = claimrush(folder.path());
+    command.arg("check-config").env("CLAIMRUSH_REDIS__URL_FILE", "/dev/zero");
+    let (exit, _, told) = outcome(&command.output().expect("it runs"));
+    let line = "claimrush: config: redis.url_file = \"/dev/zero\": has more than 4096 bytes\n";
+    assert_eq!((exit, told.as_str()), (64, line));
+}

@@ -214,8 +214,7 @@ pub(super) fn client(global: &Global, access: &AdminAccess) -> Result<AdminClien
 }
 
 fn read_token(file: &Path) -> Result<String, Failure> {
-    let token = std::fs::read_to_string(file)
-        .map_err(|error| Failure::new(Exit::Failed, error.to_string()).about(file.display()))?;
+    let token = String::from_utf8(read_file(file, limits::TOKEN_FILE_BYTES_MAX)?).unwrap_or_default();
     // While a token is being changed the file has two lines; the first is the new one.
     let token = token.trim().lines().next().unwrap_or_default().trim();
     if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fs::File;
+use std::io::Read as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -54,7 +56,7 @@ pub fn load(
     for (key, value) in environment(&known_keys(&defaults), env)? {
         merged = merged.merge(Serialized::global(&key, value));
     }
-    for (key, value) in flag_values(flags) {
+    for (key, value) in flag_values(flags)? {
         merged = merged.merge(Serialized::global(key, value));
     }
     let mut config: Config = merged.extract().map_err(|error| explain(&merged, &error))?;
@@ -97,14 +99,17 @@ fn read_toml(path: &Path) -> Result<toml::Table, ConfigError> {
     })
 }
 
-/// Reads a file whole, if it is text and not absurdly long.
+/// Reads a file whole, if it is text and not absurdly long. What is longer is not read further: it may have no end.
 fn read_text(path: &Path, bytes_max: u64) -> Result<String, ConfigError> {
     let refuse = |problem: String| ConfigError::File { file: path.display().to_string(), problem };
-    let size = std::fs::metadata(path).map_err(|error| refuse(io_cause(&error)))?.len();
-    if size > bytes_max {
-        return Err(refuse(format!("has {size} bytes, at most {bytes_max} are read")));
+    let mut bytes = Vec::new();
+    let read =
+        File::open(path).and_then(|file| file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes));
+    let size = read.map_err(|error| refuse(io_cause(&error)))?;
+    if u64::try_from(size).unwrap_or(u64::MAX) > bytes_max {
+        return Err(refuse(format!("has more than {bytes_max} bytes")));
     }
-    std::fs::read_to_string(path).map_err(|error| refuse(io_cause(&error)))
+    String::from_utf8(bytes).map_err(|_| refuse("is not UTF-8 text".to_owned()))
 }
 
 /// The cause in words, without the number that the system gives it.
@@ -112,7 +117,6 @@ fn io_cause(error: &std::io::Error) -> String {
     match error.kind() {
         std::io::ErrorKind::NotFound => "no such file".to_owned(),
         std::io::ErrorKind::PermissionDenied => "may not be read".to_owned(),
-        std::io::ErrorKind::InvalidData => "is not UTF-8 text".to_owned(),
         _ => error.to_string(),
     }
 }
@@ -167,7 +171,7 @@ fn typed(text: &str, default: &Value) -> Value {
     }
 }
 
-fn flag_values(flags: &Overrides) -> Vec<(&'static str, Value)> {
+fn flag_values(flags: &Overrides) -> Result<Vec<(&'static str, Value)>, ConfigError> {
     let mut values = Vec::new();
     if let Some(listen) = flags.listen {
         values.push(("server.listen", Value::from(listen.to_string())));
@@ -176,7 +180,12 @@ fn flag_values(flags: &Overrides) -> Vec<(&'static str, Value)> {
         values.push(("server.admin_listen", Value::from(listen.to_string())));
     }
     if let Some(dir) = &flags.data_dir {
-        values.push(("data.dir", Value::from(dir.to_string_lossy().into_owned())));
+        let Some(text) = dir.to_str() else {
+            // Another folder would be taken in its place.
+            let (key, problem) = ("data.dir".to_owned(), "is not UTF-8 text".to_owned());
+            return Err(ConfigError::Value { key, value: quoted(dir), problem });
+        };
+        values.push(("data.dir", Value::from(text)));
     }
     if let Some(enabled) = flags.drain_enabled {
         values.push(("drain.enabled", Value::from(enabled)));
@@ -184,7 +193,7 @@ fn flag_values(flags: &Overrides) -> Vec<(&'static str, Value)> {
     if let Some(enabled) = flags.demo_enabled {
         values.push(("demo.enabled", Value::from(enabled)));
     }
-    values
+    Ok(values)
 }
 
 /// The URL that a key or its file gives; both at once is a contradiction.
