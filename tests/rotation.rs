@@ -3,15 +3,18 @@
 
 use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 
-use claimrush::guard::ticket::KEY_FILE_NAME;
+use claimrush::guard::ticket::{KEY_FILE_NAME, KeyFile};
 use serde_json::Value;
 
 use crate::support::campaign::{DropFile, campaign};
 use crate::support::http::{Client, bearer};
-use crate::support::outcome;
+use crate::support::mint::Mint;
+use crate::support::proxy::{Proxy, Upstream, Weather};
+use crate::support::redis::RedisServer;
 use crate::support::service::{PATIENCE, Service};
-use crate::support::wait_for;
+use crate::support::{folder, outcome, wait_for};
 
 /// Base64url of 32 times the same byte.
 fn secret(byte: u8) -> String {
@@ -110,4 +113,51 @@ fn an_admin_token_is_replaced_with_a_while_in_which_both_hold() {
     assert_eq!((exit, err.as_str()), (0, ""), "the command line takes the new one");
     std::fs::write(&path, "another-token\n").expect("it is written");
     assert_eq!((list(&old), list("another-token")), (401, 200));
+}
+
+#[test]
+fn a_key_file_that_is_closed_to_others_as_the_log_asks_is_read() {
+    let service = Service::start();
+    service.apply_ok(&campaign("c-1", &[DropFile::open("d-1", 9)]));
+    let path = service.data().join(KEY_FILE_NAME);
+    let text = std::fs::read_to_string(&path).expect("it is there").replace("\"k1\"", "\"k2\"");
+    let new = service.data().join("new.key");
+    std::fs::write(&new, text).expect("it is written");
+    std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o644)).expect("it is ours");
+    std::fs::rename(new, &path).expect("it takes its place");
+    let remedy = format!("run: chmod 600 {}", path.display());
+    wait_for("the log tells what to do", PATIENCE, || service.log().contains(&remedy).then_some(()));
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("it is ours");
+    let ticket = service.ticket("d-1", "ann");
+    wait_for("the new key is believed", PATIENCE, || (claim(&service, &ticket).0 == 201).then_some(()));
+}
+
+#[test]
+fn keys_that_change_while_the_service_starts_are_believed() {
+    let redis = RedisServer::start(&["appendonly yes", "appendfsync always", "maxmemory-policy noeviction"]);
+    let proxy = Proxy::start(Upstream::Unix(redis.folder().join("r.sock")));
+    proxy.set(Weather { delay: Duration::from_millis(400), ..Weather::default() });
+    let (files, url) = (folder(), format!("redis://{}", proxy.address()));
+    let path = files.path().join("own.key");
+    let settings = [
+        ("redis.url", url.as_str()),
+        ("redis.response_timeout_ms", "10000"),
+        ("ticket.key_file", path.to_str().expect("a path")),
+    ];
+    KeyFile::load_or_create(&path).expect("it is made");
+    let service = std::thread::scope(|scope| {
+        let starting = scope.spawn(|| Service::start_with(&settings, &[]));
+        // The keys are read by then, and every answer of Redis is late.
+        wait_for("the service asks for Redis", PATIENCE, || (proxy.connections() > 0).then_some(()));
+        let text = std::fs::read_to_string(&path).expect("it is there").replace("\"k1\"", "\"k2\"");
+        let new = files.path().join("new.key");
+        std::fs::write(&new, text).expect("it is written");
+        std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o600)).expect("it is ours");
+        std::fs::rename(new, &path).expect("it takes its place");
+        proxy.heal();
+        starting.join().expect("it starts")
+    });
+    service.apply_ok(&campaign("c-1", &[DropFile::open("d-1", 9)]));
+    let ticket = Mint::new(&KeyFile::load(&path).expect("a key file")).ticket("d-1", "ann");
+    wait_for("the new key is believed", PATIENCE, || (claim(&service, &ticket).0 == 201).then_some(()));
 }

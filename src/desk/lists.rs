@@ -4,11 +4,11 @@
 //! twice that while another one takes its place.
 
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
@@ -81,8 +81,12 @@ fn first_bits(digest: &[u8; 32]) -> u64 {
 }
 
 /// When a file was changed, its length and its number: one that is written while it is read, or twice within the clock's
-/// grain, is seen to be another by its length.
-type Version = (SystemTime, u64, u64);
+/// grain, is seen to be another by its length. A change of its mode or owner counts too, for it may be what makes it readable.
+type Version = (i64, i64, u64, u64);
+
+fn version_of(path: &Path) -> std::io::Result<Version> {
+    path.metadata().map(|meta| (meta.ctime(), meta.ctime_nsec(), meta.len(), meta.ino()))
+}
 
 /// The lists of a folder.
 #[derive(Debug, Default)]
@@ -108,6 +112,28 @@ impl Lists {
         lists.get(name).map(|list| list.has(account))
     }
 
+    /// Reads all of them for the first time. Blocks.
+    ///
+    /// # Errors
+    /// The folder cannot be read, or what is wrong with the list of those who are kept out, of which there is none before that
+    /// could hold on: without it they would all be let in. A wrong allow-list lets nobody in.
+    pub fn open(&self) -> Result<(), String> {
+        let Some(folder) = &self.folder else { return Ok(()) };
+        let shown = folder.display();
+        std::fs::read_dir(folder).map_err(|error| format!("{shown}: {error}"))?;
+        let blocked = folder.join(BLOCKED_FILE);
+        // A link to nowhere is there and cannot be read.
+        let is_absent = blocked.symlink_metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound);
+        if !is_absent {
+            if let Ok(version) = version_of(&blocked) {
+                self.is_news(&blocked, version);
+            }
+            self.read(&blocked).map_err(|error| format!("{shown}/{BLOCKED_FILE}: {error}"))?;
+        }
+        self.refresh();
+        Ok(())
+    }
+
     /// Reads what has changed. Blocks: to be called where that hurts nobody.
     pub fn refresh(&self) {
         let Some(folder) = &self.folder else { return };
@@ -120,14 +146,13 @@ impl Lists {
         };
         for path in files.flatten().map(|file| file.path()) {
             let is_list = path.extension().is_some_and(|extension| extension == "csv");
-            let version = path.metadata().and_then(|meta| Ok((meta.modified()?, meta.len(), meta.ino())));
-            if let (true, Ok(version)) = (is_list, version)
+            if let (true, Ok(version)) = (is_list, version_of(&path))
                 && self.is_news(&path, version)
             {
                 match self.read(&path) {
                     Ok(count) => tracing::info!(file = %path.display(), count, "a list was read"),
                     Err(error) => {
-                        tracing::error!(file = %path.display(), error, "a list is wrong; the one before holds on");
+                        tracing::error!(file = %path.display(), error, "a list is wrong; the one before, if there is one, holds on");
                     }
                 }
             }
@@ -168,6 +193,8 @@ impl Lists {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     fn hashed(account: &str) -> String {
@@ -204,5 +231,46 @@ mod tests {
         write("blocked.csv", "ann,,why");
         assert!(lists.blocked.is("ann", 0));
         assert_eq!(lists.allows("blocked", "ann"), None);
+    }
+    #[test]
+    fn a_file_whose_mode_was_changed_is_looked_at_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("vip.csv");
+        std::fs::write(&path, hashed("ann")).unwrap();
+        let lists = Lists::new(Some(folder.path().to_owned()), Blocked::default());
+        // As if it could not be read the first time.
+        lists.refresh();
+        lists.allowed.write().unwrap().clear();
+        lists.refresh();
+        assert_eq!(lists.allows("vip", "ann"), None, "nothing has changed");
+        let mode = path.metadata().unwrap().permissions().mode();
+        // The clock of files goes in steps.
+        let before = version_of(&path).unwrap();
+        while version_of(&path).unwrap() == before {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode ^ 0o040)).unwrap();
+        }
+        lists.refresh();
+        assert_eq!(lists.allows("vip", "ann"), Some(true));
+    }
+
+    #[test]
+    fn nothing_is_opened_without_the_list_of_those_who_are_kept_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let (blocked, path) = (Blocked::default(), folder.path().join("blocked.csv"));
+        let open = |folder: &Path| Lists::new(Some(folder.to_owned()), blocked.clone()).open();
+        assert_eq!(open(folder.path()), Ok(()), "nobody is kept out");
+        std::fs::write(folder.path().join("vip.csv"), "nonsense").unwrap();
+        std::fs::write(&path, "ann,,why\n").unwrap();
+        assert_eq!((open(folder.path()), blocked.is("ann", 0)), (Ok(()), true));
+        std::fs::write(&path, "ann,,why\nbob,soon\n").unwrap();
+        let error = open(folder.path()).unwrap_err();
+        assert!(error.starts_with(&format!("{}: line 2: ", path.display())), "{error}");
+        std::fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink("nowhere", &path).unwrap();
+        let error = open(folder.path()).unwrap_err();
+        assert_eq!(error, format!("{}: No such file or directory (os error 2)", path.display()));
+        let nowhere = folder.path().join("nowhere");
+        let error = open(&nowhere).unwrap_err();
+        assert_eq!(error, format!("{}: No such file or directory (os error 2)", nowhere.display()));
     }
 }

@@ -46,11 +46,11 @@ pub(super) struct Lent<'a> {
 }
 
 /// The lists of persons, read once.
-pub(super) fn lists(config: &DeskConfig, blocked: &Blocked) -> Arc<Lists> {
+pub(super) fn lists(config: &DeskConfig, blocked: &Blocked) -> Result<Arc<Lists>, Failure> {
     let folder = Some(config.lists_dir.clone()).filter(|folder| !folder.as_os_str().is_empty());
-    let lists = Arc::new(Lists::new(folder, blocked.clone()));
-    lists.refresh();
-    lists
+    let lists = Lists::new(folder, blocked.clone());
+    lists.open().map_err(|error| named("desk.lists_dir", &error))?;
+    Ok(Arc::new(lists))
 }
 
 /// The desk, if the config opens one.

@@ -12,30 +12,58 @@ use tokio_util::sync::CancellationToken;
 use super::core::Shared;
 use super::tables::{Version, version};
 use crate::desk::TicketDesk;
-use crate::guard::ticket::{KeyFile, Secret, TicketKey, TicketMint};
+use crate::guard::ticket::{KeyFile, KeyFileError, Secret, TicketKey, TicketMint};
 
 /// How often the file is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
+/// The file as it was read at the start.
+pub(super) struct LoadedKeys {
+    pub(super) keys: KeyFile,
+    path: PathBuf,
+    /// Which version of it that was.
+    seen: Option<Version>,
+}
+
+impl LoadedKeys {
+    /// Reads the file, or makes it.
+    ///
+    /// # Errors
+    /// Those of [`KeyFile::load_or_create`].
+    pub(super) fn load_or_create(path: PathBuf) -> Result<Self, KeyFileError> {
+        let version_now = || std::fs::metadata(&path).map(|meta| version(&meta)).ok();
+        // Before it is read: what changes from then on, while Redis and the ledger are waited for, is read once more.
+        let before = version_now();
+        let keys = KeyFile::load_or_create(&path)?;
+        let seen = before.or_else(version_now);
+        Ok(Self { keys, path, seen })
+    }
+
+    /// Has it read again when it changes.
+    pub(super) fn watch(&self, shared: Arc<Shared>, desk: Option<Arc<TicketDesk>>) -> KeyWatch {
+        KeyWatch { path: self.path.clone(), keys: self.keys.clone(), seen: self.seen, shared, desk }
+    }
+}
+
 /// The file and what goes by it.
 pub(super) struct KeyWatch {
-    pub(super) path: PathBuf,
-    pub(super) keys: KeyFile,
-    pub(super) shared: Arc<Shared>,
-    pub(super) desk: Option<Arc<TicketDesk>>,
+    path: PathBuf,
+    keys: KeyFile,
+    seen: Option<Version>,
+    shared: Arc<Shared>,
+    desk: Option<Arc<TicketDesk>>,
 }
 
 impl KeyWatch {
     /// Takes over what changes, until `stop`. A wrong file changes nothing.
     pub(super) async fn run(mut self, stop: CancellationToken) {
-        let mut seen = self.version().await;
         while stop.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_some() {
             // Before it is read: what changes meanwhile is read once more.
             let found = self.version().await;
-            if found.is_none() || found == seen {
+            if found.is_none() || found == self.seen {
                 continue;
             }
-            seen = found;
+            self.seen = found;
             let path = self.path.clone();
             match tokio::task::spawn_blocking(move || KeyFile::load(&path)).await {
                 Ok(Ok(keys)) => self.take_over(keys),

@@ -55,7 +55,7 @@ use crate::domain::qr::QrSigner;
 use crate::domain::voucher::VoucherSigner;
 use crate::drain::Drain;
 use crate::guard::blocked::Blocked;
-use crate::guard::ticket::{KeyFile, Secret};
+use crate::guard::ticket::Secret;
 use crate::http::admin::Admin;
 use crate::http::cors::Cors;
 use crate::http::desk::DeskAccess;
@@ -72,7 +72,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::trace::SpanSink;
 use crate::web::{PageSettings, Pages};
 use core::Shared;
-use keys::KeyWatch;
+use keys::{KeyWatch, LoadedKeys};
 use seal::Sealer;
 use staff::Staff;
 use tables::TableWatch;
@@ -86,7 +86,7 @@ pub async fn run(config: Config) -> Result<Exit, Failure> {
     let mut signals = Signals::install()?;
     let folder = DataDir::create(&config.data.dir)?;
     let lock = folder.lock(&Clock::System)?;
-    let keys = KeyFile::load_or_create(&config.ticket.key_path(folder.path()))?;
+    let keys = LoadedKeys::load_or_create(config.ticket.key_path(folder.path()))?;
     let tables = TableWatch::read(&config.guard).await?;
     let redis = RedisServer::start(&lock, &config).await?;
     let served = match Service::load(&config, &lock, &keys, tables, &redis).await {
@@ -145,11 +145,11 @@ impl Service {
     async fn load(
         config: &Config,
         lock: &DataLock,
-        keys: &KeyFile,
+        loaded_keys: &LoadedKeys,
         tables: TableWatch,
         redis: &RedisServer,
     ) -> Result<Self, Failure> {
-        let clock = Clock::System;
+        let (clock, keys) = (Clock::System, &loaded_keys.keys);
         let metrics = Metrics::new(Cause::CODES, config.server.thread_count());
         let metrics = Arc::new(metrics.map_err(|error| Failure::new(Exit::Failed, error.to_string()))?);
         let ledger = open::open(&config.ledger, lock.dir().path()).await?;
@@ -179,7 +179,7 @@ impl Service {
         let qr = QrSigner::new(keys.voucher_secret().bytes(), config.voucher.qr_valid_s);
         qr.rekey(keys.voucher_secret().bytes(), keys.voucher_secrets_old().iter().map(Secret::bytes));
         let blocked = Blocked::default();
-        let lists = desk::lists(&config.desk, &blocked);
+        let lists = desk::lists(&config.desk, &blocked)?;
         let lent = desk::Lent {
             config,
             keys,
@@ -226,10 +226,8 @@ impl Service {
             ))),
             clock,
         };
-        let key_path = config.ticket.key_path(lock.dir().path());
         let shared = Arc::new(shared);
-        let key_watch =
-            KeyWatch { path: key_path, keys: keys.clone(), shared: Arc::clone(&shared), desk: desk.clone() };
+        let key_watch = loaded_keys.watch(Arc::clone(&shared), desk.clone());
         Ok(Self {
             shared,
             ledger,

@@ -5,7 +5,7 @@
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -20,8 +20,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Reads the bytes of one kind of table, puts it in its place, and tells how many networks it knows.
 type TakeOver = fn(&AddressTables, Vec<u8>) -> Result<usize, TableFlaw>;
 
-/// What tells one version of a file from the next: a renamed file may be older than the one before.
-pub(super) type Version = (Option<SystemTime>, u64, u64);
+/// What tells one version of a file from the next: when it was changed, its length and its number. A renamed file may be older
+/// than the one before; and a change of its mode or owner counts too, for it may be what makes it readable.
+pub(super) type Version = (i64, i64, u64, u64);
 
 /// One file.
 #[derive(Debug, Clone)]
@@ -131,7 +132,7 @@ impl TableFile {
 }
 
 pub(super) fn version(meta: &Metadata) -> Version {
-    (meta.modified().ok(), meta.len(), meta.ino())
+    (meta.ctime(), meta.ctime_nsec(), meta.len(), meta.ino())
 }
 
 fn take_regions(tables: &AddressTables, bytes: Vec<u8>) -> Result<usize, TableFlaw> {

@@ -194,3 +194,25 @@ fn persons_and_addresses_come_so_often_and_work_harder_when_they_do() {
         "it gets harder: {hardness:?}"
     );
 }
+
+#[test]
+fn nobody_who_is_kept_out_gets_in_by_a_restart_beside_a_wrong_list() {
+    let lists = tempfile::tempdir().expect("a folder");
+    let file = lists.path().join("blocked.csv");
+    std::fs::write(&file, "eve,,sold vouchers on\n").expect("it is written");
+    let (_folder, mut service) = desk(&[("desk.lists_dir", lists.path().to_str().expect("a path"))]);
+    service.apply_ok(&campaign("c-1", &[DropFile::open("d-1", 9)]));
+    let eve = service.ticket("d-1", "eve");
+    assert_eq!(claim_with(&service, &eve, None), refused(403, "blocked"));
+    std::fs::write(&file, "eve,,sold vouchers on\nbob,soon,\n").expect("it is written");
+    wait_for("the log says so", PATIENCE, || service.log().contains("a list is wrong").then_some(()));
+    assert_eq!(claim_with(&service, &eve, None), refused(403, "blocked"), "the one before holds on");
+    service.stop();
+    let (exit, said) = service.restart_in_vain();
+    let shown = file.display();
+    assert_eq!(exit, Some(64), "{said}");
+    assert!(said.contains("desk.lists_dir") && said.contains(&format!("{shown}: line 2: ")), "{said}");
+    std::fs::write(&file, "eve,,sold vouchers on\n").expect("it is written");
+    service.restart();
+    assert_eq!(claim_with(&service, &eve, None), refused(403, "blocked"));
+}
