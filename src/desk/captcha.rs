@@ -4,7 +4,7 @@
 
 use serde::Deserialize;
 
-use super::outbound::Outbound;
+use super::outbound::{Outbound, shown};
 use crate::limits;
 
 /// Where the services that are known by name are asked.
@@ -59,7 +59,7 @@ impl Captcha {
                 Ok(Answer { success: true }) => Verdict::Passed,
                 Ok(Answer { success: false }) => Verdict::Failed,
                 Err(_) => {
-                    tracing::warn!(url = self.url, "the captcha service answers something else");
+                    tracing::warn!(url = shown(&self.url), "the captcha service answers something else");
                     Verdict::NoAnswer
                 }
             },

@@ -16,11 +16,11 @@ use hyper_util::rt::TokioExecutor;
 /// How long a call may take, connecting included.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Why a call gave nothing.
+/// Why a call gave nothing. Its text may be logged.
 #[derive(Debug, thiserror::Error)]
 #[error("{url}: {cause}")]
 pub struct FetchError {
-    /// What was asked.
+    /// What was asked, as [`shown`].
     pub url: String,
     /// What went wrong.
     pub cause: String,
@@ -93,8 +93,7 @@ impl Outbound {
         body: String,
         signature: &Signature,
     ) -> Result<(), FetchError> {
-        let failed =
-            |cause: &dyn std::fmt::Display| FetchError { url: url.to_owned(), cause: cause.to_string() };
+        let failed = |cause: &dyn std::fmt::Display| FetchError { url: shown(url), cause: cause.to_string() };
         let request = Request::builder()
             .method(Method::POST)
             .uri(url)
@@ -119,8 +118,7 @@ impl Outbound {
         form: Option<String>,
         bytes_max: usize,
     ) -> Result<String, FetchError> {
-        let failed =
-            |cause: &dyn std::fmt::Display| FetchError { url: url.to_owned(), cause: cause.to_string() };
+        let failed = |cause: &dyn std::fmt::Display| FetchError { url: shown(url), cause: cause.to_string() };
         let mut request = Request::builder().method(method).uri(url);
         if form.is_some() {
             request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
@@ -154,6 +152,16 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     text
 }
 
+/// A URL as it may stand in a log: without user, password and query, any of which may be a secret.
+#[must_use]
+pub fn shown(url: &str) -> String {
+    let (url, query) = url.split_once('?').map_or((url, ""), |(url, _)| (url, "?…"));
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let (authority, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    format!("{scheme}://{host}{path}{query}")
+}
+
 /// Whether a URL may be called at all: `https://`, or `http://` on this machine.
 #[must_use]
 pub fn is_allowed(url: &str) -> bool {
@@ -168,7 +176,19 @@ pub fn is_allowed(url: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_allowed;
+    use super::{is_allowed, shown};
+
+    #[test]
+    fn nothing_secret_of_a_url_is_shown() {
+        for (url, said) in [
+            ("https://login.example/keys", "https://login.example/keys"),
+            ("https://login.example", "https://login.example"),
+            ("https://me:word@login.example:8443/a@b?token=word&x=/y", "https://login.example:8443/a@b?…"),
+            ("http://127.0.0.1:81?word", "http://127.0.0.1:81?…"),
+        ] {
+            assert_eq!(shown(url), said);
+        }
+    }
 
     #[test]
     fn tls_unless_it_is_this_machine() {

@@ -87,6 +87,9 @@ pub enum KeyFileCause {
     /// `voucher_secret` is missing, malformed or short.
     #[error("voucher_secret: {0}")]
     Voucher(KeyFlaw),
+    /// One of `voucher_secrets_old` is malformed or short.
+    #[error("voucher_secrets_old: {0}")]
+    VoucherOld(KeyFlaw),
     /// `identity_secret` is malformed or short.
     #[error("identity_secret: {0}")]
     Identity(KeyFlaw),
@@ -178,7 +181,7 @@ impl KeyFile {
             return Err(KeyFileCause::Count(raw.voucher_secrets_old.len()));
         }
         let old = raw.voucher_secrets_old.into_iter().map(|value| Secret::read(Some(value)));
-        let voucher_secrets_old = old.collect::<Result<_, _>>().map_err(KeyFileCause::Voucher)?;
+        let voucher_secrets_old = old.collect::<Result<_, _>>().map_err(KeyFileCause::VoucherOld)?;
         let identity_secret = match raw.identity_secret {
             None => None,
             value => Some(Secret::read(value).map_err(KeyFileCause::Identity)?),
@@ -267,8 +270,15 @@ fn syntax(text: &str, error: &toml::de::Error) -> KeyFileCause {
     let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
     KeyFileCause::Syntax {
         line: before.matches('\n').count() + 1,
-        message: error.message().replace('\n', " "),
+        message: without_text(&error.message().replace('\n', " ")),
     }
+}
+
+/// The message without the text that it quotes, which stands where something else is expected and may be a secret.
+fn without_text(message: &str) -> String {
+    let Some((before, quoted)) = message.split_once("string \"") else { return message.to_owned() };
+    let after = quoted.rsplit_once('"').map_or("", |(_, after)| after);
+    format!("{before}a text{after}")
 }
 
 fn check_unique(key: &TicketKey, others: &[TicketKey], voucher_secret: &Secret) -> Result<(), KeyFlaw> {

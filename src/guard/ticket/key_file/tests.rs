@@ -61,6 +61,14 @@ fn a_bad_key_is_named_with_its_cause() {
             "voucher_secret: secret is not base64url",
         ),
         ("[[key]]\nkid = \"k1\"\nalg = \"HS256\"\n".into(), "voucher_secret: secret is missing"),
+        (
+            format!("voucher_secrets_old = [\"AAAA\"]\n{}", file(&[("k1", A, hs)])),
+            "voucher_secrets_old: secret has 3 bytes, needs at least 32",
+        ),
+        (
+            format!("voucher_secrets_old = \"{B}\"\n{}", file(&[("k1", A, hs)])),
+            "line 1: invalid type: a text, expected a sequence",
+        ),
     ] {
         assert_eq!(refused(&text), message, "{text}");
     }
@@ -75,6 +83,8 @@ fn no_error_quotes_a_secret() {
         good.replace("alg", &format!("x = \"{B}\"\nalg")),
         good.replace("[[key]]", ""),
         good.replace("secret = ", "secret "),
+        format!("voucher_secrets_old = \"{B}\"\n{good}"),
+        format!("{good}sign = \"{B}\\\"{C}\"\n"),
     ] {
         let message = refused(&text);
         assert!(![A, B, C].iter().any(|secret| message.contains(&secret[..8])), "{message}");
