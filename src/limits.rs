@@ -259,10 +259,17 @@ pub const DIMENSIONS_MAX: usize = 8;
 pub const KEY_SET_BYTES_MAX: usize = 256 * 1024;
 /// How often keys that are not known are asked for, however many tokens name some.
 pub const KEY_SET_FETCH_MIN: Duration = Duration::from_secs(10);
+/// Requests at the desk that wait for keys which are not known; further ones are answered that the service is busy, so that
+/// tokens of unknown keys take no place of others while the keys' server is slow.
+pub const KEY_WAITERS: usize = DESK_REQUESTS / 4;
+/// Keys in one set that identities may be checked with.
+pub const IDENTITY_KEYS_MAX: usize = 64;
 /// The shortest RSA key.
 pub const RSA_BITS_MIN: usize = 2_048;
 /// The longest solution of a challenge, in base64.
 pub const SOLUTION_BYTES_MAX: usize = 2_048;
+/// How long a solution that was spent is remembered beyond its challenge's end: front ends' clocks differ.
+pub const SPENT_BEYOND_END: Duration = Duration::from_secs(60);
 /// Spans that wait for a collector; further ones are lost.
 pub const SPANS_QUEUE: usize = 8_192;
 /// Spans that a collector gets at once.

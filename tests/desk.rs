@@ -15,8 +15,10 @@ use redis::cmd;
 use serde_json::{Value, json};
 
 use crate::support::campaign::{DropFile, campaign};
-use crate::support::http::{Answer, Client};
+use crate::support::clock::FakeClock;
+use crate::support::http::{Answer, Client, request};
 use crate::support::outcome;
+use crate::support::redis::RedisServer;
 use crate::support::service::{PATIENCE, Service};
 use crate::support::wait_for;
 
@@ -203,4 +205,25 @@ fn one_natural_person_has_one_claim_with_any_number_of_accounts() {
     assert!(!fields.is_empty() && fields.iter().all(|field| field.len() > 20), "hashes alone: {fields:?}");
     let (exit, out, err) = outcome(&service.command(&["audit"]).output().unwrap());
     assert_eq!(exit, 0, "{out}{err}");
+}
+
+#[test]
+fn a_solution_is_spent_once_also_where_the_clock_of_redis_is_ahead() {
+    let redis = RedisServer::start(&["appendonly yes", "appendfsync always", "maxmemory-policy noeviction"]);
+    let mut clock = FakeClock::new();
+    clock.set(-40);
+    let (folder, url) = (tempfile::tempdir().expect("a folder"), redis.url());
+    let keys = key_file(folder.path());
+    let settings = [
+        ("redis.url", url.expose()),
+        ("desk.keys_file", keys.as_str()),
+        EASY,
+        ("desk.challenge_valid_s", "30"),
+        ("desk.person_per_minute", "600"),
+    ];
+    let service = Service::start_in(clock.environment(), &settings, &[]);
+    service.apply_ok(&campaign("c-1", &[DropFile::open("d-1", 9)]));
+    let body = json!({"identity": identity("ann", &json!({})), "solution": solution(&service, "d-1")});
+    let ask = || said(&post(&service, "/v1/drops/d-1/tickets", &body));
+    assert_eq!((ask(), ask()), (given(), refused(403, "challenge_failed")));
 }

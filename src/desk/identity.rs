@@ -37,6 +37,9 @@ pub enum KeySetFlaw {
         /// What is wrong with it.
         what: &'static str,
     },
+    /// There are more keys that sign than are kept.
+    #[error("has more than {} keys for signatures", limits::IDENTITY_KEYS_MAX)]
+    TooMany,
     /// There is no key that signs.
     #[error("has no key for signatures that has a kid (HS256, RS256, ES256 or EdDSA)")]
     Empty,
@@ -57,8 +60,11 @@ impl IdentityKeys {
             KeySetFlaw::Syntax(format!("line {} column {}", error.line(), error.column()))
         })?;
         let mut keys: Vec<(String, Algorithm, DecodingKey)> = Vec::new();
-        for jwk in set.keys.iter().take(limits::TICKET_KEYS_MAX) {
+        for jwk in &set.keys {
             let Some((kid, algorithm)) = signs(jwk)? else { continue };
+            if keys.len() == limits::IDENTITY_KEYS_MAX {
+                return Err(KeySetFlaw::TooMany);
+            }
             if keys.iter().any(|(other, ..)| *other == kid) {
                 return Err(KeySetFlaw::Key { kid, what: "the kid is used twice" });
             }

@@ -2,16 +2,17 @@
 //! token names a key that is not known.
 //!
 //! Owns the cache. An old set is used on while a fetch fails; nobody who sends tokens can make it fetch more often than
-//! every [`limits::KEY_SET_FETCH_MIN`].
+//! every [`limits::KEY_SET_FETCH_MIN`], or have more than [`limits::KEY_WAITERS`] wait for it.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
+use tokio::sync::Semaphore;
 
 use super::identity::{IdentityKeys, KeySetFlaw};
-use super::outbound::{FetchError, Outbound};
+use super::outbound::{FetchError, Outbound, shown};
 use crate::limits;
 
 /// Where a set of keys stands.
@@ -47,6 +48,15 @@ pub enum KeysError {
     },
 }
 
+/// Why somebody is not told of keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoKeys {
+    /// They were never read.
+    Unread,
+    /// Too many wait for keys that are not known.
+    Busy,
+}
+
 /// The keys as they were read last.
 pub struct KeyCache {
     source: KeySource,
@@ -55,6 +65,8 @@ pub struct KeyCache {
     keys: ArcSwapOption<IdentityKeys>,
     /// When it was tried last; whoever holds it is trying.
     tried_at: tokio::sync::Mutex<Option<Instant>>,
+    /// Who may wait for that.
+    waiters: Semaphore,
 }
 
 impl KeyCache {
@@ -67,6 +79,7 @@ impl KeyCache {
             refresh,
             keys: ArcSwapOption::empty(),
             tried_at: tokio::sync::Mutex::default(),
+            waiters: Semaphore::new(limits::KEY_WAITERS),
         }
     }
 
@@ -77,10 +90,14 @@ impl KeyCache {
     }
 
     /// The keys, fetched first when there are none or none of this name.
-    pub async fn keys_with(&self, kid: &str) -> Option<Arc<IdentityKeys>> {
+    ///
+    /// # Errors
+    /// [`NoKeys`]; never for a name that is known.
+    pub async fn keys_with(&self, kid: &str) -> Result<Arc<IdentityKeys>, NoKeys> {
         if let Some(keys) = self.keys().filter(|keys| keys.has(kid)) {
-            return Some(keys);
+            return Ok(keys);
         }
+        let _waits = self.waiters.try_acquire().map_err(|_| NoKeys::Busy)?;
         let mut tried_at = self.tried_at.lock().await;
         // Somebody else may have fetched it while we waited.
         let known = self.keys().is_some_and(|keys| keys.has(kid));
@@ -88,7 +105,7 @@ impl KeyCache {
             *tried_at = Some(Instant::now());
             self.read_or_warn().await;
         }
-        self.keys()
+        self.keys().ok_or(NoKeys::Unread)
     }
 
     /// Reads the keys.
@@ -101,7 +118,7 @@ impl KeyCache {
                 let cause = |cause| KeysError::File { path: path.clone(), cause };
                 (path.display().to_string(), tokio::fs::read_to_string(path).await.map_err(cause)?)
             }
-            KeySource::Url(url) => (url.clone(), self.outbound.get(url, limits::KEY_SET_BYTES_MAX).await?),
+            KeySource::Url(url) => (shown(url), self.outbound.get(url, limits::KEY_SET_BYTES_MAX).await?),
         };
         let keys = IdentityKeys::read(&text).map_err(|flaw| KeysError::Flaw { place, flaw })?;
         self.keys.store(Some(Arc::new(keys)));

@@ -13,7 +13,7 @@ use redis::cmd;
 
 use super::captcha::{Captcha, Verdict};
 use super::identity::{self, Identity, IdentityRefusal, IdentityRules};
-use super::keys::KeyCache;
+use super::keys::{KeyCache, NoKeys};
 use super::lists::Lists;
 use super::refusal::DeskRefusal;
 use super::union::{Pseudonyms, Union, UnionError};
@@ -144,7 +144,8 @@ impl TicketDesk {
             times_harder(self.activity.count(host), self.activity.count(network))
         });
         let maxnumber = self.settings.difficulty.saturating_mul(harder);
-        Ok(self.challenges.make(drop, now_ms.saturating_add(self.settings.challenge_valid_ms), maxnumber))
+        let until_ms = self.redis_now_ms().saturating_add(self.settings.challenge_valid_ms);
+        Ok(self.challenges.make(drop, until_ms, maxnumber))
     }
 
     /// A ticket for whoever `request` proves to be.
@@ -164,7 +165,7 @@ impl TicketDesk {
         let identity = self.identify(&request.identity, now_ms).await?;
         let person = self.names.person(&identity);
         self.limits.check_person(&person).map_err(|rate| self.refused(rate))?;
-        self.check_work(drop, request, now_ms).await?;
+        self.check_work(drop, request).await?;
         if self.blocked.is(&person, now_ms) {
             return Err(DeskRefusal::Blocked);
         }
@@ -187,6 +188,11 @@ impl TicketDesk {
         let second = |at_ms: UnixMs| crate::clock::rfc3339(at_ms.div_euclid(1_000).saturating_mul(1_000));
         let (valid_from, valid_until) = (second(now_ms), second(until_ms));
         Ok(NewTicket { ticket, drop: drop.to_owned(), valid_from, valid_until })
+    }
+
+    /// What challenges begin and end by: Redis forgets by its own clock what was spent, and nothing may be good for longer.
+    fn redis_now_ms(&self) -> UnixMs {
+        self.gate.redis_now_ms(self.clock.now_ms())
     }
 
     fn refused(&self, rate: RateRefusal) -> DeskRefusal {
@@ -213,17 +219,15 @@ impl TicketDesk {
         }
         let kid =
             identity::kid_of(token).ok_or(IdentityRefusal::Invalid("it is no signed JWT with a kid"))?;
-        let keys = self.keys.keys_with(&kid).await.ok_or(DeskRefusal::Away)?;
+        let keys = self.keys.keys_with(&kid).await.map_err(|none| match none {
+            NoKeys::Unread => DeskRefusal::Away,
+            NoKeys::Busy => DeskRefusal::Busy,
+        })?;
         Ok(identity::check(token, &keys, &self.rules, now_ms)?)
     }
 
     /// Whether the price was paid: a captcha passed, or a challenge solved and not spent before.
-    async fn check_work(
-        &self,
-        drop: &str,
-        request: &TicketRequest,
-        now_ms: UnixMs,
-    ) -> Result<(), DeskRefusal> {
+    async fn check_work(&self, drop: &str, request: &TicketRequest) -> Result<(), DeskRefusal> {
         match (self.settings.challenge, &self.captcha) {
             (ChallengeKind::None, _) => return Ok(()),
             (ChallengeKind::Turnstile | ChallengeKind::Hcaptcha, Some(captcha)) => {
@@ -238,9 +242,11 @@ impl TicketDesk {
             }
             _ => {}
         }
-        let solved = self.challenges.check(&request.solution, drop, now_ms)?;
+        let solved = self.challenges.check(&request.solution, drop, self.redis_now_ms())?;
+        let beyond_ms = i64::try_from(limits::SPENT_BEYOND_END.as_millis()).unwrap_or(0);
+        let until_ms = solved.expires_at_ms.saturating_add(beyond_ms);
         let mut spend = cmd("SET");
-        spend.arg(keys::spent(self.shard, &solved.id)).arg(1).arg("NX").arg("PXAT").arg(solved.expires_at_ms);
+        spend.arg(keys::spent(self.shard, &solved.id)).arg(1).arg("NX").arg("PXAT").arg(until_ms);
         let spending = async {
             let mut connection = pool::checkout(&self.pool).await?;
             spend.query_async::<Option<String>>(&mut connection).await

@@ -1,6 +1,7 @@
 //! Keys from a URL, and captcha services: there, changed, away.
 
 use super::*;
+use crate::support::proxy::{Direction, Proxy, Upstream, Weather};
 use crate::support::stand_in::StandIn;
 
 /// A token that is signed with another secret under another name.
@@ -18,7 +19,7 @@ fn set_of(kid: &str, secret: &[u8]) -> String {
 #[test]
 fn keys_are_fetched_when_a_new_one_is_named_and_kept_when_the_sponsor_is_away() {
     let sponsor = StandIn::start(503, "");
-    let url = sponsor.url();
+    let url = format!("{}?token=not-for-logs", sponsor.url());
     let settings = [("desk.keys_url", url.as_str()), EASY, ("desk.person_per_minute", "600")];
     let service = Service::start_with(&settings, &[]);
     service.apply_ok(&campaign("c-1", &[DropFile::open("d-1", 9)]));
@@ -27,6 +28,9 @@ fn keys_are_fetched_when_a_new_one_is_named_and_kept_when_the_sponsor_is_away() 
     let asked = sponsor.count();
     assert_eq!(said(&ask(&service, "d-1", &signed_as("k1", &first))), refused(503, "unavailable"));
     assert_eq!(sponsor.count(), asked, "nobody can make the desk ask over and over");
+    assert!(sponsor.heard().starts_with("GET /anything?token=not-for-logs "), "{}", sponsor.heard());
+    let log = service.log();
+    assert!(log.contains("/anything?…: answered 503") && !log.contains("not-for-logs"), "{log}");
 
     sponsor.say(200, &set_of("k1", &first));
     let service = Service::start_with(&settings, &[]);
@@ -100,4 +104,38 @@ fn work_may_take_the_place_of_a_captcha_that_is_away() {
     captcha.say(200, r#"{"success":false}"#);
     let work = solution(&service, "d-1");
     assert_eq!(with_captcha(&service, "token", &work), refused(403, "challenge_failed"), "a no is a no");
+}
+
+#[test]
+fn tokens_of_unknown_keys_stop_nobody_while_the_sponsor_does_not_answer() {
+    let secret = [1_u8; 32];
+    let sponsor = StandIn::start(200, &set_of("k1", &secret));
+    let address = sponsor.url().trim_start_matches("http://").trim_end_matches("/anything").to_owned();
+    let proxy = Proxy::start(Upstream::Tcp(address.parse().expect("an address")));
+    let url = format!("http://{}/anything", proxy.address());
+    let settings = [
+        ("desk.keys_url", url.as_str()),
+        ("desk.challenge", "none"),
+        ("desk.person_per_minute", "600"),
+        ("desk.address_per_minute", "600000"),
+    ];
+    let service = Service::start_with(&settings, &[]);
+    service.apply_ok(&campaign("c-1", &[DropFile::open("d-1", 9)]));
+    let path = "/v1/drops/d-1/tickets";
+    let ask = || said(&post(&service, path, &json!({ "identity": signed_as("k1", &secret) })));
+    assert_eq!(ask(), given());
+    proxy.set(Weather { hole: Some(Direction::Replies), ..Weather::default() });
+    // More than the desk serves at a time.
+    let body = json!({ "identity": signed_as("nobody's", &[7; 32]) }).to_string();
+    let forged = request("POST", path, &[("content-type", "application/json")], body.as_bytes());
+    let mut bots: Vec<_> = (0..300).map(|_| Client::connect(service.address())).collect();
+    for bot in &mut bots {
+        bot.send(&forged);
+    }
+    service.wait_all_read();
+    for _ in 0..5 {
+        assert_eq!(ask(), given(), "the keys that were there hold on");
+    }
+    let statuses: Vec<u16> = bots.iter_mut().map(|bot| bot.answer().status).collect();
+    assert!(statuses.iter().all(|status| matches!(status, 401 | 503)), "{statuses:?}");
 }

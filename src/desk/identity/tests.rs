@@ -164,3 +164,24 @@ fn a_set_is_read_whole_or_refused_by_its_key() {
     let padded = format!("{}{}", " ".repeat(limits::KEY_SET_BYTES_MAX), SET);
     assert!(flaw(&padded).contains("it is longer than"));
 }
+
+#[test]
+fn keys_for_other_things_take_no_place_of_those_that_sign() {
+    let set: Value = serde_json::from_str(SET).unwrap();
+    let [rsa, ec, .., for_encryption] = set["keys"].as_array().unwrap().as_slice() else { panic!("keys") };
+    let named = |key: &Value, kid: String| {
+        let mut key = key.clone();
+        key["kid"] = json!(kid);
+        key
+    };
+    let others = |count: usize| (0..count).map(|n| named(for_encryption, format!("enc-{n}")));
+    let text = |keys: Vec<Value>| json!({ "keys": keys }).to_string();
+    let read = IdentityKeys::read(&text(others(100).chain([rsa.clone()]).collect())).expect("a good set");
+    assert!(read.has("rsa") && !read.has("enc-0"));
+    let signing = |count: usize| (0..count).map(|n| named(ec, format!("ec-{n}"))).collect();
+    let max = limits::IDENTITY_KEYS_MAX;
+    let read = IdentityKeys::read(&text(signing(max))).expect("as many as may be");
+    assert!(read.has(&format!("ec-{}", max - 1)));
+    let flaw = IdentityKeys::read(&text(signing(max + 1))).expect_err("one too many");
+    assert_eq!(flaw.to_string(), "has more than 64 keys for signatures");
+}
