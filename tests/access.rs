@@ -6,7 +6,7 @@ use claimrush::domain::access::{Permission, Role};
 use claimrush::http::admin_routes::{Access, ENDPOINTS, Endpoint};
 
 use crate::support::campaign::{DropFile, campaign};
-use crate::support::http::{Answer, Client, bearer};
+use crate::support::http::{Answer, Client, bearer, request};
 use crate::support::service::Service;
 use crate::support::{merchants, outcome};
 
@@ -123,6 +123,26 @@ fn a_key_is_shown_once_rotated_and_revoked_at_once() {
     for secret in [&first, &second, &third] {
         assert!(!stored.contains(&secret[15..]) && !service.log().contains(&secret[15..]));
     }
+}
+
+#[test]
+fn a_key_that_is_revoked_before_the_body_has_come_does_nothing() {
+    let service = Service::start();
+    let key_text = add(&service, Role::Operator, "Ann");
+    let (authorization, body) = (bearer(&key_text), br#"{"person":"ann","reason":"why"}"#);
+    let headers = [("authorization", authorization.as_str()), ("expect", "100-continue")];
+    let request = request("POST", "/admin/v1/bans", &headers, body);
+    let (head, _) = request.split_at(request.len() - body.len());
+    let mut client = Client::connect(service.admin_address());
+    client.send(head);
+    assert_eq!(client.answer().status, 100, "it is let in, and its body waited for");
+    assert_eq!(key(&service, &["revoke", id_of(&key_text)]).0, 0);
+    client.send(body);
+    let answer = client.answer();
+    assert_eq!((answer.status, answer.code().as_str()), (401, "unauthorized"));
+    let token = std::fs::read_to_string(service.data().join("admin.token")).expect("it is there");
+    let bans = call(&service, token.trim(), "GET", "/admin/v1/bans", "").json();
+    assert_eq!(bans["bans"], serde_json::json!([]));
 }
 
 #[test]

@@ -86,6 +86,8 @@ pub struct Admin {
 
 /// A call that was let in.
 pub(super) struct Asked<'r> {
+    admin: &'r Admin,
+    access: admin_routes::Access,
     caller: Option<Caller>,
     parameters: Vec<String>,
     pub(super) query: Option<&'r str>,
@@ -104,9 +106,11 @@ impl Asked<'_> {
         self.parameters.first().map_or("", String::as_str)
     }
 
-    /// The body, within its bounds.
+    /// The body, within its bounds. It may take its time, and a key that was revoked meanwhile does nothing any more.
     pub(super) async fn bytes(self, bytes_max: usize) -> Result<bytes::Bytes, Problem> {
-        body::read(self.body, bytes_max, BODY_TIMEOUT).await
+        let body = body::read(self.body, bytes_max, BODY_TIMEOUT).await?;
+        self.admin.admit(self.access, self.headers)?;
+        Ok(body)
     }
 
     /// The body as JSON.
@@ -146,7 +150,8 @@ impl Admin {
         let (head, body) = request.into_parts();
         let (endpoint, parameters) = find(&head, trail)?;
         let caller = self.admit(endpoint.access, &head.headers)?;
-        let asked = Asked { caller, parameters, query: head.uri.query(), headers: &head.headers, body };
+        let (access, query, headers) = (endpoint.access, head.uri.query(), &head.headers);
+        let asked = Asked { admin: self, access, caller, parameters, query, headers, body };
         match endpoint.call {
             Call::Metrics => {
                 self.metrics.ready.set(f64::from(u8::from(self.not_ready_because().is_none())));
