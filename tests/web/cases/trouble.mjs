@@ -246,3 +246,32 @@ export async function a_phone_that_slept_looks_at_the_clock_again() {
     }, before);
   });
 }
+
+export async function a_phone_that_keeps_no_more_works_until_the_next_reload() {
+  const [before, drop] = ["trouble-kept", "trouble-full"];
+  await campaign("c-full", [{ drop: before }, { drop }]);
+  await visit({}, async (page) => {
+    await page.goto(signedIn(before, "full"));
+    await tone(page, "go");
+    await button(page).tap();
+    await tone(page, "good");
+    // Others on this origin have taken all the room that there is, to the last letter.
+    await page.evaluate(() => {
+      for (let size = 2 ** 22, n = 0; size >= 1; n += 1) {
+        try {
+          localStorage.setItem(String(n), "x".repeat(size));
+        } catch {
+          size = Math.floor(size / 2);
+        }
+      }
+    });
+    await page.goto(signedIn(drop, "full"));
+    await tone(page, "go");
+    await button(page).tap();
+    await tone(page, "good");
+    await page.locator(".number", { hasText: "2" }).waitFor();
+    await button(page).tap();
+    await until("both are shown", async () => (await page.locator(".wallet .code").count()) === 2);
+    assert.equal((await held(drop, "full")).length, 1);
+  });
+}

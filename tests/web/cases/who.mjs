@@ -148,6 +148,84 @@ export async function somebody_else_sees_nothing_of_the_one_before() {
   });
 }
 
+/** Opens a drop in two tabs of one phone, in both by the identity of one account. Gives the tabs. */
+async function inTwoTabs(page, context, drop, account) {
+  const other = await context.newPage();
+  for (const tab of [page, other]) {
+    await tab.goto(`${world.base}/d/${drop}#identity=${identity(account)}`);
+    await tone(tab, "go");
+  }
+  return [page, other];
+}
+
+const asksToSignIn = (page) => page.getByRole("heading", { name: "请先登录" }).waitFor();
+
+export async function who_signs_out_in_one_tab_is_not_signed_in_again_by_another() {
+  const drop = "who-tabs";
+  await campaign("c-tabs", [{ drop }]);
+  await visit({}, async (page, context) => {
+    const [one, other] = await inTwoTabs(page, context, drop, "tabs");
+    await signOut(one);
+    for (const tab of [one, other]) await asksToSignIn(tab);
+    await other.reload();
+    for (const tab of [one, other]) {
+      await asksToSignIn(tab);
+      await until("nothing is kept", async () => (await keptBy(tab)).length === 0);
+    }
+  });
+}
+
+export async function who_signs_out_before_the_ticket_of_another_tab_comes_gets_none() {
+  const drop = "who-tabs-late";
+  await campaign("c-tabs-late", [{ drop }]);
+  await visit({}, async (page, context) => {
+    const other = await context.newPage();
+    const late = await heldBack(other, `**/v1/drops/${drop}/tickets`);
+    await other.goto(`${world.base}/d/${drop}#identity=${identity("late")}`);
+    await late.asked();
+    await page.goto(`${world.base}/vouchers`);
+    // The tab that waits has no ticket that would name anybody: it is known by its account alone.
+    await page.evaluate(() => localStorage.removeItem("claimrush:account"));
+    await late.letGo();
+    await asksToSignIn(other);
+    assert.deepEqual(await keptBy(other), []);
+  });
+}
+
+export async function somebody_else_in_one_tab_is_not_signed_out_by_another() {
+  const [drop, next] = ["who-tabs-else", "who-tabs-next"];
+  await campaign("c-tabs-else", [{ drop }, { drop: next }]);
+  await visit({}, async (page, context) => {
+    const [one, other] = await inTwoTabs(page, context, drop, "first");
+    await one.goto(signedIn(drop, "second"));
+    await tone(one, "go");
+    // With the identity of the one before the other tab would get a ticket here, and forget the second one's.
+    await other.goto(`${world.base}/d/${next}`);
+    await asksToSignIn(other);
+    assert.equal(await one.evaluate(() => localStorage.getItem("claimrush:person")), '"second"');
+  });
+}
+
+export async function a_page_that_was_put_aside_shows_nothing_of_who_has_left() {
+  const drop = "who-aside";
+  await campaign("c-aside", [{ drop }]);
+  await visit({}, async (page) => {
+    await page.goto(signedIn(drop, "aside"));
+    await tone(page, "go");
+    await button(page).tap();
+    await tone(page, "good");
+    await button(page).tap();
+    await page.locator(".wallet .code").waitFor();
+    // As if somebody else had come by the sponsor's sign-in, and then gone back twice: the browser shows the page as it was.
+    await page.evaluate(() => {
+      for (const name of ["tickets", "claims", "person", "attempts"]) localStorage.removeItem(`claimrush:${name}`);
+      window.dispatchEvent(new PageTransitionEvent("pageshow", { persisted: true }));
+    });
+    await text(page, "这里还没有券");
+    assert.equal(await page.locator(".wallet .code").count(), 0);
+  });
+}
+
 export async function anybody_is_anybody_in_the_demo() {
   await visit({ base: world.demo_base }, async (page) => {
     await page.goto(`${world.demo_base}/d/demo-drop`);

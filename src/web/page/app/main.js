@@ -116,12 +116,16 @@ arrive();
 await learnAtLast();
 document.addEventListener("click", follow);
 window.addEventListener("popstate", render);
+// A page that the browser has put aside, and shows again as it was, may be of somebody who has left since.
+window.addEventListener("pageshow", (event) => {
+  if (event.persisted) render();
+});
 window.addEventListener("hashchange", () => {
   if (arrive() || identity()) render();
 });
 onElsewhere((what) => {
   // Another tab has a ticket, a claim or a wish of this person: this one is not to know less.
-  if (what === "person" || what === "tickets") render();
+  if (what === undefined || ["person", "tickets", "account"].includes(what)) render();
   if (what === "attempts" && view.claiming && ticketFor(view.id)) view.claiming.look();
 });
 render();

@@ -24,7 +24,7 @@ export function takeOver() {
   if (!ticket && !account) return null;
   history.replaceState(history.state, "", location.pathname + location.search);
   if (account) {
-    const print = printOf(JSON.stringify([read(account)?.iss, read(account)?.sub]));
+    const print = accountOf(account);
     if (recall("account") !== print) forgetPerson();
     keep("account", print);
     keep("identity", account, "tab");
@@ -32,8 +32,8 @@ export function takeOver() {
   if (!ticket) return null;
   const before = person();
   const drop = putTicket(ticket);
-  // Tickets of one and an identity of another would take turns.
-  if (!account && before && before !== person()) dropIdentity();
+  // Tickets of one and an identity of another would take turns; that of another tab too.
+  if (!account && before && before !== person()) leaveAccount();
   return drop;
 }
 
@@ -42,9 +42,9 @@ let handOvers = 0;
 
 /** Notes who holds the phone before a call; what it gives says behind the call whether they still do. Else nothing of the answer is kept. */
 export function holder() {
-  const [before, name] = [handOvers, person()];
-  // In another tab somebody may have left as well.
-  return () => before === handOvers && (!name || name === person());
+  const [before, name, account] = [handOvers, person(), recall("account")];
+  // In another tab somebody may have left as well, also before there was a ticket that names them.
+  return () => before === handOvers && (!name || name === person()) && account === recall("account");
 }
 
 /** Keeps a ticket. Gives its drop. */
@@ -77,8 +77,13 @@ export function dropTicket(drop) {
   keep("tickets", rest);
 }
 
-/** The identity that was handed over. */
-export const identity = () => recall("identity", "tab");
+/** The identity that was handed over, unless its account has left this phone in another tab, or made room for another one. */
+export function identity() {
+  const token = recall("identity", "tab");
+  if (!token || accountOf(token) === recall("account")) return token;
+  dropIdentity();
+  return null;
+}
 
 /** Throws the identity away that the service did not believe. */
 export const dropIdentity = () => keep("identity", null, "tab");
@@ -115,6 +120,9 @@ export function putClaims(fresh, terms) {
   keep("claims", all.sort((a, b) => (a.claimed_at < b.claimed_at ? 1 : -1)).slice(0, 100));
 }
 
+/** Whose account an identity is of. */
+const accountOf = (token) => printOf(JSON.stringify([read(token)?.iss, read(token)?.sub]));
+
 /** Tells two accounts apart without a note of which they are. */
 function printOf(text) {
   let [a, b] = [0xdeadbeef, 0x41c6ce57];
@@ -133,6 +141,10 @@ function forgetPerson() {
 /** Leaves nothing of anybody on this phone, but for its language and its name. */
 export function signOut() {
   forgetPerson();
+  leaveAccount();
+}
+
+function leaveAccount() {
   keep("account", null);
-  keep("identity", null, "tab");
+  dropIdentity();
 }
