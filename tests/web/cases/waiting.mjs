@@ -100,6 +100,23 @@ export async function too_early_says_so() {
   });
 }
 
+export async function a_release_that_was_put_off_is_waited_for() {
+  const drop = "wait-put-off";
+  await campaign("c-put-off", [{ drop }]);
+  await visit({}, async (page) => {
+    // The page has not heard of it: by all that it knows the drop is open.
+    const keys = await refuseFirst(page, drop, problem(425, "not_open", 4));
+    const sent = [];
+    page.on("request", (request) => request.method() === "POST" && sent.push(performance.now()));
+    await page.goto(signedIn(drop, "put-off"));
+    await tone(page, "go");
+    await button(page).tap();
+    await tone(page, "good");
+    assert.equal(keys.length, 2);
+    assert.ok(sent[1] - sent[0] >= 3_000, `it is asked again after ${sent[1] - sent[0]} ms, and not as late as the service says`);
+  });
+}
+
 export async function who_asks_too_often_waits() {
   const drop = "wait-limit";
   await campaign("c-limit", [{ drop }]);

@@ -54,6 +54,9 @@ export async function call(method, path, { ticket, device, key, body, fresh } = 
   }
 }
 
+/** The longest that a timer runs; one that is to run longer ends at once. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
+
 /** Waits; ends early when `signal` does, and then says `false`. */
 export function wait(ms, signal) {
   return new Promise((resolve) => {
@@ -63,7 +66,7 @@ export function wait(ms, signal) {
       resolve(whole);
     };
     const cut = () => end(false);
-    const timer = setTimeout(() => end(true), Math.max(0, ms));
+    const timer = setTimeout(() => end(true), Math.min(Math.max(0, ms), TIMER_MS_MAX));
     if (signal?.aborted) cut();
     else signal?.addEventListener("abort", cut);
   });

@@ -66,6 +66,8 @@ export class Claiming {
 
   /** What the service says of the drop: its limit, its release, its voucher. */
   know(facts) {
+    // Whoever waits for a release that was moved is not to sleep through it.
+    if (this.facts && this.facts.opens_at_ms !== facts.opens_at_ms) this.nudge?.abort();
     this.facts = facts;
   }
 
@@ -222,7 +224,11 @@ export class Claiming {
     const least = answer.retryMs || 1_000;
     const longer = Math.min(least * 1.5 ** Math.min(this.tried - 1, 4), 10_000);
     let ms = between(least, Math.max(longer, least + 500));
-    if (answer.code === "not_open") ms = Math.max(0, this.facts.opens_at_ms - clock.now()) + between(30, 250);
+    if (answer.code === "not_open") {
+      // In whole seconds the service says by when it opens, also where it was put off and the page has not heard of it yet.
+      const ahead = Math.max(0, this.facts.opens_at_ms - clock.now(), answer.retryMs - 1_000);
+      ms = ahead + between(30, 250) * Math.min(this.tried, 4);
+    }
     const code = answer.status === 0 ? "offline" : answer.code;
     const kind = attempt.unsure ? "asking" : "waiting";
     this.#set({ kind, code, until: clock.now() + ms, tries: this.tried });
