@@ -140,6 +140,59 @@ async fn who_loads_late_takes_back_neither_stock_nor_a_pause() {
     assert_eq!(late.gate.find("d-1").expect("it is known").rules().spec.stock, 40);
 }
 
+/// It has read the ledger before, and finds an epoch in Redis that it does not know.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_loads_late_freezes_nothing_that_was_made_anew_meanwhile() {
+    let mut stores = Stores::open().await;
+    let (early, late) = (stores.front(4), stores.front(1));
+    apply(&early, &file(100)).await;
+    stores.claims("d-1", 30).await;
+    stores.drain().await;
+    let () = cmd("FLUSHALL").query_async(&mut stores.conn).await.expect("it is empty");
+    let held = pool::checkout(&late.pool).await.expect("its only connection");
+    let loading = tokio::spawn({
+        let late = Arc::clone(&late);
+        async move { late.load().await }
+    });
+    while late.pool.status().waiting == 0 {
+        assert!(!loading.is_finished(), "it has read the ledger and wants Redis now");
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(early.recover(true, "test").await.expect("it is made anew").len(), 1);
+    drop(held);
+    loading.await.expect("it ends").expect("it loads what there is by now");
+    let view = stores.view("d-1").await;
+    assert_eq!((view.epoch, view.state, view.stock), (Epoch(2), DropState::Running, 70));
+    assert!(!late.gate.find("d-1").expect("it is known").went_back());
+}
+
+/// The ids of the journal are of Redis' clock; what stands at or before the ledger's position is never read and trimmed.
+#[tokio::test]
+async fn a_redis_that_is_lost_and_whose_clock_is_behind_loses_no_claim_of_a_new_drop() {
+    let mut stores = Stores::open().await;
+    let front = stores.front(4);
+    apply(&front, &file(100)).await;
+    let (journal_key, ahead) = (keys::journal(SHARD), Clock::System.now_ms() + 3_600_000);
+    for command in [
+        cmd("XADD").arg(&journal_key).arg(format!("{ahead}-0")).arg("x").arg("y"),
+        cmd("XTRIM").arg(&journal_key).arg("MAXLEN").arg(0),
+    ] {
+        let _: redis::Value =
+            command.query_async(&mut stores.conn).await.expect("its clock was an hour ahead");
+    }
+    stores.claims("d-1", 1).await;
+    stores.drain().await;
+    let position = stores.ledger.position(SHARD).await.expect("a position");
+    let () = cmd("FLUSHALL").query_async(&mut stores.conn).await.expect("it is empty");
+    apply(&front, &campaign("new", &[DropFile::open("d-2", 5)])).await;
+    stores.claims("d-2", 1).await;
+    let entries = journal::read_after(&mut stores.conn, SHARD, position, 10).await.expect("read");
+    assert_eq!(entries.len(), 1, "a drain comes to it");
+    front.load().await.expect("it loads");
+    assert_eq!(stores.view("d-2").await.state, DropState::Running, "it lacks nothing");
+    assert!(front.gate.find("d-1").expect("it is known").went_back());
+}
+
 #[tokio::test]
 async fn a_drop_with_more_claims_than_stock_sells_nothing_and_holds_nobody_up() {
     let mut stores = Stores::open().await;

@@ -16,6 +16,7 @@ mod audit;
 mod backoffice;
 mod backpressure;
 mod bans;
+mod brought_back;
 mod campaign_cli;
 mod campaign_values;
 mod campaign_whole;

@@ -31,7 +31,7 @@ use crate::redis::codes::{Code, DropState};
 use crate::redis::peer::Peer;
 use crate::redis::scripts::ScriptError;
 use crate::redis::server_check::{self, ServerRefused};
-use crate::redis::{pool, reads, restore};
+use crate::redis::{journal, pool, reads, restore};
 use crate::rush::gate::{DropRules, Gate};
 
 /// How often it is looked whether lost drops are there again.
@@ -293,6 +293,10 @@ impl Campaigns {
         }
         let books = Books { shard: self.shard, catalogue: &catalogue, tallies: &tallies, position };
         let compared = Compared::make(&mut connection, &self.gate, &books).await?;
+        if compared.is_any_ahead() {
+            // What was made anew since the ledger was read has lost nothing.
+            self.check_revision(catalogue.revision).await?;
+        }
         self.freeze_lost(&mut connection, &compared).await?;
         let noted = self.configure(&mut connection, (catalogue.revision, &compared.sound())).await?;
         self.publish(&catalogue);
@@ -352,7 +356,8 @@ impl Campaigns {
                 }
             }
         }
-        Ok(())
+        // What is granted there must stand after what the ledger has of the journal, or it would pass for a part of that.
+        Ok(journal::raise_end(connection, self.shard, compared.position).await?)
     }
 
     /// A connection to the server that was compared last. Another one may lack claims, and whatever is written there

@@ -39,6 +39,14 @@ impl Placed<'_> {
     pub(super) fn is_loaded(&self, shard: Shard) -> bool {
         self.record.loaded_in(shard).is_some()
     }
+
+    /// The epoch that it gets when it is made anew: one that neither the ledger nor Redis has given a number in. Nothing
+    /// after the last one.
+    pub(super) fn next_epoch(&self, shard: Shard) -> Option<Epoch> {
+        let noted = self.record.loaded_in(shard).map_or(Epoch::FIRST, |loaded| loaded.epoch);
+        let highest = self.view.map_or(noted, |view| view.epoch.max(noted));
+        highest.0.checked_add(1).map(Epoch)
+    }
 }
 
 /// What the ledger says of a shard.
@@ -53,6 +61,8 @@ pub(super) struct Books<'a> {
 /// Redis beside the ledger and this front end's memory.
 pub(super) struct Compared<'a> {
     shard: Shard,
+    /// Up to where the journal is in the ledger.
+    pub(super) position: JournalId,
     placed: Vec<Placed<'a>>,
     /// The journal ends before what the ledger has committed of it.
     journal_behind: bool,
@@ -94,7 +104,29 @@ impl<'a> Compared<'a> {
         }
         let journal_behind = journal::last_id(connection, books.shard).await? < books.position;
         let (known, returned) = (known(books, &seen), returned(books));
-        Ok(Self { shard: books.shard, placed, journal_behind, known, seen, returned })
+        let (shard, position) = (books.shard, books.position);
+        Ok(Self { shard, position, placed, journal_behind, known, seen, returned })
+    }
+
+    /// Whether a drop stands whole in an epoch that the ledger has not noted: somebody made it anew meanwhile, or the ledger
+    /// was brought back from before that.
+    pub(super) fn is_any_ahead(&self) -> bool {
+        self.placed.iter().any(|placed| {
+            let epochs = placed.view.zip(placed.record.loaded_in(self.shard));
+            epochs.is_some_and(|(view, loaded)| view.epoch > loaded.epoch) && !placed.restoring
+        })
+    }
+
+    /// Whether the ledger has every claim and every return that Redis has counted: one that was brought back from a backup
+    /// lacks what was trimmed since. To be asked when nobody grants any more.
+    pub(super) fn is_all_in_ledger(&self, tallies: &[Tally]) -> bool {
+        self.placed.iter().all(|placed| {
+            let (drop, Some(view)) = (placed.record.number, placed.view) else { return true };
+            let ours = tallies.iter().filter(|tally| (tally.drop, tally.shard) == (drop, self.shard));
+            let claims: u64 = ours.filter(|tally| tally.epoch == view.epoch).map(|tally| tally.claims).sum();
+            let returned = self.returned.get(&drop).copied().unwrap_or(0);
+            (claims, returned) == (u64::from(view.seq), view.returned)
+        })
     }
 
     /// The drops that Redis may sell.

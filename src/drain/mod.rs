@@ -9,21 +9,22 @@
 //!                 trimmed         one transaction
 //! ```
 
+mod drops;
 mod overtaken;
 pub mod process;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use deadpool_redis::{Connection, Pool};
 use tokio_util::sync::CancellationToken;
 
+use self::drops::KnownDrops;
 use self::overtaken::Overtaken;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::claim::{JournalEntry, JournalEvent, JournalId};
-use crate::domain::ids::Shard;
+use crate::domain::ids::{DropId, Shard};
 use crate::failpoint::Step;
 use crate::ledger::{Committed, Group, Ledger, LedgerError};
 use crate::limits;
@@ -50,8 +51,8 @@ pub struct Drain {
     pub commit_interval: Duration,
     /// Claims in one transaction at the most.
     pub group_claims_max: usize,
-    /// Whether the ledger is known to have campaigns.
-    has_campaigns: AtomicBool,
+    /// The drops that the ledger is known to have.
+    known: KnownDrops,
 }
 
 /// Why a round did not come through.
@@ -68,6 +69,12 @@ pub enum DrainError {
         "the journal has entries and the ledger has no campaign: is ledger.url that of the service? The journal keeps them"
     )]
     Stranger,
+    /// Claims of a drop that only another state of the ledger knows.
+    #[error(
+        "the journal has claims of drop {:?}, which Redis has and the ledger does not: is it another ledger, or from a backup? \
+         Apply the drop's campaign again; the journal keeps them", .0.as_str()
+    )]
+    UnknownDrop(DropId),
 }
 
 impl From<redis::RedisError> for DrainError {
@@ -112,7 +119,7 @@ impl Drain {
             clock,
             commit_interval: config.drain.commit_interval(),
             group_claims_max: config.drain.group_max,
-            has_campaigns: AtomicBool::new(false),
+            known: KnownDrops::default(),
         }
     }
 
@@ -168,7 +175,7 @@ impl Drain {
     pub async fn round(&self) -> Result<Round, DrainError> {
         let mut connection = pool::checkout(&self.pool).await?;
         let after = self.ledger.position(self.shard).await?;
-        let (entries, more) = self.read_group(&mut connection, after).await?;
+        let (mut entries, more) = self.read_group(&mut connection, after).await?;
         let Some((first, last)) =
             entries.first().zip(entries.last()).map(|(first, last)| (first.id, last.id))
         else {
@@ -178,7 +185,7 @@ impl Drain {
             return Ok(Round::Idle);
         };
         self.show_lag(journal::length(&mut connection, self.shard).await?, Some(first));
-        self.check_ledger().await?;
+        self.check_ledger(&mut connection, &mut entries).await?;
         Step::DrainRead.reached();
         let began = Instant::now();
         let group = Group { shard: self.shard, after, entries, now_ms: self.clock.now_ms() };
@@ -195,18 +202,6 @@ impl Drain {
             Committed::Written { .. } if more || position < last => Round::More,
             Committed::Written { .. } => Round::CaughtUp,
         })
-    }
-
-    /// A ledger without campaigns is another one than that of the services that granted what the journal has: it would put
-    /// everything in quarantine, and the journal would be trimmed.
-    async fn check_ledger(&self) -> Result<(), DrainError> {
-        if !self.has_campaigns.load(Ordering::Relaxed) {
-            if self.ledger.catalogue().await?.campaigns.is_empty() {
-                return Err(DrainError::Stranger);
-            }
-            self.has_campaigns.store(true, Ordering::Relaxed);
-        }
-        Ok(())
     }
 
     /// What follows `after`, up to one group's worth; and whether there may be more.

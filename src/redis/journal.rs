@@ -4,7 +4,7 @@
 //! it is handed on with its raw text, and never stops the reading of the rest.
 
 use redis::aio::ConnectionLike;
-use redis::{Value, cmd, pipe};
+use redis::{RedisResult, Value, cmd, pipe};
 
 use super::codes::ReplyError;
 use super::keys;
@@ -60,6 +60,30 @@ pub async fn last_id<C: ConnectionLike>(conn: &mut C, shard: Shard) -> Result<Jo
     }
     let info: Value = cmd("XINFO").arg("STREAM").arg(&key).query_async(conn).await?;
     Ok(last_generated_id(&info)?)
+}
+
+/// Has every later entry get an id above `through`, up to which the journal is durable elsewhere. Changes nothing where it
+/// ends there or beyond.
+///
+/// # Errors
+/// [`ScriptError::Redis`] when Redis cannot be asked, or refuses.
+pub async fn raise_end<C: ConnectionLike>(
+    conn: &mut C,
+    shard: Shard,
+    through: JournalId,
+) -> Result<(), ScriptError> {
+    if through == JournalId::START {
+        return Ok(());
+    }
+    let (key, id) = (keys::journal(shard), through.to_string());
+    let added: RedisResult<Value> =
+        cmd("XADD").arg(&key).arg(&id).arg("floor").arg("").query_async(conn).await;
+    match added {
+        Ok(_) => Ok(cmd("XDEL").arg(&key).arg(&id).query_async::<Value>(conn).await.map(|_| ())?),
+        // Somebody was faster.
+        Err(error) if error.to_string().contains("equal or smaller") => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The last id in what `XINFO STREAM` answers.

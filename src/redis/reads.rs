@@ -61,6 +61,24 @@ pub async fn restoring<'a, C: ConnectionLike>(
     Ok(pipeline.query_async(conn).await?)
 }
 
+/// Which of these drops a shard has.
+///
+/// # Errors
+/// As [`views`].
+pub async fn are_there<'a, C: ConnectionLike>(
+    conn: &mut C,
+    shard: Shard,
+    drops: impl IntoIterator<Item = &'a DropId>,
+) -> Result<Vec<bool>, ScriptError> {
+    let mut pipeline = pipe();
+    // A pipeline must not be empty.
+    pipeline.cmd("PING").ignore();
+    for drop in drops {
+        pipeline.cmd("EXISTS").arg(keys::drop(shard, drop));
+    }
+    Ok(pipeline.query_async(conn).await?)
+}
+
 /// How many persons hold a claim of a drop, returned ones included.
 ///
 /// # Errors

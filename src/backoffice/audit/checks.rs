@@ -325,12 +325,11 @@ pub(super) fn quarantine(moment: &Moment, count: u64, first: &[Quarantined]) -> 
     found.add_unnamed(count.saturating_sub(u64::try_from(first.len()).unwrap_or(u64::MAX)));
     let waiting = moment.poison;
     if waiting > 0 {
-        found.add(|| {
-            format!("{waiting} entries of the journal cannot be accepted and will be put in quarantine")
-        });
+        found.add(|| format!("{waiting} entries of the journal cannot be accepted by this ledger"));
     }
-    let compared =
-        format!("{count} entries in the ledger's quarantine and {waiting} on their way there with none");
+    let compared = format!(
+        "{count} entries in the ledger's quarantine and {waiting} of the journal that it cannot accept with none"
+    );
     Check::new("Q", "No journal entry had to be set aside.", compared, &found)
 }
 

@@ -59,10 +59,7 @@ impl Campaigns {
             }
             let mut configured = scripts::configure(connection, self.shard, &configs).await?;
             if configured.as_ref().is_err_and(|refused| refused.code == Code::OutOfDate) {
-                let found = self.ledger.revision().await?;
-                if found > revision {
-                    return Err(LedgerError::Stale { expected: revision, found }.into());
-                }
+                self.check_revision(revision).await?;
                 // The later revision is of a ledger that is no more: this one was brought back from a backup.
                 tracing::warn!(revision, "drops in Redis are of a later revision than the ledger has");
                 for config in &mut configs {
@@ -84,6 +81,15 @@ impl Campaigns {
             }
         }
         Ok(())
+    }
+
+    /// Whether the campaigns are still those of this revision.
+    ///
+    /// # Errors
+    /// [`LedgerError::Stale`] if they are not.
+    pub(super) async fn check_revision(&self, expected: u64) -> Result<(), LoadError> {
+        let found = self.ledger.revision().await?;
+        if found > expected { Err(LedgerError::Stale { expected, found }.into()) } else { Ok(()) }
     }
 
     pub(super) async fn set_states(

@@ -182,7 +182,15 @@ impl Campaigns {
     pub async fn seal(&self) -> Result<Option<JournalId>, RecoverError> {
         let _no_changes = self.loaded.lock().await;
         let mut connection = pool::checkout(&self.pool).await?;
-        if !self.is_compared(&mut connection).await? || !self.find_lost(&mut connection).await?.is_empty() {
+        if !self.is_compared(&mut connection).await? {
+            return Ok(None);
+        }
+        let catalogue = self.ledger.catalogue().await?.cut();
+        let tallies = self.ledger.tallies().await?;
+        let position = self.ledger.position(self.shard).await?;
+        let books = Books { shard: self.shard, catalogue: &catalogue, tallies: &tallies, position };
+        let compared = Compared::make(&mut connection, &self.gate, &books).await?;
+        if !compared.lost().is_empty() || !compared.is_all_in_ledger(&tallies) {
             return Ok(None);
         }
         let end = journal::last_id(&mut connection, self.shard).await?;
@@ -202,7 +210,7 @@ impl Campaigns {
                 .filter(|tally| (tally.drop, tally.shard) == (placed.record.number, self.shard));
             let rows: Vec<&Tally> = rows.collect();
             let epoch = placed.record.loaded_in(self.shard).map_or(Epoch::FIRST, |loaded| loaded.epoch);
-            let next = epoch.0.checked_add(1).ok_or_else(|| RecoverError::Refused {
+            let next_epoch = placed.next_epoch(self.shard).ok_or_else(|| RecoverError::Refused {
                 drop: placed.spec.id.clone(),
                 what: "there are no more epochs".to_owned(),
             })?;
@@ -211,7 +219,7 @@ impl Campaigns {
                 spec: placed.spec.clone(),
                 number: placed.record.number,
                 epoch,
-                next_epoch: Epoch(next),
+                next_epoch,
                 in_redis: placed.view,
                 in_ledger: rows.iter().map(|tally| tally.claims).sum(),
                 live,
@@ -226,7 +234,7 @@ impl Campaigns {
     async fn wait_drained(&self, connection: &mut Connection) -> Result<(), RecoverError> {
         let end = journal::last_id(connection, self.shard).await?;
         let began = Instant::now();
-        while self.ledger.position(self.shard).await? < end {
+        while !self.is_drained_up_to(connection, end).await? {
             if began.elapsed() > limits::RECOVERY_DRAIN_WAIT {
                 return Err(RecoverError::NotDrained);
             }
@@ -236,7 +244,20 @@ impl Campaigns {
     }
 
     async fn is_drained(&self, connection: &mut Connection) -> Result<bool, RecoverError> {
-        Ok(self.ledger.position(self.shard).await? >= journal::last_id(connection, self.shard).await?)
+        let end = journal::last_id(connection, self.shard).await?;
+        self.is_drained_up_to(connection, end).await
+    }
+
+    /// Whether nothing up to `end` waits for the ledger. One that was brought back from a backup may stand before what was
+    /// trimmed since, and nothing of that will come any more.
+    async fn is_drained_up_to(
+        &self,
+        connection: &mut Connection,
+        end: JournalId,
+    ) -> Result<bool, RecoverError> {
+        let position = self.ledger.position(self.shard).await?;
+        let next = journal::read_after(connection, self.shard, position, 1).await?;
+        Ok(position >= end || next.first().is_none_or(|entry| entry.id > end))
     }
 
     /// Whether nothing can have been granted: there is no claim, and no release instant of it has ever come.
