@@ -270,6 +270,10 @@ pub const RSA_BITS_MIN: usize = 2_048;
 pub const SOLUTION_BYTES_MAX: usize = 2_048;
 /// How long a solution that was spent is remembered beyond its challenge's end: front ends' clocks differ.
 pub const SPENT_BEYOND_END: Duration = Duration::from_secs(60);
+/// Bytes of the log that wait for whoever reads standard error; further lines are lost.
+pub const LOG_WAITING_BYTES_MAX: usize = 4 << 20;
+/// How long the process' end waits for whoever reads standard error.
+pub const LOG_FLUSH_PATIENCE: Duration = Duration::from_secs(2);
 /// Spans that wait for a collector; further ones are lost.
 pub const SPANS_QUEUE: usize = 8_192;
 /// Spans that a collector gets at once.

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use claimrush::cli::{self, Cli, Command, Exit, Failure};
 use claimrush::config::Config;
+use claimrush::telemetry::logging;
 use clap::Parser;
 
 /// As fast as the system's allocator and mimalloc; an idle connection takes 12 KB where mimalloc took 20 (measured).
@@ -17,10 +18,11 @@ fn main() -> ExitCode {
     let exit = match run(Cli::parse()) {
         Ok(exit) => exit,
         Err(failure) => {
-            cli::tell(format_args!("claimrush: {failure}"));
+            logging::tell(&format!("claimrush: {failure}"));
             failure.exit
         }
     };
+    logging::flush();
     exit.into()
 }
 

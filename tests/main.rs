@@ -39,6 +39,7 @@ mod harness_audit;
 mod holds;
 mod live_prometheus;
 mod loading;
+mod log_reader;
 mod lua_contract;
 mod managed_redis;
 mod once;

@@ -8,6 +8,7 @@ use super::{Exit, Failure, Global, print};
 use crate::backoffice::access::KeyView;
 use crate::backoffice::admin_api::MadeKey;
 use crate::domain::access::Role;
+use crate::telemetry::logging;
 
 /// `claimrush key …`.
 #[derive(Debug, Clone, Args)]
@@ -96,7 +97,7 @@ fn bare(id: &str) -> &str {
 /// The key alone on standard output, so that it can be piped to where it is kept.
 fn made(made: &MadeKey) -> String {
     let KeyView { id, role, name, .. } = &made.view;
-    super::tell(format_args!("key {id} of {name}, role {role}; keep it, as it is not shown again:"));
+    logging::tell(&format!("key {id} of {name}, role {role}; keep it, as it is not shown again:"));
     format!("{}\n", made.key)
 }
 

@@ -25,6 +25,7 @@ use crate::clock::Clock;
 use crate::config::{self, Config, ConfigError, Overrides};
 use crate::datadir::DataDir;
 use crate::guard::ticket::{KeyFile, MintError, MintRequest, Persons, mint_tickets};
+use crate::telemetry::logging;
 
 pub use args::{
     AuditArgs, AuditCommand, AuditVerifyArgs, DrainArgs, ExportFormat, LedgerArgs, LedgerCommand,
@@ -149,9 +150,9 @@ pub fn ticket(global: &Global, args: &TicketArgs) -> Result<Exit, Failure> {
     let keys = KeyFile::load_or_create(&key_path)?;
     if is_new {
         // Else whoever mints in the wrong folder learns only at the release that no service takes these tickets.
-        tell(format_args!(
-            "there was no key file {}: made one; a service takes these tickets only if it has it",
-            key_path.display()
+        let place = key_path.display();
+        logging::tell(&format!(
+            "there was no key file {place}: made one; a service takes these tickets only if it has it"
         ));
     }
     let persons = match (&args.user, &args.prefix, args.count) {
@@ -248,12 +249,6 @@ pub async fn books(global: &Global, args: BooksArgs) -> Result<Exit, Failure> {
 fn json(value: &impl serde::Serialize) -> Result<String, Failure> {
     let text = serde_json::to_string_pretty(value);
     text.map(|text| text + "\n").map_err(|error| Failure::new(Exit::Failed, error.to_string()))
-}
-
-/// Writes a line to standard error, if anything takes it: with nobody behind a pipe, or a full disk behind a log file, there
-/// is nobody to tell, and what goes on is worth more than the line.
-pub fn tell(line: impl std::fmt::Display) {
-    let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
 /// Writes to standard output. A reader that has gone (`| head`) has seen what it wanted.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::Drain;
-use crate::cli::{Exit, Failure, tell};
+use crate::cli::{Exit, Failure};
 use crate::clock::Clock;
 use crate::config::{Config, LedgerConfig, ServiceUrl};
 use crate::datadir::{DataDir, DataDirError};
@@ -14,6 +14,7 @@ use crate::ledger::open;
 use crate::redis::pool;
 use crate::redis::server::RedisServer;
 use crate::signals::Signals;
+use crate::telemetry::logging;
 use crate::telemetry::metrics::Metrics;
 
 /// Drains until told to stop, then until the journal is empty. Any number of drains may run at once.
@@ -43,8 +44,8 @@ pub async fn run(config: Config) -> Result<Exit, Failure> {
     let drain = Drain::new(&config, pool, ledger, Arc::new(metrics), Clock::System);
     let stop = CancellationToken::new();
     let draining = tokio::spawn(drain.run(stop.clone()));
-    let (version, folder) = (env!("CARGO_PKG_VERSION"), folder.path().display());
-    tell(format_args!("claimrush {version} drains {folder} into the ledger"));
+    let (version, place) = (env!("CARGO_PKG_VERSION"), folder.path().display());
+    logging::tell(&format!("claimrush {version} drains {place} into the ledger"));
     signals.first().await;
     stop.cancel();
     tokio::select! {

@@ -17,6 +17,7 @@ use crate::ledger::{Ledger, LedgerError, ReceiptState};
 use crate::limits;
 use crate::redis::server::RedisWatch;
 use crate::redis::{pool, vitals};
+use crate::telemetry::logging;
 use crate::telemetry::metrics::{Metrics, UPKEEP_INTERVAL};
 
 /// How often the ledger is asked whether somebody changed the campaigns.
@@ -166,3 +167,4 @@ pub(super) async fn upkeep(shared: Arc<Shared>, stop: CancellationToken) {
         metrics.redis_clock_offset_seconds.set(shared.gate.redis_now_ms(0) as f64 / 1_000.0);
     }
 }
+        metrics.log_lines_lost_total.absolute(logging::lines_lost());

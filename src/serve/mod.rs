@@ -42,7 +42,7 @@ use crate::backoffice::holds::{Holds, Sweeper};
 use crate::backoffice::receipts::{Receipts, VoucherDesk};
 use crate::backoffice::redemptions::{self, Redemptions};
 use crate::backoffice::vouchers::Vouchers;
-use crate::cli::{Exit, Failure, tell};
+use crate::cli::{Exit, Failure};
 use crate::clock::{Clock, rfc3339};
 use crate::config::Config;
 use crate::datadir::{DataDir, DataLock, RunInfo};
@@ -68,6 +68,7 @@ use crate::redis::server::RedisServer;
 use crate::rush::gate::Gate;
 use crate::rush::poll::Poller;
 use crate::signals::Signals;
+use crate::telemetry::logging;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::trace::SpanSink;
 use crate::web::{PageSettings, Pages};
@@ -256,8 +257,8 @@ impl Service {
         let stopping = Arc::new(AtomicBool::new(false));
         let running = self.start(listeners, admin_listener, &stopping)?;
         lock.write_run_info(&info)?;
-        let RunInfo { version, admin_listen, .. } = &info;
-        tell(format_args!("claimrush {version} serves http://{listen} (admin http://{admin_listen})"));
+        let (version, admin_listen) = (&info.version, info.admin_listen);
+        logging::tell(&format!("claimrush {version} serves http://{listen} (admin http://{admin_listen})"));
         tokio::select! {
             () = signals.first() => {}
             () = background::follow_redis(redis.watch(), lock, info, &metrics) => {}

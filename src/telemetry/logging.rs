@@ -1,13 +1,21 @@
 //! The set-up of logs: where they go, in which form, and how much.
 //!
-//! Owns the process' tracing subscriber. Logs go to standard error, so that a command's own output stays clean.
+//! Owns the process' tracing subscriber. Logs go to standard error, so that a command's own output stays clean; by a queue
+//! ([`super::log_queue`]), so that nobody waits for whoever reads them.
 //! Nothing here redacts: a ticket, secret or person's number must not be handed to `tracing` in the first place.
 
 use std::io::{self, Write};
+use std::sync::{Arc, OnceLock};
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::fmt::MakeWriter;
+
+use super::log_queue::LogQueue;
+use crate::limits;
+
+/// The process' way to standard error, and how a line looks there, once its logs are set up.
+static QUEUE: OnceLock<(Arc<LogQueue>, Format)> = OnceLock::new();
 
 /// How a log line looks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
@@ -49,6 +57,33 @@ pub enum LoggingError {
     /// A subscriber stands already.
     #[error("logs are set up already")]
     Twice,
+    /// The system gives no thread.
+    #[error("logs cannot be written: {0}")]
+    Thread(#[from] io::Error),
+}
+
+/// Says a line on standard error, in turn with the log and in its form. Never fails: who closed it wants to hear nothing.
+pub fn tell(line: &str) {
+    match QUEUE.get() {
+        Some((queue, Format::Text)) => queue.push(format!("{line}\n").as_bytes()),
+        Some((queue, Format::Json)) => {
+            queue.push(format!("{}\n", serde_json::json!({ "message": line })).as_bytes());
+        }
+        None => drop(io::stderr().write_all(format!("{line}\n").as_bytes())),
+    }
+}
+
+/// Waits until all that was said is written; not for a reader that takes nothing.
+pub fn flush() {
+    if let Some((queue, _)) = QUEUE.get() {
+        queue.flush(limits::LOG_FLUSH_PATIENCE);
+    }
+}
+
+/// Lines of the log that nobody took.
+#[must_use]
+pub fn lines_lost() -> u64 {
+    QUEUE.get().map_or(0, |(queue, _)| queue.lost())
 }
 
 impl Logging {
@@ -65,8 +100,12 @@ impl Logging {
     /// # Errors
     /// [`LoggingError`].
     pub fn install(&self) -> Result<(), LoggingError> {
-        let subscriber = self.subscriber(io::stderr)?;
-        tracing::subscriber::set_global_default(subscriber).map_err(|_| LoggingError::Twice)
+        let tell_lost =
+            |lines| tracing::warn!(lines, "lines of the log were lost: they were not read in time");
+        let queue = LogQueue::start(io::stderr(), limits::LOG_WAITING_BYTES_MAX, tell_lost)?;
+        let subscriber = self.subscriber(Arc::clone(&queue))?;
+        tracing::subscriber::set_global_default(subscriber).map_err(|_| LoggingError::Twice)?;
+        QUEUE.set((queue, self.format)).map_err(|_| LoggingError::Twice)
     }
 
     fn filter(&self) -> Result<EnvFilter, LoggingError> {

@@ -166,6 +166,8 @@ instruments! {
 
         /// 1 while the service is ready for claims, else 0.
         ready: Gauge,
+        /// Lines of the log that nobody took: standard error was not read in time, or is closed.
+        log_lines_lost_total: Counter,
         /// Always 1; the label tells which version runs.
         build_info: Gauges["version": 1],
     }

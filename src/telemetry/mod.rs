@@ -6,6 +6,7 @@
 //! the caps; everybody else may hold a handle from here.
 
 mod instruments;
+mod log_queue;
 pub mod logging;
 pub mod metrics;
 #[cfg(feature = "otlp")]
