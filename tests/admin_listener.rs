@@ -125,3 +125,18 @@ fn a_head_is_bounded_as_at_the_public_listener() {
         assert_eq!((answer.status, answer.code().as_str()), (status, code), "{what}");
     }
 }
+
+#[test]
+fn connections_to_the_admin_listener_are_not_those_of_the_public_one() {
+    let service = Service::start();
+    let mut idle: Vec<_> = (0..claimrush::limits::ADMIN_CONNECTIONS_MAX + 4)
+        .map(|_| Client::connect(service.admin_address()))
+        .collect();
+    wait_for("one is refused", PATIENCE, || {
+        idle.last_mut().is_some_and(Client::is_closed_by_service).then_some(())
+    });
+    drop(idle);
+    let refused =
+        wait_for("it answers again", PATIENCE, || service.metric("claimrush_connections_refused_total"));
+    assert_eq!(refused, 0);
+}

@@ -56,6 +56,7 @@ mod receipts;
 mod recovery;
 mod redemptions;
 mod redis_durability;
+mod redis_writes;
 mod replica_ack;
 mod rotation;
 mod script_calls;

@@ -241,7 +241,7 @@ async fn serve(url: ServiceUrl, keys: KeyFile, full: Guard, listener: std::net::
         metrics: Arc::clone(&metrics),
         clock: clock.clone(),
         journal_limits: config.journal.limits(),
-        pressure: Arc::new(Mutex::new(None)),
+        pressure: Arc::default(),
     };
     poller.poll_once().await?;
     gate.set_redis_up(true);

@@ -258,7 +258,7 @@ impl Admin {
         to_reply(&Recovery { applied: apply.is_some(), drops })
     }
 
-    /// Ready while claims can be granted: not stopping, Redis up and compared with the ledger, no shard frozen.
+    /// Ready while claims can be granted: not stopping, Redis up, taking writes, and compared with the ledger, no shard frozen.
     fn readiness(&self) -> Reply {
         let why = self.not_ready_because();
         let body = json!({ "ready": why.is_none(), "reason": why });
@@ -271,6 +271,8 @@ impl Admin {
             Some("stopping")
         } else if !self.gate.is_redis_up() {
             Some("redis_down")
+        } else if self.gate.refuses_writes() {
+            Some("redis_refuses_writes")
         } else if frozen {
             Some("shard_frozen")
         } else if self.gate.trust.is_doubted() {

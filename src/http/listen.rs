@@ -13,6 +13,7 @@ use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request};
+use metrics::Counter;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -21,7 +22,6 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use super::connection::{Connections, Control, SWEEP_INTERVAL, TimeLimits, WatchedIo, drive};
 use super::reply::{self, Reply};
 use crate::limits;
-use crate::telemetry::metrics::Metrics;
 
 /// How many connections the kernel may keep for us before they are accepted.
 const BACKLOG: i32 = 4_096;
@@ -105,8 +105,8 @@ pub struct Listening<H> {
     pub cap: Arc<ConnectionCap>,
     /// How long a connection may do what.
     pub limits: TimeLimits,
-    /// Where refused connections are counted.
-    pub metrics: Arc<Metrics>,
+    /// Counts connections that the cap refuses.
+    pub refused_total: Counter,
 }
 
 impl<H: Handle> Listening<H> {
@@ -158,7 +158,7 @@ impl<H: Handle> Listening<H> {
     ) {
         if !self.cap.take() {
             // Closed at once: a client that is refused here tries again, one that hangs does not.
-            self.metrics.connections_refused_total.increment(1);
+            self.refused_total.increment(1);
             return;
         }
         let id = next_id.fetch_add(1, Ordering::Relaxed);

@@ -4,10 +4,11 @@
 //! it is handed on with its raw text, and never stops the reading of the rest.
 
 use redis::aio::ConnectionLike;
-use redis::{RedisResult, Value, cmd, pipe};
+use redis::{RedisError, RedisResult, Value, cmd, pipe};
 
 use super::codes::ReplyError;
 use super::keys;
+use super::pool::RedisFault;
 use super::scripts::ScriptError;
 use super::server_check::info_field;
 use crate::clock::UnixMs;
@@ -46,6 +47,16 @@ pub async fn trim_through<C: ConnectionLike>(
     let mut trim = cmd("XTRIM");
     trim.arg(keys::journal(shard)).arg("MINID").arg("=").arg(through.next().to_string());
     Ok(trim.query_async(conn).await?)
+}
+
+/// Why the server takes no writes at the moment, although it answers: it has become a replica, has fewer replicas than it was told
+/// to have, or could not save. Nothing where it takes them, or does not say. Asks it to trim what was never there.
+pub async fn refuses_writes<C: ConnectionLike>(conn: &mut C, shard: Shard) -> Option<RedisError> {
+    let Err(ScriptError::Redis(error)) = trim_through(conn, shard, JournalId::START).await else {
+        return None;
+    };
+    let fault = RedisFault::of(&error);
+    matches!(fault, RedisFault::ReadOnly | RedisFault::NoReplicas | RedisFault::DiskFull).then_some(error)
 }
 
 /// The id of the last entry ever written, trimmed or not; [`JournalId::START`] in a shard that never wrote one.

@@ -36,6 +36,8 @@ pub struct Gate {
     redis_ahead_ms: AtomicI64,
     /// Whether Redis answered last time.
     redis_up: AtomicBool,
+    /// Redis answers and refuses to write.
+    refuses_writes: AtomicBool,
     /// Too much waits in the journal: nothing new is to be granted.
     journal_full: AtomicBool,
     prints: Fingerprints,
@@ -153,6 +155,17 @@ impl Gate {
     /// Notes whether Redis answers; true when that is news.
     pub fn set_redis_up(&self, up: bool) -> bool {
         self.redis_up.swap(up, Ordering::Relaxed) != up
+    }
+
+    /// Whether Redis answers and refuses to write.
+    #[must_use]
+    pub fn refuses_writes(&self) -> bool {
+        self.refuses_writes.load(Ordering::Relaxed)
+    }
+
+    /// Notes whether Redis refuses to write; true when that is news.
+    pub fn set_refuses_writes(&self, refuses: bool) -> bool {
+        self.refuses_writes.swap(refuses, Ordering::Relaxed) != refuses
     }
 
     /// Whether too much waits in the journal for anything new to be granted.

@@ -21,6 +21,9 @@ use crate::redis::reads;
 use crate::redis::scripts::ScriptError;
 use crate::telemetry::metrics::Metrics;
 
+/// The limits on the journal, as metrics name them.
+const LIMITS: [&str; 3] = ["entries", "bytes", "memory"];
+
 /// Polls one shard.
 #[derive(Clone)]
 pub struct Poller {
@@ -36,8 +39,20 @@ pub struct Poller {
     pub clock: Clock,
     /// How much may wait in the journal.
     pub journal_limits: JournalLimits,
-    /// How serious it was at the last look, and whether there could be one.
-    pub pressure: Arc<Mutex<Option<Level>>>,
+    /// What the last look at the journal showed.
+    pub pressure: Arc<Mutex<Pressure>>,
+}
+
+/// What a look at the journal showed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Pressure {
+    /// There was none yet.
+    #[default]
+    NotLooked,
+    /// Redis does not let it be measured.
+    Unknown,
+    /// How serious it is.
+    Known(Level),
 }
 
 impl Poller {
@@ -101,29 +116,37 @@ impl Poller {
         self.metrics.shard_frozen.of(&self.shard.to_string()).set(f64::from(u8::from(frozen)));
         match journal::size(&mut connection, self.shard).await {
             Ok(size) => self.note_size(&size),
-            Err(error) => {
-                let known = self.pressure.lock().unwrap_or_else(PoisonError::into_inner).take();
-                if known.is_some() {
-                    tracing::warn!(%error, "the journal cannot be measured: nothing is refused because of it");
-                }
-                self.gate.set_journal_full(false);
-            }
+            Err(error) => self.note_unmeasured(&error),
         }
         Ok(())
+    }
+
+    /// Notes that nothing is known of the journal, and tells when that is news.
+    fn note_unmeasured(&self, error: &ScriptError) {
+        let mut pressure = self.pressure.lock().unwrap_or_else(PoisonError::into_inner);
+        if *pressure != Pressure::Unknown {
+            tracing::warn!(%error, "the journal cannot be measured: nothing is refused because of it");
+        }
+        *pressure = Pressure::Unknown;
+        self.gate.set_journal_full(false);
+        self.metrics.journal_full.set(0.0);
+        for limit in LIMITS {
+            self.metrics.journal_fill_ratio.of(limit).set(f64::NAN);
+        }
     }
 
     /// Sets the journal beside its limits, and tells when that is news.
     fn note_size(&self, size: &JournalSize) {
         let fill = self.journal_limits.fill(size);
-        for (limit, ratio) in [("entries", fill.entries), ("bytes", fill.bytes), ("memory", fill.memory)] {
+        for (limit, ratio) in LIMITS.into_iter().zip([fill.entries, fill.bytes, fill.memory]) {
             self.metrics.journal_fill_ratio.of(limit).set(ratio);
         }
         self.metrics.redis_memory_used_bytes.set(size.memory_used as f64);
         self.metrics.redis_memory_max_bytes.set(size.memory_max as f64);
         let mut pressure = self.pressure.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = pressure.unwrap_or_default();
+        let before = if let Pressure::Known(level) = *pressure { level } else { Level::default() };
         let level = before.next(fill.highest());
-        *pressure = Some(level);
+        *pressure = Pressure::Known(level);
         self.metrics.journal_full.set(f64::from(u8::from(level == Level::Full)));
         self.gate.set_journal_full(level == Level::Full);
         if level == before {

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use deadpool_redis::Pool;
+use metrics::Counter;
+use redis::RedisError;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -15,8 +17,9 @@ use crate::http::admin::Admin;
 use crate::http::listen::{ConnectionCap, Listening};
 use crate::ledger::{Ledger, LedgerError, ReceiptState};
 use crate::limits;
+use crate::redis::scripts::ScriptError;
 use crate::redis::server::RedisWatch;
-use crate::redis::{pool, vitals};
+use crate::redis::{journal, pool, vitals};
 use crate::telemetry::logging;
 use crate::telemetry::metrics::{Metrics, UPKEEP_INTERVAL};
 
@@ -36,7 +39,6 @@ pub(super) async fn serve_admin(
     shared: Arc<Shared>,
     stop: CancellationToken,
 ) {
-    let metrics = Arc::clone(&admin.metrics);
     match TcpListener::from_std(listener) {
         Ok(listener) => {
             let listening = Listening {
@@ -44,7 +46,8 @@ pub(super) async fn serve_admin(
                 handler: Arc::new(admin),
                 cap: Arc::new(ConnectionCap::new(limits::ADMIN_CONNECTIONS_MAX)),
                 limits: time_limits(&shared.config.server),
-                metrics,
+                // The metric is the public listener's, as is the cap that it stands beside.
+                refused_total: Counter::noop(),
             };
             listening.run(stop, ADMIN_GRACE).await;
         }
@@ -126,10 +129,12 @@ pub(super) async fn watch_redis(pool: Pool, shared: Arc<Shared>, stop: Cancellat
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         let asked = async {
             let mut connection = pool::checkout(&pool).await?;
-            vitals::read(&mut connection, Shard::FIRST).await
+            let vitals = vitals::read(&mut connection, Shard::FIRST).await?;
+            Ok::<_, ScriptError>((vitals, journal::refuses_writes(&mut connection, Shard::FIRST).await))
         };
         // A Redis that is down is told of elsewhere.
-        let Ok(vitals) = asked.await else { continue };
+        let Ok((vitals, refused)) = asked.await else { continue };
+        note_writes(&shared, refused.as_ref());
         let (metrics, now) = (&shared.metrics, Instant::now());
         metrics.redis_commands_per_second.set(vitals.commands_per_second);
         metrics.redis_clients.set(vitals.clients);
@@ -147,6 +152,18 @@ pub(super) async fn watch_redis(pool: Pool, shared: Arc<Shared>, stop: Cancellat
     }
 }
 
+/// Notes whether Redis takes writes, and tells when that is news.
+fn note_writes(shared: &Shared, refused: Option<&RedisError>) {
+    shared.metrics.redis_writable.set(f64::from(u8::from(refused.is_none())));
+    if shared.gate.set_refuses_writes(refused.is_some()) {
+        if let Some(error) = refused {
+            tracing::error!(%error, "Redis answers and takes no writes: no claim can be granted");
+        } else {
+            tracing::info!("Redis takes writes again");
+        }
+    }
+}
+
 /// What has to be done now and then: histograms, limiter keys, gauges.
 pub(super) async fn upkeep(shared: Arc<Shared>, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(UPKEEP_INTERVAL);
@@ -154,6 +171,7 @@ pub(super) async fn upkeep(shared: Arc<Shared>, stop: CancellationToken) {
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         let metrics = &shared.metrics;
         metrics.upkeep();
+        metrics.log_lines_lost_total.absolute(logging::lines_lost());
         if limits_done_at.elapsed() >= limits::RATE_UPKEEP_INTERVAL {
             shared.guard.upkeep();
             limits_done_at = Instant::now();
@@ -167,4 +185,3 @@ pub(super) async fn upkeep(shared: Arc<Shared>, stop: CancellationToken) {
         metrics.redis_clock_offset_seconds.set(shared.gate.redis_now_ms(0) as f64 / 1_000.0);
     }
 }
-        metrics.log_lines_lost_total.absolute(logging::lines_lost());

@@ -182,7 +182,7 @@ impl Core {
             handler: Arc::new(front),
             cap: Arc::clone(&shared.cap),
             limits: time_limits(server),
-            metrics: Arc::clone(&shared.metrics),
+            refused_total: shared.metrics.connections_refused_total.clone(),
         };
         // Half of the deadline for the clients, the rest for batches, journal and Redis.
         listening.run(stop, server.shutdown_deadline() / 2).await;

@@ -87,7 +87,7 @@ instruments! {
         connections: Gauge,
         /// Connections that the public listener may hold.
         connections_max: Gauge,
-        /// Connections refused because the cap was reached.
+        /// Connections that the public listener refused because it held as many as it may.
         connections_refused_total: Counter,
         /// Keys held by the rate limits, by what they count.
         limiter_keys: Gauges["limit": 2],
@@ -114,6 +114,8 @@ instruments! {
         redis_replicas: Gauge,
         /// 1 while Redis can write its append-only file, else 0. Alarm at 0.
         redis_append_ok: Gauge,
+        /// 1 while Redis takes writes, 0 while it answers and refuses them: it is a replica, lacks replicas, or could not save. Alarm at 0.
+        redis_writable: Gauge,
         /// How far Redis' clock, which decides the release, is ahead of this machine's. Alarm from a second on.
         redis_clock_offset_seconds: Gauge,
         /// 1 while a shard sells nothing because it is being loaded or rebuilt, else 0.
@@ -161,13 +163,13 @@ instruments! {
         drop_stock_left: Gauges["drop": DROPS_MAX],
         /// Claims granted in a drop, as last seen.
         drop_seq: Gauges["drop": DROPS_MAX],
-        /// 1 while a drop's sold-out answers come from memory, else 0.
+        /// 1 while a drop answers strangers from memory: sold out, paused, over, or not open yet; else 0.
         drop_sold_out_latched: Gauges["drop": DROPS_MAX],
 
-        /// 1 while the service is ready for claims, else 0.
-        ready: Gauge,
         /// Lines of the log that nobody took: standard error was not read in time, or is closed.
         log_lines_lost_total: Counter,
+        /// 1 while the service is ready for claims, else 0.
+        ready: Gauge,
         /// Always 1; the label tells which version runs.
         build_info: Gauges["version": 1],
     }
