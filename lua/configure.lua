@@ -25,9 +25,11 @@
 --   UNKNOWN_DROP         -7   "update" of a drop that is not there
 --   SHRINK_BELOW_CLAIMED -8   "shrink", and total is less than what is claimed and not returned
 --   OUT_OF_DATE          -12  "keep", and the drop was set to a later revision of the campaigns
+--   UNSETTLED            -13  "keep" without "shrink", and at this very revision stock was taken away from the drop, which
+--                             the ledger may be about to be told
 -- An error that begins with MALFORMED: the call is not as above; no drop was changed.
 
-local UNKNOWN_DROP, SHRINK_BELOW_CLAIMED, OUT_OF_DATE = -7, -8, -12
+local UNKNOWN_DROP, SHRINK_BELOW_CLAIMED, OUT_OF_DATE, UNSETTLED = -7, -8, -12, -13
 
 local LIMIT_MAX = 100
 local MODES = { create = true, update = true, shrink = true }
@@ -40,7 +42,7 @@ local function integer(text, min, max)
 end
 
 local reply = {}
-local writes, overs = {}, {}
+local writes, overs, shrinking = {}, {}, {}
 local onces = {}
 local seen = {}
 
@@ -64,15 +66,19 @@ for d = 1, #KEYS do
   if seen[key] then return redis.error_reply('MALFORMED drop ' .. d .. ' stands twice') end
   seen[key] = true
 
-  local f = redis.call('HMGET', key, 'epoch', 'state', 'seq', 'returned', 'once_revision', 'revision')
+  local f = redis.call('HMGET', key, 'epoch', 'state', 'seq', 'returned', 'once_revision', 'revision',
+    'shrinking')
   if not f[1] and mode ~= 'create' then return { UNKNOWN_DROP, d } end
   -- Of two who load, the one with an older view must not make Redis believe it again.
   local overrules = precedence == 'overrule'
   if revision < tonumber(f[6] or 0) and not overrules then return { OUT_OF_DATE, d } end
+  -- Nor must somebody who loads while stock is taken away put it on sale again.
+  local shrinks = mode == 'shrink'
+  if revision == tonumber(f[7] or -1) and not (shrinks or overrules) then return { UNSETTLED, d } end
   local epoch, state = tonumber(f[1] or made_epoch), f[2] or made_state
   local seq, returned = tonumber(f[3] or 0), tonumber(f[4] or 0)
   local left = total - seq + returned
-  if left < 0 and mode == 'shrink' then return { SHRINK_BELOW_CLAIMED, d } end
+  if left < 0 and shrinks then return { SHRINK_BELOW_CLAIMED, d } end
   local stock, over = math.max(left, 0), math.max(-left, 0)
 
   reply[d] = { epoch, state, opens_at, closes_at, limit, stock, seq, returned }
@@ -81,6 +87,7 @@ for d = 1, #KEYS do
     'stock', stock, 'seq', seq, 'returned', returned, 'revision', revision,
   }
   overs[d] = over
+  shrinking[d] = shrinks and revision or nil
   -- Redis may have been told of the rule by a script that kept no revision of the rest.
   local known = f[5] and tonumber(f[5])
   if (overrules or revision >= (known or 0)) and (once > 0 or known) then
@@ -94,6 +101,11 @@ for d = 1, #writes do
     redis.call('HSET', KEYS[d], 'over', overs[d])
   else
     redis.call('HDEL', KEYS[d], 'over')
+  end
+  if shrinking[d] then
+    redis.call('HSET', KEYS[d], 'shrinking', shrinking[d])
+  else
+    redis.call('HDEL', KEYS[d], 'shrinking')
   end
 end
 for o = 1, #onces do

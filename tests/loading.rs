@@ -12,10 +12,10 @@ use claimrush::domain::campaign::{Campaign, CampaignState};
 use claimrush::domain::cause::Cause;
 use claimrush::domain::claim::JournalId;
 use claimrush::domain::ids::{CampaignId, ClaimNumber, DropId, DropNumber, Epoch, PersonId, Shard};
-use claimrush::ledger::{Committed, Group, Ledger, open};
+use claimrush::ledger::{Committed, Group, Ledger, LedgerError, open};
 use claimrush::redis::codes::{Code, DropState, DropView, Outcome};
 use claimrush::redis::peer::Peer;
-use claimrush::redis::scripts::{self, ClaimCall, Return};
+use claimrush::redis::scripts::{self, ClaimCall, DropConfig, Mode, Return};
 use claimrush::redis::{journal, keys, pool, reads};
 use claimrush::telemetry::metrics::Metrics;
 use deadpool_redis::{Manager, Pool};
@@ -138,6 +138,43 @@ async fn who_loads_late_takes_back_neither_stock_nor_a_pause() {
     let view = stores.view("d-1").await;
     assert_eq!((view.stock, view.state), (10, DropState::Paused));
     assert_eq!(late.gate.find("d-1").expect("it is known").rules().spec.stock, 40);
+}
+
+/// What was taken away in Redis is not given back by somebody who loads before the ledger has it.
+#[tokio::test]
+async fn who_loads_while_stock_is_taken_away_puts_none_of_it_on_sale_again() {
+    let mut stores = Stores::open().await;
+    let (shrinking, other) = (stores.front(4), stores.front(4));
+    apply(&shrinking, &file(100)).await;
+    stores.claims("d-1", 30).await;
+    let read = stores.ledger.revision().await.expect("a revision");
+    let spec = Campaign::parse(&file(30)).expect("a campaign").drops.remove(0);
+    let taken_away = DropConfig {
+        drop: &spec.id,
+        mode: Mode::Shrink,
+        stock_total: 30,
+        carried: 0,
+        opens_at_ms: spec.opens_at_ms,
+        closes_at_ms: spec.closes_at_ms,
+        limit: 1,
+        epoch: Epoch::FIRST,
+        state: DropState::Frozen,
+        once: 0,
+        revision: read,
+        overrules: false,
+    };
+    let done = scripts::configure(&mut stores.conn, SHARD, &[taken_away]).await.expect("a reply");
+    assert_eq!(done.expect("it is taken away")[0].stock, 0);
+    other.load().await.expect("it loads");
+    // Either it stays away, or the ledger does not take it any more.
+    let small = Campaign::parse(&file(30)).expect("a campaign");
+    let stored = stores.ledger.apply_campaign(&small, read, "test", 1).await;
+    assert!(matches!(stored, Err(LedgerError::Stale { .. })), "{stored:?}");
+    assert_eq!(stores.view("d-1").await.stock, 70, "it was not stored, and goes back");
+    apply(&shrinking, &file(30)).await;
+    assert_eq!(stores.view("d-1").await.stock, 0);
+    other.load().await.expect("it loads");
+    assert_eq!((stores.view("d-1").await.stock, stores.over().await), (0, None));
 }
 
 /// It has read the ledger before, and finds an epoch in Redis that it does not know.

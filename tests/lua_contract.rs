@@ -219,7 +219,7 @@ const PLANTED: &[(&str, &str, &str)] = &[
     ("claim.lua", "redis.call('XADD', KEYS[1], '*',", "redis.call('XADD', KEYS[1], 'MAXLEN', 9, '*',"),
     ("claim.lua", "#!lua\n", "#!lua flags=allow-oom\n"),
     ("return.lua", "ARGV[5]", "ARGV[6]"),
-    ("configure.lua", "SHRINK_BELOW_CLAIMED, OUT_OF_DATE = -7, -8, -12", "SHRINK_BELOW_CLAIMED = -7, -8"),
+    ("configure.lua", "OUT_OF_DATE, UNSETTLED = -7, -8, -12, -13", "OUT_OF_DATE = -7, -8, -12"),
     ("state.lua", "redis.call('HSET', KEYS[d],", "redis.call('HSET', 'cr:{s0}:drop:x',"),
     ("README.md", "| `CLOSED` | -3 |", "| `CLOSED` | -13 |"),
     (

@@ -132,6 +132,10 @@ pub trait Ledger: Accounts + Documents {
     /// The catalogue's revision alone: cheap, for polling.
     async fn revision(&self) -> Result<u64, LedgerError>;
 
+    /// Raises the revision if it is still this one: who changes campaigns by what they read at it is refused as
+    /// [`LedgerError::Stale`] from then on.
+    async fn outdate(&self, revision: u64) -> Result<(), LedgerError>;
+
     /// Stores a campaign, new or changed, if the catalogue still has `expected_revision`. Posts the budget (or
     /// its change), numbers new drops, appends an audit record with the file's digest. Applying what is stored
     /// already changes nothing, not even the revision.

@@ -71,6 +71,8 @@ codes! {
     Superseded = -11, "SUPERSEDED";
     /// The drop was set to a later revision of the campaigns.
     OutOfDate = -12, "OUT_OF_DATE";
+    /// Stock was taken away from the drop at this revision of the campaigns, and the ledger may be about to be told.
+    Unsettled = -13, "UNSETTLED";
 }
 
 /// A reply that the script cannot have given to this call. The connection that brought it is not to be trusted.

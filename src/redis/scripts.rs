@@ -177,7 +177,7 @@ pub struct Refused {
 
 /// Creates or changes drops of one shard, all or none, and gives them as they now stand. Repeating it changes
 /// nothing. Refused with [`Code::ShrinkBelowClaimed`], [`Code::UnknownDrop`] or, when a later revision was set,
-/// [`Code::OutOfDate`].
+/// [`Code::OutOfDate`]; with [`Code::Unsettled`] while somebody takes stock away.
 ///
 /// # Errors
 /// [`ScriptError`] when Redis cannot be asked, or finds the call malformed.

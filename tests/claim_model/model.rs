@@ -60,6 +60,8 @@ pub(crate) struct Drop {
     pub(crate) total: u64,
     /// The revision of the campaigns to which it was set last.
     pub(crate) revision: u64,
+    /// Whether stock was taken away at that revision.
+    pub(crate) shrinking: bool,
     /// Of how many drops, from the first on, a person may win in one alone, and the revision that says so; 0 for no rule.
     pub(crate) once: Option<(usize, u64)>,
     /// In order of `seq`, which is the index + 1.
@@ -187,10 +189,12 @@ impl Drop {
         ];
         let over = self.taken().checked_sub(self.total).filter(|over| *over > 0);
         let over = over.map(|over| ("over", over.to_string()));
+        let shrinking = self.shrinking.then(|| ("shrinking", self.revision.to_string()));
         let once = self.once.into_iter().flat_map(|(drops, revision)| {
             [("once", drops.to_string()), ("once_revision", revision.to_string())]
         });
-        fields.into_iter().chain(over).chain(once).map(|(name, value)| (name.to_owned(), value)).collect()
+        let fields = fields.into_iter().chain(over).chain(shrinking).chain(once);
+        fields.map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
     /// The holders hash as Redis must hold it, byte for byte.

@@ -42,6 +42,7 @@ impl World {
             self.once = said;
             for drop in &mut self.drops {
                 drop.revision = said.1;
+                drop.shrinking = false;
             }
             self.once_since = None;
             if drops == self.drops.len() {

@@ -86,6 +86,7 @@ impl World {
                 limit,
                 total: 5,
                 revision: 1,
+                shrinking: false,
                 once: None,
                 claims: Vec::new(),
             });
@@ -226,10 +227,13 @@ impl World {
             let known = *index < self.drops.len();
             if refused.is_none() && !known {
                 refused = Some(Refused { code: Code::UnknownDrop, drop: at });
+            } else if refused.is_none() && change.mode != Mode::Shrink && drop.shrinking {
+                refused = Some(Refused { code: Code::Unsettled, drop: at });
             } else if refused.is_none() && change.mode == Mode::Shrink && drop.total < drop.taken() {
                 refused = Some(Refused { code: Code::ShrinkBelowClaimed, drop: at });
             }
             drop.revision = self.once.1;
+            drop.shrinking = change.mode == Mode::Shrink;
             // The drop that is never made is only ever updated.
             let mode = if change.mode == Mode::Create && !known { Mode::Update } else { change.mode };
             changed.push((*index, drop, mode));
@@ -295,7 +299,8 @@ impl World {
     async fn edge(&mut self, drop: usize, opens: bool) -> Result<()> {
         let taken = self.drops[drop].taken();
         let (opens_in_ms, closes_in_ms) = if opens { (EDGE_MS, DAY_MS) } else { (-DAY_MS, EDGE_MS) };
-        let change = Change { mode: Mode::Update, total: taken + 1_000, limit: 1, opens_in_ms, closes_in_ms };
+        // Refused to nobody, also while stock is being taken away.
+        let change = Change { mode: Mode::Shrink, total: taken + 1_000, limit: 1, opens_in_ms, closes_in_ms };
         self.set_state(&BTreeSet::from([drop]), DropState::Running).await?;
         self.configure(&BTreeMap::from([(drop, change.clone())])).await?;
         let edge_ms = if opens { self.drops[drop].opens_at_ms } else { self.drops[drop].closes_at_ms };

@@ -58,6 +58,13 @@ impl Campaigns {
                 configs.push(config(placed.spec, units, mode, (placed.once, revision)));
             }
             let mut configured = scripts::configure(connection, self.shard, &configs).await?;
+            if configured.as_ref().is_err_and(|refused| refused.code == Code::Unsettled) {
+                // Who took it away may be about to store that, or have died. Whoever comes first in the ledger is right.
+                self.ledger.outdate(revision).await?;
+                return Err(
+                    LedgerError::Stale { expected: revision, found: revision.saturating_add(1) }.into()
+                );
+            }
             if configured.as_ref().is_err_and(|refused| refused.code == Code::OutOfDate) {
                 self.check_revision(revision).await?;
                 // The later revision is of a ledger that is no more: this one was brought back from a backup.

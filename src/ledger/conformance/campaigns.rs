@@ -43,6 +43,10 @@ pub(super) async fn a_stale_revision_is_refused<L: Ledger>(ledger: &L) {
     more.drops[1].stock = 60;
     let error = ledger.apply_campaign(&more, 0, "ann", NOW_MS).await.unwrap_err();
     assert!(matches!(error, LedgerError::Stale { expected: 0, found: 1 }), "{error}");
+    for (revision, found) in [(0, 1), (1, 2), (1, 2)] {
+        ledger.outdate(revision).await.unwrap();
+        assert_eq!(ledger.revision().await.unwrap(), found, "no other one is raised");
+    }
     assert_eq!(ledger.catalogue().await.unwrap().campaigns[0].campaign, campaign());
 }
 

@@ -119,6 +119,17 @@ async fn store(transaction: &Transaction<'_>, campaign: &Campaign) -> Result<i64
     query_number(transaction, sql, &[&campaign.id.as_str(), &body]).await
 }
 
+/// See [`crate::ledger::Ledger::outdate`].
+pub(super) async fn outdate(client: &mut Client, revision: u64) -> Result<(), LedgerError> {
+    let transaction = client.transaction().await?;
+    lock(&transaction).await?;
+    if read::revision(&transaction).await? == revision {
+        raise_revision(&transaction).await?;
+        transaction.commit().await?;
+    }
+    Ok(())
+}
+
 /// See [`crate::ledger::Ledger::set_campaign_state`].
 pub(super) async fn set_state(
     client: &mut Client,

@@ -148,6 +148,11 @@ impl Ledger for PostgresLedger {
         in_time!(client, read::revision(&client))
     }
 
+    async fn outdate(&self, revision: u64) -> Result<(), LedgerError> {
+        let mut client = self.writer().await?;
+        in_time!(client, apply::outdate(&mut client, revision))
+    }
+
     async fn apply_campaign(
         &self,
         campaign: &Campaign,

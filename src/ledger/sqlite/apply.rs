@@ -129,6 +129,16 @@ pub(super) fn raise_revision(transaction: &Transaction<'_>) -> Result<(), Ledger
     Ok(())
 }
 
+/// See [`crate::ledger::Ledger::outdate`].
+pub(super) fn outdate(connection: &mut Connection, revision: u64) -> Result<(), LedgerError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    if read::revision(&transaction)? == revision {
+        raise_revision(&transaction)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
 /// See [`crate::ledger::Ledger::set_campaign_state`].
 pub(super) fn set_state(
     connection: &mut Connection,

@@ -115,6 +115,10 @@ impl Ledger for SqliteLedger {
         self.look_ups.run(|connection| read::revision(connection)).await
     }
 
+    async fn outdate(&self, revision: u64) -> Result<(), LedgerError> {
+        self.writer()?.run(move |connection| apply::outdate(connection, revision)).await
+    }
+
     async fn apply_campaign(
         &self,
         campaign: &Campaign,
