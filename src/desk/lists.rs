@@ -232,6 +232,7 @@ mod tests {
         assert!(lists.blocked.is("ann", 0));
         assert_eq!(lists.allows("blocked", "ann"), None);
     }
+
     #[test]
     fn a_file_whose_mode_was_changed_is_looked_at_again() {
         let folder = tempfile::tempdir().unwrap();
