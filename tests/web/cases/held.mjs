@@ -128,6 +128,8 @@ export async function it_lapsed_while_the_page_was_closed() {
     await until("it has lapsed", async () => (await held(drop, "away"))[0]?.status === "lapsed");
     await page.goto(`${world.base}/d/${drop}`);
     await heading(page, "The time to pay is over");
+    // Until the service has said so, the page asks.
+    await text(page, "It was not paid for in time");
     // This drop gives nobody another one.
     await page.getByRole("heading", { name: drop }).waitFor();
     assert.equal(await button(page).isVisible(), false);

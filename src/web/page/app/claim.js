@@ -74,9 +74,21 @@ export class Claiming {
   /** A tap. A second one while the first is under way is the same wish. */
   start() {
     if (this.running) return;
-    const { stopped: _not, ...attempt } = attempts()[this.drop] ?? { key: newKey(), since: clock.now(), unsure: false };
+    const { stopped: _not, ...attempt } = attempts()[this.drop] ?? this.#wish();
     putAttempt(this.drop, attempt);
     this.#run(attempt);
+  }
+
+  /** A new wish, which knows what there was `before` it: the clocks of phone and service say it only to about a second. */
+  #wish() {
+    const before = claims().filter(({ drop }) => drop === this.drop);
+    return { key: newKey(), since: clock.now(), unsure: false, before: before.map((claim) => claim.claim_id) };
+  }
+
+  /** Whether a claim that went back again may be what became of a wish. */
+  #isOf(attempt, claim) {
+    const known = attempt.before?.includes(claim.claim_id);
+    return !known && Date.parse(claim.claimed_at) >= attempt.since - 1_000;
   }
 
   /** Goes on with a wish that a reload, or another tab, interrupted. */
@@ -167,7 +179,7 @@ export class Claiming {
       const mine = await this.#mine();
       if (!stays()) return true;
       // A unit that went back before this wish was made says nothing of it.
-      const of = mine.claims?.some((claim) => isTheirs(claim) || Date.parse(claim.claimed_at) >= attempt.since - 1_000);
+      const of = mine.claims?.some((claim) => isTheirs(claim) || this.#isOf(attempt, claim));
       if (of) return this.#settled(mine.claims, true);
       if (!mine.claims && mine.code !== "no_claim") return this.#notNow(mine, attempt);
     } else {
