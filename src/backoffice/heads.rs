@@ -9,7 +9,7 @@ mod tests;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,7 @@ use crate::clock::{Clock, UnixMs, rfc3339};
 use crate::desk::outbound::{Outbound, Signature};
 use crate::domain::webhook::WebhookSecrets;
 use crate::ledger::{Document, DocumentFlaw, Ledger, LedgerError, PutDocument};
+use crate::limits;
 
 /// The kind of document that says what was published.
 pub const KIND: &str = "head";
@@ -76,17 +77,26 @@ pub enum HeadError {
 
 /// Publishes heads.
 pub struct Heads {
-    /// Whose chain it is.
-    pub ledger: Arc<dyn Ledger>,
-    /// A file of one JSON line a day.
-    pub file: Option<PathBuf>,
-    /// A webhook.
-    pub webhook: Option<Webhook>,
-    /// Time.
-    pub clock: Clock,
+    ledger: Arc<dyn Ledger>,
+    file: Option<PathBuf>,
+    webhook: Option<Webhook>,
+    clock: Clock,
+    /// The day up to which nothing waits to be delivered any more.
+    settled: Mutex<String>,
 }
 
 impl Heads {
+    /// The heads of a ledger's chain: to a file of one JSON line a day, to a webhook, or to both.
+    #[must_use]
+    pub fn new(
+        ledger: Arc<dyn Ledger>,
+        file: Option<PathBuf>,
+        webhook: Option<Webhook>,
+        clock: Clock,
+    ) -> Self {
+        Self { ledger, file, webhook, clock, settled: Mutex::default() }
+    }
+
     /// Publishes until `stop`; nothing where no place is configured.
     pub async fn run(self, stop: CancellationToken) {
         if self.file.is_none() && self.webhook.is_none() {
@@ -95,36 +105,63 @@ impl Heads {
         let mut ticks = tokio::time::interval(LOOK_EVERY);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-            if let Err(error) = self.publish_if_due().await {
+            // Whatever is cut off is delivered again after the next start.
+            let Some(published) = stop.run_until_cancelled(self.publish_if_due()).await else { return };
+            if let Err(error) = published {
                 tracing::warn!(%error, "the head of the audit chain is not published yet");
             }
         }
     }
 
-    /// Publishes the head of today, unless that is done. Whether it did.
+    /// Publishes the head of today, unless that is done, and those of earlier days that could not be delivered. Whether it
+    /// published any.
     ///
     /// # Errors
-    /// [`HeadError`]; the next call tries again.
+    /// [`HeadError`] says why the first of them is not; the next call tries again.
     pub async fn publish_if_due(&self) -> Result<bool, HeadError> {
         let now_ms = self.clock.now_ms();
         let day = day_of(now_ms);
-        let (row, entry) = match self.ledger.document(KIND, &day).await? {
-            Some(row) => {
-                let entry: Entry = row.read()?;
-                (row, entry)
-            }
-            None => match self.begin(&day, now_ms).await {
+        if self.ledger.document(KIND, &day).await?.is_none() {
+            match self.begin(&day, now_ms).await {
                 // Another front end was first, and publishes.
                 Err(HeadError::Ledger(LedgerError::StaleDocument { .. })) => return Ok(false),
                 begun => begun?,
-            },
-        };
+            }
+        }
+        let (mut published, mut failed, mut settled) = (false, None, self.settled());
+        let mut after = settled.clone();
+        loop {
+            let rows = self.ledger.documents(KIND, &after, limits::DOCUMENTS_PAGE).await?;
+            let Some(last) = rows.last() else { break };
+            after.clone_from(&last.id);
+            for row in rows {
+                match self.publish(&row, now_ms).await {
+                    Ok(did) => published |= did,
+                    // One that its receiver does not take keeps no later one back.
+                    Err(error) => failed = failed.or(Some(error)),
+                }
+                if failed.is_none() {
+                    settled = row.id;
+                }
+            }
+        }
+        *self.settled.lock().unwrap_or_else(PoisonError::into_inner) = settled;
+        failed.map_or(Ok(published), Err)
+    }
+
+    fn settled(&self) -> String {
+        self.settled.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Publishes the head of one day; `false` where that was done before.
+    async fn publish(&self, row: &Document, now_ms: UnixMs) -> Result<bool, HeadError> {
+        let entry: Entry = row.read()?;
         if entry.delivered {
             return Ok(false);
         }
         self.deliver(&entry.published, now_ms).await?;
         let done = Entry { delivered: true, ..entry };
-        let put = PutDocument::new(KIND, day, row.revision, &done, ACTOR)?;
+        let put = PutDocument::new(KIND, row.id.clone(), row.revision, &done, ACTOR)?;
         match self.ledger.put_document(put, now_ms).await {
             // Another one has delivered it too: the webhook's id tells that it is the same.
             Ok(_) | Err(LedgerError::StaleDocument { .. }) => Ok(true),
@@ -132,7 +169,8 @@ impl Heads {
         }
     }
 
-    async fn begin(&self, day: &str, now_ms: UnixMs) -> Result<(Document, Entry), HeadError> {
+    /// Keeps the head as it is now as that of a day.
+    async fn begin(&self, day: &str, now_ms: UnixMs) -> Result<(), HeadError> {
         let head = self.ledger.chain_head().await?;
         let published = Published {
             r#type: "claimrush.audit_head".to_owned(),
@@ -143,7 +181,13 @@ impl Heads {
         };
         let entry = Entry { published, delivered: false };
         let put = PutDocument::new(KIND, day, 0, &entry, ACTOR)?;
-        Ok((self.ledger.put_document(put, now_ms).await?, entry))
+        self.ledger.put_document(put, now_ms).await?;
+        let mut settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
+        // A clock that was ahead has published for days that only begin now.
+        if settled.as_str() >= day {
+            settled.clear();
+        }
+        Ok(())
     }
 
     async fn deliver(&self, published: &Published, now_ms: UnixMs) -> Result<(), HeadError> {
@@ -162,7 +206,8 @@ impl Heads {
     }
 }
 
-/// Adds a line that is on disk when this returns, unless it stands there already.
+/// Adds a line that is on disk when this returns, unless it stands there already. What an earlier one left of its own, on a
+/// disk that was full, stays a line by itself.
 fn append(path: &std::path::Path, line: &str) -> std::io::Result<()> {
     let known = match std::fs::read_to_string(path) {
         Ok(text) => text,
@@ -172,8 +217,9 @@ fn append(path: &std::path::Path, line: &str) -> std::io::Result<()> {
     if known.lines().any(|known| known == line) {
         return Ok(());
     }
+    let torn = if known.is_empty() || known.ends_with('\n') { "" } else { "\n" };
     let mut file = std::fs::OpenOptions::new().create(true).append(true).mode(0o644).open(path)?;
-    file.write_all(format!("{line}\n").as_bytes())?;
+    file.write_all(format!("{torn}{line}\n").as_bytes())?;
     file.sync_all()
 }
 

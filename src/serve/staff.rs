@@ -37,7 +37,7 @@ pub(super) fn heads(config: &Config, ledger: &Arc<dyn Ledger>, clock: &Clock) ->
             Some(Webhook { url: audit.head_url.clone(), secrets, outbound })
         }
     };
-    Ok(Heads { ledger: Arc::clone(ledger), file: named(&audit.head_file), webhook, clock: clock.clone() })
+    Ok(Heads::new(Arc::clone(ledger), named(&audit.head_file), webhook, clock.clone()))
 }
 
 /// All of it, read from the ledger.

@@ -30,6 +30,14 @@ fn receive(listener: &TcpListener) -> (String, String) {
     }
 }
 
+fn webhook(port: u16) -> Webhook {
+    Webhook {
+        url: format!("http://127.0.0.1:{port}/heads"),
+        secrets: WebhookSecrets::parse(SECRET).unwrap(),
+        outbound: Outbound::new().unwrap(),
+    }
+}
+
 #[tokio::test]
 async fn a_head_is_published_once_a_day_and_tried_again() {
     let folder = tempfile::tempdir().unwrap();
@@ -38,16 +46,8 @@ async fn a_head_is_published_once_a_day_and_tried_again() {
     let port = listener.local_addr().unwrap().port();
     let file = folder.path().join("heads");
     let clock = Clock::manual(1_700_445_600_000);
-    let heads = |port: u16| Heads {
-        ledger: Arc::clone(&ledger),
-        file: Some(file.clone()),
-        webhook: Some(Webhook {
-            url: format!("http://127.0.0.1:{port}/heads"),
-            secrets: WebhookSecrets::parse(SECRET).unwrap(),
-            outbound: Outbound::new().unwrap(),
-        }),
-        clock: clock.clone(),
-    };
+    let heads =
+        |port| Heads::new(Arc::clone(&ledger), Some(file.clone()), Some(webhook(port)), clock.clone());
     // Nobody listens on port 1: the file has it, and the rest is tried again with the same head.
     assert!(matches!(heads(1).publish_if_due().await, Err(HeadError::Delivery(_))));
     let receiver = std::thread::spawn(move || (receive(&listener), receive(&listener)));
@@ -81,5 +81,56 @@ async fn a_head_is_published_once_a_day_and_tried_again() {
             WebhookSecrets::parse(SECRET).unwrap().verify(message, body.as_bytes(), now_ms, 1_000).is_ok()
         );
     }
+    assert!(ledger.verify_chain().await.unwrap().is_ok());
+}
+
+#[tokio::test]
+async fn heads_of_days_without_a_receiver_are_sent_when_there_is_one_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::open(&folder.path().join("ledger.db")).unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let file = folder.path().join("heads");
+    let clock = Clock::manual(1_700_445_600_000);
+    let heads = |file: Option<&std::path::Path>, port| {
+        Heads::new(
+            Arc::clone(&ledger),
+            file.map(std::path::Path::to_path_buf),
+            Some(webhook(port)),
+            clock.clone(),
+        )
+    };
+    // Nobody listens on port 1, nor can a folder be written to; and the service is started again on the third day.
+    for _ in 0..2 {
+        assert!(heads(Some(folder.path()), 1).publish_if_due().await.is_err());
+        assert!(heads(None, 1).publish_if_due().await.is_err());
+        clock.set(clock.now_ms() + DAY_MS);
+    }
+    std::fs::write(&file, "what a full disk left of a line").unwrap();
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || while tell.send(receive(&listener)).is_ok() {});
+    let third = heads(Some(&file), port);
+    assert!(third.publish_if_due().await.unwrap());
+    let received: Vec<String> =
+        (0..3).map(|_| told.recv_timeout(Duration::from_secs(5)).unwrap().1).collect();
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(text.lines().skip(1).collect::<Vec<_>>(), received);
+    for (body, day) in received.iter().zip(["2023-11-20", "2023-11-21", "2023-11-22"]) {
+        let published: Published = serde_json::from_str(body).unwrap();
+        assert!(published.day == day && published.at.starts_with(day), "the head as it was then: {body}");
+    }
+    for again in [&third, &heads(Some(&file), port)] {
+        assert!(!again.publish_if_due().await.unwrap(), "once each");
+    }
+    // A clock that was two days ahead is put right: its days come once more, and have their heads by then.
+    clock.set(clock.now_ms() + 2 * DAY_MS);
+    assert!(third.publish_if_due().await.unwrap());
+    clock.set(clock.now_ms() - DAY_MS);
+    assert!(third.publish_if_due().await.unwrap());
+    let days = [(); 2].map(|()| {
+        let (_, body) = told.recv_timeout(Duration::from_secs(5)).unwrap();
+        serde_json::from_str::<Published>(&body).unwrap().day
+    });
+    assert_eq!(days, ["2023-11-24", "2023-11-23"]);
     assert!(ledger.verify_chain().await.unwrap().is_ok());
 }
