@@ -56,8 +56,9 @@ fn with_two_persons_one_drafts_and_another_approves() {
     assert_eq!(service.drop_state("d-1").status, 404, "a draft sells nothing");
     let approve = |who: &str, body: &str| call(&service, who, "POST", "/admin/v1/drafts/c-1/approve", body);
     refused(&approve(&ann, ""), 403, "forbidden", "operator");
-    refused(&approve(&ann_too, ""), 409, "draft_refused", "somebody else has to approve");
+    refused(&approve(&ann_too, r#"{"revision":1}"#), 409, "draft_refused", "somebody else has to approve");
     // What was looked at is what is approved.
+    refused(&approve(&bob, ""), 409, "draft_refused", "name the revision");
     let again = call(&service, &ann, "POST", "/admin/v1/drafts", &file.replace("stock = 5", "stock = 6"));
     assert_eq!(again.json()["revision"], 2);
     refused(&approve(&bob, r#"{"revision":1}"#), 409, "draft_refused", "it is at revision 2");
@@ -65,12 +66,16 @@ fn with_two_persons_one_drafts_and_another_approves() {
     assert_eq!((approved.status, approved.text("state").as_str()), (200, "approved"), "{}", approved.json());
     assert!(approved.text("approved_by").starts_with("Bob (crk_"), "{}", approved.json());
     assert_eq!(service.drop_state("d-1").json()["stock_total"], 6);
-    assert_eq!(approve(&bob, "").status, 200, "again changes nothing");
+    for seen in [2, 3] {
+        assert_eq!(approve(&bob, &format!(r#"{{"revision":{seen}}}"#)).status, 200, "again changes nothing");
+    }
+    refused(&approve(&bob, r#"{"revision":1}"#), 409, "draft_refused", "it is at revision 3");
+    refused(&approve(&token, ""), 409, "draft_refused", "name the revision");
 
     // The admin token is one person too.
     let other = campaign("c-2", &[DropFile::open("d-2", 5)]);
     assert_eq!(call(&service, &token, "POST", "/admin/v1/drafts", &other).status, 200);
-    let own = call(&service, &token, "POST", "/admin/v1/drafts/c-2/approve", "");
+    let own = call(&service, &token, "POST", "/admin/v1/drafts/c-2/approve", r#"{"revision":1}"#);
     refused(&own, 409, "draft_refused", "admin token drafted it");
     refused(
         &call(&service, &bob, "POST", "/admin/v1/drafts/nothing/approve", ""),
@@ -152,7 +157,11 @@ fn a_draft_tells_everything_that_it_would_change() {
     let file = plain.replacen("[[drop]]", rules, 1);
     let draft = |text: &str| call(&service, &ann, "POST", "/admin/v1/drafts", text);
     assert_eq!(draft(&file).status, 200);
-    assert_eq!(call(&service, &bob, "POST", "/admin/v1/drafts/c-1/approve", "").status, 200);
+    let approve = |seen: u32| {
+        let body = format!(r#"{{"revision":{seen}}}"#);
+        call(&service, &bob, "POST", "/admin/v1/drafts/c-1/approve", &body)
+    };
+    assert_eq!(approve(1).status, 200);
     // Behind a stock that rises: nobody has to be at home in Yunnan any more, and one person may win twice.
     let open =
         plain.replace("stock = 5", "stock = 6").replace("彩云", "彩云之南").replace("\"7d\"", "\"8d\"");
@@ -171,7 +180,7 @@ fn a_draft_tells_everything_that_it_would_change() {
     assert_eq!(seen.json()["changes"], expected);
     let (_, out, _) = service.campaign(&["drafts", "c-1"]);
     assert!(out.contains("one_per_campaign true to false"), "{out}");
-    let approved = call(&service, &bob, "POST", "/admin/v1/drafts/c-1/approve", "");
+    let approved = approve(3);
     assert_eq!((approved.status, &approved.json()["changes"]), (200, &expected));
     audited(&service);
 }
@@ -287,7 +296,14 @@ fn merchants_come_from_a_file_and_are_reviewed_by_another() {
     };
     refused(&step(&bob, "activate", ""), 409, "merchant_refused", "applied cannot be activated");
     refused(&step(&ann, "review", ""), 403, "forbidden", "operator");
-    assert_eq!(step(&bob, "review", "").text("status"), "reviewed");
+    // Between Bob's look and his review Ann enters something else: what is reviewed is what was looked at.
+    let seen = call(&service, &bob, "GET", "/admin/v1/merchants/m-1", "");
+    assert_eq!((&seen.json()["revision"], &seen.json()["proposed"]["region"]), (&1.into(), &"530102".into()));
+    let other = good.replace("530102", "530103");
+    assert_eq!(call(&service, &ann, "POST", "/admin/v1/merchants", &other).status, 200);
+    refused(&step(&bob, "review", ""), 409, "merchant_refused", "name the revision");
+    refused(&step(&bob, "review", r#"{"revision":1}"#), 409, "merchant_refused", "it is at revision 2");
+    assert_eq!(step(&bob, "review", r#"{"revision":2}"#).text("status"), "reviewed");
     assert_eq!(step(&bob, "activate", "").text("status"), "active");
     assert!(run(&["list"]).1.contains("active"));
     refused(&step(&ann, "suspend", r#"{"reason":" "}"#), 400, "bad_request", "a reason");

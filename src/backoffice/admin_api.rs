@@ -22,7 +22,7 @@ pub use books::{
     PeriodLineView, PeriodList, PeriodView, PostingList, PostingView, PotsView, ReasonView,
 };
 pub use drafts::{Approve, Copy, DraftDrop, DraftList, DraftView};
-pub use merchants::{ImportReport, MerchantList, MerchantView, Suspend};
+pub use merchants::{ImportReport, MerchantList, MerchantView, Review, Suspend};
 pub use vouchers::{Decide, StepView, VoucherView};
 
 /// The media type of a campaign file as a request body.

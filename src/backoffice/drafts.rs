@@ -20,6 +20,9 @@ use crate::ledger::{Catalogue, Document, DocumentFlaw, LedgerError, PutDocument}
 
 /// The kind of document that holds a draft.
 pub const KIND: &str = "draft";
+/// Why nobody approves whatever there may be.
+const UNSEEN: &str =
+    "it may have been changed since it was looked at: name the revision that was (--revision)";
 
 /// Why a draft was not made or approved.
 #[derive(Debug, thiserror::Error)]
@@ -175,8 +178,8 @@ impl Drafts {
         Ok(shown(&self.campaigns.ledger.catalogue().await?, &row, self.campaigns.clock.now_ms())?)
     }
 
-    /// Approves a draft and applies it. With `revision` only that one, which the approver has seen. Again it applies what
-    /// was approved and is not there yet.
+    /// Approves a draft and applies it: the revision that the approver has seen, or the same draft once it is approved. Whoever
+    /// may do without another person may do without one. Again it applies what was approved and is not there yet.
     ///
     /// # Errors
     /// [`DraftError`]. What cannot be applied goes back to waiting.
@@ -187,15 +190,25 @@ impl Drafts {
         revision: Option<u64>,
     ) -> Result<DraftView, DraftError> {
         let (row, mut draft) = self.stored(id).await?;
-        if revision.is_some_and(|revision| revision != row.revision) {
-            let what = format!("the draft was changed meanwhile: it is at revision {}", row.revision);
-            return Err(DraftError::Refused(what));
-        }
         // In the embedded default the one who holds the admin token may be the only one there is.
         let alone = by.role == Role::Admin && self.one_step();
         if !alone && draft.drafted_by.is_same_as(&by.actor) {
             let what = format!("{} drafted it, and somebody else has to approve it", draft.drafted_by);
             return Err(DraftError::Refused(what));
+        }
+        // To approve a draft writes it once more, as it is.
+        let is_seen = |seen: u64| {
+            let is_approved = draft.state == DraftState::Approved;
+            seen == row.revision || (is_approved && seen.checked_add(1) == Some(row.revision))
+        };
+        match revision {
+            Some(seen) if !is_seen(seen) => {
+                let what = format!("the draft was changed meanwhile: it is at revision {}", row.revision);
+                return Err(DraftError::Refused(what));
+            }
+            // It may have been changed by whoever drafted it, since it was looked at.
+            None if !alone => return Err(DraftError::Refused(UNSEEN.to_owned())),
+            _ => {}
         }
         let mut expected = row.revision;
         if draft.state == DraftState::Waiting {

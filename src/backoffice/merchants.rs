@@ -123,6 +123,20 @@ impl Merchants {
         Ok(report)
     }
 
+    /// Finds what somebody else entered of a merchant good, as it was at the revision that `seen` names. Whoever may do
+    /// without another person may do without one.
+    ///
+    /// # Errors
+    /// [`MerchantError`].
+    pub async fn review(
+        &self,
+        by: &Caller,
+        id: &str,
+        seen: Option<u64>,
+    ) -> Result<MerchantView, MerchantError> {
+        self.take_step(by, id, (Step::Review, None), seen).await
+    }
+
     /// Takes a step with a merchant.
     ///
     /// # Errors
@@ -134,15 +148,30 @@ impl Merchants {
         step: Step,
         reason: Option<String>,
     ) -> Result<MerchantView, MerchantError> {
+        self.take_step(by, id, (step, reason), None).await
+    }
+
+    async fn take_step(
+        &self,
+        by: &Caller,
+        id: &str,
+        (step, reason): (Step, Option<String>),
+        seen: Option<u64>,
+    ) -> Result<MerchantView, MerchantError> {
         let unknown = || MerchantError::Unknown(id.to_owned());
         check_id(id).map_err(|_| unknown())?;
         let row = self.ledger.document(KIND, id).await?.ok_or_else(unknown)?;
         let merchant: Merchant = row.read()?;
         // In the embedded default the one who holds the admin token may be the only one there is.
         let alone = by.role == Role::Admin && self.approval == Approval::OneStep;
-        let next = merchant
-            .after(step, &by.actor, alone, reason)
-            .map_err(|error| MerchantError::Refused(id.to_owned(), error))?;
+        let refused = |error| MerchantError::Refused(id.to_owned(), error);
+        let next = merchant.after(step, &by.actor, alone, reason).map_err(refused)?;
+        match seen {
+            Some(seen) if seen != row.revision => return Err(refused(StepError::Changed(row.revision))),
+            // Another file may have been entered since it was looked at.
+            None if step == Step::Review && !alone => return Err(refused(StepError::Unseen)),
+            _ => {}
+        }
         let put = PutDocument::new(KIND, id, row.revision, &next, by.actor.to_string())?;
         let row = self.ledger.put_document(put, self.clock.now_ms()).await?;
         self.take(&row)?;

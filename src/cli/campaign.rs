@@ -69,7 +69,7 @@ pub enum CampaignCommand {
     Approve {
         /// The campaign's id
         id: CampaignId,
-        /// Only this revision of the draft, as it was looked at
+        /// This revision of the draft, as it was looked at; where one person is enough it may be left out
         #[arg(long)]
         revision: Option<u64>,
     },

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Subcommand};
 
@@ -44,11 +45,11 @@ pub enum MerchantCommand {
         /// The merchant's id
         id: String,
     },
-    /// Find what somebody else entered good
+    /// Find what somebody else entered good, as it was looked at
     Review {
-        /// The merchants' ids
-        #[arg(required = true)]
-        ids: Vec<String>,
+        /// The merchants' ids, each with the revision that `show` or `list` had; where one person is enough it may be left out
+        #[arg(required = true, value_name = "ID@REVISION")]
+        seen: Vec<Seen>,
     },
     /// Have merchants take vouchers
     Activate {
@@ -65,6 +66,25 @@ pub enum MerchantCommand {
         #[arg(long, value_name = "TEXT")]
         reason: String,
     },
+}
+
+/// A merchant, and its revision that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    id: String,
+    revision: Option<u64>,
+}
+
+impl FromStr for Seen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let Some((id, revision)) = text.split_once('@') else {
+            return Ok(Self { id: text.to_owned(), revision: None });
+        };
+        let revision = revision.parse().map_err(|_| "must be as in m-1@3".to_owned())?;
+        Ok(Self { id: id.to_owned(), revision: Some(revision) })
+    }
 }
 
 pub(super) async fn run(global: &Global, args: MerchantArgs) -> Result<Exit, Failure> {
@@ -92,9 +112,9 @@ pub(super) async fn run(global: &Global, args: MerchantArgs) -> Result<Exit, Fai
             print(&if json { to_json(&all)? } else { text(&all) })?;
         }
         MerchantCommand::Show { id } => print(&to_json(&client.merchant(&id).await?)?)?,
-        MerchantCommand::Review { ids } => {
-            for id in ids {
-                print(&stands(&client.review_merchant(&id).await?))?;
+        MerchantCommand::Review { seen } => {
+            for Seen { id, revision } in seen {
+                print(&stands(&client.review_merchant(&id, revision).await?))?;
             }
         }
         MerchantCommand::Activate { ids } => {
@@ -143,6 +163,7 @@ fn text(merchants: &[MerchantView]) -> String {
         [
             merchant.id.clone(),
             merchant.status.as_str().to_owned(),
+            merchant.revision.to_string(),
             if merchant.proposed.is_some() { "yes" } else { "-" }.to_owned(),
             of(|details| details.category.clone()),
             of(|details| details.region.clone()),
@@ -150,5 +171,5 @@ fn text(merchants: &[MerchantView]) -> String {
             of(|details| details.name.clone() + if details.uat { " (UAT)" } else { "" }),
         ]
     });
-    table(["MERCHANT", "STATUS", "TO REVIEW", "CATEGORY", "REGION", "SHOPS", "NAME"], rows)
+    table(["MERCHANT", "STATUS", "REVISION", "TO REVIEW", "CATEGORY", "REGION", "SHOPS", "NAME"], rows)
 }

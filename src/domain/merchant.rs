@@ -219,6 +219,12 @@ pub enum StepError {
     /// It was never reviewed.
     #[error("it was never reviewed")]
     NeverReviewed,
+    /// Whoever reviews it does not say what they have seen.
+    #[error("it may have been changed since it was looked at: name the revision that was (ID@REVISION)")]
+    Unseen,
+    /// Whoever reviews it has seen something else.
+    #[error("it was changed meanwhile: it is at revision {0}")]
+    Changed(u64),
 }
 
 impl Merchant {

@@ -42,7 +42,6 @@ use crate::clock::Clock;
 use crate::domain::campaign::CampaignState;
 use crate::domain::cause::Cause;
 use crate::domain::life;
-use crate::domain::merchant::Step;
 use crate::ledger::life::Verdict;
 use crate::limits;
 use crate::rush::gate::Gate;
@@ -202,8 +201,8 @@ impl Admin {
             Call::Merchants => admin_merchants::list(self, &asked).await,
             Call::MerchantShow => admin_merchants::show(self, &asked).await,
             Call::MerchantImport => admin_merchants::import(self, asked).await,
-            Call::MerchantReview => admin_merchants::step(self, &asked, Step::Review).await,
-            Call::MerchantActivate => admin_merchants::step(self, &asked, Step::Activate).await,
+            Call::MerchantReview => admin_merchants::review(self, asked).await,
+            Call::MerchantActivate => admin_merchants::activate(self, &asked).await,
             Call::MerchantSuspend => admin_merchants::suspend(self, asked).await,
         }
     }

@@ -3,9 +3,9 @@
 use super::admin::{Admin, Asked, failed, to_reply};
 use super::problem::Problem;
 use super::reply::Reply;
-use crate::backoffice::admin_api::{MerchantList, Suspend};
+use crate::backoffice::admin_api::{MerchantList, Review, Suspend};
+use crate::backoffice::merchants::MerchantError;
 use crate::backoffice::merchants::file;
-use crate::backoffice::merchants::{MerchantError, Merchants};
 use crate::domain::cause::Cause;
 use crate::domain::merchant::Step;
 use crate::ledger::LedgerError;
@@ -41,8 +41,15 @@ pub(super) async fn import(admin: &Admin, asked: Asked<'_>) -> Result<Reply, Pro
     to_reply(&admin.merchants.import(&caller, rows, dry_run).await.map_err(refused)?)
 }
 
-pub(super) async fn step(admin: &Admin, asked: &Asked<'_>, step: Step) -> Result<Reply, Problem> {
-    take(&admin.merchants, asked, step, None).await
+pub(super) async fn review(admin: &Admin, asked: Asked<'_>) -> Result<Reply, Problem> {
+    let (caller, id) = (asked.caller()?.clone(), asked.parameter().to_owned());
+    let Review { revision } = asked.json_if_any().await?;
+    to_reply(&admin.merchants.review(&caller, &id, revision).await.map_err(refused)?)
+}
+
+pub(super) async fn activate(admin: &Admin, asked: &Asked<'_>) -> Result<Reply, Problem> {
+    let done = admin.merchants.step(asked.caller()?, asked.parameter(), Step::Activate, None).await;
+    to_reply(&done.map_err(refused)?)
 }
 
 pub(super) async fn suspend(admin: &Admin, asked: Asked<'_>) -> Result<Reply, Problem> {
@@ -54,15 +61,6 @@ pub(super) async fn suspend(admin: &Admin, asked: Asked<'_>) -> Result<Reply, Pr
     }
     let done = admin.merchants.step(&caller, &id, Step::Suspend, Some(reason)).await;
     to_reply(&done.map_err(refused)?)
-}
-
-async fn take(
-    merchants: &Merchants,
-    asked: &Asked<'_>,
-    step: Step,
-    reason: Option<String>,
-) -> Result<Reply, Problem> {
-    to_reply(&merchants.step(asked.caller()?, asked.parameter(), step, reason).await.map_err(refused)?)
 }
 
 fn refused(error: MerchantError) -> Problem {

@@ -35,11 +35,11 @@ impl Office {
         let drops = [DropFile::open("d-1", 200), DropFile::open("phone", 5).item("hold_for = \"15m\"")];
         let file = office.write("c.toml", &campaign("c-1", &drops));
         office.ran_as("operator", &["campaign", "draft", &file]);
-        office.ran_as("approver", &["campaign", "approve", "c-1"]);
+        office.ran_as("approver", &["campaign", "approve", "c-1", "--revision", "1"]);
         let file = office.write("merchants.csv", MERCHANTS);
         office.ran_as("operator", &["merchant", "import", &file]);
         for merchant in ["m-1", "m-2"] {
-            office.ran_as("approver", &["merchant", "review", merchant]);
+            office.ran_as("approver", &["merchant", "review", &format!("{merchant}@1")]);
             office.ran_as("approver", &["merchant", "activate", merchant]);
             let args = ["key", "add", "--role", "merchant", "--name", merchant, "--merchant", merchant];
             let key = office.ran(&args).trim().to_owned();

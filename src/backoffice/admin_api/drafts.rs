@@ -61,11 +61,11 @@ pub struct DraftDrop {
     pub face: Option<String>,
 }
 
-/// The body of `POST /admin/v1/drafts/{id}/approve`; may be left out.
+/// The body of `POST /admin/v1/drafts/{id}/approve`; with the admin token it may be left out where one person is enough.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Approve {
-    /// The revision that was seen; without it whatever stands.
+    /// The revision that was seen; without it whatever stands, which is refused where another person has to look.
     #[serde(default)]
     pub revision: Option<u64>,
 }

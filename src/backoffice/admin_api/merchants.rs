@@ -50,6 +50,15 @@ pub struct ImportReport {
     pub unchanged: usize,
 }
 
+/// The body of `POST /admin/v1/merchants/{id}/review`; with the admin token it may be left out where one person is enough.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Review {
+    /// The merchant's revision that was seen; without it whatever stands, which is refused where another person has to look.
+    #[serde(default)]
+    pub revision: Option<u64>,
+}
+
 /// The body of `POST /admin/v1/merchants/{id}/suspend`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use hyper::Method;
 
 use super::{AdminClient, AdminError, segment, to_body};
-use crate::backoffice::admin_api::{ImportReport, MerchantList, MerchantView, Suspend};
+use crate::backoffice::admin_api::{ImportReport, MerchantList, MerchantView, Review, Suspend};
 
 impl AdminClient {
     /// Merchants after id `after`.
@@ -32,13 +32,13 @@ impl AdminClient {
         self.call(Method::POST, path, file.into()).await
     }
 
-    /// Finds what was entered of a merchant good.
+    /// Finds what was entered of a merchant good, as it was at the revision that was seen.
     ///
     /// # Errors
     /// See [`AdminError`].
-    pub async fn review_merchant(&self, id: &str) -> Result<MerchantView, AdminError> {
+    pub async fn review_merchant(&self, id: &str, revision: Option<u64>) -> Result<MerchantView, AdminError> {
         let path = format!("/admin/v1/merchants/{}/review", segment(id));
-        self.call(Method::POST, &path, Bytes::new()).await
+        self.call(Method::POST, &path, to_body(&Review { revision })?).await
     }
 
     /// Has a merchant take vouchers.

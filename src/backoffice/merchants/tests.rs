@@ -187,26 +187,31 @@ async fn a_merchant_goes_from_entry_to_suspension() {
     assert_eq!(own.import(&bob, rows(), false).await.unwrap().unchanged, 2, "again changes nothing");
     assert_eq!(own.find("m-1").unwrap().status, Status::Applied);
 
-    let refused = own.step(&ann, "m-1", Step::Review, None).await.unwrap_err();
+    let refused = own.review(&ann, "m-1", Some(1)).await.unwrap_err();
     assert_eq!(
         refused.to_string(),
         "merchant m-1: Ann (crk_ann) entered it, and somebody else has to review it"
     );
-    own.step(&bob, "m-1", Step::Review, None).await.unwrap();
+    for unseen in [own.review(&bob, "m-1", None).await, own.step(&bob, "m-1", Step::Review, None).await] {
+        assert!(matches!(unseen, Err(MerchantError::Refused(_, StepError::Unseen))), "{unseen:?}");
+    }
+    let other = own.review(&bob, "m-1", Some(2)).await;
+    assert!(matches!(other, Err(MerchantError::Refused(_, StepError::Changed(1)))), "{other:?}");
+    own.review(&bob, "m-1", Some(1)).await.unwrap();
     let active = own.step(&bob, "m-1", Step::Activate, None).await.unwrap();
     assert_eq!((active.status, active.changed_by.as_str()), (Status::Active, "Bob (crk_bob)"));
     assert_eq!(own.find("m-1").unwrap().active().unwrap().shops.len(), 2);
     own.step(&bob, "m-1", Step::Suspend, Some("complaints".to_owned())).await.unwrap();
     assert!(own.find("m-1").unwrap().active().is_none());
-    assert!(matches!(own.step(&bob, "m-9", Step::Review, None).await, Err(MerchantError::Unknown(_))));
+    assert!(matches!(own.review(&bob, "m-9", None).await, Err(MerchantError::Unknown(_))));
 
     // One person alone is enough where the configuration says so, and never otherwise.
     let admin = Caller::admin();
     let text = "id,name,category,region\nm-3,n,F52,530102\n";
     own.import(&admin, file::read(text.as_bytes()).unwrap(), false).await.unwrap();
     let strict = merchants(Approval::TwoPerson);
-    assert!(strict.step(&admin, "m-3", Step::Review, None).await.is_err());
-    assert!(own.step(&admin, "m-3", Step::Review, None).await.is_ok());
+    assert!(strict.review(&admin, "m-3", Some(1)).await.is_err());
+    assert!(own.review(&admin, "m-3", None).await.is_ok());
     // This one has not looked since: it is told so instead of overwriting what others did.
     let behind = strict.import(&ann, rows(), false).await.unwrap_err();
     assert!(matches!(behind, MerchantError::Ledger(LedgerError::StaleDocument { .. })), "{behind}");

@@ -8,8 +8,8 @@ use crate::backoffice::access::KeyView;
 use crate::backoffice::admin_api::{
     AddKey, Applied, Approve, BanPerson, CAMPAIGN_FILE_TYPE, CampaignList, CampaignView, Copy, DraftList,
     DraftView, Honour, ImportReport, KeyList, LatePaymentList, LatePaymentView, LiftBan, MadeKey, Me,
-    MerchantList, MerchantView, PaymentRefunded, ReceiptList, ReceiptView, Recovery, RotateKey, Suspend,
-    Void,
+    MerchantList, MerchantView, PaymentRefunded, ReceiptList, ReceiptView, Recovery, Review, RotateKey,
+    Suspend, Void,
 };
 use crate::backoffice::bans::{BanList, BanView};
 use crate::domain::cause::Cause;
@@ -146,7 +146,9 @@ fn merchants(schemas: &mut Schemas) -> Vec<Operation> {
         staff("GET", "/admin/v1/merchants/{id}", "One merchant")
             .ok("The merchant", &merchant)
             .refuses(&[Cause::UnknownMerchant]),
-        step("/admin/v1/merchants/{id}/review", "Find what somebody else entered good"),
+        step("/admin/v1/merchants/{id}/review", "Find what somebody else entered good")
+            .takes(vec![(JSON, schemas.of::<Review>())], false)
+            .refuses(BODY),
         step("/admin/v1/merchants/{id}/activate", "Have it take vouchers"),
         step("/admin/v1/merchants/{id}/suspend", "Have it take none")
             .takes(vec![(JSON, schemas.of::<Suspend>())], true)
