@@ -196,4 +196,10 @@ fn what_was_claimed_today_counts_today_wherever_the_drop_is_moved() {
     assert_eq!(service.drop_state("b").status, 404);
     // Another day's drop takes no day from anybody.
     service.apply_ok(&file(&[drop("a", today_ms), drop("b", later_ms)]));
+    // Nor is the budget gone around by taking it out, moving the drop, and putting it back in for the rest of the day.
+    let moved = [drop("a", later_ms), drop("b", later_ms + 2 * 86_400_000)];
+    service.apply_ok(&(campaign("c", &[]) + &moved.concat()));
+    let (exit, out, err) = service.apply(&file(&moved));
+    assert_eq!((exit, out.as_str()), (1, ""), "{err}");
+    assert!(err.contains("line 10: drop \"a\" was open on ") && err.lines().count() == 1, "{err}");
 }

@@ -8,6 +8,7 @@
 //!  create: frozen in Redis ─► noted in the ledger ─► running
 //! ```
 
+mod before;
 mod configure;
 pub(super) mod once;
 mod over;
@@ -23,7 +24,6 @@ use super::soundness::{self, Books, Compared};
 use crate::clock::{Clock, UnixMs};
 use crate::config::Ack;
 use crate::domain::campaign::{self, Campaign, CampaignState, Changes, FileError, Refusal};
-use crate::domain::eligibility::Eligibility;
 use crate::domain::ids::{CampaignId, Shard};
 use crate::guard::tables::AddressTables;
 use crate::ledger::{Catalogue, Ledger, LedgerError};
@@ -177,10 +177,13 @@ impl Campaigns {
         if planned.is_empty() {
             return Ok((new.id.clone(), planned));
         }
-        campaign::check_days(before, new, self.clock.now_ms()).map_err(refused)?;
+        campaign::check_days(before, new, self.clock.now_ms(), |_| None).map_err(refused)?;
         if let Some(old) = old {
             if old.ended_at_ms.is_some() {
                 return Err(refused(Refusal::Ended(new.id.clone())));
+            }
+            if campaign::counts_anew(&old.campaign, new) {
+                self.wait_for_claims().await?;
             }
             self.shrink(old, new, (catalogue.revision, text)).await?;
         }
@@ -195,20 +198,6 @@ impl Campaigns {
                 Ok((new.id.clone(), changes))
             }
         }
-    }
-
-    /// Refuses a rule that nobody here can judge: it would let nobody in.
-    ///
-    /// # Errors
-    /// [`ApplyError::Refused`], with the rule's line in `text`.
-    pub(super) fn check_tables(&self, given: &Campaign, text: &str) -> Result<(), ApplyError> {
-        let drops = given.drops.iter().filter_map(|drop| drop.eligibility.as_ref());
-        let mut rules = given.eligibility.iter().chain(drops);
-        if self.tables.has_regions() || !rules.any(Eligibility::looks_at_addresses) {
-            return Ok(());
-        }
-        let what = "address_regions needs an address-to-region table, and guard.region_table of this service names none";
-        Err(ApplyError::Refused { line: campaign::line_of_address_rule(text), what: what.to_owned() })
     }
 
     /// Pauses, resumes or ends a campaign; `false` when there is none of that id.

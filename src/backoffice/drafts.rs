@@ -259,7 +259,8 @@ fn planned(catalogue: &Catalogue, new: &Campaign, now_ms: UnixMs) -> Result<Chan
     }
     let old = record.map(|record| &record.campaign);
     let changes = changes(old, new, |_| 0)?;
-    check_days(old, new, now_ms)?;
+    // What was claimed is looked at when it is applied.
+    check_days(old, new, now_ms, |_| None)?;
     Ok(changes)
 }
 

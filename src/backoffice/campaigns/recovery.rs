@@ -231,7 +231,7 @@ impl Campaigns {
 
     /// Waits until the ledger has all that stands in the journal now. Lost drops are frozen, so nothing of theirs
     /// comes after it.
-    async fn wait_drained(&self, connection: &mut Connection) -> Result<(), RecoverError> {
+    pub(super) async fn wait_drained(&self, connection: &mut Connection) -> Result<(), RecoverError> {
         let end = journal::last_id(connection, self.shard).await?;
         let began = Instant::now();
         while !self.is_drained_up_to(connection, end).await? {

@@ -3,6 +3,8 @@
 //! Owns what that means. It is decided when a campaign is applied, not when somebody claims: the vouchers of all drops
 //! whose windows touch a day may together be worth as much. So it holds whatever people do, and costs a claim nothing. A
 //! drop that was open keeps its days: each window that it gets later touches those on which it could be claimed before.
+//! While there was no daily budget, or another time zone, windows may have been moved from one day to another; then the
+//! claims themselves say what today has seen.
 
 use std::collections::BTreeMap;
 
@@ -12,6 +14,7 @@ use jiff::{Timestamp, ToSpan};
 
 use super::{Campaign, DropSpec, Refusal};
 use crate::clock::UnixMs;
+use crate::domain::ids::DropId;
 use crate::domain::money::Fen;
 
 /// A day on which more could be claimed than the daily budget.
@@ -39,21 +42,45 @@ fn days(opens_at_ms: UnixMs, closes_at_ms: UnixMs, zone: &TimeZone) -> Option<(D
     day(opens_at_ms, zone).zip(day(closes_at_ms.saturating_sub(1), zone))
 }
 
+/// Whether the days of a campaign are counted anew: its file had no daily budget before, or another time zone.
+#[must_use]
+pub fn counts_anew(old: &Campaign, new: &Campaign) -> bool {
+    new.daily_budget.is_some() && (old.daily_budget.is_none() || old.time_zone != new.time_zone)
+}
+
 /// Refuses to move a drop of vouchers away from a day on which it was open by `now_ms`, where there is a daily budget:
-/// what was claimed then would count on no day, and as much could be claimed once more.
+/// what was claimed then would count on no day, and as much could be claimed once more. `last_claim_ms` gives when a drop
+/// was claimed last.
 ///
 /// # Errors
 /// [`Refusal::DayLeft`] names the first such drop and its day.
-pub fn check_days(old: Option<&Campaign>, new: &Campaign, now_ms: UnixMs) -> Result<(), Refusal> {
+pub fn check_days(
+    old: Option<&Campaign>,
+    new: &Campaign,
+    now_ms: UnixMs,
+    last_claim_ms: impl Fn(&DropId) -> Option<UnixMs>,
+) -> Result<(), Refusal> {
     let (Some(old), Some(_)) = (old, new.daily_budget) else { return Ok(()) };
     let Ok(zone) = TimeZone::get(&new.time_zone) else { return Ok(()) };
+    let anew = counts_anew(old, new);
     for after in new.drops.iter().filter(|drop| drop.voucher.is_some()) {
-        let day = old.drop_spec(&after.id).and_then(|before| day_left(before, after, now_ms, &zone));
-        if let Some(day) = day {
+        let Some(before) = old.drop_spec(&after.id) else { continue };
+        let claimed = || {
+            let last_ms = last_claim_ms(&after.id).filter(|_| anew)?;
+            claims_left(last_ms, after, now_ms, &zone)
+        };
+        if let Some(day) = day_left(before, after, now_ms, &zone).or_else(claimed) {
             return Err(Refusal::DayLeft { drop: after.id.clone(), day: day.to_string() });
         }
     }
     Ok(())
+}
+
+/// The day of a drop's last claim, if it is not over and the drop's window does not touch it.
+fn claims_left(last_ms: UnixMs, after: &DropSpec, now_ms: UnixMs, zone: &TimeZone) -> Option<Date> {
+    let (first, last) = days(after.opens_at_ms, after.closes_at_ms, zone)?;
+    let claimed = day(last_ms, zone).filter(|claimed| !(first..=last).contains(claimed))?;
+    (claimed >= day(now_ms, zone)?).then_some(claimed)
 }
 
 /// The first day on which a drop was open by now, and on which its new window is not.
@@ -133,7 +160,7 @@ voucher = { face = "2.00", threshold = "10.00", valid_for = "7d" }
         let mut new = old.clone();
         new.drops[0].opens_at_ms += opens_by_ms;
         new.drops[0].closes_at_ms += closes_by_ms;
-        match check_days(Some(&old), &new, old.drops[0].opens_at_ms + after_ms) {
+        match check_days(Some(&old), &new, old.drops[0].opens_at_ms + after_ms, |_| None) {
             Ok(()) => None,
             Err(Refusal::DayLeft { drop, day }) if drop == old.drops[0].id => Some(day),
             Err(other) => panic!("{other}"),
@@ -161,9 +188,36 @@ voucher = { face = "2.00", threshold = "10.00", valid_for = "7d" }
     fn windows_are_free_where_no_day_has_a_budget() {
         let (old, mut new) = (campaign(), campaign().shift_to(campaign().drops[0].opens_at_ms + DAY_MS));
         let now_ms = old.drops[0].opens_at_ms + HOUR_MS;
-        assert!(check_days(Some(&old), &new, now_ms).is_err());
-        assert!(check_days(None, &new, now_ms).is_ok());
+        assert!(check_days(Some(&old), &new, now_ms, |_| None).is_err());
+        assert!(check_days(None, &new, now_ms, |_| None).is_ok());
         new.daily_budget = None;
-        assert!(check_days(Some(&old), &new, now_ms).is_ok());
+        assert!(check_days(Some(&old), &new, now_ms, |_| None).is_ok());
+    }
+
+    #[test]
+    fn a_budget_that_comes_back_counts_what_the_day_has_seen() {
+        let daily = campaign();
+        let opens_ms = daily.drops[0].opens_at_ms;
+        // Moved to the 23rd while there was no daily budget; claimed before, at 11:00 of the 20th.
+        let free = Campaign { daily_budget: None, ..daily.shift_to(opens_ms + 3 * DAY_MS) };
+        let back = daily.shift_to(opens_ms + 3 * DAY_MS);
+        let put_back = |old: &Campaign, new: &Campaign, now_ms| {
+            check_days(Some(old), new, now_ms, |_| Some(opens_ms + HOUR_MS))
+                .map_err(|error| error.to_string())
+        };
+        let left = |refused: Result<(), String>| refused.unwrap_err().contains("was open on 2023-11-20");
+        assert!(left(put_back(&free, &back, opens_ms + 2 * HOUR_MS)));
+        assert_eq!(put_back(&free, &daily, opens_ms + 2 * HOUR_MS), Ok(()), "back on its day");
+        assert_eq!(put_back(&free, &back, opens_ms + 14 * HOUR_MS), Ok(()), "that day is over");
+        assert_eq!(put_back(&back, &back, opens_ms + 2 * HOUR_MS), Ok(()), "it was there all the time");
+        // Moved within its day, and then to clocks by which the claims are of another one, which is today there.
+        let mut late = daily.shift_to(opens_ms + 13 * HOUR_MS);
+        late.drops[0].closes_at_ms = late.drops[0].opens_at_ms + HOUR_MS;
+        let west = Campaign { time_zone: "Pacific/Honolulu".to_owned(), ..late.clone() };
+        let early = |old: &Campaign, new: &Campaign| {
+            check_days(Some(old), new, opens_ms - HOUR_MS, |_| Some(opens_ms - 9 * HOUR_MS))
+        };
+        assert!(matches!(early(&late, &west), Err(Refusal::DayLeft { day, .. }) if day == "2023-11-19"));
+        assert_eq!(early(&west, &west), Ok(()));
     }
 }

@@ -23,7 +23,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest, Sha256};
 
 pub use changes::{Changes, Refusal, StockChange, changes};
-pub use daily::{DayOver, check_days};
+pub use daily::{DayOver, check_days, counts_anew};
 pub use differences::Difference;
 pub use file::FileError;
 pub use item::ItemTerms;

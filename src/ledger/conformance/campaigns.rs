@@ -132,3 +132,32 @@ pub(super) async fn a_drop_keeps_the_days_on_which_it_was_open<L: Ledger>(ledger
     ledger.apply_campaign(&later, 1, "ann", NOW_MS - 1).await.unwrap();
     verified(ledger).await;
 }
+
+pub(super) async fn a_daily_budget_that_comes_back_counts_what_was_claimed<L: Ledger>(ledger: &L) {
+    const DAY_MS: i64 = 86_400_000;
+    let mut daily = campaign();
+    daily.daily_budget = Some(Fen(100_000));
+    for drop in &mut daily.drops {
+        drop.closes_at_ms = drop.opens_at_ms + 1_000;
+    }
+    ledger.apply_campaign(&daily, 0, "ann", NOW_MS).await.unwrap();
+    written(ledger, group(0, vec![Ok(vec![claims(MONEY, 1, "ann bob"), claims(THINGS, 1, "cid")])])).await;
+    // Taken out, moved to the next day, and put back: what was claimed would count on no day.
+    let moved = daily.shift_to(daily.drops[0].opens_at_ms + DAY_MS);
+    let free = Campaign { daily_budget: None, ..moved.clone() };
+    ledger.apply_campaign(&free, 1, "ann", NOW_MS + 2_000).await.unwrap();
+    let refused = ledger.apply_campaign(&moved, 2, "ann", NOW_MS + 3_000).await.unwrap_err();
+    assert!(
+        matches!(&refused, LedgerError::Refused(Refusal::DayLeft { drop, day }) if drop.as_str() == MONEY && day == "2023-11-20"),
+        "{refused}"
+    );
+    assert_eq!(ledger.revision().await.unwrap(), 2);
+    let mut touching = moved.clone();
+    touching.drops[0].opens_at_ms = NOW_MS + 4_000;
+    ledger.apply_campaign(&touching, 2, "ann", NOW_MS + 3_000).await.unwrap();
+    // When the day is over it may come back whatever was claimed on it.
+    ledger.apply_campaign(&free, 3, "ann", NOW_MS + 5_000).await.unwrap();
+    assert!(ledger.apply_campaign(&moved, 4, "ann", NOW_MS + 5_000).await.is_err());
+    ledger.apply_campaign(&moved, 4, "ann", NOW_MS + DAY_MS).await.unwrap();
+    verified(ledger).await;
+}

@@ -73,6 +73,7 @@ pub(crate) async fn all<L: Ledger>(make: impl AsyncFn() -> L) {
         campaigns::a_refused_campaign_changes_nothing,
         campaigns::a_changed_budget_is_posted,
         campaigns::a_drop_keeps_the_days_on_which_it_was_open,
+        campaigns::a_daily_budget_that_comes_back_counts_what_was_claimed,
         campaigns::pausing_and_loading_raise_the_revision,
         groups::claims_become_rows_money_and_a_position,
         groups::claims_are_paged_over_shards_and_epochs,

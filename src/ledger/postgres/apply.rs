@@ -39,7 +39,11 @@ pub(super) async fn apply(
     if changes.is_empty() {
         return Ok(changes);
     }
-    check_days(old, campaign, now_ms)?;
+    let last_claims = last_claims(&transaction, &campaign.id).await?;
+    let last_claim_ms = |drop: &DropId| {
+        last_claims.iter().filter(|(id, _)| id == drop.as_str()).map(|(_, at_ms)| *at_ms).max()
+    };
+    check_days(old, campaign, now_ms, last_claim_ms)?;
     admission::check_caps(&catalogue, campaign, old.is_none(), &changes)?;
 
     let row = store(&transaction, campaign).await?;
@@ -108,6 +112,20 @@ pub(super) async fn live_claims(
                WHERE c.id = $1 GROUP BY d.id";
     let rows = query(transaction, sql, &[&campaign.as_str()]).await?;
     rows.iter().map(|row| Ok((row.try_get(0)?, number(row.try_get::<_, i64>(1)?)?))).collect()
+}
+
+/// When each of a campaign's drops was claimed last, a row for each of its series.
+async fn last_claims(
+    transaction: &Transaction<'_>,
+    campaign: &CampaignId,
+) -> Result<Vec<(String, UnixMs)>, LedgerError> {
+    let sql = "SELECT d.id, l.claimed_at_ms FROM campaign c JOIN campaign_drop d ON d.campaign = c.number \
+               JOIN series s ON s.drop_number = d.number CROSS JOIN LATERAL \
+                   (SELECT claimed_at_ms FROM claim WHERE number > s.number << 32 AND number < (s.number + 1) << 32 \
+                    ORDER BY number DESC LIMIT 1) l \
+               WHERE c.id = $1";
+    let rows = query(transaction, sql, &[&campaign.as_str()]).await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
 
 /// Writes the campaign's row; its number.

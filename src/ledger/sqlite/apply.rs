@@ -38,7 +38,11 @@ pub(super) fn apply(
     if changes.is_empty() {
         return Ok(changes);
     }
-    check_days(old, campaign, now_ms)?;
+    let last_claims = last_claims(&transaction, &campaign.id)?;
+    let last_claim_ms = |drop: &DropId| {
+        last_claims.iter().filter(|(id, _)| id == drop.as_str()).map(|(_, at_ms)| *at_ms).max()
+    };
+    check_days(old, campaign, now_ms, last_claim_ms)?;
     admission::check_caps(&catalogue, campaign, old.is_none(), &changes)?;
 
     let number = store(&transaction, campaign)?;
@@ -110,6 +114,21 @@ pub(super) fn live_claims(
     )?;
     let rows = statement.query_map([campaign.as_str()], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?)))?;
     rows.map(|row| row.map_err(LedgerError::from).and_then(|(id, live)| Ok((id, unsigned(live)?)))).collect()
+}
+
+/// When each of a campaign's drops was claimed last, a row for each of its series.
+fn last_claims(
+    transaction: &Transaction<'_>,
+    campaign: &CampaignId,
+) -> Result<Vec<(String, UnixMs)>, LedgerError> {
+    let mut statement = transaction.prepare_cached(
+        "SELECT d.id, l.claimed_at_ms FROM campaign c JOIN campaign_drop d ON d.campaign = c.number \
+         JOIN series s ON s.drop_number = d.number JOIN claim l ON l.number = \
+             (SELECT max(number) FROM claim WHERE number > s.number << 32 AND number < (s.number + 1) << 32) \
+         WHERE c.id = ?1",
+    )?;
+    let rows = statement.query_map([campaign.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// Writes the campaign's row; its number.
