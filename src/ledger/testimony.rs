@@ -79,8 +79,9 @@ pub(super) struct Tables {
     pub(super) steps: u64,
     /// Rows of steps.
     pub(super) step_rows: u64,
-    /// Rows that are not what the steps add up to: counts of days, postings, balances of closed periods.
-    pub(super) astray: [(&'static str, u64); 3],
+    /// Rows that are not what the steps and postings add up to: counts of days, postings, balances of closed periods, sums of
+    /// accounts, references of payments.
+    pub(super) astray: [(&'static str, u64); 5],
     /// Rows of posting lines.
     pub(super) lines: u64,
     /// Rows of (drop, shard, epoch).

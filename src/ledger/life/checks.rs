@@ -35,3 +35,22 @@ pub(crate) const PERIODS_DIFFER: &str = "SELECT count(*) FROM period p WHERE EXI
      SELECT 1 FROM period_balance b WHERE b.period = p.number AND b.closing <> coalesce(( \
          SELECT sum(l.amount) FROM posting e JOIN posting_line l ON l.posting = e.number \
          WHERE e.campaign = p.campaign AND e.at_ms < p.until_ms AND l.account = b.account), 0))";
+
+/// Sums kept of accounts that are not what the lines of postings add up to: by them it is decided how much may be paid and moved.
+pub(crate) const ACCOUNTS_DIFFER: &str = "WITH added AS ( \
+        SELECT p.campaign, l.account, sum(l.amount) AS amount FROM posting_line l JOIN posting p ON p.number = l.posting \
+        GROUP BY p.campaign, l.account) \
+     SELECT (SELECT count(*) FROM added a LEFT JOIN account k ON k.campaign = a.campaign AND k.name = a.account \
+             WHERE coalesce(k.amount, 0) <> a.amount) \
+          + (SELECT count(*) FROM account k WHERE k.amount <> 0 AND NOT EXISTS \
+             (SELECT 1 FROM added a WHERE a.campaign = k.campaign AND a.account = k.name))";
+
+/// Payments to merchants whose reference is not kept, by which the bank's same transfer could be noted once more; and references
+/// of no step.
+pub(crate) const REFERENCES_DIFFER: &str = "SELECT (SELECT count(*) FROM step s \
+             WHERE s.claim IS NULL AND s.step = 'settled' AND s.merchant IS NOT NULL AND s.order_id IS NOT NULL \
+               AND NOT EXISTS (SELECT 1 FROM money_reference r \
+                   WHERE r.campaign = s.campaign AND r.paid_from = 'payable:' || s.merchant AND r.paid_to = 'settled' \
+                     AND r.reference = s.order_id AND r.step <= s.number)) \
+          + (SELECT count(*) FROM money_reference r WHERE NOT EXISTS (SELECT 1 FROM step s \
+             WHERE s.number = r.step AND s.campaign = r.campaign AND s.claim IS NULL AND s.step IN ('settled', 'moved')))";

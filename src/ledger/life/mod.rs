@@ -17,7 +17,9 @@ mod terms;
 
 use serde::Serialize;
 
-pub(super) use self::checks::{COUNTS_DIFFER, MONEY_DIFFERS, PERIODS_DIFFER, STANDS};
+pub(super) use self::checks::{
+    ACCOUNTS_DIFFER, COUNTS_DIFFER, MONEY_DIFFERS, PERIODS_DIFFER, REFERENCES_DIFFER, STANDS,
+};
 pub(super) use self::decide::Plan;
 pub(super) use self::expiry::given_back;
 pub(super) use self::known::{Known, KnownClaim, Needs, Reference};

@@ -328,7 +328,8 @@ async fn tampering_with_steps_and_books_is_found() {
         let ledger = open(&server.schema_url(&schema)).await;
         lived(&ledger).await;
         verified(&ledger).await;
-        let opened = "DROP TRIGGER step_stays ON step; DROP TRIGGER line_stays ON posting_line;";
+        let opened = "DROP TRIGGER step_stays ON step; DROP TRIGGER line_stays ON posting_line; \
+                      DROP TRIGGER reference_stays ON money_reference;";
         server.sql(&format!("SET search_path = {schema}; {opened} {sql}"));
         let broken = ledger.verify_chain().await.unwrap().expect_err(sql);
         assert_eq!(broken.index, *index, "{sql}: {broken}");

@@ -17,7 +17,7 @@ use crate::ledger::chain::{
     ClaimsDigest, Content, Covered, NumberedDrop, Record, RowsDigest, Section, SeriesKey, Walk,
 };
 use crate::ledger::documents::document_differs;
-use crate::ledger::life::{COUNTS_DIFFER, MONEY_DIFFERS, PERIODS_DIFFER};
+use crate::ledger::life::{ACCOUNTS_DIFFER, COUNTS_DIFFER, MONEY_DIFFERS, PERIODS_DIFFER, REFERENCES_DIFFER};
 use crate::ledger::sections::row_key;
 use crate::ledger::testimony::{Demand, Tables, Testimony, loaded_differs, rows_differ, section_differs};
 use crate::ledger::{ChainBreak, ChainHead, LedgerError};
@@ -218,6 +218,8 @@ impl Verifier<'_, '_> {
                 ("counts of days", self.count(COUNTS_DIFFER).await?),
                 ("postings", self.count(MONEY_DIFFERS).await?),
                 ("closed periods", self.count(PERIODS_DIFFER).await?),
+                ("sums of accounts", self.count(ACCOUNTS_DIFFER).await?),
+                ("references of payments", self.count(REFERENCES_DIFFER).await?),
             ],
             periods: self.periods().await?,
             ended: self.ended().await?,

@@ -176,7 +176,8 @@ async fn tampering_with_steps_and_books_is_found() {
         let ledger = SqliteLedger::open(&path).unwrap();
         lived(&ledger).await;
         verified(&ledger).await;
-        let open = "DROP TRIGGER step_stays; DROP TRIGGER step_is_kept; DROP TRIGGER line_stays;";
+        let open = "DROP TRIGGER step_stays; DROP TRIGGER step_is_kept; DROP TRIGGER line_stays; \
+                    DROP TRIGGER reference_stays; DROP TRIGGER reference_is_kept;";
         rusqlite::Connection::open(&path).unwrap().execute_batch(&format!("{open} {sql}")).unwrap();
         let broken = ledger.verify_chain().await.unwrap().expect_err(sql);
         assert_eq!(broken.index, *index, "{sql}: {broken}");

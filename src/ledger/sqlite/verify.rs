@@ -14,7 +14,7 @@ use crate::ledger::chain::{
     ClaimsDigest, Content, Covered, NumberedDrop, Record, RowsDigest, Section, SeriesKey, Walk,
 };
 use crate::ledger::documents::document_differs;
-use crate::ledger::life::{COUNTS_DIFFER, MONEY_DIFFERS, PERIODS_DIFFER};
+use crate::ledger::life::{ACCOUNTS_DIFFER, COUNTS_DIFFER, MONEY_DIFFERS, PERIODS_DIFFER, REFERENCES_DIFFER};
 use crate::ledger::sections::row_key;
 use crate::ledger::testimony::{Demand, Tables, Testimony, loaded_differs, rows_differ, section_differs};
 use crate::ledger::{ChainBreak, ChainHead, LedgerError};
@@ -210,6 +210,8 @@ impl Verifier<'_> {
                 ("counts of days", count(COUNTS_DIFFER)?),
                 ("postings", count(MONEY_DIFFERS)?),
                 ("closed periods", count(PERIODS_DIFFER)?),
+                ("sums of accounts", count(ACCOUNTS_DIFFER)?),
+                ("references of payments", count(REFERENCES_DIFFER)?),
             ],
             periods: self.periods()?,
             ended: self.ended()?,
