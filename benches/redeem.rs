@@ -15,7 +15,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use claimrush::backoffice::redemptions::Redemptions;
-use claimrush::clock::Clock;
 use claimrush::domain::campaign::Campaign;
 use claimrush::domain::cause::Cause;
 use claimrush::domain::claim::{JournalEntry, JournalEvent, JournalId, Takers};
@@ -150,7 +149,7 @@ async fn at_rate(
 async fn measure(name: &str, ledger: Arc<dyn Ledger>, vouchers: u32, target: f64) -> Result<()> {
     mint(&*ledger, vouchers).await?;
     let metrics = Arc::new(Metrics::new(Cause::CODES, 1)?);
-    let (redemptions, work) = Redemptions::new(Arc::clone(&ledger), Clock::manual(NOW_MS), metrics);
+    let (redemptions, work) = Redemptions::new(Arc::clone(&ledger), || NOW_MS, metrics);
     let work = tokio::spawn(work);
     let (half, last) = (vouchers / 2, vouchers / 5 * 4);
     let peak = peak(&redemptions, 1..half).await?;

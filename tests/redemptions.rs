@@ -3,6 +3,7 @@
 
 mod absent;
 mod caps;
+mod clocks;
 mod shown;
 pub(crate) mod street;
 

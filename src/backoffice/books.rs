@@ -77,7 +77,7 @@ impl Books {
         let record = self.campaign(id).await?;
         let before_ms = at_ms.unwrap_or(UnixMs::MAX);
         let movements = self.ledger().movements(&record.campaign.id, before_ms).await?;
-        let at_ms = at_ms.unwrap_or_else(|| self.campaigns.clock.now_ms());
+        let at_ms = at_ms.unwrap_or_else(|| self.campaigns.redis_now_ms());
         books(&record.campaign, at_ms, &movements).map_err(|what| LedgerError::Corrupt(what).into())
     }
 
@@ -112,7 +112,7 @@ impl Books {
             BooksError::Invalid(format!("until: {until:?} is not like 2023-12-01T00:00:00+08:00"))
         })?;
         let campaign = campaign_id(id)?;
-        let now_ms = self.campaigns.clock.now_ms();
+        let now_ms = self.campaigns.redis_now_ms();
         let actor = by.actor.to_string();
         let closed = self.ledger().close_period(&campaign, until.as_millisecond(), &actor, now_ms).await?;
         match closed {
@@ -188,7 +188,7 @@ impl Books {
         account: &str,
     ) -> Result<MoneyMoved, BooksError> {
         let request = vec![Request { action, key: Some(key) }];
-        let outcomes = self.ledger().life(request, self.campaigns.clock.now_ms()).await?;
+        let outcomes = self.ledger().life(request, self.campaigns.redis_now_ms()).await?;
         let outcome = outcomes.into_iter().next();
         match outcome.ok_or_else(|| LedgerError::Corrupt("no outcome of a movement".to_owned()))? {
             Ok(done) => {

@@ -138,6 +138,11 @@ impl Campaigns {
         Self { tables, ..self }
     }
 
+    /// What Redis' clock shows, by which claims are granted, vouchers end and books are closed.
+    pub(super) fn redis_now_ms(&self) -> UnixMs {
+        self.gate.redis_now_ms(self.clock.now_ms())
+    }
+
     /// Applies a campaign file, optionally with all drops moved so that the first opens at `opens_at_ms`. A
     /// refused file changes nothing; the same file twice changes nothing.
     ///

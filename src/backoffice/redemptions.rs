@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::{Clock, UnixMs};
+use crate::clock::UnixMs;
 use crate::ledger::Ledger;
 use crate::ledger::life::{Barred, Merchant, Outcome, Request};
 use crate::limits;
@@ -90,17 +90,18 @@ pub struct Redemptions {
 }
 
 impl Redemptions {
-    /// The queue, and what has to be run beside it: it ends when the last clone is gone.
+    /// The queue, and what has to be run beside it: it ends when the last clone is gone. `now_ms` is the clock by which
+    /// claims were granted: by no other one do vouchers end.
     pub fn new(
         ledger: Arc<dyn Ledger>,
-        clock: Clock,
+        now_ms: impl Fn() -> UnixMs + Send + Sync,
         metrics: Arc<Metrics>,
     ) -> (Self, impl Future<Output = ()> + Send) {
         let count = move |steps| metrics.voucher_steps_total.increment(steps);
-        Self::grouped(ledger, move || clock.now_ms(), count)
+        Self::grouped(ledger, now_ms, count)
     }
 
-    /// The same with another clock, and another way to count the steps that were written.
+    /// The same with another way to count the steps that were written.
     pub(super) fn grouped(
         ledger: Arc<dyn Ledger>,
         now_ms: impl Fn() -> UnixMs + Send + Sync,
@@ -174,11 +175,17 @@ async fn work(
     }
 }
 
-/// Expires vouchers whose time is over, a page a transaction, until `stop`. Any number of services may do it at once.
-pub async fn expire(ledger: Arc<dyn Ledger>, clock: Clock, metrics: Arc<Metrics>, stop: CancellationToken) {
+/// Expires vouchers whose time is over by the clock by which they were claimed, a page a transaction, until `stop`. Any
+/// number of services may do it at once.
+pub async fn expire(
+    ledger: Arc<dyn Ledger>,
+    now_ms: impl Fn() -> UnixMs + Send + Sync,
+    metrics: Arc<Metrics>,
+    stop: CancellationToken,
+) {
     let page = u32::try_from(limits::LIFE_BATCH).unwrap_or(u32::MAX);
     loop {
-        let pause = match ledger.expire(page, clock.now_ms()).await {
+        let pause = match ledger.expire(page, now_ms()).await {
             Ok(swept) => {
                 metrics.vouchers_expired_total.increment(swept.expired);
                 // The drain and the tills have their turn between two pages.

@@ -106,7 +106,7 @@ impl Vouchers {
             let seen = Some(last.map_or(0, |last| last.number));
             let action = Action::Review { claim, verdict, reason, seen };
             let request = vec![Request { action, key: None }];
-            let outcomes = self.campaigns.ledger.life(request, self.campaigns.clock.now_ms()).await?;
+            let outcomes = self.campaigns.ledger.life(request, self.campaigns.redis_now_ms()).await?;
             match outcomes.into_iter().next() {
                 Some(Ok(_)) => return self.view(&found, 0).await,
                 Some(Err(Refused::Changed)) => {}

@@ -196,7 +196,9 @@ impl Service {
         };
         let desk = desk::open(lent, Arc::clone(&lists)).await?.map(Arc::new);
         let staff = Staff::open(config, lock, &ledger, &blocked, &clock).await?;
-        let (redemptions, work) = Redemptions::new(Arc::clone(&ledger), clock.clone(), Arc::clone(&metrics));
+        let (gate_too, clock_too) = (Arc::clone(&gate), clock.clone());
+        let now_ms = move || gate_too.redis_now_ms(clock_too.now_ms());
+        let (redemptions, work) = Redemptions::new(Arc::clone(&ledger), now_ms, Arc::clone(&metrics));
         // It ends with the last front end.
         tokio::spawn(work);
         let shared = Shared {
@@ -327,8 +329,10 @@ impl Service {
         background.spawn(lists.keep_fresh(stop()));
         background.spawn(documents.run(stop()));
         background.spawn(staff::heads(&shared.config, &ledger, &shared.clock)?.run(stop()));
-        let (metrics, clock) = (Arc::clone(&shared.metrics), shared.clock.clone());
-        background.spawn(redemptions::expire(Arc::clone(&ledger), clock, metrics, stop()));
+        let (metrics, gate, clock) =
+            (Arc::clone(&shared.metrics), Arc::clone(&shared.gate), shared.clock.clone());
+        let now_ms = move || gate.redis_now_ms(clock.now_ms());
+        background.spawn(redemptions::expire(Arc::clone(&ledger), now_ms, metrics, stop()));
         background.spawn(key_watch.run(stop()));
         background.spawn(tables.run(stop()));
         if let Some(desk) = desk {

@@ -16,6 +16,7 @@ use crate::support::clock::FakeClock;
 use crate::support::http::{Answer, Client, bearer, claims_path};
 use crate::support::mint::Mint;
 use crate::support::postgres::PostgresServer;
+use crate::support::redis::RedisServer;
 use crate::support::service::{PATIENCE, Service};
 use crate::support::{outcome, wait_for};
 
@@ -41,6 +42,8 @@ pub(crate) struct Plan<'p> {
     pub(crate) postgres: Option<PostgresServer>,
     /// Whose clock the service and its Redis go by.
     pub(crate) clock: Option<FakeClock>,
+    /// A Redis that goes by its own clock.
+    pub(crate) redis: Option<RedisServer>,
     pub(crate) flags: &'p [&'static str],
     /// The campaigns; one of vouchers of 1.00 from 5.00 in Yunnan's catering and retail, where there are none.
     pub(crate) files: Vec<String>,
@@ -51,6 +54,7 @@ pub(crate) struct Street {
     pub(crate) service: Service,
     pub(crate) clock: Option<FakeClock>,
     _postgres: Option<PostgresServer>,
+    _redis: Option<RedisServer>,
 }
 
 /// The usual campaign, with these rules of redemptions.
@@ -69,9 +73,11 @@ impl Street {
     }
 
     pub(crate) fn of(plan: Plan<'_>) -> Self {
-        let Plan { postgres, clock, flags, mut files } = plan;
+        let Plan { postgres, clock, redis, flags, mut files } = plan;
         let url = postgres.as_ref().map(PostgresServer::url);
+        let redis_url = redis.as_ref().map(|redis| redis.url().expose().to_owned());
         let mut settings = GENEROUS.to_vec();
+        settings.extend(redis_url.iter().map(|url| ("redis.url", url.as_str())));
         settings.extend(url.iter().map(|url| ("ledger.url", url.as_str())));
         let environment = clock.as_ref().map(FakeClock::environment).unwrap_or_default();
         let service = Service::start_in(environment, &settings, flags);
@@ -81,7 +87,7 @@ impl Street {
         for file in files {
             service.apply_ok(&file);
         }
-        let street = Self { service, clock, _postgres: postgres };
+        let street = Self { service, clock, _postgres: postgres, _redis: redis };
         let path = street.service.data().join("merchants.csv");
         std::fs::write(&path, MERCHANTS).expect("written");
         street.ran(&["merchant", "import", &path.to_string_lossy()]);

@@ -31,7 +31,7 @@ fn keyed(action: Action, key: &str, content: &str) -> Request {
 async fn of_a_hundred_redemptions_of_one_voucher_one_is_made() {
     let folder = tempfile::tempdir().unwrap();
     let ledger = sold(&folder.path().join("ledger.db"), 3).await;
-    let (redemptions, work) = Redemptions::new(ledger.clone(), Clock::manual(NOW_MS), metrics());
+    let (redemptions, work) = Redemptions::new(ledger.clone(), || NOW_MS, metrics());
     let work = tokio::spawn(work);
     let tills: Vec<_> = (0..100)
         .map(|till| {
@@ -62,7 +62,7 @@ async fn of_a_hundred_redemptions_of_one_voucher_one_is_made() {
 async fn a_key_is_in_flight_until_its_answer_and_gives_the_same_one_again() {
     let folder = tempfile::tempdir().unwrap();
     let ledger = sold(&folder.path().join("ledger.db"), 3).await;
-    let (redemptions, work) = Redemptions::new(ledger.clone(), Clock::manual(NOW_MS), metrics());
+    let (redemptions, work) = Redemptions::new(ledger.clone(), || NOW_MS, metrics());
     let request = || keyed(Action::Redeem(redeem(1, "m1", "o1")), "k1", "c1");
     let length = ledger.chain_head().await.unwrap().length;
     // Nobody works yet: the first one waits, and whoever sent it goes away.
@@ -90,7 +90,7 @@ async fn a_key_is_in_flight_until_its_answer_and_gives_the_same_one_again() {
 async fn a_full_queue_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let ledger = sold(&folder.path().join("ledger.db"), 1).await;
-    let (redemptions, _work) = Redemptions::new(ledger, Clock::manual(NOW_MS), metrics());
+    let (redemptions, _work) = Redemptions::new(ledger, || NOW_MS, metrics());
     let mut waiting = Vec::new();
     for _ in 0..limits::LIFE_QUEUE {
         let request = Request { action: Action::Cancel { claim: number(1, 1) }, key: None };
@@ -108,8 +108,8 @@ async fn vouchers_expire_by_themselves() {
     let path = folder.path().join("ledger.db");
     let ledger = sold(&path, 90).await;
     let (metrics, stop) = (metrics(), CancellationToken::new());
-    let clock = Clock::manual(NOW_MS + VALID_MS + 9);
-    let sweep = tokio::spawn(expire(ledger.clone(), clock, Arc::clone(&metrics), stop.clone()));
+    let over = || NOW_MS + VALID_MS + 9;
+    let sweep = tokio::spawn(expire(ledger.clone(), over, Arc::clone(&metrics), stop.clone()));
     let done = async {
         while !metrics.render().contains("claimrush_vouchers_expired_total 90") {
             tokio::task::yield_now().await;
