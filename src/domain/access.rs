@@ -184,11 +184,15 @@ impl Actor {
         Self { key: None, name: "admin token".to_owned() }
     }
 
-    /// Whether two actors are one person, as far as can be told: the same key, or keys that were made for the same name.
+    /// Whether two actors are one person, as far as can be told: the same key, or keys that were made for the same name,
+    /// whatever its case, and its blanks and signs.
     #[must_use]
     pub fn is_same_as(&self, other: &Self) -> bool {
+        let letters = |name: &str| -> String {
+            name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+        };
         let same_key = self.key.is_some() && self.key == other.key;
-        same_key || self.name.trim().to_lowercase() == other.name.trim().to_lowercase()
+        same_key || letters(&self.name) == letters(&other.name)
     }
 }
 
@@ -327,6 +331,12 @@ mod tests {
             |key: Option<&str>, name: &str| Actor { key: key.map(str::to_owned), name: name.to_owned() };
         let ann = actor(Some("01"), "Ann");
         assert!(ann.is_same_as(&actor(Some("02"), "ann")));
+        let wang = actor(Some("03"), "Wang Li");
+        for same in ["Wang  Li", "WANG\u{3000}LI", "wang-li", "Wang\u{200b} Li", "WangLi"] {
+            assert!(wang.is_same_as(&actor(Some("04"), same)), "{same:?}");
+        }
+        assert!(!wang.is_same_as(&actor(Some("04"), "Wang Lin")));
+        assert!(!actor(Some("03"), "王丽").is_same_as(&actor(Some("04"), "王莉")));
         assert!(ann.is_same_as(&actor(Some("01"), "Bob")));
         assert!(!ann.is_same_as(&actor(Some("02"), "Bob")));
         assert!(Actor::admin_token().is_same_as(&Actor::admin_token()));
