@@ -71,6 +71,10 @@ pub const INSTANT_MS_MAX: i64 = 253_402_300_799_999;
 const _: () = assert!(INSTANT_MS_MAX < 1 << 48);
 /// The highest limit per person; a holder's claims are read whole by the claim script.
 pub const LIMIT_PER_PERSON_MAX: u32 = 100;
+/// The largest budget, in fen: the last number that programs which count in doubles, as scripts and spreadsheets do, read whole.
+/// The same money may be claimed a thousand times over, as it comes back, before what moved does not fit the books.
+pub const BUDGET_FEN_MAX: i64 = (1 << 53) - 1;
+const _: () = assert!(BUDGET_FEN_MAX < i64::MAX / 1_000);
 /// The largest campaign file, in bytes.
 pub const CAMPAIGN_FILE_BYTES_MAX: usize = 256 * 1024;
 

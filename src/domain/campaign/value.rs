@@ -24,7 +24,11 @@ pub(super) fn budget(text: &str) -> Result<(Fen, String), String> {
     if !CURRENCIES.contains(&currency) {
         return Err(format!("currency {currency:?} is not one of {}", CURRENCIES.join(", ")));
     }
-    Ok((positive(amount)?, currency.to_owned()))
+    let amount = positive(amount)?;
+    if amount.0 > limits::BUDGET_FEN_MAX {
+        return Err(format!("{amount} is more than {}", Fen(limits::BUDGET_FEN_MAX)));
+    }
+    Ok((amount, currency.to_owned()))
 }
 
 /// Reads `25.00`, or `25.00 CNY` where the currency is the budget's.
@@ -107,6 +111,14 @@ pub(super) fn duration_ms(text: &str) -> Result<i64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_budget_is_a_number_that_every_program_reads_whole() {
+        assert_eq!(budget("90071992547409.91 CNY"), Ok((Fen((1 << 53) - 1), "CNY".to_owned())));
+        for beyond in ["90071992547409.92 CNY", "92233720368547758.07 CNY"] {
+            assert!(budget(beyond).unwrap_err().ends_with(" is more than 90071992547409.91"), "{beyond}");
+        }
+    }
 
     #[test]
     fn instants_are_read_with_and_without_an_offset() {
