@@ -19,7 +19,7 @@ use crate::ledger::ReceiptState;
 
 pub use books::{
     BooksView, ClosePeriod, LineView, MoneyMoved, MoneyMovedList, MoveMoney, PayMerchant, PayableView,
-    PeriodLineView, PeriodList, PeriodView, PostingList, PostingView, PotsView, ReasonView,
+    PeriodLineView, PeriodList, PeriodView, PostingList, PostingView, PotsView, ReasonView, RepayMerchant,
 };
 pub use drafts::{Approve, Copy, DraftDrop, DraftList, DraftView};
 pub use merchants::{ImportReport, MerchantList, MerchantView, Review, Suspend};

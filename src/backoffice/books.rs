@@ -11,6 +11,7 @@ use self::views::{books, period, posting};
 use super::access::Caller;
 use super::admin_api::{
     BooksView, MoneyMoved, MoneyMovedList, MoveMoney, PayMerchant, PeriodList, PeriodView, PostingList,
+    RepayMerchant,
 };
 use super::campaigns::Campaigns;
 use super::decision::{Decision, checked};
@@ -147,6 +148,28 @@ impl Books {
         self.take(&campaign, action, key, &account.name()).await
     }
 
+    /// Notes that a merchant gave back what it had been paid and owed again.
+    ///
+    /// # Errors
+    /// [`BooksError`]; nothing was noted then.
+    pub async fn repay(
+        &self,
+        by: &Caller,
+        id: &str,
+        repaid: &RepayMerchant,
+        key: Key,
+    ) -> Result<MoneyMoved, BooksError> {
+        let campaign = campaign_id(id)?;
+        check_id(&repaid.merchant).map_err(|what| BooksError::Invalid(format!("merchant: {what}")))?;
+        let (amount, decision) = said(by, &repaid.amount, &repaid.reference, &repaid.reason)?;
+        let payment = decision.reference.clone().unwrap_or_default();
+        let detail = Some(decision.to_text().map_err(BooksError::Invalid)?);
+        let merchant = repaid.merchant.clone();
+        let action = Action::Repay { campaign: campaign.clone(), merchant, amount, payment, detail };
+        let account = Account::Payable(repaid.merchant.clone());
+        self.take(&campaign, action, key, &account.name()).await
+    }
+
     /// Moves money from one account to another.
     ///
     /// # Errors
@@ -222,7 +245,7 @@ impl Books {
     /// The refusal that names what a reference was used for.
     async fn used(&self, campaign: &CampaignId, step: u64) -> Result<BooksError, LedgerError> {
         let before = step.saturating_sub(1);
-        for kind in [Step::Settled, Step::Moved] {
+        for kind in [Step::Settled, Step::Repaid, Step::Moved] {
             let rows = self.ledger().money_steps(campaign, kind, before, 1).await?;
             if let Some(row) = rows.iter().find(|row| row.number == step) {
                 let MoneyMoved { at, from, to, amount, reference, posting, .. } =
@@ -237,7 +260,7 @@ impl Books {
         Err(LedgerError::Corrupt(format!("a reference is of step {step}, which is not there")))
     }
 
-    /// Payments to merchants (`Step::Settled`) or transfers (`Step::Moved`) after number `after`, at most
+    /// Payments to merchants (`Step::Settled`), by them (`Step::Repaid`), or transfers (`Step::Moved`) after number `after`, at most
     /// [`limits::MONEY_STEPS_PAGE`].
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::campaign::{AdminAccess, client};
 use super::{Exit, Failure, Global, json, print};
-use crate::backoffice::admin_api::{MoneyMoved, MoneyMovedList, MoveMoney, PayMerchant};
+use crate::backoffice::admin_api::{MoneyMoved, MoneyMovedList, MoveMoney, PayMerchant, RepayMerchant};
 use crate::backoffice::admin_client::AdminClient;
 use crate::domain::ids::CampaignId;
 
@@ -74,6 +74,17 @@ pub enum BooksCommand {
         #[command(flatten)]
         said: SaidArgs,
     },
+    /// Note that a merchant gave back what it had been paid for what was refunded or recovered later
+    Repaid {
+        /// The campaign's id
+        campaign: CampaignId,
+        /// Who gave it back
+        #[arg(long)]
+        merchant: String,
+        /// What is said of it.
+        #[command(flatten)]
+        said: SaidArgs,
+    },
     /// Move money: recycled to treasury, or recovered to treasury or recycled
     Move {
         /// The campaign's id
@@ -90,6 +101,14 @@ pub enum BooksCommand {
     },
     /// List what merchants were paid
     Payments {
+        /// The campaign's id
+        campaign: CampaignId,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List what merchants gave back
+    Repayments {
         /// The campaign's id
         campaign: CampaignId,
         /// Print JSON
@@ -165,6 +184,12 @@ pub(super) async fn run(global: &Global, args: BooksArgs) -> Result<Exit, Failur
             let paid = PayMerchant { merchant, amount, reference, reason };
             print(&moved(&client.pay(&campaign, &key, &paid).await?))?;
         }
+        BooksCommand::Repaid { campaign, merchant, said } => {
+            let key = said.key(&["repaid", &merchant]);
+            let SaidArgs { amount, reference, reason, .. } = said;
+            let repaid = RepayMerchant { merchant, amount, reference, reason };
+            print(&moved(&client.repay(&campaign, &key, &repaid).await?))?;
+        }
         BooksCommand::Move { campaign, from, to, said } => {
             let key = said.key(&["move", &from, &to]);
             let SaidArgs { amount, reference, reason, .. } = said;
@@ -175,6 +200,15 @@ pub(super) async fn run(global: &Global, args: BooksArgs) -> Result<Exit, Failur
             let mut list = client.payments(&campaign, 0).await?;
             while let Some(after) = list.next.take() {
                 let more = client.payments(&campaign, after).await?;
+                list.moves.extend(more.moves);
+                list.next = more.next;
+            }
+            print(&moves(&list, as_json)?)?;
+        }
+        BooksCommand::Repayments { campaign, json: as_json } => {
+            let mut list = client.repayments(&campaign, 0).await?;
+            while let Some(after) = list.next.take() {
+                let more = client.repayments(&campaign, after).await?;
                 list.moves.extend(more.moves);
                 list.next = more.next;
             }

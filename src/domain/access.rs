@@ -155,7 +155,7 @@ permissions! {
     RecoverVouchers = "recover_vouchers" => [Finance],
     /// See the books of campaigns.
     ReadBooks = "read_books" => [Operator, Approver, Finance, Auditor],
-    /// Note payments to merchants, and move money between accounts.
+    /// Note payments to merchants and by them, and move money between accounts.
     MoveMoney = "move_money" => [Finance],
     /// Close periods of the books.
     CloseBooks = "close_books" => [Finance],

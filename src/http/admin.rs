@@ -192,6 +192,8 @@ impl Admin {
             Call::PeriodClose => admin_books::close(self, asked).await,
             Call::Payments => admin_books::moves(self, &asked, life::Step::Settled).await,
             Call::PaymentNote => admin_books::pay(self, asked).await,
+            Call::Repayments => admin_books::moves(self, &asked, life::Step::Repaid).await,
+            Call::RepaymentNote => admin_books::repay(self, asked).await,
             Call::Transfers => admin_books::moves(self, &asked, life::Step::Moved).await,
             Call::TransferMake => admin_books::transfer(self, asked).await,
             Call::Keys => admin_keys::list(self).await,

@@ -8,7 +8,7 @@ use super::head::idempotency_key;
 use super::problem::Problem;
 use super::redemptions::half_digest;
 use super::reply::{self, Reply};
-use crate::backoffice::admin_api::{ClosePeriod, MoneyMoved, MoveMoney, PayMerchant};
+use crate::backoffice::admin_api::{ClosePeriod, MoneyMoved, MoveMoney, PayMerchant, RepayMerchant};
 use crate::backoffice::books::BooksError;
 use crate::clock::UnixMs;
 use crate::domain::cause::Cause;
@@ -57,7 +57,7 @@ pub(super) async fn close(admin: &Admin, asked: Asked<'_>) -> Result<Reply, Prob
     serde_json::to_string(&closed).map(reply::created).map_err(|error| failed(&error))
 }
 
-/// Payments (`Step::Settled`) or transfers (`Step::Moved`).
+/// Payments (`Step::Settled`), repayments (`Step::Repaid`) or transfers (`Step::Moved`).
 pub(super) async fn moves(admin: &Admin, asked: &Asked<'_>, kind: Step) -> Result<Reply, Problem> {
     let after = after(asked.query, "a payment or a transfer")?;
     to_reply(&admin.books.moves(asked.parameter(), kind, after).await.map_err(refused)?)
@@ -69,6 +69,14 @@ pub(super) async fn pay(admin: &Admin, asked: Asked<'_>) -> Result<Reply, Proble
     let paid: PayMerchant = asked.json().await?;
     let key = key(&given, &id, "pay", &paid)?;
     moved(&admin.books.pay(&caller, &id, &paid, key).await.map_err(refused)?)
+}
+
+pub(super) async fn repay(admin: &Admin, asked: Asked<'_>) -> Result<Reply, Problem> {
+    let (caller, id) = (asked.caller()?.clone(), asked.parameter().to_owned());
+    let given = idempotency_key(asked.headers)?.to_owned();
+    let repaid: RepayMerchant = asked.json().await?;
+    let key = key(&given, &id, "repay", &repaid)?;
+    moved(&admin.books.repay(&caller, &id, &repaid, key).await.map_err(refused)?)
 }
 
 pub(super) async fn transfer(admin: &Admin, asked: Asked<'_>) -> Result<Reply, Problem> {

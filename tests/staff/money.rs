@@ -187,12 +187,59 @@ fn one_reference_by_many(office: &Office) {
     office.audited();
 }
 
+/// What was paid and then found to be fraud comes back from the merchant.
+fn repayments(office: &Office) {
+    let path = "campaigns/c-1/repayments";
+    let owed = |office: &Office| {
+        let books = office.get("finance", "campaigns/c-1/books");
+        let owed = books["payable"].as_array().expect("a list").iter().find(|owed| owed["merchant"] == "m-2");
+        owed.expect("it is there")["amount"].as_str().expect("a text").to_owned()
+    };
+    let code = office.redeemed("m-2", "gus");
+    let all = owed(office);
+    assert_eq!(post(office, PAYMENTS, "g-1", &paid("m-2", &all, "bank 20")).status, 201);
+    let nothing = post(office, path, "g-2", &paid("m-2", "0.01", "bank 21"));
+    refused(&nothing, 409, "books_refused", "too much: payable:m-2 holds 0.00");
+    assert_eq!(office.decide("finance", &code, "recover", "no such order").status, 200);
+    assert_eq!(owed(office), "-1.00");
+    let settled = held(office, "settled");
+    refused(
+        &office.call("finance", "POST", path, None, &paid("m-2", "1.00", "bank 20")),
+        400,
+        "idempotency_key_required",
+        "",
+    );
+    refused(&post(office, path, "g-2", &paid("m-2", "1.01", "bank 20")), 409, "books_refused", "holds -1.00");
+    let back = post(office, path, "g-2", &paid("m-2", "0.75", "bank 20"));
+    assert_eq!(
+        (back.status, back.text("from"), back.text("to")),
+        (201, "settled".into(), "payable:m-2".into())
+    );
+    let again = post(office, path, "g-2", &paid("m-2", "0.75", "bank 20"));
+    assert_eq!((again.status, &again.json()["number"]), (200, &back.json()["number"]));
+    let earlier = format!("(step {}) moved 0.75 from settled to payable:m-2", back.json()["number"]);
+    refused(&post(office, path, "g-3", &paid("m-2", "0.25", "bank 20")), 409, "reference_used", &earlier);
+    let args = ["books", "repaid", "c-1", "--merchant", "m-2", "--amount", "0.25", "--reference", "回单 9"];
+    let args = [&args[..], &["--reason", "the rest"]].concat();
+    assert_eq!(office.try_as("operator", &args).0, 1);
+    let noted = office.ran_as("finance", &args);
+    assert!(noted.starts_with("0.25 settled → payable:m-2 (step "), "{noted}");
+    assert!(office.ran_as("finance", &args).ends_with("noted before)\n"));
+    assert_eq!(owed(office), "0.00");
+    let fen = |text: &str| text.replace('.', "").parse::<i64>().expect("an amount");
+    assert_eq!(fen(&held(office, "settled")), fen(&settled) - 100);
+    let listed = office.ran_as("auditor", &["books", "repayments", "c-1"]);
+    assert!(listed.contains("bank 20") && listed.contains("the rest"), "{listed}");
+    office.audited();
+}
+
 #[test]
 fn merchants_are_paid_and_money_is_moved_once() {
     let office = Office::open(None, &[]);
     payments(&office);
     transfers(&office);
     one_reference_by_many(&office);
+    repayments(&office);
 }
 
 #[test]
@@ -201,6 +248,7 @@ fn merchants_are_paid_and_money_is_moved_once_in_postgres() {
     payments(&office);
     transfers(&office);
     one_reference_by_many(&office);
+    repayments(&office);
 }
 
 #[test]

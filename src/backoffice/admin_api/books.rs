@@ -155,6 +155,21 @@ pub struct PayMerchant {
     pub reason: String,
 }
 
+/// The body of `POST /admin/v1/campaigns/{id}/repayments`: a merchant gave back what it had been paid for what was refunded or
+/// recovered later.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RepayMerchant {
+    /// Who gave it back.
+    pub merchant: String,
+    /// How much, as in `120.00`: at most what the merchant owes, which is what its account is below zero.
+    pub amount: String,
+    /// By what the payment is found again: a number of the bank.
+    pub reference: String,
+    /// Why.
+    pub reason: String,
+}
+
 /// The body of `POST /admin/v1/campaigns/{id}/transfers`: money goes from one account to another.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -171,7 +186,7 @@ pub struct MoveMoney {
     pub reason: String,
 }
 
-/// The answer to `GET /admin/v1/campaigns/{id}/payments` and `…/transfers`.
+/// The answer to `GET /admin/v1/campaigns/{id}/payments`, `…/repayments` and `…/transfers`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MoneyMovedList {
     /// In order of their numbers, from the one after `?after=` on; a part of them.

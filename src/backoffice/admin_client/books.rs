@@ -6,7 +6,7 @@ use hyper::Method;
 use super::{AdminClient, AdminError, to_body};
 use crate::backoffice::admin_api::{
     BooksView, ClosePeriod, MoneyMoved, MoneyMovedList, MoveMoney, PayMerchant, PeriodList, PeriodView,
-    PostingList,
+    PostingList, RepayMerchant,
 };
 use crate::clock::UnixMs;
 use crate::domain::ids::CampaignId;
@@ -76,6 +76,27 @@ impl AdminClient {
         paid: &PayMerchant,
     ) -> Result<MoneyMoved, AdminError> {
         self.call_once(&path(id, "payments"), key, to_body(paid)?).await
+    }
+
+    /// Payments by merchants after number `after`.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub async fn repayments(&self, id: &CampaignId, after: u64) -> Result<MoneyMovedList, AdminError> {
+        self.call(Method::GET, &path(id, &format!("repayments?after={after}")), Bytes::new()).await
+    }
+
+    /// Notes that a merchant gave back what it owed, once for an idempotency key.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub async fn repay(
+        &self,
+        id: &CampaignId,
+        key: &str,
+        repaid: &RepayMerchant,
+    ) -> Result<MoneyMoved, AdminError> {
+        self.call_once(&path(id, "repayments"), key, to_body(repaid)?).await
     }
 
     /// Moves money from one account to another, once for an idempotency key.

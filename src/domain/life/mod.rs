@@ -100,6 +100,8 @@ words! {
         PaymentRefunded = "payment_refunded",
         /// A merchant was paid.
         Settled = "settled",
+        /// A merchant gave back what it had been paid and owed again.
+        Repaid = "repaid",
         /// Money went from one account of the campaign to another.
         Moved = "moved",
     }
@@ -215,7 +217,7 @@ mod tests {
             assert!(first || TABLE.iter().any(|row| row.to == *state), "nothing leads to {state:?}");
             assert_eq!(State::parse(state.as_str()), Some(*state));
         }
-        let of_campaigns = [Step::Settled, Step::Moved];
+        let of_campaigns = [Step::Settled, Step::Repaid, Step::Moved];
         for step in Step::ALL {
             let stands = TABLE.iter().any(|row| row.step == *step);
             assert_eq!(stands, !of_campaigns.contains(step), "{step:?}");

@@ -6,7 +6,7 @@ use super::admin::{BODY, staff};
 use super::{JSON, Operation, Schemas, idempotency_key};
 use crate::backoffice::admin_api::{
     BooksView, ClosePeriod, Decide, MoneyMoved, MoneyMovedList, MoveMoney, PayMerchant, PeriodList,
-    PeriodView, PostingList, VoucherView,
+    PeriodView, PostingList, RepayMerchant, VoucherView,
 };
 use crate::domain::cause::Cause;
 use crate::http::reply::CREATED;
@@ -94,6 +94,12 @@ fn books(schemas: &mut Schemas) -> Vec<Operation> {
             "/admin/v1/campaigns/{id}/payments",
             "Note that a merchant was paid",
             schemas.of::<PayMerchant>(),
+        ),
+        listed("/admin/v1/campaigns/{id}/repayments", "Payments by merchants", "A page of them", &moves),
+        noted(
+            "/admin/v1/campaigns/{id}/repayments",
+            "Note that a merchant gave back what it had been paid and owed again",
+            schemas.of::<RepayMerchant>(),
         ),
         listed("/admin/v1/campaigns/{id}/transfers", "Transfers between accounts", "A page of them", &moves),
         noted(

@@ -120,6 +120,7 @@ pub(crate) async fn all<L: Ledger>(make: impl AsyncFn() -> L) {
         funds::a_lower_budget_leaves_what_may_be_claimed,
         funds::nothing_is_kept_of_a_campaign_that_is_over,
         references::money_moves_once_by_a_reference,
+        references::what_a_merchant_owes_is_given_back_once,
         references::another_campaign_may_be_paid_for_by_the_same_reference,
         life::a_closed_period_stays_closed,
         life::a_used_voucher_does_not_go_back_to_stock,

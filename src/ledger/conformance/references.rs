@@ -1,9 +1,9 @@
 //! By what money moves: a reference moves it once between two accounts of a campaign.
 
-use super::life::{at, pots, redeem, redeemed, sold};
+use super::life::{at, pots, redeem, redeemed, refund, sold};
 use super::*;
 use crate::domain::ids::CampaignId;
-use crate::domain::life::Pot;
+use crate::domain::life::{Pot, Step};
 use crate::ledger::life::{Action, Key, Refused, Request, Verdict};
 
 /// Steps as a store could have them before references were unique, for a ledger that holds [`campaign`]: two payments of
@@ -86,6 +86,32 @@ pub(super) async fn another_campaign_may_be_paid_for_by_the_same_reference<L: Le
     let both = [&id, &other.id].map(|id| Request { action: settle(id, "m1", 1_000, "t1"), key: None });
     let outcomes = ledger.life(both.to_vec(), NOW_MS + 2).await.unwrap();
     assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
+    verified(ledger).await;
+}
+
+/// What is refunded after it was paid is owed by the merchant, which gives it back once by a reference, and no more of it.
+pub(super) async fn what_a_merchant_owes_is_given_back_once<L: Ledger>(ledger: &L) {
+    sold(ledger, |_| {}).await;
+    let redemption = redeemed(ledger, 0, 1, "o1").await;
+    let id = campaign().id;
+    at(ledger, 1, settle(&id, "m1", 600, "t1")).await.unwrap();
+    let repay = |merchant: &str, amount, payment: &str| {
+        let (campaign, merchant, payment) = (id.clone(), merchant.to_owned(), payment.to_owned());
+        Action::Repay { campaign, merchant, amount: Fen(amount), payment, detail: None }
+    };
+    assert_eq!(at(ledger, 2, repay("m1", 1, "b1")).await, Err(Refused::TooMuch), "it is owed something");
+    at(ledger, 3, refund(redemption, None)).await.unwrap();
+    for (merchant, amount) in [("m1", 601), ("m2", 1), ("m1", 0), ("m1", -5)] {
+        assert_eq!(at(ledger, 4, repay(merchant, amount, "b1")).await, Err(Refused::TooMuch), "{merchant}");
+    }
+    let first = at(ledger, 4, repay("m1", 200, "t1")).await.unwrap().step;
+    assert_eq!((first.step, first.moved, first.state), (Some(Step::Repaid), 200, None));
+    assert_eq!(at(ledger, 5, repay("m1", 1, "t1")).await, used(first.number));
+    let requests = [repay("m1", 300, "b2"), repay("m1", 101, "b3"), repay("m1", 100, "b3")];
+    let requests = requests.into_iter().map(|action| Request { action, key: None }).collect();
+    let outcomes = ledger.life(requests, NOW_MS + 6).await.unwrap();
+    assert_eq!(outcomes.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true]);
+    assert_eq!(pots(ledger).await, [3_000, 0, 0, 0, 0, 0]);
     verified(ledger).await;
 }
 

@@ -45,12 +45,13 @@ pub(crate) const ACCOUNTS_DIFFER: &str = "WITH added AS ( \
           + (SELECT count(*) FROM account k WHERE k.amount <> 0 AND NOT EXISTS \
              (SELECT 1 FROM added a WHERE a.campaign = k.campaign AND a.account = k.name))";
 
-/// Payments to merchants whose reference is not kept, by which the bank's same transfer could be noted once more; and references
+/// Payments to merchants and by them whose reference is not kept, by which the bank's same transfer could be noted once more; and references
 /// of no step.
 pub(crate) const REFERENCES_DIFFER: &str = "SELECT (SELECT count(*) FROM step s \
-             WHERE s.claim IS NULL AND s.step = 'settled' AND s.merchant IS NOT NULL AND s.order_id IS NOT NULL \
-               AND NOT EXISTS (SELECT 1 FROM money_reference r \
-                   WHERE r.campaign = s.campaign AND r.paid_from = 'payable:' || s.merchant AND r.paid_to = 'settled' \
+             WHERE s.claim IS NULL AND s.step IN ('settled', 'repaid') AND s.merchant IS NOT NULL AND s.order_id IS NOT NULL \
+               AND NOT EXISTS (SELECT 1 FROM money_reference r WHERE r.campaign = s.campaign \
+                     AND r.paid_from = CASE s.step WHEN 'settled' THEN 'payable:' || s.merchant ELSE 'settled' END \
+                     AND r.paid_to = CASE s.step WHEN 'repaid' THEN 'payable:' || s.merchant ELSE 'settled' END \
                      AND r.reference = s.order_id AND r.step <= s.number)) \
           + (SELECT count(*) FROM money_reference r WHERE NOT EXISTS (SELECT 1 FROM step s \
-             WHERE s.number = r.step AND s.campaign = r.campaign AND s.claim IS NULL AND s.step IN ('settled', 'moved')))";
+             WHERE s.number = r.step AND s.campaign = r.campaign AND s.claim IS NULL AND s.step IN ('settled', 'repaid', 'moved')))";

@@ -138,6 +138,16 @@ impl Plan {
                 };
                 self.transfer(campaign, step, (from, Account::Settled), (*amount, payment), key)
             }
+            Action::Repay { campaign, merchant, amount, payment, detail } => {
+                let step = StepRow {
+                    step: Some(Step::Repaid),
+                    merchant: Some(merchant.clone()),
+                    order_id: Some(payment.clone()),
+                    detail: detail.clone(),
+                    ..StepRow::default()
+                };
+                self.repay(campaign, step, Account::Payable(merchant.clone()), (*amount, payment), key)
+            }
             Action::Move { campaign, from, to, amount, reference, reason, over } => {
                 self.shift(campaign, (*from, *to), (*amount, reference), (reason, *over), key)
             }

@@ -60,6 +60,11 @@ impl Needs {
                 Action::Settle { campaign, merchant, payment, .. } => {
                     needs.move_by(campaign, Account::Payable(merchant.clone()), Account::Settled, payment);
                 }
+                Action::Repay { campaign, merchant, payment, .. } => {
+                    let owed = Account::Payable(merchant.clone());
+                    needs.accounts.insert((campaign.clone(), owed.clone()));
+                    needs.move_by(campaign, Account::Settled, owed, payment);
+                }
                 Action::Move { campaign, from, to, reference, .. } => {
                     if let Some((from, to)) = Account::parse(from.as_str()).zip(Account::parse(to.as_str())) {
                         needs.move_by(campaign, from, to, reference);

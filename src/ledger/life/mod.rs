@@ -128,6 +128,19 @@ pub enum Action {
         /// Why, and who noted it: a text that is kept.
         detail: Option<String>,
     },
+    /// A merchant gave back what it had been paid for what was refunded or recovered later, or a part.
+    Repay {
+        /// The campaign.
+        campaign: CampaignId,
+        /// The merchant.
+        merchant: String,
+        /// How much.
+        amount: Fen,
+        /// The payment that did it: noted once of this merchant and campaign.
+        payment: String,
+        /// Why, and who noted it: a text that is kept.
+        detail: Option<String>,
+    },
     /// Money goes from one account of a campaign to another.
     Move {
         /// The campaign.

@@ -89,6 +89,24 @@ impl Plan {
         self.write(&found, step, Fen(0), key)
     }
 
+    /// Takes back from a merchant what it owes, which is what its account is below zero.
+    pub(super) fn repay(
+        &mut self,
+        campaign: &CampaignId,
+        step: StepRow,
+        to: Account,
+        (amount, payment): (Fen, &str),
+        key: Option<&Key>,
+    ) -> Outcome {
+        let row = self.known.terms.campaigns.get(campaign).copied().ok_or(Refused::UnknownCampaign)?;
+        self.check_new(&(row, Account::Settled, to.clone(), payment.to_owned()))?;
+        let holds = self.known.balances.get(&(row, to.clone())).copied().unwrap_or_default();
+        if amount.0 > holds.0.saturating_neg() {
+            return Err(Refused::TooMuch);
+        }
+        self.transfer(campaign, step, (Account::Settled, to), (amount, payment), key)
+    }
+
     pub(super) fn shift(
         &mut self,
         campaign: &CampaignId,
@@ -142,6 +160,9 @@ impl Plan {
             return Err(Refused::TooMuch);
         }
         there.0 = there.0.saturating_sub(amount.0);
+        if let Some(there) = self.known.balances.get_mut(&(step.campaign, to.clone())) {
+            there.0 = there.0.saturating_add(amount.0);
+        }
         step.amount = Some(amount.0);
         let done = self.push(step, amount, Some((from, to)), key)?;
         self.known.references.insert(by.clone(), done.step.number);
