@@ -2,11 +2,12 @@
 //!
 //! One JSON line a claim; claims whose outcome nobody knows have a line of their own that says so. A thread of its
 //! own writes, and syncs each second; the threads of the run hand it whole buffers and wait when the disk is slower
-//! than they are.
+//! than they are. What is no file (a pipe, `/dev/null`) is written to and not synced.
 
 use std::{
+    fmt,
     fs::File,
-    io::{BufWriter, Write},
+    io::Write,
     path::Path,
     sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     thread::JoinHandle,
@@ -81,9 +82,25 @@ struct UnknownLine<'a> {
     outcome: UnknownOutcome,
 }
 
+/// The log cannot be written, so that what the run has seen is not known for good; the cause stands behind it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unwritten {
+    /// Which log.
+    pub named: String,
+}
+
+impl fmt::Display for Unwritten {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} cannot be written", self.named)
+    }
+}
+
+impl std::error::Error for Unwritten {}
+
 /// The file and the thread that writes it.
 #[derive(Debug)]
 pub struct ClaimsLog {
+    named: String,
     buffers: SyncSender<Vec<u8>>,
     writer: JoinHandle<Result<()>>,
 }
@@ -94,11 +111,12 @@ impl ClaimsLog {
     /// # Errors
     /// The file cannot be created.
     pub fn create(path: &Path) -> Result<Self> {
-        let file = File::create(path).with_context(|| format!("claims log {}", path.display()))?;
+        let named = format!("claims log {}", path.display());
+        let file = Synced::create(path).with_context(|| named.clone())?;
         let (buffers, to_write) = sync_channel(BUFFERS_MAX);
         let writer =
             std::thread::Builder::new().name("claims-log".into()).spawn(move || write(file, &to_write))?;
-        Ok(Self { buffers, writer })
+        Ok(Self { named, buffers, writer })
     }
 
     /// One thread's pen for claims of these drops.
@@ -110,21 +128,53 @@ impl ClaimsLog {
     /// Waits until all is on disk (fsync), and closes the file. All pens must be gone.
     ///
     /// # Errors
-    /// Something could not be written.
+    /// [`Unwritten`]: something could not be written.
     pub fn finish(self) -> Result<()> {
         drop(self.buffers);
-        self.writer.join().map_err(|_| anyhow!("the claims log's writer broke"))?.context("claims log")
+        let written = self.writer.join().map_err(|_| anyhow!("the claims log's writer broke"))?;
+        written.context(Unwritten { named: self.named })
+    }
+}
+
+/// What a log is written to, and whether it has a disk under it.
+#[derive(Debug)]
+pub(crate) struct Synced {
+    file: File,
+    is_file: bool,
+}
+
+impl Synced {
+    /// Creates the file, replacing an older one.
+    pub(crate) fn create(path: &Path) -> std::io::Result<Self> {
+        let file = File::create(path)?;
+        let is_file = file.metadata()?.is_file();
+        Ok(Self { file, is_file })
+    }
+
+    /// Waits until what was written is on disk, where there is one.
+    pub(crate) fn sync(&self) -> std::io::Result<()> {
+        if self.is_file { self.file.sync_data() } else { Ok(()) }
+    }
+}
+
+impl Write for Synced {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.file.flush()
     }
 }
 
 /// Writes what comes, and syncs it each second, until all pens and the log itself are gone.
-fn write(file: File, buffers: &Receiver<Vec<u8>>) -> Result<()> {
-    let mut file = BufWriter::with_capacity(1 << 18, file);
+fn write(mut file: Synced, buffers: &Receiver<Vec<u8>>) -> Result<()> {
     let mut sync_at = None;
     loop {
         let wait = sync_at.map_or(SYNC_EVERY, |at: Instant| at.saturating_duration_since(Instant::now()));
         match buffers.recv_timeout(wait) {
             Ok(buffer) => {
+                // At once, so that it outlives this process whatever becomes of it; only the machine can still lose it.
                 file.write_all(&buffer)?;
                 sync_at.get_or_insert_with(|| Instant::now() + SYNC_EVERY);
             }
@@ -132,12 +182,11 @@ fn write(file: File, buffers: &Receiver<Vec<u8>>) -> Result<()> {
             Err(RecvTimeoutError::Disconnected) => break,
         }
         if sync_at.is_some_and(|at| Instant::now() >= at) {
-            file.flush()?;
-            file.get_ref().sync_data()?;
+            file.sync()?;
             sync_at = None;
         }
     }
-    file.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
+    file.sync()?;
     Ok(())
 }
 

@@ -13,11 +13,14 @@
 //! - [`clock`], [`workers`]: the only reader of wall time; one run from several machines
 //! - [`audit`]: asks after the load for every claim that was seen
 //! - [`thresholds`]: what must hold afterwards
-//! - [`results`], [`outputs`]: what a run has shown; its files and its page
+//! - [`results`], [`outputs`], `outfile`: what a run has shown; its files and its page
+//! - [`streams`]: what is said on standard output and standard error
 //! - [`report`], [`compare`]: one page of several runs and an audit; two runs side by side
 //! - [`peer`]: the servers that the service is measured against
 //! - [`fairness`]: what people get of a drop beside a farm, without the guard and with it
 //! - [`mod@bench`]: starts contenders, measures them in turn, compares
+
+#![warn(clippy::print_stderr, clippy::print_stdout)]
 
 pub mod audit;
 pub mod bench;
@@ -30,6 +33,7 @@ pub mod cpu;
 pub mod engine;
 pub mod fairness;
 pub mod live;
+mod outfile;
 pub mod outputs;
 pub mod peer;
 pub mod report;
@@ -38,6 +42,7 @@ pub mod run;
 pub mod rush;
 pub mod scenario;
 pub mod schedule;
+pub mod streams;
 pub mod tally;
 pub mod thresholds;
 pub mod ticket_desk;

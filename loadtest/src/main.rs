@@ -1,11 +1,13 @@
 //! Subcommands of the harness; all else is in the library.
 
+#![warn(clippy::print_stderr, clippy::print_stdout)]
+
 use std::process::ExitCode;
 
 use claimrush_loadtest::{
     bench,
     cli::{Cli, Command, Document, PeerCommand},
-    compare, fairness, peer, report, results, run, rush, scenario, ticket_desk, workers,
+    compare, fairness, peer, report, results, run, rush, scenario, streams, ticket_desk, workers,
 };
 use clap::Parser;
 
@@ -53,11 +55,10 @@ fn schema(of: Document) -> anyhow::Result<()> {
         Document::Scenario => serde_json::to_string_pretty(&scenario::schema::scenario_schema())?,
         Document::Results => serde_json::to_string_pretty(&results::schema::schema())?,
     };
-    println!("{text}");
-    Ok(())
+    streams::print(&(text + "\n"))
 }
 
 fn complain(error: &anyhow::Error) -> ExitCode {
-    eprintln!("claimrush-loadtest: {error:#}");
+    streams::tell(&format!("claimrush-loadtest: {error:#}"));
     ExitCode::from(USAGE)
 }

@@ -3,7 +3,6 @@
 //! Owns what is read and what it is put together to; the page itself is of the same make as a run's.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     time::UNIX_EPOCH,
 };
@@ -13,6 +12,7 @@ use clap::Args;
 
 use crate::{
     audit::ServiceAudit,
+    outfile,
     outputs::{Moment, Story, story_page},
     results::{Results, document},
 };
@@ -72,7 +72,7 @@ pub fn run(args: &ReportArgs) -> Result<()> {
     let moments = args.marks.iter().map(|event| moment(event, &first)).collect::<Result<_>>()?;
     let title = args.title.as_deref().unwrap_or(&first.scenario.name);
     let page = story_page(&Story { title, run: &first, moments, later: runs.as_slice() })?;
-    fs::write(&args.out, page).with_context(|| format!("cannot write {}", args.out.display()))
+    outfile::write(&args.out, page)
 }
 
 fn audit(path: &Path) -> Result<ServiceAudit> {
@@ -89,6 +89,8 @@ fn moment(event: &Event, run: &Results) -> Result<Moment> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::outputs::sample;
 

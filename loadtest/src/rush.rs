@@ -11,7 +11,8 @@ use crate::{
     cli::{seconds, threads},
     engine::Supply,
     live::Mode,
-    outputs,
+    outfile, outputs,
+    results::Results,
     run::{
         self,
         course::{Course, Makers, Ran},
@@ -20,6 +21,8 @@ use crate::{
         self, Arrivals, Behaviour, CONNECTIONS_MAX, Connections, DropShare, Method, Persona, Refusal,
         Scenario, Service, Spacing, TRIES_MAX, Tickets,
     },
+    streams,
+    tally::Tally,
 };
 
 /// Connections of an open model when none are given.
@@ -123,8 +126,13 @@ pub struct RushArgs {
 /// The tickets cannot be read, the generator itself failed, or an output cannot be written.
 pub fn run(args: &RushArgs) -> Result<u8> {
     let scenario = scenario(args)?;
+    // What cannot be written is known before the run is lost.
     if let Some(folder) = &args.out {
+        fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
         outputs::remove_all(folder)?;
+    }
+    if let Some(path) = &args.json {
+        outfile::check(path)?;
     }
     let course = Course {
         scenario: &scenario,
@@ -133,19 +141,26 @@ pub fn run(args: &RushArgs) -> Result<u8> {
         cpu_of: &args.cpu_of,
         mode: Mode::choose(args.quiet, true),
     };
-    let Ran { results, tally, .. } = match course.run(Supply::read(&scenario.tickets)?)? {
+    let Ran { results, tally, signals, .. } = match course.run(Supply::read(&scenario.tickets)?)? {
         Ok(outcome) => outcome,
         Err(why) => return Ok(run::invalid(&why)),
     };
-    print!("{}", outputs::text(&results));
+    let written = write(args, &results, &tally);
+    drop(signals);
+    // What cannot be written is told all the same.
+    written.and(streams::print(&outputs::text(&results)))?;
+    Ok(results.verdict.exit_code)
+}
+
+/// Writes what was asked for.
+fn write(args: &RushArgs, results: &Results, tally: &Tally) -> Result<()> {
     if let Some(path) = &args.json {
-        let json = serde_json::to_string_pretty(&results)? + "\n";
-        fs::write(path, json).with_context(|| format!("cannot write {}", path.display()))?;
+        outfile::write(path, serde_json::to_string_pretty(results)? + "\n")?;
     }
     if let Some(folder) = &args.out {
-        outputs::write_all(folder, &results, &tally)?;
+        outputs::write_all(folder, results, tally)?;
     }
-    Ok(results.verdict.exit_code)
+    Ok(())
 }
 
 /// The scenario that the flags describe, checked like one from a file.

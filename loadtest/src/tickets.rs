@@ -43,6 +43,10 @@ pub fn read_lines(path: &Path, skip: u64, most: Option<u64>) -> Result<String> {
             break;
         }
         line_number += 1;
+        // What is no file (a pipe) has no length to be asked for.
+        if text.len() as u64 > FILE_BYTES_MAX {
+            bail!("{} has more than {FILE_BYTES_MAX} bytes: no more are read", named());
+        }
         let line = text.get(start..).unwrap_or_default().trim_ascii_end();
         let is_skipped = line_number <= skip;
         if let Some(fault) = fault_of(line).filter(|fault| !is_skipped || *fault == TOO_LONG) {

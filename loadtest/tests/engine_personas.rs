@@ -53,6 +53,24 @@ impl Notes {
 }
 
 #[test]
+fn a_refresher_who_is_told_to_come_back_in_an_age_does_not_wait_for_it() {
+    for (status, body, retry_after) in [
+        (503, String::new(), Some(u64::MAX)),
+        (200, format!(r#"{{"state":"scheduled","poll_after_ms":{}}}"#, u64::MAX), None),
+    ] {
+        let address = serve_asked(move |_| Act::Reply {
+            after: Duration::ZERO,
+            status,
+            body: body.clone(),
+            retry_after,
+        });
+        let tally = run(twenty(address, "kind = \"refresher\""));
+        let persona = &tally.personas[0];
+        assert_eq!((persona.arrivals, persona.requests, persona.mishaps.unsent), (20, 20, 20));
+    }
+}
+
+#[test]
 fn a_double_clicker_claims_twice_at_once_on_two_connections() {
     let (notes, claims) = (Notes::default(), Claims::default());
     let pressed = Mutex::new(BTreeSet::new());

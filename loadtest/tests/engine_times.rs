@@ -34,6 +34,21 @@ fn stalling(pause: Duration) -> std::net::SocketAddr {
 }
 
 #[test]
+fn whoever_is_let_go_in_time_and_has_their_turn_late_is_late_by_the_generator() {
+    // More at one moment than one thread can see to within ten milliseconds, each with a connection of their own.
+    let claims = Claims::default();
+    let scenario = scenario(
+        serve_asked(move |_| claims.next()),
+        "drop = [{ id = \"d\" }]\nconnections = { sessions_max = 3000, grace = \"30s\", reuse = \"per_person\" }\n\
+         arrivals = { profile = \"closed\", duration = \"1s\" }",
+    );
+    let tally = run(crowd_at(job(scenario, minted()), vec![50_000_000; 2_000]));
+    let Kept { scheduled, late_generator, late_connections, dropped } = tally.schedule;
+    assert_eq!((scheduled, late_connections, dropped), (2_000, 0, 0));
+    assert!(late_generator > 100, "{late_generator}");
+}
+
+#[test]
 fn an_open_model_counts_the_whole_stall() {
     let scenario = scenario(
         stalling(Duration::ZERO),

@@ -106,7 +106,7 @@ fn keys_end_a_run_gently_then_at_once() {
         let mut view = view(Mode::Screen);
         tell_until(&mut view, Stop::Gently);
         tell_until(&mut view, Stop::Now);
-        return view.finish();
+        return drop(view.finish());
     }
     let mut child = on_a_terminal("live::keys_end_a_run_gently_then_at_once", "view");
     let mut said = String::new();
@@ -137,7 +137,7 @@ fn after_a_panic_elsewhere_the_view_goes_on_in_lines() {
         assert!(thread::spawn(|| panic!("on purpose")).join().is_err());
         view.tell(&reading(2));
         view.tell(&reading(3));
-        return view.finish();
+        return drop(view.finish());
     }
     let child = on_a_terminal("live::after_a_panic_elsewhere_the_view_goes_on_in_lines", "view");
     let said = was_given_back(child, String::new(), 0);
@@ -177,7 +177,7 @@ fn a_pipe_gets_a_line_a_second_or_nothing() {
             reading.elapsed = Duration::from_millis(quarter * 250);
             view.tell(&reading);
         });
-        return view.finish();
+        return drop(view.finish());
     }
     let test = "live::a_pipe_gets_a_line_a_second_or_nothing";
     let (code, lines) = in_a_pipe(test, "plain");
@@ -200,7 +200,7 @@ fn signals_are_heeded_while_a_view_lasts_and_end_the_process_after_it() {
         tell_until(&mut view, Stop::Gently);
         kill_process(getpid(), Signal::HUP).unwrap();
         tell_until(&mut view, Stop::Now);
-        view.finish();
+        drop(view.finish());
         kill_process(getpid(), Signal::INT).unwrap();
         thread::sleep(PATIENCE);
         return;

@@ -8,6 +8,7 @@ mod engine_outcomes;
 mod engine_personas;
 mod engine_run;
 mod engine_times;
+mod files;
 mod live;
 mod noise;
 mod outcomes;

@@ -44,6 +44,28 @@ fn every_claim_that_was_seen_is_logged() {
 }
 
 #[test]
+fn a_code_that_is_none_moves_no_cursor_and_is_cut_short() {
+    let address = serve(|ticket| match ticket {
+        "t1" => Act::reply(400, r#"{"code":"a\u001b[2J\nb"}"#.into()),
+        _ => Act::reply(400, format!(r#"{{"code":"{}"}}"#, "x".repeat(60_000))),
+    });
+    let done = Rush::new(address, 2).with("--connections 1 --duration 10").run(0);
+    assert_eq!((count(&done, 400, "a\u{fffd}[2J\u{fffd}b"), count(&done, 400, &"x".repeat(64))), (1, 1));
+    assert!(!done.text().contains('\x1b') && done.text().len() < 10_000, "{}", done.text());
+}
+
+#[test]
+fn an_answer_that_grants_a_claim_and_shows_none_is_warned_of() {
+    let address = serve(|ticket| match ticket {
+        "t1" => Act::reply(201, "granted".into()),
+        _ => Act::claim(ticket, 1),
+    });
+    let done = Rush::new(address, 2).with("--connections 1 --duration 10").run(0);
+    assert_eq!(done.results().total.mishaps.unreadable_claims, 1);
+    assert!(done.text().contains("warning: 1 answers of status 200 or 201 show no claim"), "{}", done.text());
+}
+
+#[test]
 fn a_lost_reply_is_unknown() {
     let address = serve(|ticket| match ticket {
         "t3" | "t5" => Act::Close,

@@ -154,6 +154,10 @@ fn a_run_that_comes_to_nothing_leaves_no_results_of_an_earlier_one() {
     let rehearsal = Rehearsal::of_crowd(generous(), FEW);
     assert_eq!(rehearsal.run(&[]).status.code(), Some(0));
     fs::write(rehearsal.path("out/notes.txt"), "mine").unwrap();
+    // Refused before the log of this one is begun.
+    let output = rehearsal.run(&["--set", "tickets.path=nowhere"]);
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    assert!(!rehearsal.path("out/claims.jsonl").exists());
     let nobody = Nobody::new();
     let output = rehearsal.run(&["--target", &format!("http://{}", nobody.address)]);
     assert_eq!(output.status.code(), Some(3), "{}", said(&output));

@@ -244,6 +244,21 @@ fn another_version_is_refused() {
 }
 
 #[test]
+fn a_worker_with_more_threads_than_a_run_can_have_is_refused() {
+    let (version, threads) = (concat!(env!("CARGO_PKG_VERSION"), "/1"), usize::MAX);
+    let about = format!(r#"{{"version":"{version}","threads":{threads},"free":true}}"#);
+    let addresses = [(); 2].map(|()| {
+        let about = about.clone();
+        serve(move |_| Act::reply(200, about.clone())).to_string()
+    });
+    let error = format!("{:#}", Fleet::connect(&addresses, &token()).err().unwrap());
+    assert_eq!(
+        error,
+        format!("worker {}: offers {threads} threads, where 1 to 4096 are possible", addresses[0])
+    );
+}
+
+#[test]
 fn a_terminated_worker_ends_in_good_order_even_in_the_middle_of_a_job() {
     let mut worker = Process::start(1);
     let running = run(&[worker.address.clone()], job(generous(), 100.0, "60s"));

@@ -33,7 +33,7 @@ use self::{
     service::Finish,
     setup::Workshop,
 };
-use crate::cli::BenchArgs;
+use crate::{cli::BenchArgs, outfile, streams};
 
 /// All that was measured, before it is compared.
 #[derive(Debug, Default, serde::Serialize)]
@@ -62,27 +62,27 @@ pub fn run(args: &BenchArgs) -> Result<bool> {
     contenders.retain(|contender| match contender.obstacle(args) {
         None => true,
         Some(cause) => {
-            eprintln!("not measured: {}: {cause}", contender.name());
+            streams::tell(&format!("not measured: {}: {cause}", contender.name()));
             measured.missing.push(format!("{}: {cause}", contender.name()));
             false
         }
     });
     for round in 1..=args.rounds {
         for &contender in &contenders {
-            eprintln!("round {round} of {}: {}", args.rounds, contender.name());
+            streams::tell(&format!("round {round} of {}: {}", args.rounds, contender.name()));
             measure_once(&workshop, contender, round, &mut measured)
                 .with_context(|| format!("round {round}, {}", contender.name()))?;
         }
     }
     let rows = table::compare(&measured);
     let markdown = table::markdown(args, &measured, &rows)?;
-    println!("{markdown}");
     let json = serde_json::to_string_pretty(&serde_json::json!({ "rows": rows, "measured": measured }))?;
-    fs::write(args.out.join("bench.json"), json + "\n")?;
-    fs::write(args.out.join("bench.md"), &markdown)?;
+    outfile::write(&args.out.join("bench.json"), json + "\n")?;
+    outfile::write(&args.out.join("bench.md"), &markdown)?;
     if let Some(page) = &args.page {
         table::insert(page, &args.section, &markdown)?;
     }
+    streams::print(&(markdown + "\n"))?;
     Ok(rows.iter().all(|row| row.met))
 }
 
@@ -99,12 +99,12 @@ fn measure_once(
     load.warm_up()?;
     for &connections in contender.connections() {
         let sample = load.measure(round, connections)?;
-        eprintln!(
+        streams::tell(&format!(
             "  {connections:>5} connections: {:>8.0}/s, {:>6.2} µs CPU a request, p99 {:.2} ms",
             sample.per_s, sample.cpu_us, sample.p99_ms
-        );
+        ));
         for warning in &sample.warnings {
-            eprintln!("        warning: {warning}");
+            streams::tell(&format!("        warning: {warning}"));
         }
         measured.samples.push(sample);
         if let Some(service) = &stage.service {

@@ -14,6 +14,8 @@ use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::streams;
+
 /// How long a process may take to end on its own.
 const END_WAIT: Duration = Duration::from_secs(15);
 /// How often a condition is looked at.
@@ -149,7 +151,7 @@ impl Started {
 impl Drop for Started {
     fn drop(&mut self) {
         if let Err(error) = self.end() {
-            eprintln!("{} could not be ended: {error}", self.name);
+            streams::tell(&format!("{} could not be ended: {error}", self.name));
         }
     }
 }

@@ -13,7 +13,7 @@ use super::{
     contender::Contender,
     measure::Sample,
 };
-use crate::cli::BenchArgs;
+use crate::{cli::BenchArgs, outfile};
 
 /// One comparison.
 #[derive(Debug, Clone, Serialize)]
@@ -198,8 +198,7 @@ pub fn insert(page: &Path, section: &str, markdown: &str) -> Result<()> {
         let (begin, end) = markers(section);
         format!("{} has no lines {begin} and {end}", page.display())
     })?;
-    fs::write(page, replaced)?;
-    Ok(())
+    outfile::write(page, replaced)
 }
 
 fn markers(section: &str) -> (String, String) {

@@ -61,10 +61,22 @@ pub fn claim(body: &[u8]) -> Option<ClaimBody<'_>> {
     serde_json::from_slice(body).ok()
 }
 
-/// The stable `code` of an error reply (RFC 9457 problem with a `code`), or an empty text if it has none.
+/// The longest code that is kept, in characters: each is remembered by persona and interval.
+const CODE_CHARS_MAX: usize = 64;
+/// What stands for a character that a terminal would obey.
+const NO_CHARACTER: char = '\u{fffd}';
+
+/// The stable `code` of an error reply (RFC 9457 problem with a `code`), or an empty text if it has none. What no service
+/// means as a code is cut short and made harmless: it goes to terminals and pages as it stands.
 #[must_use]
 pub fn problem_code(body: &[u8]) -> Cow<'_, str> {
-    serde_json::from_slice::<ProblemBody<'_>>(body).map(|problem| problem.code).unwrap_or_default()
+    let code =
+        serde_json::from_slice::<ProblemBody<'_>>(body).map(|problem| problem.code).unwrap_or_default();
+    if code.len() <= CODE_CHARS_MAX && code.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+        return code;
+    }
+    let kept = code.chars().take(CODE_CHARS_MAX);
+    kept.map(|c| if c.is_control() { NO_CHARACTER } else { c }).collect::<String>().into()
 }
 
 #[cfg(test)]
@@ -91,5 +103,9 @@ mod tests {
     fn a_problem_gives_its_code() {
         assert_eq!(problem_code(br#"{"type":"about:blank","status":410,"code":"sold_out"}"#), "sold_out");
         assert_eq!(problem_code(b"<html>"), "");
+        let odd = br#"{"code":"a\u001b[2J\nb"}"#;
+        assert_eq!(problem_code(odd), "a\u{fffd}[2J\u{fffd}b");
+        let long = format!(r#"{{"code":"{}"}}"#, "\u{e9}".repeat(1_000));
+        assert_eq!(problem_code(long.as_bytes()), "\u{e9}".repeat(CODE_CHARS_MAX));
     }
 }

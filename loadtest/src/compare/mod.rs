@@ -7,12 +7,12 @@ mod load;
 mod page;
 mod rows;
 
-use std::{fmt::Write as _, fs, path::PathBuf};
+use std::{fmt::Write as _, path::PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 pub use self::rows::{Effect, Group, Row, Unit, groups};
-use crate::results::Results;
+use crate::{outfile, results::Results, streams};
 
 /// What `compare` is told on the command line.
 #[derive(Debug, clap::Args)]
@@ -35,12 +35,10 @@ pub struct CompareArgs {
 /// named.
 pub fn run(args: &CompareArgs) -> Result<()> {
     let (before, after) = (Results::read(&args.before)?, Results::read(&args.after)?);
-    print!("{}", text(&before, &after));
     if let Some(path) = &args.out {
-        let page = page::page(&before, &after)?;
-        fs::write(path, page).with_context(|| format!("cannot write {}", path.display()))?;
+        outfile::write(path, page::page(&before, &after)?)?;
     }
-    Ok(())
+    streams::print(&text(&before, &after))
 }
 
 /// What stands between the two runs and a fair comparison.

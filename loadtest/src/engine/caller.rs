@@ -35,14 +35,18 @@ impl Caller {
     /// Arrivals come when they are due.
     async fn run_open(mut self, desk: &Rc<Desk>) {
         while self.line.connect(desk.last_call()).await {
-            let Some(arrival) = self.line.while_idle(desk.pacer.next()).await else { return };
+            let Some(mut arrival) = self.line.while_idle(desk.pacer.next()).await else { return };
             self.line.persona = arrival.persona;
+            let mut now = Instant::now();
+            desk.has_its_turn(&mut arrival, now);
             // The service may have closed the connection meanwhile.
-            if !self.line.connect(desk.last_call()).await {
-                return desk.dropped();
+            if !self.line.is_open() {
+                if !self.line.connect(desk.last_call()).await {
+                    return desk.dropped();
+                }
+                now = Instant::now();
             }
-            let now = Instant::now();
-            if !arrival.released_late && now.saturating_duration_since(arrival.due) > LATE_AFTER {
+            if !arrival.is_late && now.saturating_duration_since(arrival.due) > LATE_AFTER {
                 desk.counting.borrow_mut().schedule().late_connections += 1;
             }
             self.serve(desk, &arrival, now).await;

@@ -8,10 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use hyper::header::{self, HeaderName, HeaderValue};
 
-use tokio::{sync::Notify, time::sleep_until};
+use tokio::{sync::Notify, task::JoinError, time::sleep_until};
 
 use super::{
     counting::{Counting, Moments},
@@ -61,6 +61,8 @@ pub(crate) struct Desk {
     stopped: Notify,
     /// The first error of the generator itself.
     fault: RefCell<Option<anyhow::Error>>,
+    /// Told when there is one.
+    faulty: Notify,
 }
 
 impl Desk {
@@ -83,13 +85,33 @@ impl Desk {
             all_came: Cell::new(false),
             stopped: Notify::new(),
             fault: RefCell::new(None),
+            faulty: Notify::new(),
             plan,
         }
     }
 
-    /// Keeps the first error.
+    /// Keeps the first error. A run that has one comes to nothing, so it goes on no longer.
     pub(crate) fn note<T>(&self, result: Result<T>) -> Option<T> {
-        result.map_err(|error| self.fault.borrow_mut().get_or_insert(error).to_string()).ok()
+        match result {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.fault.borrow_mut().get_or_insert(error);
+                self.faulty.notify_one();
+                None
+            }
+        }
+    }
+
+    /// Notes how a task ended: one that broke took what it knew along.
+    pub(crate) fn note_end(&self, ended: Result<(), JoinError>) {
+        if ended.is_err_and(|error| error.is_panic()) {
+            self.note::<()>(Err(anyhow!("a task of the generator broke")));
+        }
+    }
+
+    /// Waits for an error of the generator itself.
+    pub(crate) async fn fails(&self) {
+        self.faulty.notified().await;
     }
 
     /// Counts something; an error of counting itself is kept.
@@ -168,13 +190,21 @@ impl Desk {
             counting.schedule().late_generator += u64::from(released_late);
             Ok(())
         });
-        let arrival = Arrival { n: due.n, person, persona, due: at, released_late };
+        let arrival = Arrival { n: due.n, person, persona, due: at, is_late: released_late, waited: false };
         let pooled = self.persona(persona).is_some_and(|persona| self.plan.is_pooled(persona));
         let taken = if pooled { self.pacer.offer(arrival, now) } else { sessions::open(self, arrival) };
         if !taken {
             self.dropped();
         }
         Some(())
+    }
+
+    /// Counts an arrival that nothing kept from leaving but the generator: it was let go in time, and its turn came late.
+    pub(crate) fn has_its_turn(&self, arrival: &mut Arrival, now: Instant) {
+        if !arrival.is_late && !arrival.waited && now.saturating_duration_since(arrival.due) > LATE_AFTER {
+            arrival.is_late = true;
+            self.counting.borrow_mut().schedule().late_generator += 1;
+        }
     }
 
     /// The next arrival of the closed model; `None` at the end.
@@ -192,7 +222,7 @@ impl Desk {
         };
         let persona = self.plan.choices.persona(n);
         self.count(|counting| counting.arrived(persona, due));
-        Some(Arrival { n, person, persona, due, released_late: false })
+        Some(Arrival { n, person, persona, due, is_late: false, waited: false })
     }
 
     /// The claim that an arrival sends.

@@ -62,14 +62,23 @@ impl Line {
         self.while_idle(desk.sleep_until(at)).await;
     }
 
-    /// Sees to it that there is an open connection; `false` when there is none before `give_up_at`.
+    /// Whether there is an open connection that the next request can use.
+    pub(crate) fn is_open(&self) -> bool {
+        self.wire.as_ref().is_some_and(Wire::is_open) && !(self.takes_new_ones() && self.used)
+    }
+
+    /// Sees to it that there is one; `false` when there is none before `give_up_at`.
     pub(crate) async fn connect(&mut self, give_up_at: Instant) -> bool {
-        let new_each = self.desk.plan.scenario.connections.reuse == Reuse::NewEach;
-        if self.wire.as_ref().is_some_and(Wire::is_open) && !(new_each && self.used) {
+        if self.is_open() {
             return true;
         }
         // On the heap, so that the way of each request does not carry the room for it.
-        Box::pin(self.open(give_up_at, self.used && !new_each)).await
+        Box::pin(self.open(give_up_at, self.used && !self.takes_new_ones())).await
+    }
+
+    /// Whether each request has a connection of its own.
+    fn takes_new_ones(&self) -> bool {
+        self.desk.plan.scenario.connections.reuse == Reuse::NewEach
     }
 
     /// Opens a connection, again or for the first time.

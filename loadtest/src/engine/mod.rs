@@ -219,19 +219,22 @@ impl Running {
     /// Waits for the threads, adds up what they counted, and closes the claims log.
     ///
     /// # Errors
-    /// A thread broke, or the claims log could not be written.
+    /// A thread broke; or the claims log could not be written, which is an [`Unwritten`](crate::claims_log::Unwritten).
     pub fn join(self) -> Result<Tally> {
         let Crew { workers, log, .. } = self.0;
+        let tallies: Vec<Result<Tally>> = workers
+            .into_iter()
+            .map(|worker| worker.thread.join().map_err(|_| anyhow!("a generator thread broke"))?)
+            .collect();
+        // A thread that could not note a claim does not know why: the log does.
+        log.map_or(Ok(()), ClaimsLog::finish)?;
         let mut whole: Option<Tally> = None;
-        for worker in workers {
-            let tally = worker.thread.join().map_err(|_| anyhow!("a generator thread broke"))??;
+        for tally in tallies {
+            let tally = tally?;
             match &mut whole {
                 Some(whole) => whole.merge(&tally)?,
                 None => whole = Some(tally),
             }
-        }
-        if let Some(log) = log {
-            log.finish()?;
         }
         whole.context("a job needs at least one thread")
     }

@@ -28,8 +28,10 @@ pub(crate) struct Arrival {
     pub(crate) persona: usize,
     /// Its intended start.
     pub(crate) due: Instant,
-    /// The generator let it go late.
-    pub(crate) released_late: bool,
+    /// The generator let it go late, or let it wait for its turn.
+    pub(crate) is_late: bool,
+    /// No connection was free when it came.
+    pub(crate) waited: bool,
 }
 
 struct Slot {
@@ -92,7 +94,7 @@ impl Pacer {
             state.backlog.front().map_or(Duration::ZERO, |first| now.saturating_duration_since(first.due));
         let takes = first_waits <= BACKLOG_WAIT && state.backlog.len() < BACKLOG_MAX;
         if takes {
-            state.backlog.push_back(arrival);
+            state.backlog.push_back(Arrival { waited: true, ..arrival });
         }
         takes
     }
@@ -122,7 +124,7 @@ mod tests {
     use super::*;
 
     fn arrival(n: u64, due: Instant) -> Arrival {
-        Arrival { n, person: n + 1, persona: 0, due, released_late: false }
+        Arrival { n, person: n + 1, persona: 0, due, is_late: false, waited: false }
     }
 
     #[tokio::test(flavor = "local")]

@@ -16,7 +16,7 @@ use crate::{
         answer,
         wire::{Lost, Reply},
     },
-    scenario::Behaviour,
+    scenario::{Behaviour, LENGTH_MAX},
     schedule::TicketSort,
 };
 
@@ -83,9 +83,11 @@ async fn poll(line: &mut Line, desk: &Desk, arrival: &Arrival, intended: Instant
 
 fn advice(reply: &Reply) -> Advice {
     let Some(state) = answer::state(&reply.body).filter(|_| reply.status == answer::OK) else {
-        return Advice::AskAgain(reply.retry_after.map(Duration::from_secs));
+        return Advice::AskAgain(
+            reply.retry_after.map(|seconds| Duration::from_secs(seconds).min(LENGTH_MAX)),
+        );
     };
-    let poll_after = state.poll_after_ms.map(Duration::from_millis);
+    let poll_after = state.poll_after_ms.map(|ms| Duration::from_millis(ms).min(LENGTH_MAX));
     match &*state.state {
         "open" => Advice::Claim,
         "sold_out" => Advice::Gone(poll_after),

@@ -6,7 +6,11 @@ use std::{
     time::Instant,
 };
 
-use tokio::{sync::Notify, task::JoinSet, time::Duration};
+use tokio::{
+    sync::Notify,
+    task::{JoinError, JoinSet},
+    time::Duration,
+};
 
 use super::{
     bot,
@@ -37,6 +41,11 @@ impl Sessions {
         while self.connections.get() > 0 {
             self.none_left.notified().await;
         }
+    }
+
+    /// How one ended that nobody has asked about; `None` when there is none.
+    pub(crate) fn ended(&self) -> Option<Result<(), JoinError>> {
+        self.tasks.borrow_mut().try_join_next()
     }
 
     /// Ends them all; [`Sessions::all_over`] tells when they have gone.
@@ -73,8 +82,14 @@ pub(crate) fn open(desk: &Rc<Desk>, arrival: Arrival) -> bool {
     let right = Right { desk: Rc::clone(desk), connections };
     let mut tasks = desk.sessions.tasks.borrow_mut();
     // Those that are over need no place any more.
-    while tasks.try_join_next().is_some() {}
-    tasks.spawn_local(async move { run(&right.desk, &arrival).await });
+    while let Some(ended) = tasks.try_join_next() {
+        desk.note_end(ended);
+    }
+    tasks.spawn_local(async move {
+        let (desk, mut arrival) = (&right.desk, arrival);
+        desk.has_its_turn(&mut arrival, Instant::now());
+        run(desk, &arrival).await;
+    });
     true
 }
 

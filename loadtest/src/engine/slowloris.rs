@@ -73,6 +73,7 @@ async fn drip(link: &mut Link, desk: &Desk, arrival: &Arrival, every: Duration, 
             Some(Ok(read)) if read > 0 => {
                 let status =
                     reply.get(STATUS).and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
+                let status = status.filter(|status| (100..1_000).contains(status));
                 return status.map_or(End::ClosedOn, End::Answered);
             }
             Some(_) => return End::ClosedOn,

@@ -102,11 +102,11 @@ impl Lines {
     fn person(&self, n: u64) -> Option<u64> {
         let lines = self.starts.len() as u64;
         let is_left = (self.repeat || n < lines) && self.uses.is_none_or(|uses| n < uses);
-        is_left.then(|| self.skip + n % lines + 1)
+        is_left.then(|| self.skip.saturating_add(n % lines).saturating_add(1))
     }
 
     fn ticket(&self, person: u64) -> Option<&str> {
-        let at = usize::try_from(person.checked_sub(self.skip + 1)?).ok()?;
+        let at = usize::try_from(person.checked_sub(self.skip)?.checked_sub(1)?).ok()?;
         let end = self.starts.get(at + 1).copied().unwrap_or(self.text.len());
         Some(self.text.get(*self.starts.get(at)?..end)?.trim_end())
     }

@@ -132,12 +132,16 @@ impl Post {
         tokio::select! {
             biased;
             () = told(&mut wish, Wish::Stop) => desk.stop(),
+            () = desk.fails() => desk.stop(),
             kept = keep_schedule(&desk, self.schedule) => kept?,
         }
         let stopping = tokio::task::spawn_local({
             let (desk, mut wish) = (Rc::clone(&desk), wish.clone());
             async move {
-                told(&mut wish, Wish::Stop).await;
+                tokio::select! {
+                    () = told(&mut wish, Wish::Stop) => {}
+                    () = desk.fails() => {}
+                }
                 desk.stop();
             }
         });
@@ -223,8 +227,14 @@ async fn close_in_time(desk: Rc<Desk>) {
 
 /// Waits for the last one on a connection.
 async fn all_over(callers: &mut JoinSet<()>, desk: &Desk) {
-    while callers.join_next().await.is_some() {}
+    while let Some(ended) = callers.join_next().await {
+        desk.note_end(ended);
+    }
     desk.sessions.all_over().await;
+    // The last ones let go of their connections before they end.
+    while let Some(ended) = desk.sessions.ended() {
+        desk.note_end(ended);
+    }
 }
 
 /// Waits for a wish or a graver one; for ever when nobody can tell it any more.

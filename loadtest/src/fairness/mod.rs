@@ -23,7 +23,7 @@ use self::stage::Stage;
 use crate::{
     bench::{process, table},
     live::Mode,
-    outputs,
+    outfile, outputs,
     results::{DeskPart, Part, Results},
     run::{
         self,
@@ -31,6 +31,7 @@ use crate::{
     },
     scenario::{self, Arrivals, Scenario},
     schedule::Choices,
+    streams,
     ticket_desk::identity,
 };
 
@@ -136,16 +137,15 @@ pub fn run(args: &FairnessArgs) -> Result<()> {
     process::end_all_on_signal()?;
     let turns = measure(args)?;
     let markdown = page::markdown(&turns)?;
-    println!("{markdown}");
     let json = serde_json::to_string_pretty(&turns)? + "\n";
-    fs::write(args.out.join("fairness.json"), json)?;
+    outfile::write(&args.out.join("fairness.json"), json)?;
     if let Some(chart) = &args.chart {
-        fs::write(chart, chart::svg(&turns)?).with_context(|| format!("{}", chart.display()))?;
+        outfile::write(chart, chart::svg(&turns)?)?;
     }
     if let Some(page) = &args.page {
         table::insert(page, "fairness", &markdown)?;
     }
-    Ok(())
+    streams::print(&(markdown + "\n"))
 }
 
 /// Runs all turns: without the guard and with it, after each other, so that a slow minute of the machine hits both.
@@ -162,7 +162,8 @@ pub fn measure(args: &FairnessArgs) -> Result<Vec<Turn>> {
     for round in 1..=args.rounds {
         for guarded in [false, true] {
             let name = format!("{}-{round}", if guarded { "on" } else { "off" });
-            eprintln!("round {round} of {}: guard {}", args.rounds, if guarded { "on" } else { "off" });
+            let guard = if guarded { "on" } else { "off" };
+            streams::tell(&format!("round {round} of {}: guard {guard}", args.rounds));
             let turn = take_turn(args, folder.path(), &keys, guarded, &name);
             turns.push(turn.with_context(|| format!("round {round}, {name}"))?);
         }
@@ -179,7 +180,7 @@ fn take_turn(args: &FairnessArgs, folder: &Path, keys: &Path, guarded: bool, nam
     let stage = Stage::start(args, folder, keys, guarded, name)?;
     stage.open(&drop_of(&scenario)?, stock)?;
     scenario.service.url = format!("http://{}", stage.listen);
-    let (supply, desk) = run::supply(&scenario, &|line| eprintln!("  desk: {line}"))?;
+    let (supply, desk) = run::supply(&scenario, &|line| streams::tell(&format!("  desk: {line}")))?;
     let course = Course {
         scenario: &scenario,
         makers: Makers::Here(None),
@@ -192,10 +193,10 @@ fn take_turn(args: &FairnessArgs, folder: &Path, keys: &Path, guarded: bool, nam
     outputs::write_all(&args.out.join(name), &ran.results, &ran.tally)?;
     stage.end()?;
     let turn = Turn::of(&ran.results, guarded, stock)?;
-    eprintln!(
+    streams::tell(&format!(
         "  people got {} of {stock}, the farm {} with {} tickets; people's p99 {:.1} ms",
         turn.people_got, turn.farm_got, turn.farm_tickets, turn.people_p99_ms
-    );
+    ));
     Ok(turn)
 }
 

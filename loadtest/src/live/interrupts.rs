@@ -36,7 +36,8 @@ struct Interrupts {
 }
 
 /// While it lives, signals are counted instead of ending the process.
-pub(crate) struct Watch(());
+#[derive(Debug)]
+pub struct Watch(());
 
 impl Watch {
     /// Starts to count.

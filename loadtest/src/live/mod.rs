@@ -37,10 +37,10 @@ mod terminal;
 mod words;
 
 pub use feed::Feed;
+pub use interrupts::Watch;
 pub use reading::Reading;
 pub use scrape::{Scrape, ScrapeTargets};
 
-use interrupts::Watch;
 use palette::Palette;
 use scene::Scene;
 use terminal::Screen;
@@ -180,8 +180,11 @@ impl View {
         }
     }
 
-    /// Gives the terminal back. From now on a signal ends the process as usual.
-    pub fn finish(self) {
-        drop(self);
+    /// Gives the terminal back. A signal ends the process as usual from when what this gives has gone: a run that a first one
+    /// has ended must not lose its results to a second one that came just after its last answer.
+    #[must_use = "from when it has gone, a signal ends the process"]
+    pub fn finish(self) -> Watch {
+        let Self { interrupts, .. } = self;
+        interrupts
     }
 }

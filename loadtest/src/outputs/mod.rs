@@ -33,7 +33,7 @@ pub use self::{
     series::series_csv,
     text::text,
 };
-use crate::{results::Results, tally::Tally};
+use crate::{outfile, results::Results, tally::Tally};
 
 /// The results as JSON.
 pub const RESULTS_FILE: &str = "results.json";
@@ -45,8 +45,10 @@ pub const HISTOGRAMS_FILE: &str = "times.hlog";
 pub const SERIES_FILE: &str = "series.csv";
 /// The page.
 pub const PAGE_FILE: &str = "report.html";
+/// Every claim that was seen, as the load goes on.
+pub const CLAIMS_FILE: &str = "claims.jsonl";
 
-/// All of them, in the order in which they are written.
+/// Those that are written at the end, in the order in which they are.
 const FILES: [&str; 5] = [RESULTS_FILE, JUNIT_FILE, HISTOGRAMS_FILE, SERIES_FILE, PAGE_FILE];
 
 /// Takes an earlier run's files out of a folder, so that nobody takes them for those of a run that came to nothing.
@@ -55,7 +57,7 @@ const FILES: [&str; 5] = [RESULTS_FILE, JUNIT_FILE, HISTOGRAMS_FILE, SERIES_FILE
 /// # Errors
 /// A file cannot be removed; it is named.
 pub fn remove_all(folder: &Path) -> Result<()> {
-    for path in FILES.map(|name| folder.join(name)) {
+    for path in FILES.iter().chain([&CLAIMS_FILE]).map(|name| folder.join(name)) {
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(error).with_context(|| format!("cannot remove {}", path.display()));
@@ -72,10 +74,7 @@ pub fn remove_all(folder: &Path) -> Result<()> {
 /// A file cannot be made or written; the file is named.
 pub fn write_all(folder: &Path, results: &Results, tally: &Tally) -> Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
-    let write = |name: &str, content: String| {
-        let path = folder.join(name);
-        fs::write(&path, content).with_context(|| format!("cannot write {}", path.display()))
-    };
+    let write = |name: &str, content: String| outfile::write(&folder.join(name), content);
     write(RESULTS_FILE, serde_json::to_string_pretty(results)? + "\n")?;
     write(JUNIT_FILE, junit(results)?)?;
     write(HISTOGRAMS_FILE, histogram_log(results, tally)?)?;

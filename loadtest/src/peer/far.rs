@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use super::ACCEPT_PAUSE;
-use crate::{client::link::Way, scenario::SlowNetwork};
+use crate::{client::link::Way, scenario::SlowNetwork, streams};
 
 /// The most connections that are passed on at a time; later ones wait.
 const CONNECTIONS_MAX: usize = 1_024;
@@ -50,7 +50,8 @@ pub fn run(args: &FarArgs) -> Result<()> {
     runtime.block_on(async {
         let named = || format!("listen on {}", args.listen);
         let listener = TcpListener::bind(args.listen).await.with_context(named)?;
-        println!("listening on {}, {:?} from {}", listener.local_addr()?, args.round_trip, args.to);
+        let address = listener.local_addr()?;
+        streams::print(&format!("listening on {address}, {:?} from {}\n", args.round_trip, args.to))?;
         let slow = SlowNetwork { round_trip: args.round_trip, bytes_per_second: BYTES_PER_SECOND };
         let way = Way { slow: Some(slow), ..Way::to(args.to) };
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));

@@ -23,7 +23,7 @@ use tokio::{
     runtime,
 };
 
-use crate::cli::PeerArgs;
+use crate::{cli::PeerArgs, streams};
 
 /// Connections waiting to be accepted.
 const BACKLOG: i32 = 4_096;
@@ -49,7 +49,7 @@ pub(crate) fn serve<A: Answer>(args: &PeerArgs, answer: impl Fn() -> Result<A> +
     let address = first.local_addr()?;
     let others = (1..threads).map(|_| listen(address));
     let listeners: Vec<_> = std::iter::once(Ok(first)).chain(others).collect::<Result<_>>()?;
-    println!("listening on {address} with {threads} threads");
+    streams::print(&format!("listening on {address} with {threads} threads\n"))?;
     thread::scope(|scope| {
         let cores: Vec<_> =
             listeners.into_iter().map(|listener| scope.spawn(|| serve_core(listener, &answer))).collect();

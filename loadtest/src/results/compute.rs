@@ -105,8 +105,18 @@ impl Results {
         results
     }
 
-    /// Adds the audit after the load.
-    pub fn set_audit(&mut self, audit: AuditResult) {
+    /// Adds the audit after the load. It knows nothing of claims that were granted and not shown: those are added here.
+    pub fn set_audit(&mut self, mut audit: AuditResult) {
+        let unreadable = self.total.mishaps.unreadable_claims;
+        if unreadable > 0 {
+            audit.add(AuditCheck {
+                id: "claims_shown".into(),
+                promise: "Every answer that grants a claim shows it.".into(),
+                compared: "answers of status 200 and 201 with the claims in the log".into(),
+                ok: false,
+                detail: format!("{unreadable} show none, so that nobody can look for theirs"),
+            });
+        }
         self.verdict.audit_ok = audit.ok;
         self.audit = Some(audit);
         self.verdict.settle();
@@ -114,6 +124,11 @@ impl Results {
 }
 
 impl AuditResult {
+    fn add(&mut self, check: AuditCheck) {
+        self.ok &= check.ok;
+        self.checks.push(check);
+    }
+
     /// The audit that came to nothing: one check, which is broken. What was not looked at does not count as kept.
     #[must_use]
     pub fn not_made(error: &anyhow::Error) -> Self {

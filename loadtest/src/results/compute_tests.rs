@@ -41,6 +41,16 @@ fn rates_of_the_series_add_up_to_the_counts() {
     assert!((series.at_s[10] - 10.0 * series.interval_s).abs() < 1e-9);
 }
 
+#[test]
+fn an_audit_does_not_hold_where_claims_were_granted_and_not_shown() {
+    let audited = |unreadable| {
+        let mut results = judged(|tally, _| tally.personas[0].mishaps.unreadable_claims = unreadable);
+        results.set_audit(AuditResult { ok: true, checks: Vec::new(), left_out: Vec::new() });
+        (results.verdict.audit_ok, results.audit.unwrap().checks.len())
+    };
+    assert_eq!((audited(0), audited(3)), ((true, 0), (false, 1)));
+}
+
 /// The series of a run with a hundred answers in each of three whole seconds, and a rest.
 fn with_rest(rest_ms: u64, answers: u64) -> Series {
     let mut tally = Tally::new([], Duration::from_secs(1)).unwrap();

@@ -55,6 +55,12 @@ impl Verdict {
         verdict.judge_clocks(results);
         verdict.judge_schedule(results, ending.connections);
         verdict.judge_generator(results);
+        let unreadable = results.total.mishaps.unreadable_claims;
+        if unreadable > 0 {
+            verdict.warnings.push(format!(
+                "{unreadable} answers of status 200 or 201 show no claim: the claims log has none for them"
+            ));
+        }
         if results.cpu_of.iter().any(|process| process.cpu.is_none()) {
             verdict.warnings.push("a watched process ended during the run".into());
         }

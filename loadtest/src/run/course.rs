@@ -13,9 +13,10 @@ use anyhow::Result;
 
 use super::crew::{self, Harvest, Prepared, Running};
 use crate::{
+    claims_log::Unwritten,
     cpu::{self, CpuWatch},
     engine::{Job, Place, Supply},
-    live::{Mode, Options, Reading, Stop, View},
+    live::{Mode, Options, Reading, Stop, View, Watch},
     results::{Circumstances, Environment, Results},
     scenario::{Arrivals, Scenario},
     schedule,
@@ -62,7 +63,12 @@ pub(crate) struct Ran {
     pub(crate) tally: Tally,
     /// It was ended at once, so that nobody knows what became of the requests under way.
     pub(crate) halted: bool,
+    /// Keeps signals from ending the process until the results are written.
+    pub(crate) signals: Watch,
 }
+
+/// What came of a load.
+type Watched = (Harvest, Circumstances, Watch);
 
 /// What a run has shown, or why it was not carried through.
 pub(crate) type Outcome = Result<Ran, String>;
@@ -78,10 +84,10 @@ impl Course<'_> {
             return Ok(Err(format!("nothing accepts connections at {}", self.scenario.service.url)));
         }
         Ok(match self.watch(prepared, threads)? {
-            Ok((harvest, around)) => {
+            Ok((harvest, around, signals)) => {
                 let halted = around.halted;
                 let results = Results::new(self.scenario, &harvest.tally, around)?;
-                Ok(Ran { results, tally: harvest.tally, halted })
+                Ok(Ran { results, tally: harvest.tally, halted, signals })
             }
             Err(why) => Err(why),
         })
@@ -97,7 +103,7 @@ impl Course<'_> {
     }
 
     /// Lets the crew go and shows the run until its end. The inner error is a run that was not carried through.
-    fn watch(&self, prepared: Prepared, threads: usize) -> Result<Result<(Harvest, Circumstances), String>> {
+    fn watch(&self, prepared: Prepared, threads: usize) -> Result<Result<Watched, String>> {
         let (connections, planned) = (prepared.open_connections(), prepared.planned());
         let environment = Environment::of_this_machine();
         let processes = CpuWatch::start(self.cpu_of)?;
@@ -127,10 +133,11 @@ impl Course<'_> {
             }
             thread::sleep(LOOK_EVERY);
         }
-        view.finish();
+        let signals = view.finish();
         let window = began.elapsed();
         let harvest = match running.join(own_before) {
             Ok(harvest) => harvest,
+            Err(error) if error.is::<Unwritten>() => return Err(error),
             Err(error) => return Ok(Err(format!("{error:#}"))),
         };
         let around = Circumstances {
@@ -144,7 +151,7 @@ impl Course<'_> {
             planned,
             halted: asked == Stop::Now,
         };
-        Ok(Ok((harvest, around)))
+        Ok(Ok((harvest, around, signals)))
     }
 }
 

@@ -117,7 +117,8 @@ impl Running {
             }
             Self::Fleet(running) => {
                 let (tally, workers) = running.join()?;
-                let cpu = workers.iter().map(|worker| Duration::from_secs_f64(worker.cpu.cpu_s)).sum();
+                let cpu_s: f64 = workers.iter().map(|worker| worker.cpu.cpu_s).sum();
+                let cpu = Duration::try_from_secs_f64(cpu_s).unwrap_or(Duration::MAX);
                 Ok(Harvest { tally, workers, cpu })
             }
         }

@@ -29,7 +29,7 @@ use crate::{
     results::{AuditResult, DeskResult},
     scenario::{self, Scenario, Tickets},
     schedule::TicketSort,
-    thresholds,
+    streams, thresholds,
     ticket_desk::{self, Everybody},
 };
 
@@ -51,11 +51,11 @@ pub fn run(args: &RunArgs) -> Result<u8> {
     let folder = args.folder(&scenario);
     fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
     outputs::remove_all(&folder)?;
-    let claims_log = args.claims_log.clone().unwrap_or_else(|| folder.join("claims.jsonl"));
+    let claims_log = args.claims_log.clone().unwrap_or_else(|| folder.join(outputs::CLAIMS_FILE));
 
     let (supply, desk) = supply(&scenario, &|line| {
         if !args.quiet {
-            eprintln!("ticket desk: {line}");
+            streams::tell(&format!("ticket desk: {line}"));
         }
     })?;
     let baseline = baseline(args, &scenario)?;
@@ -67,7 +67,7 @@ pub fn run(args: &RunArgs) -> Result<u8> {
         mode: Mode::choose(args.quiet, args.plain),
     };
     let for_audit = args.audit.then(|| supply.clone());
-    let Ran { mut results, tally, halted } = match course.run(supply)? {
+    let Ran { mut results, tally, halted, signals } = match course.run(supply)? {
         Ok(outcome) => outcome,
         Err(why) => return Ok(invalid(&why)),
     };
@@ -78,7 +78,12 @@ pub fn run(args: &RunArgs) -> Result<u8> {
         tell(args, "left out: the run was ended at once");
     } else if let Some(supply) = for_audit {
         // Whatever becomes of the audit, what the load has shown is not lost.
-        outputs::write_all(&folder, &results.not_audited_yet(), &tally)?;
+        if let Err(error) = outputs::write_all(&folder, &results.not_audited_yet(), &tally) {
+            streams::print(&outputs::text(&results.not_audited_yet()))?;
+            return Err(error);
+        }
+        // From here on a signal ends the process.
+        drop(signals);
         let tickets = tickets(&scenario, supply, tally.last_answer);
         let audited = tickets.and_then(|tickets| {
             let plan = plan(args, &scenario, &claims_log, tickets, baseline);
@@ -86,9 +91,11 @@ pub fn run(args: &RunArgs) -> Result<u8> {
         });
         results.set_audit(audited.unwrap_or_else(|error| AuditResult::not_made(&error)));
     }
-    outputs::write_all(&folder, &results, &tally)?;
-    print!("{}", outputs::text(&results));
-    println!("results      {}", folder.display());
+    let written = outputs::write_all(&folder, &results, &tally);
+    let place =
+        written.as_ref().map_or_else(|_| String::new(), |()| format!("results      {}\n", folder.display()));
+    // What cannot be written is told all the same.
+    written.and(streams::print(&(outputs::text(&results) + &place)))?;
     Ok(results.verdict.exit_code)
 }
 
@@ -111,13 +118,13 @@ fn makers(args: &RunArgs) -> Result<Makers<'_>> {
 
 /// Says why there are no results, and gives the exit code of that.
 pub(crate) fn invalid(why: &str) -> u8 {
-    eprintln!("INVALID RUN: {why}");
+    streams::tell(&format!("INVALID RUN: {why}"));
     INVALID_RUN
 }
 
 fn tell(args: &RunArgs, line: &str) {
     if !args.quiet {
-        eprintln!("audit: {line}");
+        streams::tell(&format!("audit: {line}"));
     }
 }
 

@@ -1,6 +1,11 @@
 //! Arrival traces: the moments at which people once came.
 
-use std::{fs::File, io::Read, path::Path, time::Duration};
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::Path,
+    time::Duration,
+};
 
 use anyhow::{Context, Result, bail};
 use csv::{ByteRecord, ReaderBuilder, Terminator, Trim};
@@ -12,8 +17,42 @@ use crate::scenario::{LENGTH_MAX, PEOPLE_MAX};
 const COLUMN: &[u8] = b"offset_s";
 /// The largest trace file, in bytes.
 const TRACE_BYTES_MAX: u64 = 4 << 30;
+/// The longest line of it, in bytes: what is no trace at all may have no end of a line.
+const LINE_BYTES_MAX: usize = 64 * 1024;
 /// The longest number in it, in bytes.
 const NUMBER_BYTES_MAX: usize = 40;
+
+/// A file whose lines are short; it cannot be read any further than the first that is not.
+struct ShortLines<R> {
+    file: R,
+    /// Bytes since the last end of a line.
+    since_end: usize,
+}
+
+impl<R: Read> Read for ShortLines<R> {
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read(room)?;
+        let mut lines = room.get(..read).unwrap_or_default().split(|byte| *byte == b'\n');
+        self.since_end += lines.next().map_or(0, <[u8]>::len);
+        for line in lines {
+            self.check()?;
+            self.since_end = line.len();
+        }
+        self.check()?;
+        Ok(read)
+    }
+}
+
+impl<R> ShortLines<R> {
+    fn check(&self) -> io::Result<()> {
+        if self.since_end <= LINE_BYTES_MAX {
+            return Ok(());
+        }
+        Err(io::Error::other(format!(
+            "a line is longer than {LINE_BYTES_MAX} bytes, the most that is allowed"
+        )))
+    }
+}
 
 /// Reads a trace: CSV whose column `offset_s` holds seconds from the start of the run. Rows may stand in any order;
 /// the offsets are sorted here. Returns them in nanoseconds.
@@ -33,7 +72,7 @@ pub fn read_trace(path: &Path) -> Result<Vec<u64>> {
         .terminator(Terminator::Any(b'\n'))
         .flexible(true)
         .buffer_capacity(1 << 16)
-        .from_reader(file.take(TRACE_BYTES_MAX));
+        .from_reader(ShortLines { file: file.take(TRACE_BYTES_MAX), since_end: 0 });
     let header = reader.byte_headers().with_context(|| format!("trace {shown}"))?;
     let Some(column) = header.iter().position(|name| name == COLUMN) else {
         bail!("trace {shown}:1: there is no column offset_s; the first line must name it");
@@ -101,6 +140,21 @@ mod tests {
         ] {
             let error = format!("{:#}", read(text).unwrap_err());
             assert!(error.contains(complaint) && error.lines().count() == 1, "{text:?}: {error}");
+        }
+        let endless = format!("{:#}", read_trace(Path::new("/dev/zero")).unwrap_err());
+        assert!(
+            endless.contains("a line is longer than 65536 bytes") && endless.lines().count() == 1,
+            "{endless}"
+        );
+        for before in ["", "offset_s\n1\n"] {
+            let long = "x".repeat(LINE_BYTES_MAX);
+            assert!(
+                format!("{:#}", read(&format!("{before}{long}x")).unwrap_err()).contains("a line is longer")
+            );
+            assert!(
+                !format!("{:#}", read(&format!("{before}{long}\n")).unwrap_err())
+                    .contains("a line is longer")
+            );
         }
         let missing = read_trace(Path::new("no-such-trace.csv")).unwrap_err();
         assert!(format!("{missing:#}").contains("no-such-trace.csv: No such file"));

@@ -11,15 +11,15 @@ mod asker;
 mod everybody;
 pub mod identity;
 
-use std::{collections::BTreeMap, io::Write as _, path::PathBuf, thread, time::Instant};
+use std::{collections::BTreeMap, path::PathBuf, thread, time::Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use hyper::Method;
 
 use self::asker::Asker;
 pub(crate) use self::everybody::{Everybody, everybody};
-use crate::{cli::threads, client::target::Target, tickets};
+use crate::{cli::threads, client::target::Target, outfile, streams, tickets};
 
 /// Gets tickets at the desk.
 #[derive(Debug, Args)]
@@ -78,20 +78,19 @@ pub fn run(args: &TicketsArgs) -> Result<()> {
         }
     }
     let seconds = began.elapsed().as_secs_f64();
-    println!(
-        "{} tickets for {} identities in {seconds:.1} s, {} hashes",
+    let refused = all.refused.iter().map(|(code, count)| format!("  {count} refused: {code}\n"));
+    let told = format!(
+        "{} tickets for {} identities in {seconds:.1} s, {} hashes\n",
         all.tickets.len(),
         identities.len(),
         all.hashes
     );
-    for (code, count) in &all.refused {
-        println!("  {count} refused: {code}");
-    }
-    ensure!(!all.tickets.is_empty(), "nobody got a ticket");
-    let named = || format!("ticket file {}", args.out.display());
-    let mut file = std::fs::File::create(&args.out).with_context(named)?;
-    file.write_all((all.tickets.join("\n") + "\n").as_bytes()).with_context(named)?;
-    file.sync_all().with_context(named)
+    let written = if all.tickets.is_empty() {
+        Err(anyhow!("nobody got a ticket"))
+    } else {
+        outfile::write(&args.out, all.tickets.join("\n") + "\n").context("ticket file")
+    };
+    written.and(streams::print(&(told + &refused.collect::<String>())))
 }
 
 fn ask_for_all(target: &Target, drop: &str, identities: &[&str]) -> Result<Outcome> {

@@ -7,6 +7,8 @@ use std::sync::{Arc, OnceLock};
 use anyhow::{Context, Result, anyhow};
 use tokio::{runtime::Runtime, sync::watch, task::JoinHandle};
 
+use crate::claims_log::Unwritten;
+
 use super::{
     client::Link,
     follow::{Follower, Wish},
@@ -20,7 +22,33 @@ pub(super) struct Crew {
     pub(super) members: Vec<Member>,
     pub(super) wish: Arc<watch::Sender<Wish>>,
     /// The first thing that went wrong.
-    pub(super) failure: Arc<OnceLock<String>>,
+    pub(super) failure: Arc<OnceLock<Broke>>,
+}
+
+/// Why a run of workers broke.
+#[derive(Debug, Clone)]
+pub(super) struct Broke {
+    /// In words, with the worker; of a claims log, the cause alone.
+    why: String,
+    /// It was not the worker, but the claims log here.
+    unwritten: Option<Unwritten>,
+}
+
+impl Broke {
+    fn because(error: &anyhow::Error) -> Self {
+        let unwritten: Option<Unwritten> = error.downcast_ref().cloned();
+        let why = if unwritten.is_some() { error.root_cause().to_string() } else { format!("{error:#}") };
+        Self { why, unwritten }
+    }
+
+    /// The same as an error; an [`Unwritten`] is still one.
+    pub(super) fn to_error(&self) -> anyhow::Error {
+        let why = anyhow!(self.why.clone());
+        match &self.unwritten {
+            None => why,
+            Some(unwritten) => why.context(unwritten.clone()),
+        }
+    }
 }
 
 /// One worker at work.
@@ -56,7 +84,7 @@ impl Crew {
             let outcome = follower.follow().await.with_context(|| format!("worker {name}"));
             outcome
                 .map_err(|error| {
-                    let _first = failure.set(format!("{error:#}"));
+                    let _first = failure.set(Broke::because(&error));
                     wish.send_if_modified(|wish| {
                         let others_go_on = *wish == Wish::GoOn;
                         if others_go_on {
@@ -97,7 +125,7 @@ impl Crew {
             // Its reason stands below.
             let _ended = self.runtime.block_on(member.follower);
         }
-        self.failure.get().map_or(because, |first| anyhow!(first.clone()))
+        self.failure.get().map_or(because, Broke::to_error)
     }
 
     pub(super) fn sum<T>(&self, of: impl Fn(&Progress) -> Option<T>, add: impl Fn(&mut T, T)) -> Option<T> {

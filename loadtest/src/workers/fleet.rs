@@ -31,7 +31,7 @@ use super::{
 };
 use crate::{
     clock::unix_now,
-    engine::{Job, MeterReading, Place},
+    engine::{Job, MeterReading, Place, job::SLOTS_MAX},
     results::{Cpu, WorkerResult},
     tally::Tally,
 };
@@ -118,7 +118,11 @@ async fn greet(link: &mut Link) -> Result<About> {
         about.version
     );
     ensure!(about.free, "is busy with another job");
-    ensure!(about.threads > 0, "offers no threads");
+    let threads = about.threads;
+    ensure!(
+        (1..=SLOTS_MAX).contains(&threads),
+        "offers {threads} threads, where 1 to {SLOTS_MAX} are possible"
+    );
     Ok(about)
 }
 
@@ -163,7 +167,9 @@ impl PreparedFleet {
     /// Connections that stand, over all workers.
     #[must_use]
     pub fn open_connections(&self) -> u64 {
-        self.crew.sum(|progress| Some(progress.open_connections), |sum, one| *sum += one).unwrap_or(0)
+        self.crew
+            .sum(|progress| Some(progress.open_connections), |sum, one| *sum = sum.saturating_add(one))
+            .unwrap_or(0)
     }
 
     /// From the start to the last moment at which an arrival can be due.
@@ -297,7 +303,7 @@ impl RunningFleet {
             });
         }
         if let Some(failure) = failure.get() {
-            bail!("{failure}");
+            return Err(failure.to_error());
         }
         Ok((tally.context("there is no worker")?, results))
     }

@@ -67,6 +67,15 @@ impl Follower {
     /// # Errors
     /// The worker failed or is gone.
     pub(super) async fn follow(mut self) -> Result<Option<Outcome>> {
+        let outcome = self.follow_to_the_end().await;
+        if outcome.is_err() {
+            // Whatever went wrong, the worker need not go on for nobody.
+            self.leave().await;
+        }
+        outcome
+    }
+
+    async fn follow_to_the_end(&mut self) -> Result<Option<Outcome>> {
         let mut rounds = interval(PROGRESS_EVERY);
         rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         for round in 0_u64.. {
@@ -77,7 +86,6 @@ impl Follower {
                 (State::Finished, _) => return self.finish(progress.claims_bytes).await.map(Some),
                 (State::Failed, _) => {
                     self.fetch_claims().await?;
-                    self.leave().await;
                     bail!(progress.error.unwrap_or_else(|| "failed without a word".into()));
                 }
                 (_, Wish::Leave) => {

@@ -5,7 +5,6 @@
 //! is unknown does not stand at the end of the file, but at the end of its worker's lines.
 
 use std::{
-    fs::File,
     io::Write,
     path::Path,
     sync::{Mutex, PoisonError},
@@ -13,10 +12,12 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
+use crate::claims_log::{Synced, Unwritten};
+
 /// The log, shared by those who follow the workers.
 #[derive(Debug)]
 pub(super) struct MergedLog {
-    file: Mutex<File>,
+    file: Mutex<Synced>,
     named: String,
 }
 
@@ -27,18 +28,19 @@ impl MergedLog {
     /// It cannot be created.
     pub(super) fn create(path: &Path) -> Result<Self> {
         let named = format!("claims log {}", path.display());
-        let file = File::create(path).with_context(|| named.clone())?;
+        let file = Synced::create(path).with_context(|| named.clone())?;
         Ok(Self { file: Mutex::new(file), named })
     }
 
     /// Appends whole lines and waits until they are on disk.
     ///
     /// # Errors
-    /// They are not whole, or cannot be written.
+    /// They are not whole; or [`Unwritten`].
     pub(super) fn append(&self, lines: &[u8]) -> Result<()> {
         ensure!(lines.ends_with(b"\n"), "a worker sent half a line of claims");
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        file.write_all(lines).and_then(|()| file.sync_data()).with_context(|| self.named.clone())
+        let written = file.write_all(lines).and_then(|()| file.sync());
+        written.with_context(|| Unwritten { named: self.named.clone() })
     }
 }
 

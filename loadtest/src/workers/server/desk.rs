@@ -23,11 +23,14 @@ use super::{
     Offer,
     job::{ActiveJob, Refused},
 };
-use crate::workers::{
-    clock::AnchoredClock,
-    protocol::{
-        About, CALL_WAIT, ClockReading, JOB_BYTES_MAX, Order, REQUEST_BYTES_MAX, Refusal, START_WITHIN,
-        StartAt, TRANSFER_WAIT, Taken, VERSION,
+use crate::{
+    streams,
+    workers::{
+        clock::AnchoredClock,
+        protocol::{
+            About, CALL_WAIT, ClockReading, JOB_BYTES_MAX, Order, REQUEST_BYTES_MAX, Refusal, START_WITHIN,
+            StartAt, TRANSFER_WAIT, Taken, VERSION,
+        },
     },
 };
 
@@ -203,7 +206,9 @@ impl Desk {
         let mut complained = lock(&self.complained);
         if complained.is_none_or(|at| at.elapsed() >= COMPLAIN_EVERY) {
             *complained = Some(Instant::now());
-            eprintln!("claimrush-loadtest worker: refused a call from {peer}: its token is wrong or missing");
+            streams::tell(&format!(
+                "claimrush-loadtest worker: refused a call from {peer}: its token is wrong or missing"
+            ));
         }
     }
 }

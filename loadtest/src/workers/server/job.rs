@@ -32,6 +32,7 @@ use crate::{
     claims_log::ClaimsLog,
     cpu,
     engine::{self, Job, MeterReading, Prepared, Running},
+    streams,
     workers::protocol::{CLAIMS_BYTES_MAX, LEAVE_WAIT, Order, Outcome, Progress, State},
 };
 
@@ -75,7 +76,7 @@ type LastReading = Box<MeterReading>;
 /// What the life of a job has to do next.
 enum Next {
     Wait,
-    AddUp(Running, CpuMark),
+    AddUp(Box<Running>, CpuMark),
     End,
 }
 
@@ -268,7 +269,7 @@ impl ActiveJob {
         match std::mem::take(&mut *phase) {
             Phase::Running(running, mark) => {
                 *phase = Phase::Ending(Box::new(running.meter()));
-                Next::AddUp(running, mark)
+                Next::AddUp(Box::new(running), mark)
             }
             other => {
                 *phase = other;
@@ -293,16 +294,16 @@ impl Life {
         loop {
             match active.next() {
                 Next::Wait => sleep(LOOK_EVERY).await,
-                Next::AddUp(running, mark) => add_up(&active, running, mark).await,
+                Next::AddUp(running, mark) => add_up(&active, *running, mark).await,
                 Next::End => break,
             }
         }
         if !active.abandoned.load(Ordering::Relaxed) {
             let seconds = active.let_go_after.as_secs();
-            eprintln!(
+            streams::tell(&format!(
                 "claimrush-loadtest worker: let job {} go, its coordinator was silent for {seconds} s",
                 active.id
-            );
+            ));
         }
         // What is left of the job goes here: connections that were never used are closed beside the calls.
         let _broken = spawn_blocking(move || active.set(Phase::Failed("the job was let go".into()))).await;

@@ -27,7 +27,7 @@ use tokio::{
 
 use self::desk::Desk;
 use super::{clock::WallClock, protocol, token::Token};
-use crate::clock::unix_now;
+use crate::{clock::unix_now, streams};
 
 /// Connections at a time: a coordinator has two.
 const CONNECTIONS_MAX: usize = 64;
@@ -82,7 +82,8 @@ pub fn run(args: &WorkerArgs) -> Result<()> {
             .with_context(|| format!("worker cannot listen on {}", args.listen))?;
         let (mut interrupt, mut terminate) =
             (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-        println!("worker listening on {} with {threads} threads", listener.local_addr()?);
+        let address = listener.local_addr()?;
+        streams::print(&format!("worker listening on {address} with {threads} threads\n"))?;
         let stop = async {
             tokio::select! { _ = interrupt.recv() => (), _ = terminate.recv() => () }
         };
@@ -118,7 +119,7 @@ async fn accept(listener: &TcpListener, desk: &Arc<Desk>) {
                 });
             }
             Err(error) => {
-                eprintln!("claimrush-loadtest worker: cannot accept a connection: {error}");
+                streams::tell(&format!("claimrush-loadtest worker: cannot accept a connection: {error}"));
                 sleep(ACCEPT_PAUSE).await;
             }
         }
