@@ -1,10 +1,9 @@
 //! What staff read of vouchers' lives and of campaigns' books.
 
 use async_trait::async_trait;
-use deadpool_postgres::Client;
 use tokio_postgres::Row;
 
-use super::{PostgresLedger, in_time, life, number, query, snapshot};
+use super::{PostgresLedger, in_time, life, number, query, snapshot, unhurried};
 use crate::clock::UnixMs;
 use crate::domain::ids::{CampaignId, ClaimNumber};
 use crate::domain::life::Step;
@@ -31,8 +30,10 @@ impl Accounts for PostgresLedger {
         before_ms: UnixMs,
     ) -> Result<Vec<Movement>, LedgerError> {
         let client = self.scans.get().await?;
-        let rows = query(&client, MOVEMENTS, &[&campaign.as_str(), &before_ms]).await?;
-        rows.iter().map(movement).collect::<Result<_, _>>().map(in_order)
+        unhurried!(client, async {
+            let rows = query(&client, MOVEMENTS, &[&campaign.as_str(), &before_ms]).await?;
+            rows.iter().map(movement).collect::<Result<_, _>>().map(in_order)
+        })
     }
 
     async fn postings(
@@ -43,14 +44,16 @@ impl Accounts for PostgresLedger {
     ) -> Result<Vec<PostingRow>, LedgerError> {
         let client = self.scans.get().await?;
         let (after, limit): (i64, i64) = (number(after)?, limit.into());
-        let mut postings = Vec::new();
-        for row in query(&client, POSTINGS, &[&campaign.as_str(), &after, &limit]).await? {
-            let (number, at_ms) = (number::<i64, u64>(row.try_get(0)?)?, row.try_get(1)?);
-            let (kind, drop) = (row.try_get(2)?, row.try_get(3)?);
-            let head = PostingRow { number, at_ms, kind, drop, lines: Vec::new() };
-            add_line(&mut postings, head, (row.try_get(4)?, Fen(row.try_get(5)?)));
-        }
-        Ok(postings)
+        unhurried!(client, async {
+            let mut postings = Vec::new();
+            for row in query(&client, POSTINGS, &[&campaign.as_str(), &after, &limit]).await? {
+                let (number, at_ms) = (number::<i64, u64>(row.try_get(0)?)?, row.try_get(1)?);
+                let (kind, drop) = (row.try_get(2)?, row.try_get(3)?);
+                let head = PostingRow { number, at_ms, kind, drop, lines: Vec::new() };
+                add_line(&mut postings, head, (row.try_get(4)?, Fen(row.try_get(5)?)));
+            }
+            Ok(postings)
+        })
     }
 
     async fn money_steps(
@@ -71,7 +74,9 @@ impl Accounts for PostgresLedger {
         limit: u32,
     ) -> Result<Vec<Period>, LedgerError> {
         let mut client = self.scans.get().await?;
-        life::periods_of(&snapshot(&mut client).await?, campaign, after, limit).await
+        unhurried!(client, async {
+            life::periods_of(&snapshot(&mut client).await?, campaign, after, limit).await
+        })
     }
 }
 

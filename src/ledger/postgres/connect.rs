@@ -6,6 +6,7 @@
 use std::io;
 use std::path::Path;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use deadpool_postgres::{Client, Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use rustls::pki_types::CertificateDer;
@@ -20,7 +21,10 @@ use crate::limits;
 /// What a set of connections is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
-    Read,
+    /// What takes microseconds, and is not waited for beyond [`limits::LEDGER_ANSWER_TIMEOUT`].
+    LookUp,
+    /// What goes over many rows and takes its time, however long the database says that a statement may take.
+    Scan,
     Write,
 }
 
@@ -90,8 +94,15 @@ impl Target {
         if which == Which::Primary {
             config.target_session_attrs(TargetSessionAttrs::ReadWrite);
         }
-        let first: &'static [&'static str] = match purpose {
-            Purpose::Read => &[READER],
+        let first = match purpose {
+            // Nobody waits for a look-up any more by then; the server would not know, and keep its session while a table is locked.
+            Purpose::LookUp => {
+                let limit = limits::LEDGER_ANSWER_TIMEOUT.as_millis();
+                vec![READER.to_owned(), format!("SET lock_timeout = 0; SET statement_timeout = '{limit}ms'")]
+            }
+            Purpose::Scan => {
+                vec![READER.to_owned(), "SET lock_timeout = 0; SET statement_timeout = 0".to_owned()]
+            }
             Purpose::Write => {
                 let mut options = config.get_options().unwrap_or_default().to_owned();
                 for (name, limit) in [
@@ -102,9 +113,10 @@ impl Target {
                     options.extend([" -c ", name, "=", &format!("{}ms", limit.as_millis())]);
                 }
                 config.options(options.trim_start());
-                &[WRITER, write::STAGING]
+                vec![WRITER.to_owned(), write::STAGING.to_owned()]
             }
         };
+        let first = Arc::new(first);
         // Hosts that cannot be reached are waited for one after the other, before the one that can.
         let hosts = u32::try_from(self.hosts().max(1)).unwrap_or(u32::MAX);
         let create_timeout = limits::LEDGER_CONNECT_TIMEOUT.saturating_mul(hosts);
@@ -120,9 +132,10 @@ impl Target {
             .create_timeout(Some(create_timeout))
             .recycle_timeout(Some(limits::LEDGER_CONNECT_TIMEOUT))
             .post_create(Hook::async_fn(move |client, _| {
+                let first = Arc::clone(&first);
                 Box::pin(async move {
                     let said = async {
-                        for words in first {
+                        for words in first.iter() {
                             client.batch_execute(words).await.map_err(HookError::Backend)?;
                         }
                         Ok(())
@@ -142,6 +155,24 @@ pub(super) async fn prepare(writer: &Pool) -> Result<(), LedgerError> {
     if unsafe_server.is_some() {
         return Err(LedgerError::Unavailable(
             "the server would lose claims in a crash: set \"fsync = on\" in its postgresql.conf".to_owned(),
+        ));
+    }
+    // Texts are UTF-8: of one that the database has no form for a whole batch would fail, again and again.
+    let encoding = "SELECT current_setting('server_encoding') \
+                    WHERE current_setting('server_encoding') NOT IN ('UTF8', 'SQL_ASCII')";
+    if let Some(row) = query_opt(&client, encoding, &[]).await? {
+        let encoding: String = row.try_get(0)?;
+        return Err(LedgerError::Unavailable(format!(
+            "the database is in {encoding}, which has not every character: make it with ENCODING 'UTF8'"
+        )));
+    }
+    // A pooler that keeps the options of a session to itself has most often no session for each client either.
+    let pooled = "SELECT 1 FROM pg_catalog.pg_settings WHERE name = 'lock_timeout' AND setting <> $1";
+    let asked = limits::LEDGER_LOCK_TIMEOUT.as_millis().to_string();
+    if query_opt(&client, pooled, &[&asked]).await?.is_some() {
+        return Err(LedgerError::Unavailable(
+            "a pooler stands before the server, and the session has not what it asked for: let ledger.url lead to the server"
+                .to_owned(),
         ));
     }
     schema::migrate(&mut client).await
@@ -185,7 +216,7 @@ fn roots(ca_file: Option<&Path>) -> Result<rustls::RootCertStore, LedgerError> {
 
 /// TLS that trusts these alone, and checks the server's name.
 fn tls(roots: rustls::RootCertStore) -> Result<MakeRustlsConnect, LedgerError> {
-    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| LedgerError::Unavailable(error.to_string()))?

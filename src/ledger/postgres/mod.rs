@@ -36,7 +36,7 @@ use deadpool_postgres::{Client, Pool, Transaction};
 use tokio_postgres::IsolationLevel;
 
 use self::connect::{Purpose, Target, Which};
-use self::sql::{Parameters, encoded, execute, number, query, query_number, query_opt};
+use self::sql::{Parameters, encoded, execute, in_time, number, query, query_number, query_opt, unhurried};
 use super::chain::Record;
 use super::life::{Outcome, Request, StepRow, TermsCache};
 use super::{
@@ -101,8 +101,8 @@ impl PostgresLedger {
 
     fn readers(target: &Target, which: Which) -> Result<Self, LedgerError> {
         Ok(Self {
-            look_ups: target.pool(Purpose::Read, which, limits::LEDGER_READERS)?,
-            scans: target.pool(Purpose::Read, which, limits::LEDGER_READERS)?,
+            look_ups: target.pool(Purpose::LookUp, which, limits::LEDGER_READERS)?,
+            scans: target.pool(Purpose::Scan, which, limits::LEDGER_READERS)?,
             writers: None,
             terms: TermsCache::default(),
             clock: Clock::System,
@@ -116,19 +116,6 @@ impl PostgresLedger {
         Ok(pool.get().await?)
     }
 }
-
-/// What a connection says, unless it takes too long: then nobody uses the connection any more.
-macro_rules! in_time {
-    ($client:ident, $work:expr) => {{
-        let outcome = tokio::time::timeout($crate::limits::LEDGER_ANSWER_TIMEOUT, $work).await;
-        outcome.unwrap_or_else(|_| {
-            drop(Client::take($client));
-            Err(LedgerError::Unavailable("the server did not answer in time".to_owned()))
-        })
-    }};
-}
-
-use in_time;
 
 /// A transaction that sees one moment.
 async fn snapshot(client: &mut Client) -> Result<Transaction<'_>, LedgerError> {
@@ -217,7 +204,8 @@ impl Ledger for PostgresLedger {
     }
 
     async fn tallies(&self) -> Result<Vec<Tally>, LedgerError> {
-        read::tallies(&self.scans.get().await?).await
+        let client = self.scans.get().await?;
+        unhurried!(client, read::tallies(&client))
     }
 
     async fn claims(
@@ -226,7 +214,8 @@ impl Ledger for PostgresLedger {
         after: Option<ClaimNumber>,
         limit: u32,
     ) -> Result<Vec<ClaimRow>, LedgerError> {
-        read::claims(&snapshot(&mut self.scans.get().await?).await?, drop, after, limit).await
+        let mut client = self.scans.get().await?;
+        unhurried!(client, async { read::claims(&snapshot(&mut client).await?, drop, after, limit).await })
     }
 
     async fn claim(&self, number: ClaimNumber) -> Result<Option<ClaimRow>, LedgerError> {
@@ -291,11 +280,13 @@ impl Ledger for PostgresLedger {
     }
 
     async fn steps(&self, after: u64, limit: u32) -> Result<Vec<StepRow>, LedgerError> {
-        life::steps(&self.scans.get().await?, after, limit).await
+        let client = self.scans.get().await?;
+        unhurried!(client, life::steps(&client, after, limit))
     }
 
     async fn accounts(&self, campaign: &CampaignId) -> Result<BTreeMap<String, Fen>, LedgerError> {
-        life::pots(&self.scans.get().await?, campaign.as_str()).await
+        let client = self.scans.get().await?;
+        unhurried!(client, life::pots(&client, campaign.as_str()))
     }
 
     async fn close_period(
@@ -310,7 +301,8 @@ impl Ledger for PostgresLedger {
     }
 
     async fn periods(&self) -> Result<Vec<Period>, LedgerError> {
-        life::periods(&snapshot(&mut self.scans.get().await?).await?).await
+        let mut client = self.scans.get().await?;
+        unhurried!(client, async { life::periods(&snapshot(&mut client).await?).await })
     }
 
     async fn receipts(&self, after: u64, limit: u32) -> Result<Vec<ReceiptRow>, LedgerError> {
@@ -334,7 +326,8 @@ impl Ledger for PostgresLedger {
         per_person: u32,
         limit: u32,
     ) -> Result<Vec<(String, u64)>, LedgerError> {
-        read::over_limit(&self.scans.get().await?, drop, per_person, limit).await
+        let client = self.scans.get().await?;
+        unhurried!(client, read::over_limit(&client, drop, per_person, limit))
     }
 
     async fn in_several_drops(
@@ -343,7 +336,8 @@ impl Ledger for PostgresLedger {
         since_ms: UnixMs,
         limit: u32,
     ) -> Result<Vec<(String, u64)>, LedgerError> {
-        read::in_several_drops(&self.scans.get().await?, campaign, since_ms, limit).await
+        let client = self.scans.get().await?;
+        unhurried!(client, read::in_several_drops(&client, campaign, since_ms, limit))
     }
 
     async fn repeated_marks(
@@ -351,15 +345,18 @@ impl Ledger for PostgresLedger {
         drop: DropNumber,
         limit: u32,
     ) -> Result<Vec<(String, String, u64)>, LedgerError> {
-        read::repeated_marks(&self.scans.get().await?, drop, limit).await
+        let client = self.scans.get().await?;
+        unhurried!(client, read::repeated_marks(&client, drop, limit))
     }
 
     async fn balances(&self) -> Result<Vec<Balances>, LedgerError> {
-        read::balances(&snapshot(&mut self.scans.get().await?).await?).await
+        let mut client = self.scans.get().await?;
+        unhurried!(client, async { read::balances(&snapshot(&mut client).await?).await })
     }
 
     async fn standing(&self, shard: Shard) -> Result<Standing, LedgerError> {
-        read::standing(&snapshot(&mut self.scans.get().await?).await?, shard).await
+        let mut client = self.scans.get().await?;
+        unhurried!(client, async { read::standing(&snapshot(&mut client).await?, shard).await })
     }
 
     async fn chain_head(&self) -> Result<ChainHead, LedgerError> {
@@ -369,15 +366,18 @@ impl Ledger for PostgresLedger {
 
     async fn verify_chain(&self) -> Result<Result<ChainHead, ChainBreak>, LedgerError> {
         // One snapshot for the whole walk; the drain may go on writing meanwhile.
-        verify::verify(&snapshot(&mut self.scans.get().await?).await?).await
+        let mut client = self.scans.get().await?;
+        unhurried!(client, async { verify::verify(&snapshot(&mut client).await?).await })
     }
 
     async fn audit_records(&self, after: u64, limit: i64) -> Result<Vec<Record>, LedgerError> {
-        books::records(&self.scans.get().await?, after, limit).await
+        let client = self.scans.get().await?;
+        unhurried!(client, books::records(&client, after, limit))
     }
 
     async fn chain_record(&self, hash: &str) -> Result<Option<u64>, LedgerError> {
-        books::chain_record(&self.scans.get().await?, hash).await
+        let client = self.scans.get().await?;
+        unhurried!(client, books::chain_record(&client, hash))
     }
 
     async fn quarantine(&self, limit: u32) -> Result<Vec<Quarantined>, LedgerError> {

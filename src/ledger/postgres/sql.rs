@@ -47,6 +47,31 @@ pub(super) async fn execute<C: GenericClient>(
     Ok(client.execute(&statement, parameters).await?)
 }
 
+/// What a connection says. One that failed is used by nobody any more: what it has prepared, or made for itself, may be what
+/// failed, where a table was altered, say; the next one finds things as they are.
+macro_rules! unhurried {
+    ($client:ident, $work:expr) => {{
+        let outcome = $work.await;
+        if let Err(LedgerError::Unavailable(_) | LedgerError::Corrupt(_)) = &outcome {
+            drop(deadpool_postgres::Client::take($client));
+        }
+        outcome
+    }};
+}
+
+/// The same, unless it takes too long.
+macro_rules! in_time {
+    ($client:ident, $work:expr) => {
+        $crate::ledger::postgres::unhurried!($client, async {
+            let outcome = tokio::time::timeout($crate::limits::LEDGER_ANSWER_TIMEOUT, $work).await;
+            let late = "the server did not answer in time";
+            outcome.unwrap_or_else(|_| Err(LedgerError::Unavailable(late.to_owned())))
+        })
+    };
+}
+
+pub(super) use {in_time, unhurried};
+
 impl From<tokio_postgres::Error> for LedgerError {
     fn from(error: tokio_postgres::Error) -> Self {
         let mut text = error.to_string();

@@ -1,6 +1,7 @@
 //! The conformance suite on PostgreSQL, and what only a server can suffer: several programs, an end in the middle,
 //! tampering.
 
+mod administered;
 #[path = "../../../tests/support/postgres.rs"]
 #[expect(dead_code, reason = "shared with the integration tests, which use the rest of it")]
 pub(crate) mod server;

@@ -8,7 +8,7 @@ use socket2::{Domain, Socket, Type};
 use super::*;
 
 /// Two claims that follow those of the stretches before.
-fn stretch(at: u64) -> Group {
+pub(super) fn stretch(at: u64) -> Group {
     let seq = u32::try_from(at * 2).unwrap() + 1;
     group(at, vec![Ok(vec![claims(MONEY, seq, &format!("p{seq} q{seq}"))])])
 }
