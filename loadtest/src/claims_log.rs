@@ -6,7 +6,7 @@
 
 use std::{
     fmt,
-    fs::File,
+    fs::{File, OpenOptions, TryLockError},
     io::Write,
     path::Path,
     sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
@@ -144,10 +144,17 @@ pub(crate) struct Synced {
 }
 
 impl Synced {
-    /// Creates the file, replacing an older one.
+    /// Creates the file, replacing an older one that no other run is writing.
     pub(crate) fn create(path: &Path) -> std::io::Result<Self> {
-        let file = File::create(path)?;
+        let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
         let is_file = file.metadata()?.is_file();
+        if is_file {
+            // Where a file system knows no locks, there is none.
+            if let Err(TryLockError::WouldBlock) = file.try_lock() {
+                return Err(std::io::Error::other("another run is writing it"));
+            }
+            file.set_len(0)?;
+        }
         Ok(Self { file, is_file })
     }
 

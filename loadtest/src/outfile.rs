@@ -5,13 +5,13 @@
 //! is written to as it is.
 
 use std::{
-    fs::{self, OpenOptions, Permissions},
+    fs::{self, File, OpenOptions, Permissions, TryLockError},
     io::{self, Write},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use tempfile::{Builder, NamedTempFile};
 
 /// What a new file may be for others, as far as the process' umask lets it.
@@ -37,6 +37,27 @@ pub(crate) fn check(path: &Path) -> Result<()> {
         Err(error) => Err(error),
     };
     checked.with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// A folder to which no other run writes, as long as this is there.
+#[derive(Debug)]
+pub(crate) struct Taken(#[expect(dead_code, reason = "its lock goes with it")] Option<File>);
+
+/// Takes a folder for the results of one run: two would take each other's away.
+///
+/// # Errors
+/// It cannot be opened, or another run has it.
+pub(crate) fn take(folder: &Path) -> Result<Taken> {
+    let shown = folder.display();
+    let opened = File::open(folder).with_context(|| format!("cannot open the folder {shown}"))?;
+    match opened.try_lock() {
+        Ok(()) => Ok(Taken(Some(opened))),
+        Err(TryLockError::WouldBlock) => {
+            bail!("another run writes its results to {shown}: give --out another folder")
+        }
+        // Its file system knows no locks.
+        Err(TryLockError::Error(_)) => Ok(Taken(None)),
+    }
 }
 
 /// Where a name leads to.

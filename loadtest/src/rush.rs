@@ -127,8 +127,10 @@ pub struct RushArgs {
 pub fn run(args: &RushArgs) -> Result<u8> {
     let scenario = scenario(args)?;
     // What cannot be written is known before the run is lost.
+    let mut taken = None;
     if let Some(folder) = &args.out {
         fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        taken = Some(outfile::take(folder)?);
         outputs::remove_all(folder)?;
     }
     if let Some(path) = &args.json {
@@ -146,7 +148,7 @@ pub fn run(args: &RushArgs) -> Result<u8> {
         Err(why) => return Ok(run::invalid(&why)),
     };
     let written = write(args, &results, &tally);
-    drop(signals);
+    drop((signals, taken));
     // What cannot be written is told all the same.
     written.and(streams::print(&outputs::text(&results)))?;
     Ok(results.verdict.exit_code)

@@ -208,6 +208,26 @@ fn interrupt(child: &Child) {
 }
 
 #[test]
+fn a_second_run_takes_nothing_away_from_one_that_goes_on() {
+    let (rehearsal, mut child) = under_way();
+    let output = rehearsal.run(&[]);
+    let told = said(&output);
+    assert_eq!((output.status.code(), told.lines().count()), (Some(2), 1), "{told}");
+    assert!(told.contains("another run writes its results to "), "{told}");
+    let log = rehearsal.path("out/claims.jsonl");
+    let other = Rehearsal::new(generous());
+    let output = other.run(&["--claims-log", log.to_str().unwrap()]);
+    let told = said(&output);
+    assert_eq!((output.status.code(), told.lines().count()), (Some(2), 1), "{told}");
+    assert!(told.contains("claims.jsonl: another run is writing it"), "{told}");
+    interrupt(&child);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    let results = rehearsal.results();
+    assert_eq!(results["total"]["granted"], lines_of(&log));
+    assert_eq!(rehearsal.run(&["--set", "tickets.uses=5"]).status.code(), Some(0), "it is free again");
+}
+
+#[test]
 fn a_disk_that_is_full_at_the_end_of_a_run_hides_nothing() {
     let (rehearsal, child) = under_way();
     std::os::unix::fs::symlink("/dev/full", rehearsal.path("out/report.html")).unwrap();

@@ -1,6 +1,6 @@
 //! What a check found wrong, named as far as anybody reads on, and counted beyond.
 
-use crate::results::AuditCheck;
+use crate::{client::answer::harmless, results::AuditCheck};
 
 /// Findings that are named; the others are counted.
 const SHOWN_MAX: usize = 10;
@@ -16,7 +16,8 @@ impl Findings {
     /// Adds one; its words are made only if they will be shown.
     pub(super) fn add(&mut self, words: impl FnOnce() -> String) {
         if self.shown.len() < SHOWN_MAX {
-            self.shown.push(words());
+            // A claim's id is whatever the service says.
+            self.shown.push(harmless(words().chars()));
         } else {
             self.more += 1;
         }
@@ -67,6 +68,9 @@ mod tests {
         assert!(!check.ok);
         assert!(check.detail.starts_with("no 1; no 2; "), "{}", check.detail);
         assert!(check.detail.ends_with("no 10; and 2 more"), "{}", check.detail);
+        let mut found = Findings::default();
+        found.add(|| "clm_\x1b[2J".into());
+        assert_eq!(found.into_check("c", "p", String::new(), String::new()).detail, "clm_\u{fffd}[2J");
         let check = Findings::default().into_check("c", "p", "a with b".into(), "fine".into());
         assert_eq!((check.ok, check.detail.as_str()), (true, "fine"));
     }

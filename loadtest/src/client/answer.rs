@@ -75,8 +75,12 @@ pub fn problem_code(body: &[u8]) -> Cow<'_, str> {
     if code.len() <= CODE_CHARS_MAX && code.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
         return code;
     }
-    let kept = code.chars().take(CODE_CHARS_MAX);
-    kept.map(|c| if c.is_control() { NO_CHARACTER } else { c }).collect::<String>().into()
+    harmless(code.chars().take(CODE_CHARS_MAX)).into()
+}
+
+/// A text from elsewhere, without what a terminal would obey.
+pub(crate) fn harmless(text: impl Iterator<Item = char>) -> String {
+    text.map(|c| if c.is_control() { NO_CHARACTER } else { c }).collect()
 }
 
 #[cfg(test)]

@@ -117,10 +117,35 @@ impl Running {
             }
             Self::Fleet(running) => {
                 let (tally, workers) = running.join()?;
-                let cpu_s: f64 = workers.iter().map(|worker| worker.cpu.cpu_s).sum();
-                let cpu = Duration::try_from_secs_f64(cpu_s).unwrap_or(Duration::MAX);
+                let cpu = cpu_of_all(&workers);
                 Ok(Harvest { tally, workers, cpu })
             }
         }
+    }
+}
+
+/// What all workers used together, whatever they say.
+fn cpu_of_all(workers: &[WorkerResult]) -> Duration {
+    let cpu_s: f64 = workers.iter().map(|worker| worker.cpu.cpu_s).sum();
+    Duration::try_from_secs_f64(cpu_s.max(0.0)).unwrap_or(Duration::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::Cpu;
+
+    #[test]
+    fn no_word_of_a_worker_on_its_cpu_ends_the_run() {
+        let worker = |cpu_s| WorkerResult {
+            address: String::new(),
+            threads: 1,
+            clock_offset_us: 0,
+            clock_error_us: 0,
+            cpu: Cpu { cpu_s, ..Cpu::default() },
+        };
+        assert_eq!(cpu_of_all(&[worker(0.5), worker(1.5)]), Duration::from_secs(2));
+        assert_eq!(cpu_of_all(&[worker(1.8e19), worker(1.8e19)]), Duration::MAX);
+        assert_eq!(cpu_of_all(&[worker(-1.0)]), Duration::ZERO);
     }
 }

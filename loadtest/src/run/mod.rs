@@ -25,7 +25,7 @@ use crate::{
         stock::{Clerk, Stock},
     },
     live::Mode,
-    outputs,
+    outfile, outputs,
     results::{AuditResult, DeskResult},
     scenario::{self, Scenario, Tickets},
     schedule::TicketSort,
@@ -50,6 +50,7 @@ pub fn run(args: &RunArgs) -> Result<u8> {
     let scenario = scenario::load(&args.scenario, &args.overrides())?;
     let folder = args.folder(&scenario);
     fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    let _taken = outfile::take(&folder)?;
     outputs::remove_all(&folder)?;
     let claims_log = args.claims_log.clone().unwrap_or_else(|| folder.join(outputs::CLAIMS_FILE));
 
