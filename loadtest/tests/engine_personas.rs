@@ -71,6 +71,16 @@ fn a_refresher_who_is_told_to_come_back_in_an_age_does_not_wait_for_it() {
 }
 
 #[test]
+fn an_answer_to_a_poll_is_no_claim_whatever_its_status() {
+    let address = serve_asked(|_| Act::reply(201, r#"{"claim_id":"clm_1","seq":1,"state":"open"}"#.into()));
+    let tally = run(twenty(address, "kind = \"refresher\", every = \"1ms\", polls_max = 2"));
+    let persona = &tally.personas[0];
+    assert_eq!((persona.requests, persona.granted, persona.mishaps.unsent), (40, 0, 20));
+    assert_eq!((answers(persona, 201, "state"), persona.granted_response.histogram().len()), (40, 0));
+    assert!(tally.intervals.iter().all(|interval| interval.granted == 0));
+}
+
+#[test]
 fn a_double_clicker_claims_twice_at_once_on_two_connections() {
     let (notes, claims) = (Notes::default(), Claims::default());
     let pressed = Mutex::new(BTreeSet::new());

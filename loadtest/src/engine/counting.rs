@@ -120,7 +120,8 @@ impl Counting {
         let now = Instant::now();
         let (response, service) = (micros(now - at.intended), micros(now - at.sent));
         let kind = self.kind(status, code);
-        let granted = status == answer::CREATED;
+        // An answer with a code of its own is to something else than a claim.
+        let granted = status == answer::CREATED && code.is_empty();
 
         count(self.by_persona.get_mut(persona).context("there is no such persona")?, kind);
         let tally = self.persona(persona)?;

@@ -65,10 +65,8 @@ async fn poll(line: &mut Line, desk: &Desk, arrival: &Arrival, intended: Instant
     let give_up_at = at.sent + desk.plan.scenario.connections.reply_wait;
     match line.exchange(&question, at.sent, give_up_at).await {
         Ok(reply) => {
-            let code = match reply.status {
-                answer::OK => POLL.into(),
-                _ => answer::problem_code(&reply.body),
-            };
+            let code =
+                if reply.status < answer::REFUSALS { POLL.into() } else { answer::problem_code(&reply.body) };
             desk.count(|counting| counting.answered(arrival.persona, reply.status, &code, at));
             advice(&reply)
         }
