@@ -175,6 +175,7 @@ impl Drain {
     pub async fn round(&self) -> Result<Round, DrainError> {
         let mut connection = pool::checkout(&self.pool).await?;
         let after = self.ledger.position(self.shard).await?;
+        self.known.stands_at(after);
         let (mut entries, more) = self.read_group(&mut connection, after).await?;
         let Some((first, last)) =
             entries.first().zip(entries.last()).map(|(first, last)| (first.id, last.id))
@@ -189,10 +190,11 @@ impl Drain {
         Step::DrainRead.reached();
         let began = Instant::now();
         let group = Group { shard: self.shard, after, entries, now_ms: self.clock.now_ms() };
-        let committed = self.ledger.commit(group).await?;
+        let committed = self.ledger.commit(group).await.inspect_err(|_| self.known.forget())?;
         Step::DrainCommitted.reached();
         self.metrics.drain_commit_seconds.record(began.elapsed().as_secs_f64());
         let position = self.note(&committed).await;
+        self.known.stands_at(position);
         journal::trim_through(&mut connection, self.shard, position).await?;
         Step::DrainTrimmed.reached();
         let left = journal::length(&mut connection, self.shard).await?;
