@@ -79,7 +79,7 @@ impl Rush {
             state: DropState::Running,
             once,
             revision: 0,
-            overrules: false,
+            overrules: None,
         };
         let configs: Vec<_> = drops.iter().map(config).collect();
         let made = scripts::configure(&mut conn, SHARD, &configs).await?;

@@ -18,22 +18,22 @@
 -- ARGV[i+8]    once: where a person may win in one drop of the campaign alone, how many drops the campaign has; else 0.
 --              A campaign's drops only become more, so that the number tells which they are
 -- ARGV[i+9]    revision of the campaigns that this is of
--- ARGV[i+10]   "keep" (refuses when a later revision was set) or "overrule" (does not: the ledger has no later one)
+-- ARGV[i+10]   "keep" (refuses when a later revision was set), or the later revision that it goes over all the same: the
+--              ledger has none so late
 --
 -- Reply: for each drop { epoch, state, opens_at, closes_at, limit, stock, seq, returned }, as it now stands
 -- Reply when refused: { code, d }; no drop was changed
 --   UNKNOWN_DROP         -7   "update" of a drop that is not there
 --   SHRINK_BELOW_CLAIMED -8   "shrink", and total is less than what is claimed and not returned
---   OUT_OF_DATE          -12  "keep", and the drop was set to a later revision of the campaigns
---   UNSETTLED            -13  "keep" without "shrink", and at this very revision stock was taken away from the drop, which
---                             the ledger may be about to be told
+--   OUT_OF_DATE          -12  the drop was set to a later revision of the campaigns, and to another one than this goes over
+--   UNSETTLED            -13  not "shrink", and at this very revision stock was taken away from the drop, which the ledger may
+--                             be about to be told
 -- An error that begins with MALFORMED: the call is not as above; no drop was changed.
 
 local UNKNOWN_DROP, SHRINK_BELOW_CLAIMED, OUT_OF_DATE, UNSETTLED = -7, -8, -12, -13
 
 local LIMIT_MAX = 100
 local MODES = { create = true, update = true, shrink = true }
-local PRECEDENCE = { keep = true, overrule = true }
 local STATES = { running = true, paused = true, frozen = true }
 
 local function integer(text, min, max)
@@ -57,9 +57,10 @@ for d = 1, #KEYS do
   local closes_at = integer(ARGV[i + 4], 0, 2 ^ 48 - 1)
   local limit = integer(ARGV[i + 5], 1, LIMIT_MAX)
   local made_epoch, once = integer(ARGV[i + 6], 1, 2 ^ 16 - 1), integer(ARGV[i + 8], 0, 2 ^ 16 - 1)
-  local revision, precedence = integer(ARGV[i + 9], 0, 2 ^ 53 - 1), ARGV[i + 10]
+  local revision, keeps = integer(ARGV[i + 9], 0, 2 ^ 53 - 1), ARGV[i + 10] == 'keep'
+  local overruled = integer(ARGV[i + 10], 1, 2 ^ 53 - 1)
   if not (MODES[mode] and total and opens_at and closes_at and limit and made_epoch and STATES[made_state])
-    or not (once and revision and PRECEDENCE[precedence]) then
+    or not (once and revision and (keeps or overruled)) then
     return redis.error_reply('MALFORMED value for drop ' .. d)
   end
   if closes_at <= opens_at then return redis.error_reply('MALFORMED window of drop ' .. d) end
@@ -70,11 +71,11 @@ for d = 1, #KEYS do
     'shrinking')
   if not f[1] and mode ~= 'create' then return { UNKNOWN_DROP, d } end
   -- Of two who load, the one with an older view must not make Redis believe it again.
-  local overrules = precedence == 'overrule'
-  if revision < tonumber(f[6] or 0) and not overrules then return { OUT_OF_DATE, d } end
+  local set_to = tonumber(f[6] or 0)
+  if revision < set_to and overruled ~= set_to then return { OUT_OF_DATE, d } end
   -- Nor must somebody who loads while stock is taken away put it on sale again.
   local shrinks = mode == 'shrink'
-  if revision == tonumber(f[7] or -1) and not (shrinks or overrules) then return { UNSETTLED, d } end
+  if revision == tonumber(f[7] or -1) and not shrinks then return { UNSETTLED, d } end
   local epoch, state = tonumber(f[1] or made_epoch), f[2] or made_state
   local seq, returned = tonumber(f[3] or 0), tonumber(f[4] or 0)
   local left = total - seq + returned
@@ -90,7 +91,7 @@ for d = 1, #KEYS do
   shrinking[d] = shrinks and revision or nil
   -- Redis may have been told of the rule by a script that kept no revision of the rest.
   local known = f[5] and tonumber(f[5])
-  if (overrules or revision >= (known or 0)) and (once > 0 or known) then
+  if (revision < set_to or revision >= (known or 0)) and (once > 0 or known) then
     onces[#onces + 1] = { key, once, revision }
   end
 end

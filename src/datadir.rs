@@ -3,6 +3,7 @@
 //! Owns the folder's lock, `run.json` and `admin.token`, and the rule that everything in it is readable by its
 //! owner alone. Knows the other files only by their places.
 
+use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
@@ -16,6 +17,8 @@ use crate::config::ServiceUrl;
 
 /// The longest `run.json` or secret that is read, in bytes.
 const FILE_BYTES_MAX: u64 = 16 * 1024;
+/// The longest list of epochs that is read, in bytes: a ledger has a few thousand drops.
+const EPOCHS_BYTES_MAX: u64 = 1024 * 1024;
 
 /// What can be wrong with the data folder.
 #[derive(Debug, thiserror::Error)]
@@ -165,6 +168,36 @@ impl DataDir {
         remove(&self.path.join("seal"))
     }
 
+    /// The highest epoch of each drop, by its number, in which claims may have been numbered; empty where none is remembered.
+    ///
+    /// # Errors
+    /// [`DataDirError::File`] when the file cannot be read.
+    pub fn epochs(&self) -> Result<BTreeMap<u32, u16>, DataDirError> {
+        let path = self.path.join("epochs.json");
+        match read_at_most(&path, EPOCHS_BYTES_MAX) {
+            Ok(text) => serde_json::from_str(&text).map_err(|error| DataDirError::File {
+                path: path.display().to_string(),
+                cause: format!("is not a list of epochs: {error}"),
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeMap::new()),
+            Err(error) => Err(file_error(&path)(error)),
+        }
+    }
+
+    /// Remembers the highest epochs, in one step.
+    ///
+    /// # Errors
+    /// [`DataDirError::File`] when the file cannot be written; the one before stays.
+    pub fn write_epochs(&self, epochs: &BTreeMap<u32, u16>) -> Result<(), DataDirError> {
+        let path = self.path.join("epochs.json");
+        let text = serde_json::to_string(epochs).map_err(|error| file_error(&path)(error.into()))?;
+        let written = write_new(&path, &text);
+        written
+            .and_then(|file| file.persist(&path).map_err(|error| error.error))
+            .map(drop)
+            .map_err(file_error(&path))
+    }
+
     /// Where the admin token stands.
     #[must_use]
     pub fn admin_token_path(&self) -> PathBuf {
@@ -300,8 +333,12 @@ fn remove(path: &Path) -> Result<(), DataDirError> {
 }
 
 fn read_bounded(path: &Path) -> io::Result<String> {
+    read_at_most(path, FILE_BYTES_MAX)
+}
+
+fn read_at_most(path: &Path, bytes_max: u64) -> io::Result<String> {
     let mut text = String::new();
-    File::open(path)?.take(FILE_BYTES_MAX).read_to_string(&mut text)?;
+    File::open(path)?.take(bytes_max).read_to_string(&mut text)?;
     Ok(text)
 }
 

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::support::campaign::{DropFile, campaign};
+use crate::support::clock::FakeClock;
 use crate::support::http::Client;
 use crate::support::service::{PATIENCE, Service};
 use crate::support::wait_for;
@@ -141,5 +142,26 @@ fn a_pause_holds_at_once_and_resuming_goes_on() {
             (201, Some(round + 1)),
             "the very next claim"
         );
+    }
+}
+
+/// What was heard before looks newer than all that is heard after it, until the clock is there again.
+#[test]
+fn a_clock_of_redis_that_is_set_back_holds_up_no_news() {
+    let mut clock = FakeClock::new();
+    let service = Service::start_in(clock.environment(), &[], &[]);
+    service.apply_ok(&campaign("c", &[DropFile::open("d-1", 5)]));
+    let now_ms = || {
+        let (seconds, micros): (i64, i64) = service.ask_redis(&redis::cmd("TIME"));
+        seconds * 1_000 + micros / 1_000
+    };
+    for ahead_s in [-4, -8, -12] {
+        let before_ms = now_ms();
+        clock.set(ahead_s);
+        wait_for("Redis shows it", PATIENCE, || (now_ms() < before_ms).then_some(()));
+        assert_eq!(service.campaign(&["pause", "c"]).0, 0);
+        assert_eq!(service.drop_state("d-1").text("state"), "paused", "the very next look");
+        assert_eq!(service.campaign(&["resume", "c"]).0, 0);
+        assert_eq!(service.drop_state("d-1").text("state"), "open", "the very next look");
     }
 }

@@ -36,7 +36,7 @@ struct Stores {
     redis: RedisServer,
     ledger: Arc<dyn Ledger>,
     conn: MultiplexedConnection,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Stores {
@@ -44,7 +44,7 @@ impl Stores {
         let (redis, folder) = (RedisServer::in_memory(), folder());
         let ledger = open::open(&LedgerConfig::default(), folder.path()).await.expect("a ledger");
         let conn = redis.connect().await;
-        Self { redis, ledger, conn, _folder: folder }
+        Self { redis, ledger, conn, folder }
     }
 
     /// A front end with so many connections to Redis, for which it waits as long as it takes.
@@ -161,7 +161,7 @@ async fn who_loads_while_stock_is_taken_away_puts_none_of_it_on_sale_again() {
         state: DropState::Frozen,
         once: 0,
         revision: read,
-        overrules: false,
+        overrules: None,
     };
     let done = scripts::configure(&mut stores.conn, SHARD, &[taken_away]).await.expect("a reply");
     assert_eq!(done.expect("it is taken away")[0].stock, 0);

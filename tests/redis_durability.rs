@@ -101,3 +101,33 @@ fn one_that_was_started_again_with_an_unsafe_setting_gets_no_claim_until_it_is_s
     service.wait_ready();
     assert_eq!((claim("ann").status, claim("bob").status), (200, 201));
 }
+
+/// Nothing is connected anew, and nobody claims.
+#[test]
+fn one_whose_settings_somebody_changes_gets_no_claim_until_they_are_right() {
+    let redis = RedisServer::start(&SAFE);
+    let service = Service::start_with(&[("redis.url", redis.url().expose())], &[]);
+    service.apply_ok(&campaign("c-1", &[DropFile::open("d-1", 10)]));
+    let claim = |person: &str| service.claim("d-1", &service.ticket("d-1", person));
+    let set = |key: &str, value: &str| {
+        let mut set = redis::cmd("CONFIG");
+        set.arg("SET").arg(key).arg(value);
+        let () = set.query(&mut redis.connect_blocking().unwrap()).unwrap();
+    };
+    assert_eq!(claim("ann").status, 201);
+    for (person, key, unsafe_value, safe) in [
+        ("bob", "appendfsync", "no", "always"),
+        ("cid", "appendonly", "no", "yes"),
+        ("dan", "maxmemory-policy", "allkeys-lru", "noeviction"),
+    ] {
+        set(key, unsafe_value);
+        service.wait_unready("redis_not_compared");
+        let refused = claim(person);
+        assert_eq!((refused.status, refused.code().as_str()), (503, "unavailable"), "{key}");
+        let line = format!("redis: {key} is \"{unsafe_value}\"");
+        wait_for(&format!("the log says {line}"), PATIENCE, || service.log().contains(&line).then_some(()));
+        set(key, safe);
+        service.wait_ready();
+        assert_eq!((claim("ann").status, claim(person).status), (200, 201), "{key}");
+    }
+}

@@ -28,7 +28,7 @@ fn open(drop: &DropId, mode: Mode, stock_total: u64) -> DropConfig<'_> {
         state: DropState::Running,
         once: 0,
         revision: 0,
-        overrules: false,
+        overrules: None,
     }
 }
 
@@ -128,9 +128,9 @@ async fn a_drop_is_restored_by_one_and_runs_when_it_is_complete() {
     assert_eq!(by("one").finish(&mut conn).await.unwrap(), Err(Code::Superseded));
     assert_eq!(reads::restoring(&mut conn, SHARD, [&drop]).await.unwrap(), [true]);
     let run = [&drop];
-    let refused = scripts::set_state(&mut conn, SHARD, &run, DropState::Running).await.unwrap();
+    let refused = scripts::set_state(&mut conn, SHARD, &run, DropState::Running, None).await.unwrap();
     assert_eq!(refused, Err(Refused { code: Code::Frozen, drop: 0 }));
-    assert!(scripts::set_state(&mut conn, SHARD, &run, DropState::Frozen).await.unwrap().is_ok());
+    assert!(scripts::set_state(&mut conn, SHARD, &run, DropState::Frozen, None).await.unwrap().is_ok());
 
     assert_eq!(by("two").holders(&mut conn, &bobs[..1]).await.unwrap(), Ok(1));
     assert_eq!(by("two").holders(&mut conn, &bobs).await.unwrap(), Ok(0));
@@ -143,7 +143,7 @@ async fn a_drop_is_restored_by_one_and_runs_when_it_is_complete() {
         );
     }
     assert_eq!(by("three").begin(&mut conn, &beginning).await.unwrap(), Err(Code::Superseded));
-    scripts::set_state(&mut conn, SHARD, &run, DropState::Running).await.unwrap().unwrap();
+    scripts::set_state(&mut conn, SHARD, &run, DropState::Running, None).await.unwrap().unwrap();
     let bobs_name = PersonId::new("bob").unwrap();
     assert_eq!(claim_one(&mut conn, &drop, &bobs_name).await, Outcome::Again(bob));
     assert_eq!(claim_one(&mut conn, &drop, &ann).await, Outcome::Granted { seq: 1 });
@@ -168,7 +168,7 @@ async fn a_drop_that_is_marked_as_lost_runs_when_it_was_made_anew() {
         assert_eq!((view.state, view.seq), (DropState::Frozen, 1));
     }
     assert_eq!(reads::restoring(&mut conn, SHARD, [&drop]).await.unwrap(), [true]);
-    let refused = scripts::set_state(&mut conn, SHARD, &[&drop], DropState::Running).await.unwrap();
+    let refused = scripts::set_state(&mut conn, SHARD, &[&drop], DropState::Running, None).await.unwrap();
     assert_eq!(refused, Err(Refused { code: Code::Frozen, drop: 0 }));
     let anew = Restore { shard: SHARD, drop: &drop, token: "t", epoch: Epoch(2) };
     let position = JournalId::START;
@@ -176,7 +176,7 @@ async fn a_drop_that_is_marked_as_lost_runs_when_it_was_made_anew() {
     assert!(anew.begin(&mut conn, &beginning).await.unwrap().is_ok());
     assert_eq!(restore::mark_lost(&mut conn, SHARD, &drop, Epoch(2)).await.unwrap(), superseded, "begun");
     assert!(anew.finish(&mut conn).await.unwrap().is_ok());
-    assert!(scripts::set_state(&mut conn, SHARD, &[&drop], DropState::Running).await.unwrap().is_ok());
+    assert!(scripts::set_state(&mut conn, SHARD, &[&drop], DropState::Running, None).await.unwrap().is_ok());
     let gone = DropId::new("gone").unwrap();
     let unknown = restore::mark_lost(&mut conn, SHARD, &gone, Epoch(1)).await.unwrap();
     assert_eq!(unknown, Err(Code::UnknownDrop));
@@ -297,9 +297,10 @@ async fn an_empty_redis_opens_no_sale() {
     assert!(everything(&mut conn).await.is_empty(), "all or none");
 
     scripts::configure(&mut conn, SHARD, &configs[..1]).await.unwrap().unwrap();
-    let reply = scripts::set_state(&mut conn, SHARD, &[&known, &lost], DropState::Paused).await.unwrap();
+    let reply =
+        scripts::set_state(&mut conn, SHARD, &[&known, &lost], DropState::Paused, None).await.unwrap();
     assert_eq!(reply, refused);
-    let reply = scripts::set_state(&mut conn, SHARD, &[&known], DropState::Running).await.unwrap();
+    let reply = scripts::set_state(&mut conn, SHARD, &[&known], DropState::Running, None).await.unwrap();
     assert_eq!(reply.unwrap()[0].state, DropState::Running, "the refused call paused nothing");
 }
 

@@ -224,7 +224,7 @@ async fn serve(url: ServiceUrl, keys: KeyFile, full: Guard, listener: std::net::
         state: DropState::Running,
         once: 0,
         revision: 0,
-        overrules: false,
+        overrules: None,
     };
     let made = scripts::configure(&mut connection, SHARD, &[made]).await?;
     ensure!(made.is_ok(), "the drop was not made: {made:?}");

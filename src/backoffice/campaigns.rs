@@ -10,9 +10,13 @@
 
 mod before;
 mod configure;
+pub(super) mod epochs;
+pub mod lost;
 pub(super) mod once;
 mod over;
 pub mod recovery;
+mod server;
+mod settle;
 mod shrink;
 
 use std::sync::Arc;
@@ -20,19 +24,23 @@ use std::time::{Duration, Instant};
 
 use deadpool_redis::{Connection, Pool};
 
+pub use self::epochs::EpochMemory;
+use self::settle::Unsettled;
 use super::soundness::{self, Books, Compared};
 use crate::clock::{Clock, UnixMs};
 use crate::config::Ack;
 use crate::domain::campaign::{self, Campaign, CampaignState, Changes, FileError, Refusal};
+use crate::domain::claim::JournalId;
 use crate::domain::ids::{CampaignId, Shard};
 use crate::guard::tables::AddressTables;
-use crate::ledger::{Catalogue, Ledger, LedgerError};
+use crate::ledger::{Catalogue, Ledger, LedgerError, Tally};
 use crate::redis::codes::{Code, DropState};
 use crate::redis::peer::Peer;
 use crate::redis::scripts::ScriptError;
-use crate::redis::server_check::{self, ServerRefused};
+use crate::redis::server_check::ServerRefused;
 use crate::redis::{journal, pool, reads, restore};
-use crate::rush::gate::{DropRules, Gate};
+use crate::rush::gate::Gate;
+use crate::rush::heard::Heard;
 
 /// How often it is looked whether lost drops are there again.
 const LOST_LOOK_INTERVAL: Duration = Duration::from_secs(2);
@@ -56,6 +64,8 @@ pub struct Campaigns {
     ack: Ack,
     /// Whether rules about addresses can be judged.
     tables: AddressTables,
+    /// The epochs in which numbers may have been given, whatever the ledger says.
+    epochs: EpochMemory,
     /// One change at a time; what was loaded last.
     loaded: tokio::sync::Mutex<LastLoad>,
 }
@@ -67,6 +77,8 @@ struct LastLoad {
     revision: Option<u64>,
     /// When to look again, where drops were lost: another front end may have recovered them meanwhile.
     again_at: Option<Instant>,
+    /// Whether stock was taken away of which the ledger does not hear.
+    unsettled: Unsettled,
 }
 
 /// Why a campaign was not applied.
@@ -128,8 +140,14 @@ impl Campaigns {
         clock: Clock,
         ack: Ack,
     ) -> Self {
-        let tables = AddressTables::default();
-        Self { ledger, pool, gate, shard, clock, ack, tables, loaded: tokio::sync::Mutex::default() }
+        let (tables, epochs) = (AddressTables::default(), EpochMemory::default());
+        Self { ledger, pool, gate, shard, clock, ack, tables, epochs, loaded: tokio::sync::Mutex::default() }
+    }
+
+    /// The same, giving no number in an epoch that `epochs` remembers.
+    #[must_use]
+    pub fn remembering(self, epochs: EpochMemory) -> Self {
+        Self { epochs, ..self }
     }
 
     /// The same, taking campaigns that ask where addresses lie if `tables` tell.
@@ -246,7 +264,10 @@ impl Campaigns {
     pub async fn load_if_stale(&self) -> Result<(), LoadError> {
         let mut loaded = self.loaded.lock().await;
         let again = loaded.again_at.is_some_and(|at| Instant::now() >= at);
-        if !again && loaded.revision == Some(self.ledger.revision().await?) {
+        if !again
+            && loaded.revision == Some(self.ledger.revision().await?)
+            && !self.is_left(&mut loaded).await
+        {
             return Ok(());
         }
         self.load_locked(&mut loaded).await
@@ -281,11 +302,8 @@ impl Campaigns {
         let position = self.ledger.position(self.shard).await?;
         let mut connection = pool::checkout(&self.pool).await?;
         let peer = Peer::learn(&mut connection).await?;
-        if !self.gate.trust.is_for(&peer.run_id) {
-            // Its settings need not be those of the one that was there before it.
-            server_check::check(&mut connection, self.ack).await?;
-        }
-        let books = Books { shard: self.shard, catalogue: &catalogue, tallies: &tallies, position };
+        self.check_fit(&mut connection, &peer).await?;
+        let books = self.books(&catalogue, &tallies, position);
         let compared = Compared::make(&mut connection, &self.gate, &books).await?;
         if compared.is_any_ahead() {
             // What was made anew since the ledger was read has lost nothing.
@@ -305,10 +323,12 @@ impl Campaigns {
             gate.set_sound();
         }
         let ids = compared.ids();
+        let asked_at = Instant::now();
         let (now_ms, found) = reads::views(&mut connection, self.shard, &ids).await?;
+        let came_at = Instant::now();
         for (id, view) in ids.iter().zip(found) {
             if let (Some(gate), Some(view)) = (self.gate.find(id.as_str()), view) {
-                gate.update(view, now_ms);
+                gate.update(Heard { view, now_ms, asked_at, came_at });
             }
         }
         loaded.again_at = (!compared.lost().is_empty()).then(|| Instant::now() + LOST_LOOK_INTERVAL);
@@ -338,7 +358,7 @@ impl Campaigns {
             }
         }
         let running = soundness::in_other_state(&lost, DropState::Frozen);
-        self.set_states(connection, &running, DropState::Frozen).await?;
+        self.set_states(connection, &running, DropState::Frozen, None).await?;
         // What proves a loss may be over with the next entry of the journal: from here on each says it of itself.
         for (drop, epoch) in compared.unmarked() {
             match restore::mark_lost(connection, self.shard, drop, epoch).await? {
@@ -354,40 +374,8 @@ impl Campaigns {
         Ok(journal::raise_end(connection, self.shard, compared.position).await?)
     }
 
-    /// A connection to the server that was compared last. Another one may lack claims, and whatever is written there
-    /// may hide that before it is known.
-    ///
-    /// # Errors
-    /// Redis' own; or another server is there, and is to be compared.
-    pub(super) async fn compared_redis(&self) -> redis::RedisResult<Connection> {
-        let mut connection = pool::checkout(&self.pool).await?;
-        if self.is_compared(&mut connection).await? {
-            return Ok(connection);
-        }
-        Err(redis::RedisError::from((redis::ErrorKind::Io, "another Redis is there and is being compared")))
-    }
-
-    /// Whether a connection leads to the server that was compared last; where it does not, a comparison is asked for.
-    async fn is_compared(&self, connection: &mut Connection) -> redis::RedisResult<bool> {
-        let peer = Peer::learn(connection).await?;
-        let is_compared = self.gate.trust.is_for(&peer.run_id);
-        if !is_compared {
-            self.gate.trust.ask();
-        }
-        Ok(is_compared)
-    }
-
-    fn publish(&self, catalogue: &Catalogue) {
-        let campaigns = catalogue.campaigns.iter().map(|record| Arc::new(record.campaign.clone())).collect();
-        let rules = catalogue.campaigns.iter().flat_map(|record| {
-            let once = once::of(record, self.shard).map(Arc::new);
-            record.drops.iter().zip(&record.campaign.drops).map(move |(drop, spec)| DropRules {
-                spec: spec.clone(),
-                campaign: record.campaign.id.clone(),
-                number: drop.number,
-                once: once.clone(),
-            })
-        });
-        self.gate.replace(campaigns, rules.collect());
+    /// What the ledger says of the shard, beside what is remembered of it.
+    fn books<'a>(&'a self, catalogue: &'a Catalogue, tallies: &'a [Tally], position: JournalId) -> Books<'a> {
+        Books { shard: self.shard, catalogue, tallies, position, epochs: &self.epochs }
     }
 }

@@ -11,6 +11,7 @@ use std::collections::HashMap;
 
 use deadpool_redis::Connection;
 
+use super::campaigns::EpochMemory;
 use crate::domain::campaign::{CampaignState, DropSpec};
 use crate::domain::claim::JournalId;
 use crate::domain::ids::{DropId, DropNumber, Epoch, Shard};
@@ -32,6 +33,8 @@ pub(super) struct Placed<'a> {
     pub(super) view: Option<DropView>,
     /// Whether it was found to be lost before, or is being made anew and is not complete.
     restoring: bool,
+    /// The highest epoch that a drop of its number ever had, as far as the data folder remembers.
+    remembered: Option<Epoch>,
 }
 
 impl Placed<'_> {
@@ -40,12 +43,18 @@ impl Placed<'_> {
         self.record.loaded_in(shard).is_some()
     }
 
-    /// The epoch that it gets when it is made anew: one that neither the ledger nor Redis has given a number in. Nothing
-    /// after the last one.
-    pub(super) fn next_epoch(&self, shard: Shard) -> Option<Epoch> {
-        let noted = self.record.loaded_in(shard).map_or(Epoch::FIRST, |loaded| loaded.epoch);
-        let highest = self.view.map_or(noted, |view| view.epoch.max(noted));
-        highest.0.checked_add(1).map(Epoch)
+    /// The epoch in which it stands, or is to be made where it never was: one in which nobody was given a number.
+    pub(super) fn first_epoch(&self) -> Epoch {
+        let made = self.remembered.map_or(Epoch::FIRST, |epoch| Epoch(epoch.0.saturating_add(1)));
+        self.view.map_or(made, |view| view.epoch)
+    }
+
+    /// Whether it stands in an epoch of which this ledger never heard: it was made anew before, and the ledger was brought back
+    /// from a time before its campaign, so that nobody knows what it holds of older epochs. What was just made and is to be
+    /// noted yet is frozen, and without a claim.
+    fn is_unheard_of(&self) -> bool {
+        let is_new = |view: &DropView| view.state == DropState::Frozen && view.seq == 0;
+        self.restoring || self.view.is_some_and(|view| view.epoch > Epoch::FIRST && !is_new(&view))
     }
 }
 
@@ -56,6 +65,8 @@ pub(super) struct Books<'a> {
     pub(super) tallies: &'a [Tally],
     /// Up to where the journal is in the ledger.
     pub(super) position: JournalId,
+    /// What the data folder remembers beside it.
+    pub(super) epochs: &'a EpochMemory,
 }
 
 /// Redis beside the ledger and this front end's memory.
@@ -99,7 +110,8 @@ impl<'a> Compared<'a> {
             for (drop, spec) in record.drops.iter().zip(&record.campaign.drops) {
                 let (view, restoring) = found.next().unwrap_or_default();
                 let (state, once) = (record.state, record.campaign.drops_if_once());
-                placed.push(Placed { record: drop, spec, state, once, view, restoring });
+                let remembered = books.epochs.highest(drop.number);
+                placed.push(Placed { record: drop, spec, state, once, view, restoring, remembered });
             }
         }
         let journal_behind = journal::last_id(connection, books.shard).await? < books.position;
@@ -112,8 +124,8 @@ impl<'a> Compared<'a> {
     /// was brought back from before that.
     pub(super) fn is_any_ahead(&self) -> bool {
         self.placed.iter().any(|placed| {
-            let epochs = placed.view.zip(placed.record.loaded_in(self.shard));
-            epochs.is_some_and(|(view, loaded)| view.epoch > loaded.epoch) && !placed.restoring
+            let noted = placed.record.loaded_in(self.shard).map_or(Epoch::FIRST, |loaded| loaded.epoch);
+            placed.view.is_some_and(|view| view.epoch > noted) && !placed.restoring
         })
     }
 
@@ -142,9 +154,9 @@ impl<'a> Compared<'a> {
     /// Of the lost ones those that are there, in the epoch in which they lack something, and do not say so.
     pub(super) fn unmarked(&self) -> Vec<(&DropId, Epoch)> {
         let unmarked = self.lost().into_iter().filter_map(|placed| {
-            let epoch = placed.record.loaded_in(self.shard)?.epoch;
-            let view = placed.view.filter(|view| view.epoch == epoch && !placed.restoring);
-            view.map(|_| (&placed.spec.id, epoch))
+            let view = placed.view.filter(|_| !placed.restoring)?;
+            let epoch = placed.record.loaded_in(self.shard).map_or(view.epoch, |loaded| loaded.epoch);
+            (view.epoch == epoch).then_some((&placed.spec.id, epoch))
         });
         unmarked.collect()
     }
@@ -168,8 +180,18 @@ impl<'a> Compared<'a> {
         self.known.get(&placed.record.number).copied().unwrap_or((Epoch::FIRST, 0))
     }
 
+    /// The epoch that a drop gets when it is made anew: one in which, as far as anybody knows, no number was given. Nothing
+    /// after the last one.
+    pub(super) fn next_epoch(&self, placed: &Placed<'_>) -> Option<Epoch> {
+        let noted = placed.record.loaded_in(self.shard).map(|loaded| loaded.epoch);
+        let stands = placed.view.map(|view| view.epoch);
+        let highest =
+            [noted, stands, placed.remembered, Some(self.known(placed).0)].into_iter().flatten().max();
+        highest.unwrap_or(Epoch::FIRST).0.checked_add(1).map(Epoch)
+    }
+
     fn is_lost(&self, placed: &Placed<'_>) -> bool {
-        let Some(loaded) = placed.record.loaded_in(self.shard) else { return false };
+        let Some(loaded) = placed.record.loaded_in(self.shard) else { return placed.is_unheard_of() };
         let Some(view) = placed.view else { return true };
         // An epoch beyond the noted one is what a recovery left that did not come to its end.
         self.journal_behind

@@ -61,6 +61,45 @@ pub async fn restoring<'a, C: ConnectionLike>(
     Ok(pipeline.query_async(conn).await?)
 }
 
+/// At which revision of the campaigns stock was taken away from each of these drops, where nobody has set them since.
+///
+/// # Errors
+/// As [`views`].
+pub async fn shrinking<'a, C: ConnectionLike>(
+    conn: &mut C,
+    shard: Shard,
+    drops: impl IntoIterator<Item = &'a DropId>,
+) -> Result<Vec<Option<u64>>, ScriptError> {
+    numbers(conn, shard, drops, "shrinking").await
+}
+
+/// The revision of the campaigns to which each of these drops was set last.
+///
+/// # Errors
+/// As [`views`].
+pub async fn revisions<'a, C: ConnectionLike>(
+    conn: &mut C,
+    shard: Shard,
+    drops: impl IntoIterator<Item = &'a DropId>,
+) -> Result<Vec<Option<u64>>, ScriptError> {
+    numbers(conn, shard, drops, "revision").await
+}
+
+async fn numbers<'a, C: ConnectionLike>(
+    conn: &mut C,
+    shard: Shard,
+    drops: impl IntoIterator<Item = &'a DropId>,
+    field: &str,
+) -> Result<Vec<Option<u64>>, ScriptError> {
+    let mut pipeline = pipe();
+    // A pipeline must not be empty.
+    pipeline.cmd("PING").ignore();
+    for drop in drops {
+        pipeline.cmd("HGET").arg(keys::drop(shard, drop)).arg(field);
+    }
+    Ok(pipeline.query_async(conn).await?)
+}
+
 /// Which of these drops a shard has.
 ///
 /// # Errors

@@ -162,8 +162,9 @@ pub struct DropConfig<'a> {
     pub once: usize,
     /// The revision of the catalogue that says all of this.
     pub revision: u64,
-    /// Whether it goes over a later revision too: the ledger has none, and was brought back from a backup.
-    pub overrules: bool,
+    /// The later revision that it goes over, if the drop was set to that one: the ledger has none so late, and was brought back
+    /// from a backup.
+    pub overrules: Option<u64>,
 }
 
 /// Why a call for several drops changed none of them.
@@ -200,13 +201,14 @@ pub async fn configure<C: ConnectionLike>(
         call.arg(mode).arg(total.to_string()).arg(config.opens_at_ms).arg(config.closes_at_ms);
         call.arg(config.limit).arg(config.epoch.0).arg(config.state.as_str());
         call.arg(config.once).arg(config.revision);
-        call.arg(if config.overrules { "overrule" } else { "keep" });
+        call.arg(config.overrules.map_or_else(|| "keep".to_owned(), |revision| revision.to_string()));
     }
     views_or_refusal(&CONFIGURE.run(conn, &call).await?, drops.len())
 }
 
-/// Sets the state of drops of one shard, all or none, and gives them as they now stand. Refused with
-/// [`Code::UnknownDrop`].
+/// Sets the state of drops of one shard, all or none, and gives them as they now stand: by this revision of the campaigns, or
+/// whatever they say. Refused with [`Code::UnknownDrop`], [`Code::Frozen`] or, when a later revision was set,
+/// [`Code::OutOfDate`].
 ///
 /// # Errors
 /// [`ScriptError`] when Redis cannot be asked, or finds the call malformed.
@@ -215,12 +217,13 @@ pub async fn set_state<C: ConnectionLike>(
     shard: Shard,
     drops: &[&DropId],
     state: DropState,
+    revision: Option<u64>,
 ) -> Result<Result<Vec<DropView>, Refused>, ScriptError> {
     let mut call = STATE.call(drops.len());
     for drop in drops {
         call.arg(keys::drop(shard, drop));
     }
-    call.arg(state.as_str());
+    call.arg(state.as_str()).arg(revision);
     views_or_refusal(&STATE.run(conn, &call).await?, drops.len())
 }
 

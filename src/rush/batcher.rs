@@ -17,11 +17,12 @@ use tokio::sync::{Semaphore, oneshot};
 
 use super::Decision;
 use super::gate::{DropGate, Gate};
+use super::heard::Heard;
 use super::holders::Fingerprint;
 use super::lane::{Lane, LaneFault};
 use super::overload::Overload;
 use super::queue;
-use crate::clock::{Clock, UnixMs};
+use crate::clock::Clock;
 use crate::domain::cause::Cause;
 use crate::domain::claim::Grant;
 use crate::domain::ids::{Mark, PersonId, Shard};
@@ -249,11 +250,12 @@ impl Sender {
         self.metrics.inflight_batches.increment(1.0);
         let call = batch.call(self.shard, batch_id);
         let command = call.to_evalsha();
-        let began = Instant::now();
+        let asked_at = Instant::now();
         Step::BatchTaken.reached();
         let answer = self.lane.call(&command).await;
         Step::BatchCalled.reached();
-        self.metrics.redis_call_seconds.record(began.elapsed().as_secs_f64());
+        let came_at = Instant::now();
+        self.metrics.redis_call_seconds.record(came_at.duration_since(asked_at).as_secs_f64());
         self.metrics.inflight_batches.decrement(1.0);
         match answer {
             Ok(answer) => {
@@ -261,7 +263,7 @@ impl Sender {
                 self.metrics.batch_retries_total.increment(u64::from(answer.retried));
                 match call.decode(&answer.value) {
                     Ok(reply) => {
-                        self.distribute(batch, reply, answer.confirmed);
+                        self.distribute(batch, reply, (asked_at, came_at), answer.confirmed);
                         Step::BatchAnswered.reached();
                     }
                     Err(error) => {
@@ -286,12 +288,21 @@ impl Sender {
         }
     }
 
-    fn distribute(&self, batch: Batch, reply: ClaimReply, confirmed: bool) {
+    fn distribute(
+        &self,
+        batch: Batch,
+        reply: ClaimReply,
+        (asked_at, came_at): (Instant, Instant),
+        confirmed: bool,
+    ) {
         let now_ms = reply.now_ms;
         self.metrics.replica_short_batches_total.increment(u64::from(!confirmed));
         for (part, said) in batch.parts.into_iter().zip(reply.drops) {
             match said {
-                Some(said) => self.distribute_part(part, &said, now_ms, confirmed),
+                Some(said) => {
+                    let heard = Heard { view: said.view, now_ms, asked_at, came_at };
+                    self.distribute_part(part, &said, heard, confirmed);
+                }
                 None => part.refuse(Cause::Unavailable),
             }
         }
@@ -302,8 +313,8 @@ impl Sender {
 
     /// Tells a drop's claims what became of them. What too few replicas have is told to nobody: a grant that is lost
     /// with this Redis must not have been acknowledged. A refusal gives nothing that could be lost, and stands.
-    fn distribute_part(&self, part: Part, said: &DropReply, now_ms: UnixMs, confirmed: bool) {
-        let epoch = said.view.epoch;
+    fn distribute_part(&self, part: Part, said: &DropReply, heard: Heard, confirmed: bool) {
+        let (epoch, now_ms) = (heard.view.epoch, heard.now_ms);
         let granted = || {
             let pairs = part.claims.iter().zip(&said.outcomes);
             pairs
@@ -312,7 +323,7 @@ impl Sender {
         };
         // Holders first, then the view that counts them: the latch must never run ahead of what is known.
         part.drop.holders.note_granted(epoch, granted());
-        part.drop.update(said.view, now_ms);
+        part.drop.update(heard);
         let (mut decided, mut unknown) = (0, 0);
         for (claim, outcome) in part.claims.into_iter().zip(&said.outcomes) {
             decided += u64::from(matches!(outcome, Outcome::Granted { .. }));

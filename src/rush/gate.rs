@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ahash::RandomState;
 use arc_swap::ArcSwap;
 
+use super::heard::Heard;
 use super::holders::{Fingerprint, Fingerprints, Holders, HoldersVersion};
 pub use super::public::PublicState;
 use super::trust::Trust;
@@ -23,9 +24,6 @@ use crate::redis::scripts::OnePerCampaign;
 /// How far this machine's idea of Redis' clock may be off before a claim near the release instant or the end of
 /// the window would be refused wrongly. Within it, the claim goes to Redis, whose clock decides.
 const CLOCK_MARGIN_MS: i64 = 100;
-
-/// A reply that looks older than this is not late: Redis' clock was set back.
-const CLOCK_STEP_MS: i64 = 5_000;
 
 /// All drops, and what holds for all of them.
 #[derive(Debug, Default)]
@@ -77,11 +75,10 @@ pub struct DropGate {
     loss_noted: AtomicBool,
 }
 
-/// A view, and when Redis said it.
+/// What Redis said last, and at most.
 #[derive(Debug, Clone, Copy)]
 struct Seen {
-    view: DropView,
-    now_ms: UnixMs,
+    last: Heard,
     /// The highest epoch and number that Redis ever said; it only rises.
     highest: (Epoch, u32),
 }
@@ -271,30 +268,27 @@ impl DropGate {
         **self.published.load()
     }
 
-    /// Takes over what Redis said at `now_ms` of its clock. Replies of several lanes may arrive out of order: an
-    /// older one is passed over. One that is newer and yet behind says that Redis lost what it had.
-    pub fn update(&self, view: DropView, now_ms: UnixMs) {
+    /// Takes over what Redis said. Replies of several lanes may arrive out of order: an older one is passed over. One that is
+    /// newer and yet behind says that Redis lost what it had.
+    pub fn update(&self, heard: Heard) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let said = (view.epoch, view.seq);
+        let said = heard.number();
         let mut highest = said;
-        if let Some(last) = *seen {
-            let known = (last.view.epoch, last.view.seq);
-            let late_ms = last.now_ms - now_ms;
-            let older = late_ms > 0 || (late_ms == 0 && said < known);
-            if older && late_ms < CLOCK_STEP_MS {
+        if let Some(before) = *seen {
+            if heard.is_older_than(&before.last) {
                 return;
             }
-            highest = highest.max(last.highest);
+            highest = highest.max(before.highest);
             if said < highest {
                 self.went_back.store(true, Ordering::Relaxed);
-            } else if view.epoch > last.highest.0 {
+            } else if said.0 > before.highest.0 {
                 self.set_sound();
             }
         }
-        let changed = seen.is_none_or(|last| last.view != view);
-        *seen = Some(Seen { view, now_ms, highest });
+        let changed = seen.is_none_or(|before| before.last.view != heard.view);
+        *seen = Some(Seen { last: heard, highest });
         if changed {
-            self.published.store(Arc::new(Some(view)));
+            self.published.store(Arc::new(Some(heard.view)));
         }
     }
 

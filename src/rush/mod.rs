@@ -6,6 +6,7 @@
 pub mod backpressure;
 pub mod batcher;
 pub mod gate;
+pub mod heard;
 pub mod holders;
 pub mod lane;
 mod overload;

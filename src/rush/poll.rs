@@ -4,6 +4,7 @@
 //! Redis' silence is noticed, and another server in its place also while nobody claims.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use deadpool_redis::Pool;
 use tokio_util::sync::CancellationToken;
@@ -11,6 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use super::backpressure::{JournalLimits, Level};
 use super::gate::{DropGate, Gate};
+use super::heard::Heard;
 use super::holders::HoldersVersion;
 use crate::clock::Clock;
 use crate::domain::ids::Shard;
@@ -96,13 +98,15 @@ impl Poller {
         }
         let asked_ms = self.clock.now_ms();
         let ids = drops.iter().map(|drop| &drop.id);
+        let asked_at = Instant::now();
         let (now_ms, found) = reads::views(&mut connection, self.shard, ids).await?;
+        let came_at = Instant::now();
         let local_ms = i64::midpoint(asked_ms, self.clock.now_ms());
         self.gate.set_redis_clock(now_ms, local_ms);
         let mut frozen = false;
         for (drop, view) in drops.iter().zip(found) {
             match view {
-                Some(view) => drop.update(view, now_ms),
+                Some(view) => drop.update(Heard { view, now_ms, asked_at, came_at }),
                 // It was there and is not: Redis lost it. Nothing is sold from an empty start.
                 None if drop.view().is_some() => drop.set_went_back(),
                 None => {}

@@ -54,6 +54,14 @@ impl Trust {
         }
     }
 
+    /// The server with this run id is not to be given claims any more, if it was: a comparison is asked for.
+    pub fn withdraw(&self, run_id: &str) {
+        if self.is_for(run_id) {
+            self.run_id.store(None);
+            self.ask();
+        }
+    }
+
     /// The server with this run id was compared: what it has, and what it may not sell, is known.
     pub fn set(&self, run_id: &str) {
         if !self.is_for(run_id) {
@@ -86,6 +94,18 @@ mod tests {
         trust.set("b");
         assert!(trust.is_for("b") && !trust.is_for("a"), "the one before is not trusted any more");
         assert_eq!(trust.run_id().as_deref().map(String::as_str), Some("b"));
+    }
+
+    #[test]
+    fn one_that_is_not_fit_any_more_is_compared_again() {
+        let trust = Trust::default();
+        trust.set("a");
+        trust.withdraw("b");
+        assert!(trust.is_for("a") && !trust.is_doubted(), "another one");
+        trust.withdraw("a");
+        assert!(!trust.is_for("a") && trust.is_doubted() && is_asked(&trust));
+        trust.withdraw("a");
+        assert!(!is_asked(&trust), "asked once");
     }
 
     #[test]

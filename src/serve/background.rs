@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use deadpool_redis::Pool;
 use metrics::Counter;
 use redis::RedisError;
 use tokio::net::TcpListener;
@@ -121,14 +120,16 @@ pub(super) async fn watch_ledger(ledger: Arc<dyn Ledger>, shared: Arc<Shared>, s
     }
 }
 
-/// Keeps the gauges of Redis true that nothing else needs.
-pub(super) async fn watch_redis(pool: Pool, shared: Arc<Shared>, stop: CancellationToken) {
+/// Keeps the gauges of Redis true that nothing else needs, and has it given no claims when somebody changes settings on which
+/// they rely.
+pub(super) async fn watch_redis(campaigns: Arc<Campaigns>, shared: Arc<Shared>, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(REDIS_WATCH);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut before: Option<(Instant, f64)> = None;
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         let asked = async {
-            let mut connection = pool::checkout(&pool).await?;
+            campaigns.check_settings().await?;
+            let mut connection = pool::checkout(&campaigns.pool).await?;
             let vitals = vitals::read(&mut connection, Shard::FIRST).await?;
             Ok::<_, ScriptError>((vitals, journal::refuses_writes(&mut connection, Shard::FIRST).await))
         };

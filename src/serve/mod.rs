@@ -35,7 +35,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::backoffice::bans::Bans;
 use crate::backoffice::books::Books;
-use crate::backoffice::campaigns::Campaigns;
+use crate::backoffice::campaigns::{Campaigns, EpochMemory};
 use crate::backoffice::documents::DocumentWatch;
 use crate::backoffice::drafts::Drafts;
 use crate::backoffice::holds::{Holds, Sweeper};
@@ -158,7 +158,8 @@ impl Service {
         let gate = Arc::new(Gate::default());
         let (ledger_too, gate_too, ack) = (Arc::clone(&ledger), Arc::clone(&gate), config.claim.ack);
         let campaigns = Campaigns::new(ledger_too, pool.clone(), gate_too, Shard::FIRST, clock.clone(), ack)
-            .knowing_addresses(tables.handle());
+            .knowing_addresses(tables.handle())
+            .remembering(EpochMemory::of(lock.dir().clone())?);
         let poller = Poller {
             shard: Shard::FIRST,
             pool: pool.clone(),
@@ -323,7 +324,7 @@ impl Service {
         background.spawn(background::watch_campaigns(Arc::clone(&campaigns), stop()));
         background.spawn(background::upkeep(Arc::clone(&shared), stop()));
         background.spawn(background::watch_ledger(Arc::clone(&ledger), Arc::clone(&shared), stop()));
-        background.spawn(background::watch_redis(pool.clone(), Arc::clone(&shared), stop()));
+        background.spawn(background::watch_redis(Arc::clone(&campaigns), Arc::clone(&shared), stop()));
         background.spawn(holds::watch(Arc::clone(&holds), Arc::clone(&shared), stop()));
         background.spawn(Sweeper::new(Arc::clone(&holds)).run(stop()));
         background.spawn(lists.keep_fresh(stop()));

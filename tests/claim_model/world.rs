@@ -199,7 +199,8 @@ impl World {
 
     async fn set_state(&mut self, drops: &BTreeSet<usize>, state: DropState) -> Result<()> {
         let ids: Vec<_> = drops.iter().map(|drop| drop_id(*drop)).collect();
-        let reply = scripts::set_state(&mut self.conn, SHARD, &ids.iter().collect::<Vec<_>>(), state).await?;
+        let reply =
+            scripts::set_state(&mut self.conn, SHARD, &ids.iter().collect::<Vec<_>>(), state, None).await?;
         let unknown = drops.iter().position(|drop| *drop >= self.drops.len());
         let expected = if let Some(drop) = unknown {
             Err(Refused { code: Code::UnknownDrop, drop })
@@ -387,6 +388,6 @@ pub(super) fn config_of(drop: &model::Drop, mode: Mode, (once, revision): (usize
         state: drop.state,
         once,
         revision,
-        overrules: false,
+        overrules: None,
     }
 }

@@ -12,43 +12,20 @@ use std::time::{Duration, Instant};
 
 use deadpool_redis::Connection;
 
+use super::lost::{LostDrop, known_to_be_lost};
 use super::{Campaigns, LoadError};
-use crate::backoffice::admin_api::{LOST_IDS_MAX, RecoveryDrop};
-use crate::backoffice::soundness::{Books, Compared, Placed};
-use crate::domain::campaign::DropSpec;
+use crate::backoffice::soundness::{Compared, Placed};
 use crate::domain::claim::{Grant, JournalId};
-use crate::domain::ids::{ClaimNumber, DropId, DropNumber, Epoch, Mark, Shard};
+use crate::domain::ids::{ClaimNumber, DropId, Epoch, Mark};
 use crate::failpoint::Step;
 use crate::ledger::{ClaimRow, ClaimStatus, Grounds, LedgerError, LostClaims, Rebuilt, Tally};
 use crate::limits;
-use crate::redis::codes::{Code, DropView, encode_record};
+use crate::redis::codes::{Code, encode_record};
 use crate::redis::restore::{Beginning, Restore};
 use crate::redis::{journal, pool, reads};
 
 /// How often the drain's progress is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-
-/// A drop that Redis has lost, in whole or in part, and what it would be made of.
-#[derive(Debug, Clone)]
-pub struct LostDrop {
-    /// The drop.
-    pub spec: DropSpec,
-    /// Its number.
-    pub number: DropNumber,
-    /// The epoch that it had.
-    pub epoch: Epoch,
-    /// The epoch that it gets.
-    pub next_epoch: Epoch,
-    /// As Redis has it now; nothing where it is gone.
-    pub in_redis: Option<DropView>,
-    /// Claims that the ledger has of it, of all epochs.
-    pub in_ledger: u64,
-    /// Of these the ones that were not returned: the new epoch has so many units less to give. They may be more than the
-    /// stock, of which nothing is left then.
-    pub live: u64,
-    /// Claims that were granted, as a front end has seen, and that no store has.
-    pub lost: Vec<LostClaims>,
-}
 
 /// Why nothing was recovered, or not all.
 #[derive(Debug, thiserror::Error)]
@@ -115,14 +92,18 @@ impl Campaigns {
     /// # Errors
     /// [`RecoverError`]; drops that were made anew before it stay so, the others stay frozen.
     pub async fn recover(&self, accept_loss: bool, actor: &str) -> Result<Vec<LostDrop>, RecoverError> {
-        let mut loaded = self.loaded.lock().await;
-        self.load_locked(&mut loaded).await?;
-        let mut connection = pool::checkout(&self.pool).await?;
-        if self.find_lost(&mut connection).await?.is_empty() {
+        let frozen = self.lost_drops().await?;
+        if frozen.is_empty() {
             return Ok(Vec::new());
         }
+        let mut connection = pool::checkout(&self.pool).await?;
+        // Without the lock: the drain may wait for a campaign that is to be applied first.
         self.wait_drained(&mut connection).await?;
-        let lost = self.find_lost(&mut connection).await?;
+        let mut loaded = self.loaded.lock().await;
+        self.load_locked(&mut loaded).await?;
+        let mut lost = self.find_lost(&mut connection).await?;
+        // Of what was lost meanwhile the journal may have more.
+        lost.retain(|drop| frozen.iter().any(|before| before.is_same(drop)));
         let mut grounds = Vec::with_capacity(lost.len());
         for drop in &lost {
             grounds.push(self.grounds(&mut connection, drop, accept_loss).await?);
@@ -188,7 +169,7 @@ impl Campaigns {
         let catalogue = self.ledger.catalogue().await?.cut();
         let tallies = self.ledger.tallies().await?;
         let position = self.ledger.position(self.shard).await?;
-        let books = Books { shard: self.shard, catalogue: &catalogue, tallies: &tallies, position };
+        let books = self.books(&catalogue, &tallies, position);
         let compared = Compared::make(&mut connection, &self.gate, &books).await?;
         if !compared.lost().is_empty() || !compared.is_all_in_ledger(&tallies) {
             return Ok(None);
@@ -202,15 +183,16 @@ impl Campaigns {
         let catalogue = self.ledger.catalogue().await?.cut();
         let tallies = self.ledger.tallies().await?;
         let position = self.ledger.position(self.shard).await?;
-        let books = Books { shard: self.shard, catalogue: &catalogue, tallies: &tallies, position };
+        let books = self.books(&catalogue, &tallies, position);
         let compared = Compared::make(connection, &self.gate, &books).await?;
         let of = |placed: &Placed<'_>| {
             let rows = tallies
                 .iter()
                 .filter(|tally| (tally.drop, tally.shard) == (placed.record.number, self.shard));
             let rows: Vec<&Tally> = rows.collect();
-            let epoch = placed.record.loaded_in(self.shard).map_or(Epoch::FIRST, |loaded| loaded.epoch);
-            let next_epoch = placed.next_epoch(self.shard).ok_or_else(|| RecoverError::Refused {
+            let stands = placed.view.map_or(Epoch::FIRST, |view| view.epoch);
+            let epoch = placed.record.loaded_in(self.shard).map_or(stands, |loaded| loaded.epoch);
+            let next_epoch = compared.next_epoch(placed).ok_or_else(|| RecoverError::Refused {
                 drop: placed.spec.id.clone(),
                 what: "there are no more epochs".to_owned(),
             })?;
@@ -231,7 +213,10 @@ impl Campaigns {
 
     /// Waits until the ledger has all that stands in the journal now. Lost drops are frozen, so nothing of theirs
     /// comes after it.
-    pub(super) async fn wait_drained(&self, connection: &mut Connection) -> Result<(), RecoverError> {
+    pub(in crate::backoffice) async fn wait_drained(
+        &self,
+        connection: &mut Connection,
+    ) -> Result<(), RecoverError> {
         let end = journal::last_id(connection, self.shard).await?;
         let began = Instant::now();
         while !self.is_drained_up_to(connection, end).await? {
@@ -260,7 +245,7 @@ impl Campaigns {
         Ok(position >= end || next.first().is_none_or(|entry| entry.id > end))
     }
 
-    /// Whether nothing can have been granted: there is no claim, and no release instant of it has ever come.
+    /// Whether nothing can have been granted: nobody has a claim, and no release instant of it has ever come.
     async fn was_never_open(
         &self,
         connection: &mut Connection,
@@ -272,6 +257,9 @@ impl Campaigns {
         let earliest = earliest.and_then(|record| record.opens_at_min_ms);
         let (now_ms, _) = reads::views(connection, self.shard, []).await?;
         let never_open = earliest.is_some_and(|opens_at_ms| now_ms < opens_at_ms);
+        // A ledger that was brought back may be told of a later instant than it was before.
+        let never_open =
+            never_open && reads::holders_count(connection, self.shard, &drop.spec.id).await? == 0;
         Ok(never_open && drop.in_ledger == 0 && drop.lost.is_empty())
     }
 
@@ -345,36 +333,6 @@ impl Campaigns {
         Step::RecoveryFinished.reached();
         Ok(())
     }
-}
-
-impl LostDrop {
-    /// The same in the words of the admin listener.
-    #[must_use]
-    pub fn describe(&self, shard: Shard) -> RecoveryDrop {
-        let numbers = self.lost.iter().flat_map(|lost| {
-            (lost.first_seq..=lost.last_seq)
-                .map(|seq| ClaimNumber { drop: self.number, shard, epoch: Epoch(lost.epoch), seq }.claim_id())
-        });
-        RecoveryDrop {
-            id: self.spec.id.to_string(),
-            epoch: self.epoch.0,
-            next_epoch: self.next_epoch.0,
-            in_redis: self.in_redis.map(|view| view.seq),
-            in_ledger: self.in_ledger,
-            live: self.live,
-            stock_total: self.spec.stock,
-            stock_left: self.spec.stock.saturating_sub(self.live),
-            lost: self.lost.iter().map(LostClaims::count).sum(),
-            lost_claims: numbers.take(LOST_IDS_MAX).collect(),
-        }
-    }
-}
-
-/// The claims of an epoch that were seen beyond those that the ledger has.
-fn known_to_be_lost((epoch, seen): (Epoch, u32), rows: &[&Tally]) -> Vec<LostClaims> {
-    let in_ledger = rows.iter().find(|tally| tally.epoch == epoch).map_or(0, |tally| tally.seq_max);
-    let first = in_ledger.checked_add(1).filter(|first| *first <= seen);
-    first.into_iter().map(|first_seq| LostClaims { epoch: epoch.0, first_seq, last_seq: seen }).collect()
 }
 
 /// A row of the ledger as a person and their record.
