@@ -1,6 +1,8 @@
 //! Campaigns that are loaded into Redis from an older view, where more is claimed than the ledger has stock for, and from
 //! a ledger that was brought back; and a Redis that nobody has compared yet, to which nothing is written.
 
+mod left;
+
 use std::sync::Arc;
 
 use claimrush::backoffice::campaigns::{ApplyError, Campaigns};

@@ -11,6 +11,7 @@
 
 mod absent;
 mod granting;
+mod turn;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -145,7 +146,7 @@ impl VoucherDesk {
 pub struct Receipts {
     /// The ledger, Redis and the gate.
     campaigns: Arc<Campaigns>,
-    /// One settlement at a time.
+    /// One settlement at a time; of all services, one receipt of a campaign: see `turn`.
     settling: tokio::sync::Mutex<()>,
 }
 
@@ -271,6 +272,27 @@ impl Receipts {
         let refused = |what: String| SettleError::Refused { number, what };
         let _one = self.settling.lock().await;
         let row = self.receipt(number).await?;
+        if row.state() == ReceiptState::Honoured {
+            return Ok(self.view(&row).await?);
+        }
+        let own = self.drop_of(row.claim).ok_or_else(|| refused("its drop is not there".to_owned()))?;
+        let campaign = own.rules().campaign.clone();
+        self.take_turn(&campaign, number, actor).await?;
+        let honoured = self.honour_in_turn((number, &own), from, actor).await;
+        if matches!(honoured, Err(SettleError::Refused { .. })) {
+            self.end_turn(&campaign, number, actor).await?;
+        }
+        honoured
+    }
+
+    async fn honour_in_turn(
+        &self,
+        (number, own): (u64, &Arc<DropGate>),
+        from: Option<&str>,
+        actor: &str,
+    ) -> Result<ReceiptView, SettleError> {
+        let refused = |what: String| SettleError::Refused { number, what };
+        let row = self.receipt(number).await?;
         match row.state() {
             ReceiptState::Honoured => return Ok(self.view(&row).await?),
             ReceiptState::Void => return Err(refused("it is void".to_owned())),
@@ -286,9 +308,8 @@ impl Receipts {
             let what = format!("receipt {} for the same claim is honoured: void this one", other.number);
             return Err(refused(what));
         }
-        let own = self.drop_of(row.claim).ok_or_else(|| refused("its drop is not there".to_owned()))?;
         let drop = match from {
-            None => Arc::clone(&own),
+            None => Arc::clone(own),
             Some(id) => {
                 self.campaigns.gate.find(id).ok_or_else(|| refused(format!("there is no drop {id:?}")))?
             }

@@ -1,5 +1,6 @@
 //! What an operator gives for a lost claim: whether there is money for it, and the unit.
 
+use deadpool_redis::Connection;
 use sha2::{Digest, Sha256};
 
 use super::{Receipts, SettleError};
@@ -22,7 +23,7 @@ impl Receipts {
     ) -> Result<Result<(Epoch, u32), String>, SettleError> {
         let (shard, mark) = (self.campaigns.shard, mark_of(owed));
         let mut connection = self.campaigns.compared_redis().await?;
-        if !self.has_money_for(drop).await? {
+        if !self.has_money_for(&mut connection, drop).await? {
             // What was given before has taken its money.
             let given = reads::claims_of(&mut connection, shard, &drop.id, person).await?;
             if !given.iter().any(|grant| grant.mark == Some(mark)) {
@@ -48,7 +49,7 @@ impl Receipts {
 
     /// Whether the campaign has the money for a unit of the drop. It does for all that may be claimed, until it has ended:
     /// then its money may have been moved, as only what is owed by open receipts is kept.
-    async fn has_money_for(&self, drop: &DropGate) -> Result<bool, SettleError> {
+    async fn has_money_for(&self, connection: &mut Connection, drop: &DropGate) -> Result<bool, SettleError> {
         let (rules, ledger) = (drop.rules(), &self.campaigns.ledger);
         let Some(terms) = &rules.spec.voucher else { return Ok(true) };
         let catalogue = ledger.catalogue().await?;
@@ -56,6 +57,11 @@ impl Receipts {
         if !ended.any(|record| record.campaign.id == rules.campaign) {
             return Ok(true);
         }
+        // What was given for a receipt that somebody voided before the ledger had it takes its money as well.
+        self.campaigns
+            .wait_drained(connection)
+            .await
+            .map_err(|error| SettleError::Failed(error.to_string()))?;
         let accounts = ledger.accounts(&rules.campaign).await?;
         let held = |account: Account| accounts.get(&*account.name()).copied().unwrap_or_default();
         let held = held(Account::Unissued).plus(held(Account::Recycled)).unwrap_or(Fen(0));
