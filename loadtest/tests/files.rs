@@ -78,6 +78,42 @@ fn a_reader_that_has_gone_ends_nothing() {
 }
 
 #[test]
+fn a_desk_that_asks_for_ages_or_for_work_without_end_refuses() {
+    for (status, body, retry_after, refused) in [
+        (503, r#"{"code":"overloaded"}"#.to_owned(), Some(u64::MAX), "1 refused: overloaded"),
+        (
+            201,
+            format!(
+                r#"{{"algorithm":"SHA-256","challenge":"{}","maxnumber":{},"salt":"s","signature":"t"}}"#,
+                "00".repeat(32),
+                u64::MAX
+            ),
+            None,
+            "1 refused: no_solution",
+        ),
+    ] {
+        let desk =
+            serve(move |_| Act::Reply { after: Duration::ZERO, status, body: body.clone(), retry_after });
+        let folder = tempfile::tempdir().unwrap();
+        let [identities, out] = ["identities", "out"].map(|name| folder.path().join(name));
+        fs::write(&identities, "one\n").unwrap();
+        let target = format!("http://{desk}");
+        let mut command = harness(&["tickets", "--drop", "d", "--target", &target]);
+        command.arg("--identities").arg(identities).arg("--out").arg(&out);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let began = Instant::now();
+        while child.try_wait().unwrap().is_none() {
+            assert!(began.elapsed() < PATIENCE || child.kill().is_err(), "{refused}");
+            thread::sleep(Duration::from_millis(10));
+        }
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+        assert!(String::from_utf8_lossy(&output.stdout).contains(refused), "{output:?}");
+        assert!(!out.exists());
+    }
+}
+
+#[test]
 fn a_full_disk_under_standard_output_is_told_and_loses_no_results() {
     let rehearsal = Rehearsal::of_crowd(generous(), FEW);
     let output = rehearsal.command(&[]).stdout(full()).stderr(Stdio::piped()).spawn().unwrap();

@@ -25,6 +25,10 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How often somebody comes again who is told to.
 const ATTEMPTS_MAX: u32 = 20;
+/// Who is told to come still later than this has been refused.
+const WAIT_S_MAX: u64 = 600;
+/// The most numbers that are tried. The hardest desk asks the busiest address for fewer.
+const NUMBERS_MAX: u64 = 1_000_000_000;
 /// Numbers tried between two breaths, so that others on the thread get on.
 const NUMBERS_PER_BREATH: u64 = 20_000;
 
@@ -102,7 +106,8 @@ impl Asker {
                 return Ok(Ok(answer.body));
             }
             let busy = matches!(answer.status, answer::TOO_MANY_REQUESTS | answer::SERVICE_UNAVAILABLE);
-            let wait_s = answer.retry_after_s.filter(|_| busy && attempts < ATTEMPTS_MAX);
+            let wait_s = answer.retry_after_s.filter(|seconds| *seconds <= WAIT_S_MAX);
+            let wait_s = wait_s.filter(|_| busy && attempts < ATTEMPTS_MAX);
             let Some(seconds) = wait_s else {
                 let code = answer::problem_code(&answer.body).into_owned();
                 return Ok(Err(if code.is_empty() { format!("status {}", answer.status) } else { code }));
@@ -148,7 +153,7 @@ impl Asker {
     /// Finds the number behind a challenge, as a browser does.
     async fn solve(&mut self, challenge: &Challenge) -> Option<String> {
         let salted = Sha256::new().chain_update(&challenge.salt);
-        let wanted = digest_of(&challenge.challenge)?;
+        let wanted = digest_of(&challenge.challenge).filter(|_| challenge.maxnumber <= NUMBERS_MAX)?;
         let mut number = 0;
         while *salted.clone().chain_update(number.to_string()).finalize() != wanted {
             number += 1;
