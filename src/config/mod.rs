@@ -12,6 +12,7 @@ mod guard;
 mod holds;
 mod load;
 mod page;
+mod places;
 mod sections;
 mod service_url;
 mod voucher;

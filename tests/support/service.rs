@@ -1,18 +1,20 @@
 //! The built service as a process of its own, in a folder of its own, driven over its sockets.
 
-use std::fs::File;
+mod launch;
+
 use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus};
 use std::time::Duration;
 
 use ::redis::{Cmd, FromRedisValue, cmd};
-use claimrush::datadir::{DataDir, RunInfo};
+use claimrush::datadir::RunInfo;
 use claimrush::domain::ids::{DropId, Shard};
 use claimrush::guard::ticket::{KEY_FILE_NAME, KeyFile};
 use rustix::process::Signal;
 
+use self::launch::{data_of, info_of, log_of, readiness, serve, variable, wait_ready};
 use super::http::{Answer, Client, bearer, claims_path};
 use super::mint::Mint;
 use super::redis::{kill_9, processes_in};
@@ -346,55 +348,4 @@ impl Drop for Service {
             eprintln!("--- the service's log ---\n{}", self.log());
         }
     }
-}
-
-/// Asks an admin listener whether its service is ready; nothing if nobody answers.
-fn readiness(admin: SocketAddr) -> Option<Answer> {
-    Client::try_connect(admin).ok()?.try_call("GET", "/readyz", &[], b"").ok()
-}
-
-fn variable(key: &str) -> String {
-    format!("CLAIMRUSH_{}", key.replacen('.', "__", 1).to_uppercase())
-}
-
-fn data_of(work: &Path) -> PathBuf {
-    work.join("data")
-}
-
-fn log_of(work: &Path) -> PathBuf {
-    work.join("log")
-}
-
-fn serve(work: &Path, settings: &[(String, String)], flags: &[&'static str]) -> Child {
-    let log = File::options().create(true).append(true).open(log_of(work)).expect("a log file");
-    claimrush(work)
-        .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data"])
-        .arg(data_of(work))
-        .args(flags)
-        .envs(settings.iter().cloned())
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(log)
-        .spawn()
-        .expect("it starts")
-}
-
-/// Waits until this very process says where it listens, and then that it is ready.
-fn wait_ready(work: &Path, process: &mut Child) -> RunInfo {
-    let log = || std::fs::read_to_string(log_of(work)).unwrap_or_default();
-    let info = wait_for("the service runs", PATIENCE, || {
-        let ended = process.try_wait().expect("it is our child");
-        assert!(ended.is_none(), "the service has ended: {}", log());
-        info_of(work, process)
-    });
-    wait_for("the service is ready", PATIENCE, || {
-        (readiness(info.admin_listen)?.status == 200).then_some(())
-    });
-    info
-}
-
-/// What this very process says of itself, once it does.
-fn info_of(work: &Path, process: &Child) -> Option<RunInfo> {
-    let info = DataDir::open(&data_of(work)).ok()?.run_info().ok()?;
-    (info.pid == process.id()).then_some(info)
 }
