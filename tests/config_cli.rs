@@ -29,6 +29,32 @@ fn each_wrong_config_is_refused_in_one_line_that_names_the_key() {
     }
 }
 
+/// What Kubernetes sets for a Service `claimrush` with two named ports, and for one `claimrush-redis`.
+const SERVICE_LINKS: &[(&str, &str)] = &[
+    ("CLAIMRUSH_SERVICE_HOST", "10.96.0.7"),
+    ("CLAIMRUSH_SERVICE_PORT", "8080"),
+    ("CLAIMRUSH_SERVICE_PORT_HTTP", "8080"),
+    ("CLAIMRUSH_SERVICE_PORT_ADMIN_HTTP", "9090"),
+    ("CLAIMRUSH_PORT", "tcp://10.96.0.7:8080"),
+    ("CLAIMRUSH_PORT_8080_TCP", "tcp://10.96.0.7:8080"),
+    ("CLAIMRUSH_PORT_8080_TCP_PROTO", "tcp"),
+    ("CLAIMRUSH_PORT_8080_TCP_PORT", "8080"),
+    ("CLAIMRUSH_PORT_8080_TCP_ADDR", "10.96.0.7"),
+    ("CLAIMRUSH_PORT_9090_TCP", "tcp://10.96.0.7:9090"),
+    ("CLAIMRUSH_REDIS_SERVICE_HOST", "10.96.0.8"),
+    ("CLAIMRUSH_REDIS_PORT", "tcp://[fd00::8]:6379"),
+    ("CLAIMRUSH_REDIS_PORT_6379_TCP_ADDR", "fd00::8"),
+];
+
+#[test]
+fn what_kubernetes_says_of_services_is_no_configuration() {
+    let (_, defaults, _) = check_config("", &[]);
+    assert_eq!(check_config("", SERVICE_LINKS), (0, defaults, String::new()));
+    let with_ours = [SERVICE_LINKS, &[("CLAIMRUSH_SERVER__THREADS", "3")]].concat();
+    let (exit, out, _) = check_config("", &with_ours);
+    assert!(exit == 0 && out.contains("threads = 3"), "{out}");
+}
+
 #[test]
 fn what_replicas_need_is_asked_only_where_claims_are_acknowledged_by_them() {
     let replicas = "[redis]\nurl = \"redis://cache\"\nreplicas = 2\nreplica_wait_ms = 999\n";

@@ -133,7 +133,7 @@ fn known_keys(defaults: &Figment) -> BTreeMap<String, Value> {
     keys
 }
 
-/// The variables that set keys, as (key, value). One that sets none is refused by its name.
+/// The variables that set keys, as (key, value). One that sets none is refused by its name, unless it is not ours.
 fn environment(
     known: &BTreeMap<String, Value>,
     env: impl IntoIterator<Item = (OsString, OsString)>,
@@ -142,12 +142,21 @@ fn environment(
     for (name, text) in env {
         let name = name.to_string_lossy().into_owned();
         let Some(rest) = name.strip_prefix(ENV_PREFIX) else { continue };
+        if is_service_link(&name, &text.to_string_lossy()) {
+            continue;
+        }
         let key = rest.replacen("__", ".", 1).to_lowercase();
-        let exact = format!("{ENV_PREFIX}{}", key.replacen('.', "__", 1).to_uppercase()) == name;
+        let exact = variable(&key) == name;
         let Some(default) = known.get(&key).filter(|_| exact) else {
-            let problem =
-                "no such key: variables are named CLAIMRUSH_SECTION__KEY, as in CLAIMRUSH_SERVER__LISTEN";
-            return Err(ConfigError::Key { key: name, problem: problem.to_owned() });
+            let meant = known.keys().find(|key| meant_by(key) == meant_by(rest));
+            let problem = match meant {
+                Some(key) => format!("no such key; {key} is set by {}", variable(key)),
+                None => {
+                    "no such key: variables are named CLAIMRUSH_SECTION__KEY, as in CLAIMRUSH_SERVER__LISTEN"
+                        .to_owned()
+                }
+            };
+            return Err(ConfigError::Key { key: name, problem });
         };
         let Ok(text) = text.into_string() else {
             return Err(ConfigError::Key { key: name, problem: "is not UTF-8 text".to_owned() });
@@ -156,6 +165,38 @@ fn environment(
     }
     found.sort_by(|a, b| a.0.cmp(&b.0));
     Ok(found)
+}
+
+/// The variable that sets a key.
+fn variable(key: &str) -> String {
+    format!("{ENV_PREFIX}{}", key.replacen('.', "__", 1).to_uppercase())
+}
+
+/// What a key and the spellings of its variable that are easily mistaken have in common.
+fn meant_by(name: &str) -> String {
+    name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_lowercase()
+}
+
+/// Whether a variable tells of a Service: Kubernetes sets these in every container of a namespace that has a Service named
+/// `claimrush`, or `claimrush-…` (<https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables>).
+/// No key has a name like them; `…_PORT` alone may be meant for one, and is known by its value.
+fn is_service_link(name: &str, text: &str) -> bool {
+    const TRANSPORTS: [&str; 3] = ["TCP", "UDP", "SCTP"];
+    let of_port = |rest: &str| {
+        let (number, rest) = rest.split_once('_').unwrap_or((rest, ""));
+        let (transport, part) = rest.split_once('_').unwrap_or((rest, ""));
+        number.parse::<u16>().is_ok()
+            && TRANSPORTS.contains(&transport)
+            && matches!(part, "" | "PROTO" | "PORT" | "ADDR")
+    };
+    let is_place = || {
+        text.split_once("://").is_some_and(|(scheme, _)| TRANSPORTS.contains(&scheme.to_uppercase().as_str()))
+    };
+    name.ends_with("_SERVICE_HOST")
+        || name.ends_with("_SERVICE_PORT")
+        || name.contains("_SERVICE_PORT_")
+        || name.ends_with("_PORT") && is_place()
+        || name.rsplit_once("_PORT_").is_some_and(|(_, rest)| of_port(rest))
 }
 
 /// Reads a variable's text as the type that its key has; what does not fit stays text and is refused as such.

@@ -192,6 +192,26 @@ pub(super) const REFUSED: &[Refused] = &[
         &[("CLAIMRUSH_LISTEN", "127.0.0.1:1")],
         "CLAIMRUSH_LISTEN: no such key: variables are named CLAIMRUSH_SECTION__KEY, as in CLAIMRUSH_SERVER__LISTEN",
     ),
+    (
+        "",
+        &[("CLAIMRUSH_SERVER_LISTEN", "127.0.0.1:1")],
+        "CLAIMRUSH_SERVER_LISTEN: no such key; server.listen is set by CLAIMRUSH_SERVER__LISTEN",
+    ),
+    (
+        "",
+        &[("CLAIMRUSH_TICKET__KEY__FILE", "k")],
+        "CLAIMRUSH_TICKET__KEY__FILE: no such key; ticket.key_file is set by CLAIMRUSH_TICKET__KEY_FILE",
+    ),
+    (
+        "",
+        &[("CLAIMRUSH_PORT", "8080")],
+        "CLAIMRUSH_PORT: no such key: variables are named CLAIMRUSH_SECTION__KEY, as in CLAIMRUSH_SERVER__LISTEN",
+    ),
+    (
+        "",
+        &[("CLAIMRUSH_SERVER__PORT_8080", "1")],
+        "CLAIMRUSH_SERVER__PORT_8080: no such key: variables are named CLAIMRUSH_SECTION__KEY, as in CLAIMRUSH_SERVER__LISTEN",
+    ),
     ("", &[("CLAIMRUSH_LIMITS__PERSON_BURST", "many")], "limits.person_burst = \"many\": must be 1 to 10000"),
     ("", &[("CLAIMRUSH_DRAIN__ENABLED", "no")], "drain.enabled = \"no\": must be true or false"),
 ];
