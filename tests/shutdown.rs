@@ -168,6 +168,46 @@ fn a_second_signal_ends_at_once_and_nothing_is_lost() {
 }
 
 #[test]
+fn a_closed_terminal_stops_in_order_however_often_it_hangs_up() {
+    let settings = [
+        ("server.shutdown_deadline_ms", "600000"),
+        ("redis.response_timeout_ms", "60000"),
+        ("claim.queue_wait_ms", "30000"),
+    ];
+    // The test itself may have been started by `nohup`.
+    let mut service = Service::start_under(&["env", "--default-signal=HUP"], &settings);
+    service.apply_ok(&campaign("c", &[DropFile::open("stop-rush", 5)]));
+    assert_eq!(service.claim("stop-rush", &service.ticket("stop-rush", "ann")).status, 201);
+    service.wait_connections(0);
+    let frozen = service.freeze_redis();
+    let mut client = Client::connect(service.address());
+    client.send(&claim_request("stop-rush", &service.ticket("stop-rush", "bob")));
+    service.wait_connections(1);
+    service.signal(Signal::HUP);
+    service.wait_unready("stopping");
+    // The shell has passed it on; now the system says it itself.
+    service.signal(Signal::HUP);
+    assert_eq!(service.readiness().map(|answer| answer.status), Some(503), "it is still about to stop");
+    drop(frozen);
+    assert!(service.wait_end().success(), "{}", service.log());
+    assert_stopped_in_order(&service);
+    assert_eq!(rows(&service.data(), "stop-rush").len(), 2, "all of it is in the ledger");
+}
+
+#[test]
+fn what_nohup_has_started_outlives_its_terminal() {
+    let mut service = Service::start_under(&["nohup"], &[]);
+    service.apply_ok(&campaign("c", &[DropFile::open("stop-rush", 5)]));
+    service.signal(Signal::HUP);
+    assert_eq!(service.claim("stop-rush", &service.ticket("stop-rush", "ann")).status, 201);
+    let status = std::fs::read_to_string(format!("/proc/{}/status", service.pid())).expect("it runs");
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).expect("linux has it");
+    assert_eq!(u64::from_str_radix(ignored.trim(), 16).expect("a mask") & 1, 1, "SIGHUP is still ignored");
+    service.stop();
+    assert_stopped_in_order(&service);
+}
+
+#[test]
 fn a_second_signal_does_not_wait_for_redis_either() {
     let mut service = Service::start_with(&[("server.shutdown_deadline_ms", "600000")], &["--no-drain"]);
     service.apply_ok(&campaign("c", &[DropFile::open("stop-rush", 5)]));

@@ -31,7 +31,15 @@ use tempfile::TempDir;
 
 /// The built binary, in an empty environment of ours and a working folder of the test's own.
 pub(crate) fn claimrush(work_dir: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_claimrush"));
+    claimrush_under(&[], work_dir)
+}
+
+/// The same, started by this command line, if it is one.
+pub(crate) fn claimrush_under(under: &[&str], work_dir: &Path) -> Command {
+    let line = [under, &[env!("CARGO_BIN_EXE_claimrush")]].concat();
+    let (program, arguments) = line.split_first().expect("the binary at the least");
+    let mut command = Command::new(program);
+    command.args(arguments);
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("CLAIMRUSH_") {
             command.env_remove(name);

@@ -33,6 +33,8 @@ pub(crate) struct Service {
     /// Further environment of the service alone, not of other commands on its folder.
     environment: Vec<(String, String)>,
     flags: Vec<&'static str>,
+    /// The command line that starts the service's, if any.
+    under: &'static [&'static str],
     process: Child,
     info: RunInfo,
 }
@@ -54,13 +56,27 @@ impl Service {
         settings: &[(&str, &str)],
         flags: &[&'static str],
     ) -> Self {
+        Self::start_whole(&[], environment, settings, flags)
+    }
+
+    /// Starts one with config keys by another program that becomes it, as `nohup` does.
+    pub(crate) fn start_under(under: &'static [&'static str], settings: &[(&str, &str)]) -> Self {
+        Self::start_whole(under, Vec::new(), settings, &[])
+    }
+
+    fn start_whole(
+        under: &'static [&'static str],
+        environment: Vec<(String, String)>,
+        settings: &[(&str, &str)],
+        flags: &[&'static str],
+    ) -> Self {
         let work = folder();
         let settings: Vec<_> =
             settings.iter().map(|(key, value)| (variable(key), (*value).to_owned())).collect();
-        let process = serve(work.path(), &[&settings[..], &environment].concat(), flags);
+        let process = serve(under, work.path(), &[&settings[..], &environment].concat(), flags);
         // Owned before it is waited for, so that it ends with a test that fails here.
         let info = run_info(process.id(), 1);
-        let mut service = Self { work, settings, environment, flags: flags.to_vec(), process, info };
+        let mut service = Self { work, settings, environment, flags: flags.to_vec(), under, process, info };
         service.info = wait_ready(service.work.path(), &mut service.process);
         service
     }
@@ -121,7 +137,8 @@ impl Service {
     }
 
     fn serve_with(&self, more: &[(String, String)]) -> Child {
-        serve(self.work.path(), &[&self.settings[..], &self.environment, more].concat(), &self.flags)
+        let settings = [&self.settings[..], &self.environment, more].concat();
+        serve(self.under, self.work.path(), &settings, &self.flags)
     }
 
     /// The public listener.

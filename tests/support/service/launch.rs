@@ -9,7 +9,7 @@ use claimrush::datadir::{DataDir, RunInfo};
 
 use super::PATIENCE;
 use crate::support::http::{Answer, Client};
-use crate::support::{claimrush, wait_for};
+use crate::support::{claimrush_under, wait_for};
 
 /// Asks an admin listener whether its service is ready; nothing if nobody answers.
 pub(super) fn readiness(admin: SocketAddr) -> Option<Answer> {
@@ -28,9 +28,15 @@ pub(super) fn log_of(work: &Path) -> PathBuf {
     work.join("log")
 }
 
-pub(super) fn serve(work: &Path, settings: &[(String, String)], flags: &[&'static str]) -> Child {
+/// Starts it by the command line `under`, if that is one.
+pub(super) fn serve(
+    under: &[&str],
+    work: &Path,
+    settings: &[(String, String)],
+    flags: &[&'static str],
+) -> Child {
     let log = File::options().create(true).append(true).open(log_of(work)).expect("a log file");
-    claimrush(work)
+    claimrush_under(under, work)
         .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data"])
         .arg(data_of(work))
         .args(flags)
