@@ -306,7 +306,7 @@ fn merchants_come_from_a_file_and_are_reviewed_by_another() {
     assert_eq!(step(&bob, "review", r#"{"revision":2}"#).text("status"), "reviewed");
     assert_eq!(step(&bob, "activate", "").text("status"), "active");
     assert!(run(&["list"]).1.contains("active"));
-    refused(&step(&ann, "suspend", r#"{"reason":" "}"#), 400, "bad_request", "a reason");
+    refused(&step(&ann, "suspend", r#"{"reason":" "}"#), 400, "bad_request", "reason: must have");
     let suspended = step(&ann, "suspend", r#"{"reason":"complaints"}"#);
     assert_eq!(
         (suspended.text("status"), suspended.text("reason")),

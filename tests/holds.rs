@@ -122,7 +122,7 @@ fn refund(shop: &Shop, number: u64) {
         (1, &"re_1".into(), &"admin token".into())
     );
     for (number, reference, what) in
-        [("99", "x", "There is no such late payment"), (&*number, " ", "a reference of 1 to")]
+        [("99", "x", "There is no such late payment"), (&*number, " ", "reference: must have 1 to")]
     {
         let output =
             shop.service.command(&["late-payment", "refunded", number, "--reference", reference]).output();

@@ -163,7 +163,10 @@ fn settle_all(service: &Service, told: &[Value; 3]) {
         assert!(err.contains(what), "{args:?}: {err}");
     };
     refused(&["receipt", "honour", "4"], "receipt 1 for the same claim is honoured");
-    refused(&["receipt", "void", "4", "--reason", " "], "a reason of 1 to 500 bytes is needed");
+    refused(
+        &["receipt", "void", "4", "--reason", " "],
+        "reason: must have 1 to 500 bytes and no control characters",
+    );
     refused(&["receipt", "void", "1", "--reason", "no"], "it is honoured already");
     refused(&["receipt", "void", "99", "--reason", "no"], "there is no receipt 99");
     refused(&["receipt", "honour", "0"], "there is no receipt 0");

@@ -4,4 +4,5 @@
 mod books;
 mod money;
 mod office;
+mod texts;
 mod vouchers;

@@ -15,6 +15,7 @@ use super::documents::Follower;
 use super::merchants;
 use crate::clock::{Clock, UnixMs, rfc3339};
 use crate::domain::access::{Actor, KeyHash, KeyText, Permission, Role, check_name};
+use crate::domain::merchant::check_id;
 use crate::ledger::{Document, DocumentFlaw, Ledger, LedgerError, PutDocument};
 use crate::limits;
 
@@ -190,8 +191,9 @@ impl Access {
                 return Err(KeyError::Refused("a merchant goes with the role merchant alone".to_owned()));
             }
         }
+        // What no merchant is called is none, whatever the ledger would say of such an id.
         if let Some(id) = &merchant
-            && self.ledger.document(merchants::KIND, id).await?.is_none()
+            && (check_id(id).is_err() || self.ledger.document(merchants::KIND, id).await?.is_none())
         {
             return Err(KeyError::Refused(format!("there is no merchant {id:?}")));
         }

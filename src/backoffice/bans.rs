@@ -164,6 +164,7 @@ impl Bans {
                 .decode(cursor.as_bytes())
                 .ok()
                 .and_then(|person| String::from_utf8(person).ok())
+                .filter(|person| check_person(person).is_ok())
                 .ok_or_else(|| BanError::Refused("after must be the next of another part".to_owned()))?,
         };
         let rows = self.ledger.documents(KIND, &after, limits::DOCUMENTS_PAGE).await?;

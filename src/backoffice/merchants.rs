@@ -15,6 +15,7 @@ use dashmap::DashMap;
 use self::file::{Flaw, Row};
 use super::access::Caller;
 use super::admin_api::{ImportReport, MerchantView};
+use super::decision::checked;
 use super::documents::Follower;
 use crate::clock::{Clock, rfc3339};
 use crate::config::Approval;
@@ -32,6 +33,9 @@ pub enum MerchantError {
     /// There is none of that id.
     #[error("there is no merchant {0:?}")]
     Unknown(String),
+    /// What is said of it is no text that can be kept.
+    #[error("{0}")]
+    Invalid(String),
     /// It cannot be done.
     #[error("merchant {0}: {1}")]
     Refused(String, StepError),
@@ -160,6 +164,9 @@ impl Merchants {
     ) -> Result<MerchantView, MerchantError> {
         let unknown = || MerchantError::Unknown(id.to_owned());
         check_id(id).map_err(|_| unknown())?;
+        let max = limits::RECEIPT_REASON_BYTES_MAX;
+        let reason = reason.map(|reason| checked("reason", &reason, max)).transpose();
+        let reason = reason.map_err(MerchantError::Invalid)?;
         let row = self.ledger.document(KIND, id).await?.ok_or_else(unknown)?;
         let merchant: Merchant = row.read()?;
         // In the embedded default the one who holds the admin token may be the only one there is.

@@ -22,6 +22,7 @@ use tokio::sync::Semaphore;
 pub use self::absent::Absent;
 use super::admin_api::{ReceiptList, ReceiptView};
 use super::campaigns::Campaigns;
+use super::decision::checked;
 use crate::clock::{UnixMs, rfc3339};
 use crate::domain::ids::{ClaimNumber, PersonId};
 use crate::ledger::life::StepRow;
@@ -72,6 +73,9 @@ pub enum SettleError {
     /// There is none of that number.
     #[error("there is no receipt {0}")]
     Unknown(u64),
+    /// What is said of it is no text that can be kept.
+    #[error("{0}")]
+    Invalid(String),
     /// It cannot be settled so.
     #[error("receipt {number}: {what}")]
     Refused {
@@ -249,13 +253,10 @@ impl Receipts {
     /// # Errors
     /// [`SettleError`].
     pub async fn void(&self, number: u64, reason: &str, actor: &str) -> Result<ReceiptView, SettleError> {
-        let reason = reason.trim();
-        if reason.is_empty() || reason.len() > limits::RECEIPT_REASON_BYTES_MAX {
-            let what = format!("a reason of 1 to {} bytes is needed", limits::RECEIPT_REASON_BYTES_MAX);
-            return Err(SettleError::Refused { number, what });
-        }
+        let reason =
+            checked("reason", reason, limits::RECEIPT_REASON_BYTES_MAX).map_err(SettleError::Invalid)?;
         let _one = self.settling.lock().await;
-        self.settle(number, Settlement::Void(reason.to_owned()), actor).await
+        self.settle(number, Settlement::Void(reason), actor).await
     }
 
     /// Grants the receipt's person a unit of `from`, or of the receipt's own drop, and settles the receipt with it.

@@ -55,10 +55,6 @@ pub(super) async fn activate(admin: &Admin, asked: &Asked<'_>) -> Result<Reply, 
 pub(super) async fn suspend(admin: &Admin, asked: Asked<'_>) -> Result<Reply, Problem> {
     let (caller, id) = (asked.caller()?.clone(), asked.parameter().to_owned());
     let Suspend { reason } = asked.json().await?;
-    if reason.trim().is_empty() || reason.len() > limits::RECEIPT_REASON_BYTES_MAX {
-        let what = format!("a reason of 1 to {} bytes is needed", limits::RECEIPT_REASON_BYTES_MAX);
-        return Err(Problem::with_detail(Cause::BadRequest, what));
-    }
     let done = admin.merchants.step(&caller, &id, Step::Suspend, Some(reason)).await;
     to_reply(&done.map_err(refused)?)
 }
@@ -66,6 +62,7 @@ pub(super) async fn suspend(admin: &Admin, asked: Asked<'_>) -> Result<Reply, Pr
 fn refused(error: MerchantError) -> Problem {
     match error {
         MerchantError::Unknown(_) => Problem::with_detail(Cause::UnknownMerchant, error.to_string()),
+        MerchantError::Invalid(what) => Problem::with_detail(Cause::BadRequest, what),
         MerchantError::Refused(..) | MerchantError::TooMany(_) => {
             Problem::with_detail(Cause::MerchantRefused, error.to_string())
         }

@@ -42,6 +42,7 @@ pub(super) fn number(text: &str) -> Option<u64> {
 fn refused(error: SettleError) -> Problem {
     match error {
         SettleError::Unknown(_) => Problem::with_detail(Cause::UnknownReceipt, error.to_string()),
+        SettleError::Invalid(what) => Problem::with_detail(Cause::BadRequest, what),
         SettleError::Refused { .. } => Problem::with_detail(Cause::ReceiptRefused, error.to_string()),
         SettleError::Failed(what) => failed(&what),
     }

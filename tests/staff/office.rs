@@ -129,12 +129,17 @@ impl Office {
 
     /// A till's order of 6.00 with a voucher.
     pub(super) fn redeem(&self, merchant: &str, code: &str, order: &str) -> Answer {
+        self.redeem_by(merchant, code, order, order)
+    }
+
+    /// The same by an idempotency key that is not the order's number.
+    pub(super) fn redeem_by(&self, merchant: &str, code: &str, order: &str, key: &str) -> Answer {
         let body = json!({ "order_id": order, "amount": "6.00", "shop": "s-1" }).to_string();
         let authorization = bearer(&self.keys[merchant]);
         let headers = [
             ("authorization", authorization.as_str()),
             ("content-type", "application/json"),
-            ("idempotency-key", order),
+            ("idempotency-key", key),
         ];
         let path = format!("/v1/vouchers/{code}/redemptions");
         Client::connect(self.service.address()).call("POST", &path, &headers, body.as_bytes())

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{HoldError, Holds};
 use crate::backoffice::admin_api::{LatePaymentList, LatePaymentView};
+use crate::backoffice::decision::checked;
 use crate::clock::rfc3339;
 use crate::domain::money::Fen;
 use crate::ledger::life::{Action, Key, Refused};
@@ -51,12 +52,9 @@ impl Holds {
         reference: &str,
         actor: &str,
     ) -> Result<LatePaymentView, HoldError> {
-        let reference = reference.trim();
-        if reference.is_empty() || reference.len() > limits::LIFE_TEXT_BYTES_MAX {
-            let what = format!("a reference of 1 to {} bytes is needed", limits::LIFE_TEXT_BYTES_MAX);
-            return Err(HoldError::NotHeld(what));
-        }
-        let noted = Noted { reference: reference.to_owned(), by: actor.to_owned() };
+        let reference =
+            checked("reference", reference, limits::LIFE_TEXT_BYTES_MAX).map_err(HoldError::NotHeld)?;
+        let noted = Noted { reference, by: actor.to_owned() };
         let detail = serde_json::to_string(&noted).map_err(|error| HoldError::Failed(error.to_string()))?;
         let action = Action::PaymentRefunded { late: number, detail };
         // One refund a payment: whoever notes it again is answered what was noted first.
