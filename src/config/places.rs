@@ -50,6 +50,11 @@ fn check_ledger_url(url: &ServiceUrl) -> Result<(), ConfigError> {
         };
     }
     let path = text.strip_prefix("sqlite:").map(|path| path.strip_prefix("//").unwrap_or(path));
+    if path == Some(":memory:") {
+        // Each of the ledger's connections would have one of its own, and none outlasts the service.
+        let problem = "must name a file: a ledger in memory would lose every claim with the service";
+        return Err(refuse_url("ledger.url", url, problem));
+    }
     if url.is_empty() || path.is_some_and(|path| !path.is_empty()) {
         return Ok(());
     }

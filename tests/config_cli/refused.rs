@@ -169,6 +169,16 @@ pub(super) const REFUSED: &[Refused] = &[
         &[],
         "ledger.url = \"ledger.db\": must be sqlite:PATH or postgres://…, or empty for ledger.db in the data folder",
     ),
+    (
+        "[ledger]\nurl = \"sqlite::memory:\"",
+        &[],
+        "ledger.url = \"sqlite::memory:\": must name a file: a ledger in memory would lose every claim with the service",
+    ),
+    (
+        "",
+        &[("CLAIMRUSH_LEDGER__URL", "sqlite://:memory:")],
+        "ledger.url = \"sqlite://:memory:\": must name a file: a ledger in memory would lose every claim with the service",
+    ),
     // Keys that are not there, in the file and in the environment, and files that are not TOML.
     (
         "[drain]\nintervall_ms = 5",
