@@ -70,11 +70,14 @@ fn the_page_in_a_browser() {
     let text = std::fs::read_to_string(service.data().join(KEY_FILE_NAME)).expect("it is there");
     let keys: toml::Table = text.parse().expect("TOML");
     let key = |name: &str| keys["key"][0][name].as_str().expect("a text").to_owned();
+    let work = tempfile::tempdir().expect("a folder");
+    let temp = tempfile::tempdir().expect("a folder");
     let world = json!({
         "base": format!("http://{}", service.address()),
         "demo_base": format!("http://{}", demo.address()),
         "bin": env!("CARGO_BIN_EXE_claimrush"),
         "data": service.data(),
+        "work": work.path(),
         "ticket_kid": key("kid"),
         "ticket_secret": key("secret"),
         "identity_secret": BASE64URL_NOPAD.encode(&(0..32).collect::<Vec<u8>>()),
@@ -86,6 +89,7 @@ fn the_page_in_a_browser() {
     });
     let mut cases = Command::new(node);
     cases.arg("main.mjs").current_dir(&folder).env("PAGE_WORLD", world.to_string()).stdin(Stdio::null());
+    cases.env("TMPDIR", temp.path());
     let output = cases.output().expect("it runs");
     let said = String::from_utf8_lossy(&output.stdout);
     println!("{said}");
@@ -95,4 +99,7 @@ fn the_page_in_a_browser() {
         String::from_utf8_lossy(&output.stderr),
         service.log()
     );
+    let left: Vec<_> =
+        std::fs::read_dir(&temp).expect("it is there").flatten().map(|file| file.path()).collect();
+    assert_eq!(left, Vec::<PathBuf>::new(), "what is left in the temp folder");
 }

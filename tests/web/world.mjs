@@ -5,7 +5,6 @@ import { execFile } from "node:child_process";
 import { createHmac } from "node:crypto";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 
@@ -147,7 +146,7 @@ export async function campaign(id, drops, more = "") {
     ].join("\n"),
   );
   const head = `id = "${id}"\nname = "彩云消费券"\nsponsor = "云南省商务厅"\nbudget = "4000000.00 CNY"\ntime_zone = "Asia/Shanghai"\n${more}\n`;
-  const file = join(tmpdir(), `claimrush-page-${process.pid}-${id}.toml`);
+  const file = join(world.work, `${id}.toml`);
   writeFileSync(file, head + parts.join("\n"));
   await claimrush("campaign", "apply", file);
   for (const { drop } of drops) await until(`${drop} is known`, async () => (await call("GET", `/v1/drops/${drop}`)).status === 200);
