@@ -12,7 +12,7 @@ use crate::support::http::Client;
 use crate::support::ledger::rows;
 use crate::support::mint::Mint;
 use crate::support::redis::ManagedFolder;
-use crate::support::service::PATIENCE;
+use crate::support::service::{PATIENCE, Service};
 use crate::support::signals::send_signal;
 use crate::support::{claimrush, outcome, wait_for};
 
@@ -25,6 +25,17 @@ fn metric(admin: SocketAddr, name: &str) -> Option<String> {
     let answer = Client::connect(admin).call("GET", "/metrics", &[], b"");
     let text = String::from_utf8(answer.body).expect("metrics are text");
     text.lines().find_map(|line| line.strip_prefix(&format!("{name} ")).map(str::to_owned))
+}
+
+#[test]
+fn only_who_asked_for_more_connections_is_warned_that_fewer_are_held() {
+    let why = "fewer connections are held than server.max_connections";
+    for (settings, level) in [(&[][..], "INFO"), (&[("server.max_connections", "20001")], "WARN")] {
+        let service = Service::start_under(&["sh", "-c", LIMITS, "sh"], settings);
+        let told = |log: &str| log.lines().find(|line| line.contains(why)).map(str::to_owned);
+        let line = wait_for("the log says it", PATIENCE, || told(&service.log()));
+        assert!(line.contains(&format!(" {level} ")) && line.contains("connections=150"), "{line}");
+    }
 }
 
 #[test]

@@ -22,13 +22,19 @@ pub(super) fn provide(connections: usize, threads: usize) -> usize {
     }
     let held = held(connections, reserved, granted);
     if held < connections {
-        tracing::warn!(
-            open_files = granted,
-            connections = held,
-            "fewer connections are held than server.max_connections, for want of open files (LimitNOFILE, ulimit -n)"
-        );
+        tell_fewer(connections, held, granted);
     }
     held
+}
+
+/// Warns who asked for so many; the default is more than most machines give, and is nobody's wish.
+fn tell_fewer(connections: usize, held: usize, open_files: u64) {
+    const WHY: &str = "fewer connections are held than server.max_connections, for want of open files (LimitNOFILE, ulimit -n)";
+    if connections == limits::CONNECTIONS_DEFAULT {
+        tracing::info!(open_files, connections = held, "{WHY}");
+    } else {
+        tracing::warn!(open_files, connections = held, "{WHY}");
+    }
 }
 
 /// What is kept for Redis, the ledger, the admin listener and files.
