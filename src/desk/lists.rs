@@ -21,6 +21,17 @@ const BLOCKED_FILE: &str = "blocked.csv";
 /// How often files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
+/// Why a list was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum ListError {
+    /// It could not be read. That may pass by itself, without any change of the file.
+    #[error("{0}")]
+    Unread(#[from] std::io::Error),
+    /// What stands in it is wrong, with the line.
+    #[error("{0}")]
+    Wrong(String),
+}
+
 /// Persons who may take part.
 #[derive(Debug, Default)]
 pub struct AllowList {
@@ -34,10 +45,14 @@ impl AllowList {
     ///
     /// # Errors
     /// What is wrong, with the line; a list is taken whole or not at all.
-    pub fn read(text: impl BufRead) -> Result<Self, String> {
+    pub fn read(text: impl BufRead) -> Result<Self, ListError> {
         let mut accounts = Vec::new();
         for (line, row) in (1_usize..).zip(text.lines()) {
-            let row = row.map_err(|error| format!("line {line}: {error}"))?;
+            let wrong = |what: &str| ListError::Wrong(format!("line {line}: {what}"));
+            let row = row.map_err(|error| match error.kind() {
+                ErrorKind::InvalidData => wrong(&error.to_string()),
+                _ => ListError::Unread(error),
+            })?;
             let row = row.trim();
             if row.is_empty() || row.starts_with('#') {
                 continue;
@@ -45,9 +60,9 @@ impl AllowList {
             let hex = row.split(',').next().unwrap_or_default().trim();
             let digest = data_encoding::HEXLOWER_PERMISSIVE.decode(hex.as_bytes()).ok();
             let digest: Option<[u8; 32]> = digest.and_then(|digest| digest.try_into().ok());
-            let digest = digest.ok_or_else(|| format!("line {line}: must begin with 64 hex digits"))?;
+            let digest = digest.ok_or_else(|| wrong("must begin with 64 hex digits"))?;
             if accounts.len() >= limits::ALLOW_LIST_MAX {
-                return Err(format!("line {line}: there are more lines than are kept"));
+                return Err(wrong("there are more lines than are kept"));
             }
             accounts.push(first_bits(&digest));
         }
@@ -94,8 +109,17 @@ pub struct Lists {
     folder: Option<PathBuf>,
     blocked: Blocked,
     allowed: RwLock<HashMap<String, Arc<AllowList>>>,
-    /// What of each file was looked at last.
-    seen: std::sync::Mutex<HashMap<PathBuf, Version>>,
+    /// What became of each file at the last look.
+    seen: std::sync::Mutex<HashMap<PathBuf, Seen>>,
+}
+
+/// What became of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Seen {
+    /// This version of it was read, and taken or found wrong.
+    Read(Version),
+    /// It could not be read, for this reason: it is tried again at the next look.
+    Unread(String),
 }
 
 impl Lists {
@@ -125,16 +149,18 @@ impl Lists {
         // A link to nowhere is there and cannot be read.
         let is_absent = blocked.symlink_metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound);
         if !is_absent {
-            if let Ok(version) = version_of(&blocked) {
-                self.is_news(&blocked, version);
-            }
+            // Before it is read: what changes meanwhile is read once more.
+            let version = version_of(&blocked);
             self.read(&blocked).map_err(|error| format!("{shown}/{BLOCKED_FILE}: {error}"))?;
+            if let Ok(version) = version {
+                self.note(&blocked, Seen::Read(version));
+            }
         }
         self.refresh();
         Ok(())
     }
 
-    /// Reads what has changed. Blocks: to be called where that hurts nobody.
+    /// Reads what has changed, and what could not be read the last time. Blocks: to be called where that hurts nobody.
     pub fn refresh(&self) {
         let Some(folder) = &self.folder else { return };
         let files = match std::fs::read_dir(folder) {
@@ -149,31 +175,54 @@ impl Lists {
             if let (true, Ok(version)) = (is_list, version_of(&path))
                 && self.is_news(&path, version)
             {
-                match self.read(&path) {
-                    Ok(count) => tracing::info!(file = %path.display(), count, "a list was read"),
-                    Err(error) => {
-                        tracing::error!(file = %path.display(), error, "a list is wrong; the one before, if there is one, holds on");
-                    }
+                self.read_again(&path, version);
+            }
+        }
+    }
+
+    fn read_again(&self, path: &Path, version: Version) {
+        let file = path.display();
+        match self.read(path) {
+            Ok(count) => {
+                self.note(path, Seen::Read(version));
+                tracing::info!(%file, count, "a list was read");
+            }
+            Err(ListError::Wrong(error)) => {
+                self.note(path, Seen::Read(version));
+                tracing::error!(%file, error, "a list is wrong; the one before, if there is one, holds on");
+            }
+            // Said once, and not at every attempt.
+            Err(ListError::Unread(error)) => {
+                if self.note(path, Seen::Unread(error.to_string())) {
+                    tracing::error!(%file, %error, "a list cannot be read and is tried again; the one before, if there is one, holds on");
                 }
             }
         }
     }
 
     fn is_news(&self, path: &Path, version: Version) -> bool {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.insert(path.to_owned(), version) != Some(version)
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.get(path) != Some(&Seen::Read(version))
     }
 
-    fn read(&self, path: &Path) -> Result<usize, String> {
+    /// Notes what became of a file; whether that is another thing than the last time.
+    fn note(&self, path: &Path, now: Seen) -> bool {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.insert(path.to_owned(), now.clone()) != Some(now)
+    }
+
+    fn read(&self, path: &Path) -> Result<usize, ListError> {
         if path.file_name().is_some_and(|name| name == BLOCKED_FILE) {
-            let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
-            let list = BlockList::read(&text).map_err(|error| error.to_string())?;
+            let text = std::fs::read_to_string(path).map_err(|error| match error.kind() {
+                ErrorKind::InvalidData => ListError::Wrong(error.to_string()),
+                _ => ListError::Unread(error),
+            })?;
+            let list = BlockList::read(&text).map_err(|error| ListError::Wrong(error.to_string()))?;
             let count = list.len();
             self.blocked.replace(list);
             return Ok(count);
         }
-        let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
-        let list = AllowList::read(BufReader::new(file))?;
+        let list = AllowList::read(BufReader::new(std::fs::File::open(path)?))?;
         let (count, name) = (list.len(), path.file_stem().unwrap_or_default().to_string_lossy().into_owned());
         self.allowed.write().unwrap_or_else(PoisonError::into_inner).insert(name, Arc::new(list));
         Ok(count)
@@ -208,8 +257,8 @@ mod tests {
         let list = AllowList::read(text.as_bytes()).unwrap();
         assert_eq!((list.len(), list.has("ann"), list.has("bob"), list.has("cid")), (2, true, true, false));
         let error = AllowList::read(format!("{}\nann\n", hashed("x")).as_bytes()).unwrap_err();
-        assert_eq!(error, "line 2: must begin with 64 hex digits");
-        assert!(AllowList::read(&[0xff_u8, 0xfe][..]).is_err());
+        assert_eq!(error.to_string(), "line 2: must begin with 64 hex digits");
+        assert!(matches!(AllowList::read(&[0xff_u8, 0xfe][..]), Err(ListError::Wrong(_))));
     }
 
     #[test]
@@ -252,6 +301,27 @@ mod tests {
         }
         lists.refresh();
         assert_eq!(lists.allows("vip", "ann"), Some(true));
+    }
+
+    #[test]
+    fn what_could_not_be_read_is_tried_again_without_a_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let lists = Lists::new(Some(folder.path().to_owned()), Blocked::default());
+        for name in ["vip.csv", "blocked.csv"] {
+            let path = folder.path().join(name);
+            // It is there, may be opened, and what is read first gives EIO.
+            std::os::unix::fs::symlink("/proc/self/mem", &path).unwrap();
+            lists.refresh();
+            let version = version_of(&path).unwrap();
+            assert!(lists.is_news(&path, version), "{name}: it is tried again");
+            let cause = lists.read(&path).unwrap_err();
+            assert!(matches!(cause, ListError::Unread(_)), "{name}: {cause}");
+            assert!(!lists.note(&path, Seen::Unread(cause.to_string())), "{name}: it was said");
+            std::fs::remove_file(&path).unwrap();
+            std::fs::write(&path, "no list").unwrap();
+            lists.refresh();
+            assert!(!lists.is_news(&path, version_of(&path).unwrap()), "{name}: what is wrong stays wrong");
+        }
     }
 
     #[test]

@@ -41,7 +41,14 @@ impl LoadedKeys {
 
     /// Has it read again when it changes.
     pub(super) fn watch(&self, shared: Arc<Shared>, desk: Option<Arc<TicketDesk>>) -> KeyWatch {
-        KeyWatch { path: self.path.clone(), keys: self.keys.clone(), seen: self.seen, shared, desk }
+        KeyWatch {
+            path: self.path.clone(),
+            keys: self.keys.clone(),
+            seen: self.seen,
+            unread: None,
+            shared,
+            desk,
+        }
     }
 }
 
@@ -50,6 +57,8 @@ pub(super) struct KeyWatch {
     path: PathBuf,
     keys: KeyFile,
     seen: Option<Version>,
+    /// Why the file could not be read at the last look.
+    unread: Option<String>,
     shared: Arc<Shared>,
     desk: Option<Arc<TicketDesk>>,
 }
@@ -66,11 +75,28 @@ impl KeyWatch {
             self.seen = found;
             let path = self.path.clone();
             match tokio::task::spawn_blocking(move || KeyFile::load(&path)).await {
-                Ok(Ok(keys)) => self.take_over(keys),
-                Ok(Err(error)) => tracing::error!(%error, "the key file is wrong; the keys before hold on"),
-                Err(error) => tracing::error!(%error, "the key file could not be read"),
+                Ok(Ok(keys)) => {
+                    self.unread = None;
+                    self.take_over(keys);
+                }
+                // It may be over at the next look, without any change of the file.
+                Ok(Err(error)) if error.may_pass() => self.try_again(error.to_string()),
+                Ok(Err(error)) => {
+                    self.unread = None;
+                    tracing::error!(%error, "the key file is wrong; the keys before hold on");
+                }
+                Err(error) => self.try_again(error.to_string()),
             }
         }
+    }
+
+    /// Says once why the file cannot be read, and has it read at the next look.
+    fn try_again(&mut self, error: String) {
+        self.seen = None;
+        if self.unread.as_ref() != Some(&error) {
+            tracing::error!(error, "the key file cannot be read and is tried again; the keys before hold on");
+        }
+        self.unread = Some(error);
     }
 
     async fn version(&self) -> Option<Version> {

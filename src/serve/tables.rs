@@ -33,6 +33,8 @@ struct TableFile {
     take_over: TakeOver,
     /// What it was when it was read last.
     seen: Option<Version>,
+    /// Why it could not be read at the last look.
+    unread: Option<String>,
 }
 
 /// Why a file gives no table.
@@ -68,7 +70,7 @@ impl TableWatch {
             if path.as_os_str().is_empty() {
                 continue;
             }
-            let mut file = TableFile { key, path: path.to_owned(), take_over, seen: None };
+            let mut file = TableFile { key, path: path.to_owned(), take_over, seen: None, unread: None };
             match file.read(&watch.tables).await {
                 Ok(()) => watch.files.push(file),
                 Err(error) => {
@@ -95,10 +97,8 @@ impl TableWatch {
                 if !file.has_changed().await {
                     continue;
                 }
-                if let Err(error) = file.read(&self.tables).await {
-                    let (key, path) = (file.key, file.path.display());
-                    tracing::error!(key, file = %path, %error, "an address table is wrong; the one before holds on");
-                }
+                let read = file.read(&self.tables).await;
+                file.tell(read.err());
             }
         }
     }
@@ -109,6 +109,28 @@ impl TableFile {
     async fn has_changed(&self) -> bool {
         let found = tokio::fs::metadata(&self.path).await.map(|meta| version(&meta)).ok();
         found.is_some() && found != self.seen
+    }
+
+    /// Says what is wrong with the file; once, where it could not be read and is tried again.
+    fn tell(&mut self, error: Option<TableError>) {
+        let (key, file) = (self.key, self.path.display());
+        let unread = match error {
+            None => None,
+            Some(TableError::File(error)) => {
+                // It may be over at the next look, without any change of the file.
+                self.seen = None;
+                let error = error.to_string();
+                if self.unread.as_ref() != Some(&error) {
+                    tracing::error!(key, %file, error, "an address table cannot be read and is tried again; the one before holds on");
+                }
+                Some(error)
+            }
+            Some(error) => {
+                tracing::error!(key, %file, %error, "an address table is wrong; the one before holds on");
+                None
+            }
+        };
+        self.unread = unread;
     }
 
     /// Reads the file and puts its table in place.
@@ -147,4 +169,31 @@ fn take_asns(tables: &AddressTables, bytes: Vec<u8>) -> Result<usize, TableFlaw>
     let networks = table.networks();
     tables.replace_asns(table);
     Ok(networks)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_table_that_could_not_be_read_is_tried_again_and_a_wrong_one_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("asn.mmdb");
+        // It is there, may be opened, and what is read first gives EIO.
+        std::os::unix::fs::symlink("/proc/self/mem", &path).unwrap();
+        let (key, tables) = ("guard.asn_table", AddressTables::default());
+        let mut file = TableFile { key, path: path.clone(), take_over: take_asns, seen: None, unread: None };
+        for _ in 0..2 {
+            assert!(file.has_changed().await);
+            let error = file.read(&tables).await.unwrap_err();
+            assert!(matches!(error, TableError::File(_)), "{error}");
+            file.tell(Some(error));
+            assert!(file.unread.is_some());
+        }
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, "no table").unwrap();
+        let error = file.read(&tables).await.unwrap_err();
+        file.tell(Some(error));
+        assert!(!file.has_changed().await && file.unread.is_none(), "what is wrong stays wrong");
+    }
 }

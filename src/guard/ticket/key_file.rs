@@ -103,6 +103,14 @@ pub enum KeyFileCause {
     },
 }
 
+impl KeyFileError {
+    /// Whether it may be over without any change of the file: it was not read at all.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        matches!(&self.cause, KeyFileCause::Read(error) if error.kind() != io::ErrorKind::InvalidData)
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawFile {

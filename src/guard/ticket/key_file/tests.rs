@@ -133,4 +133,11 @@ fn files_that_cannot_be_read_or_made_are_named() {
     let long = folder.path().join("long.key");
     create_private(&long, &"#".repeat(70_000)).expect("own folder");
     assert!(matches!(KeyFile::load(&long), Err(KeyFileError { cause: KeyFileCause::TooLong, .. })));
+    // What could not be read may be read at the next look; what was read stays wrong until it changes.
+    let may_pass = |path: &Path| KeyFile::load(path).expect_err("no key file").may_pass();
+    let bytes = folder.path().join("bytes.key");
+    fs::write(&bytes, [0xff, 0xfe]).expect("own folder");
+    fs::set_permissions(&bytes, Permissions::from_mode(0o600)).expect("own file");
+    assert_eq!([&missing, &long, &bytes].map(|path| may_pass(path)), [true, false, false]);
+    assert!(may_pass(Path::new("/proc/self/mem")), "reading it gives EIO");
 }
