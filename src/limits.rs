@@ -362,6 +362,10 @@ pub const AUDIT_LOOKS_MAX: u32 = 20;
 pub const AUDIT_LOOK_PAUSE: Duration = Duration::from_millis(100);
 /// The longest line of a claims log, in bytes.
 pub const CLAIMS_LOG_LINE_BYTES_MAX: usize = 4_096;
+/// Entries of the quarantine that are read at once: few, as each may be long.
+pub const QUARANTINE_PAGE: u32 = 100;
+/// So much of an entry's raw text is shown, in bytes; the ledger has the rest.
+pub const QUARANTINE_SHOWN_BYTES: usize = 4 * 1024;
 /// The longest raw text of a poison entry that is kept.
 pub const POISON_BYTES_MAX: usize = 64 * 1024;
 

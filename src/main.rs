@@ -40,6 +40,7 @@ fn run(Cli { global, command }: Cli) -> Result<Exit, Failure> {
         }
         Command::Recover(args) => block_on(cli::recover(&global, args)),
         Command::Receipt(args) => block_on(cli::receipt(&global, args)),
+        Command::Quarantine(args) => block_on(cli::quarantine(&global, args)),
         Command::Ban(args) => block_on(cli::ban(&global, args)),
         Command::Key(args) => block_on(cli::key(&global, args)),
         Command::LatePayment(args) => block_on(cli::late_payment(&global, args)),

@@ -3,6 +3,7 @@
 
 mod broken;
 mod lost;
+mod quarantine;
 mod verify;
 
 use std::collections::BTreeSet;

@@ -6,6 +6,7 @@
 mod books;
 mod drafts;
 mod merchants;
+mod quarantine;
 mod vouchers;
 
 use schemars::JsonSchema;
@@ -23,6 +24,7 @@ pub use books::{
 };
 pub use drafts::{Approve, Copy, DraftDrop, DraftList, DraftView};
 pub use merchants::{ImportReport, MerchantList, MerchantView, Review, Suspend};
+pub use quarantine::{EntryView, QuarantineList, SettleEntry};
 pub use vouchers::{Decide, StepView, VoucherView};
 
 /// The media type of a campaign file as a request body.

@@ -7,6 +7,7 @@ mod books;
 mod drafts;
 mod keys;
 mod merchants;
+mod quarantine;
 mod vouchers;
 
 use std::fmt::Write as _;

@@ -17,6 +17,7 @@ pub mod export;
 pub mod heads;
 pub mod holds;
 pub mod merchants;
+pub mod quarantine;
 pub mod receipts;
 pub mod redemptions;
 mod soundness;

@@ -12,6 +12,7 @@ mod exit;
 mod key;
 mod late;
 mod merchant;
+mod quarantine;
 mod receipt;
 mod recover;
 mod voucher;
@@ -38,6 +39,7 @@ pub use exit::{Exit, Failure};
 pub use key::{KeyArgs, KeyCommand};
 pub use late::{LatePaymentArgs, LatePaymentCommand};
 pub use merchant::{MerchantArgs, MerchantCommand};
+pub use quarantine::{QuarantineArgs, QuarantineCommand};
 pub use receipt::{ReceiptArgs, ReceiptCommand};
 pub use recover::RecoverArgs;
 pub use voucher::{DecisionArgs, VoucherArgs, VoucherCommand};
@@ -82,6 +84,8 @@ pub enum Command {
     Recover(RecoverArgs),
     /// List, honour and void signed codes that people showed and no store knows.
     Receipt(ReceiptArgs),
+    /// List journal entries that nobody could understand, and say what was found of them.
+    Quarantine(QuarantineArgs),
     /// Keep persons out, list whom, and let them in again.
     Ban(BanArgs),
     /// Add, list, rotate and revoke API keys.
@@ -195,6 +199,14 @@ pub async fn recover(global: &Global, args: RecoverArgs) -> Result<Exit, Failure
 /// [`Failure`] with what the service refused, or with why it cannot be reached.
 pub async fn receipt(global: &Global, args: ReceiptArgs) -> Result<Exit, Failure> {
     receipt::run(global, args).await
+}
+
+/// `claimrush quarantine …`.
+///
+/// # Errors
+/// [`Failure`] with what the service refused, or with why it cannot be reached.
+pub async fn quarantine(global: &Global, args: QuarantineArgs) -> Result<Exit, Failure> {
+    quarantine::run(global, args).await
 }
 
 /// `claimrush ban …`.

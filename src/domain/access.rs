@@ -137,6 +137,10 @@ permissions! {
     ReadRecovery = "read_recovery" => [Operator, Approver, Auditor],
     /// Have what Redis has lost made anew from the ledger.
     Recover = "recover" => [Operator],
+    /// See journal entries that were put in quarantine.
+    ReadQuarantine = "read_quarantine" => [Operator, Approver, Auditor],
+    /// Say what was found of such an entry, which settles it.
+    SettleQuarantine = "settle_quarantine" => [Approver],
     /// See merchants and shops.
     ReadMerchants = "read_merchants" => [Operator, Approver, Finance, Auditor, Support],
     /// Enter merchants and shops from files.

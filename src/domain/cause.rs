@@ -126,6 +126,8 @@ causes! {
     UnknownPayment = "unknown_payment",
     /// Nobody of that name is banned.
     UnknownBan = "unknown_ban",
+    /// No entry of this number is in quarantine.
+    UnknownEntry = "unknown_entry",
     /// The receipt cannot be settled so.
     ReceiptRefused = "receipt_refused",
     /// No such redemption of this merchant.

@@ -25,7 +25,7 @@ use super::reply::{self, Reply};
 use super::trail::Trail;
 use super::{
     admin_bans, admin_books, admin_campaigns, admin_drafts, admin_keys, admin_late, admin_merchants,
-    admin_receipts, admin_vouchers, body, openapi,
+    admin_quarantine, admin_receipts, admin_vouchers, body, openapi,
 };
 use crate::backoffice::access::{Access, Caller, Denied};
 use crate::backoffice::admin_api::Recovery;
@@ -36,6 +36,7 @@ use crate::backoffice::campaigns::recovery::RecoverError;
 use crate::backoffice::drafts::Drafts;
 use crate::backoffice::holds::Holds;
 use crate::backoffice::merchants::Merchants;
+use crate::backoffice::quarantine::Quarantine;
 use crate::backoffice::receipts::Receipts;
 use crate::backoffice::vouchers::Vouchers;
 use crate::clock::Clock;
@@ -69,6 +70,8 @@ pub struct Admin {
     pub vouchers: Vouchers,
     /// What campaigns' accounts hold.
     pub books: Books,
+    /// Journal entries that nobody could understand.
+    pub quarantine: Quarantine,
     /// Whom staff keep out.
     pub bans: Arc<Bans>,
     /// What the gate sees of campaigns.
@@ -178,6 +181,8 @@ impl Admin {
             Call::ReceiptVoid => admin_receipts::void(self, asked).await,
             Call::LatePayments => admin_late::list(self, &asked).await,
             Call::LatePaymentRefunded => admin_late::refunded(self, asked).await,
+            Call::Quarantine => admin_quarantine::list(self, &asked).await,
+            Call::QuarantineSettle => admin_quarantine::settle(self, asked).await,
             Call::Bans => admin_bans::list(self, &asked).await,
             Call::BanAdd => admin_bans::add(self, asked).await,
             Call::BanLift => admin_bans::lift(self, asked).await,

@@ -11,6 +11,7 @@ mod admin_drafts;
 mod admin_keys;
 mod admin_late;
 mod admin_merchants;
+mod admin_quarantine;
 mod admin_receipts;
 pub mod admin_routes;
 mod admin_vouchers;

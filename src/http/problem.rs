@@ -211,6 +211,7 @@ fn title(cause: Cause) -> &'static str {
         Cause::UnknownReceipt => "There is no such receipt",
         Cause::UnknownPayment => "There is no such late payment",
         Cause::UnknownBan => "There is no such ban",
+        Cause::UnknownEntry => "There is no such entry in quarantine",
         Cause::ReceiptRefused => "The receipt was not settled so",
         Cause::UnknownRedemption => "There is no such redemption of yours",
         Cause::MerchantInactive => "This merchant takes no vouchers now",

@@ -56,6 +56,7 @@ pub fn status_of(cause: Cause) -> StatusCode {
         | Cause::UnknownClaim
         | Cause::UnknownPayment
         | Cause::UnknownBan
+        | Cause::UnknownEntry
         | Cause::UnknownDraft
         | Cause::UnknownMerchant
         | Cause::UnknownRedemption

@@ -43,6 +43,7 @@ pub use self::stored::{
     Balances, CampaignRecord, Catalogue, ChainBreak, ChainHead, ClaimRow, ClaimStatus, DropRecord,
     Quarantined, Standing, Tally,
 };
+pub(crate) use self::taken::cut;
 use crate::clock::UnixMs;
 use crate::domain::campaign::{Campaign, CampaignState, Changes, Refusal};
 use crate::domain::claim::{JournalEntry, JournalId};
@@ -326,8 +327,8 @@ pub trait Ledger: Accounts + Documents {
     /// The number of the audit record with this hash (lower-case hex), if the chain has one.
     async fn chain_record(&self, hash: &str) -> Result<Option<u64>, LedgerError>;
 
-    /// Entries in quarantine, oldest first, at most `limit`.
-    async fn quarantine(&self, limit: u32) -> Result<Vec<Quarantined>, LedgerError>;
+    /// Entries in quarantine after number `after`, oldest first, at most `limit`.
+    async fn quarantine(&self, after: u64, limit: u32) -> Result<Vec<Quarantined>, LedgerError>;
 
     /// How many entries are in quarantine.
     async fn quarantine_count(&self) -> Result<u64, LedgerError>;

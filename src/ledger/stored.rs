@@ -231,6 +231,8 @@ pub struct Standing {
 /// An entry in quarantine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quarantined {
+    /// 1, 2, 3 … over the ledger's life.
+    pub number: u64,
     /// The shard it came from.
     pub shard: Shard,
     /// Where it stood in the journal.

@@ -34,7 +34,7 @@ pub(super) fn may_return(seq: u32, state: State) -> Result<(), String> {
 }
 
 /// The start of a text, at most `bytes_max` long.
-pub(super) fn cut(text: &str, bytes_max: usize) -> &str {
+pub(crate) fn cut(text: &str, bytes_max: usize) -> &str {
     let end = (0..=bytes_max).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
     if text.len() <= bytes_max { text } else { text.get(..end).unwrap_or(text) }
 }

@@ -39,6 +39,7 @@ use crate::backoffice::campaigns::{Campaigns, EpochMemory};
 use crate::backoffice::documents::DocumentWatch;
 use crate::backoffice::drafts::Drafts;
 use crate::backoffice::holds::{Holds, Sweeper};
+use crate::backoffice::quarantine::Quarantine;
 use crate::backoffice::receipts::{Receipts, VoucherDesk};
 use crate::backoffice::redemptions::{self, Redemptions};
 use crate::backoffice::vouchers::Vouchers;
@@ -346,6 +347,7 @@ impl Service {
             merchants: Arc::clone(&shared.merchants),
             vouchers: Vouchers::new(Arc::clone(&campaigns), shared.signer.clone(), approval),
             books: Books::new(Arc::clone(&campaigns)),
+            quarantine: Quarantine::new(Arc::clone(&ledger), shared.clock.clone()),
             campaigns,
             receipts,
             holds,

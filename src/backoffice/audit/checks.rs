@@ -9,7 +9,7 @@ use super::report::{Check, DropLine, Findings};
 use crate::domain::ids::{CampaignId, DropNumber, Epoch};
 use crate::domain::life::State;
 use crate::domain::money::Fen;
-use crate::ledger::{Balances, ChainBreak, ChainHead, Quarantined};
+use crate::ledger::{Balances, ChainBreak, ChainHead};
 use crate::redis::codes::{DropState, DropView};
 
 /// What the ledger says of the persons of one drop.
@@ -314,23 +314,6 @@ pub(super) fn chain(verified: &Result<ChainHead, ChainBreak>, kept: Option<(&str
         compared,
         &found,
     )
-}
-
-/// Q: what the drain could not make anything of.
-pub(super) fn quarantine(moment: &Moment, count: u64, first: &[Quarantined]) -> Check {
-    let mut found = Findings::default();
-    for kept in first {
-        found.add(|| format!("journal entry {} of {}: {}", kept.id, kept.shard, kept.poison.reason));
-    }
-    found.add_unnamed(count.saturating_sub(u64::try_from(first.len()).unwrap_or(u64::MAX)));
-    let waiting = moment.poison;
-    if waiting > 0 {
-        found.add(|| format!("{waiting} entries of the journal cannot be accepted by this ledger"));
-    }
-    let compared = format!(
-        "{count} entries in the ledger's quarantine and {waiting} of the journal that it cannot accept with none"
-    );
-    Check::new("Q", "No journal entry had to be set aside.", compared, &found)
 }
 
 /// F: drops that answer nobody.

@@ -10,6 +10,7 @@ mod claims_log;
 mod holders;
 mod moment;
 mod print;
+mod quarantine;
 mod receipts;
 pub mod report;
 mod tail;
@@ -148,7 +149,7 @@ async fn compare(access: &mut Access, args: &AuditArgs) -> Result<(Report, u64),
         checks::money(&moment),
         checks::idempotency(&moment, &walked, &persons),
         checks::chain(&verified, kept),
-        checks::quarantine(&moment, ledger.quarantine_count().await?, &ledger.quarantine(shown).await?),
+        quarantine::quarantine(ledger, &moment).await?,
         checks::frozen(&moment),
         receipts::receipts(ledger).await?,
     ];

@@ -96,11 +96,6 @@ impl Findings {
         self
     }
 
-    /// Notes `count` more that are not known by name.
-    pub(super) fn add_unnamed(&mut self, count: u64) {
-        self.count = self.count.saturating_add(count);
-    }
-
     fn text(&self) -> String {
         let mut text = self.shown.join("; ");
         let more = self.count.saturating_sub(u64::try_from(self.shown.len()).unwrap_or(u64::MAX));

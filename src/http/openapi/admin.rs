@@ -7,9 +7,9 @@ use super::{JSON, Operation, Schemas, Security};
 use crate::backoffice::access::KeyView;
 use crate::backoffice::admin_api::{
     AddKey, Applied, Approve, BanPerson, CAMPAIGN_FILE_TYPE, CampaignList, CampaignView, Copy, DraftList,
-    DraftView, Honour, ImportReport, KeyList, LatePaymentList, LatePaymentView, LiftBan, MadeKey, Me,
-    MerchantList, MerchantView, PaymentRefunded, ReceiptList, ReceiptView, Recovery, Review, RotateKey,
-    Suspend, Void,
+    DraftView, EntryView, Honour, ImportReport, KeyList, LatePaymentList, LatePaymentView, LiftBan, MadeKey,
+    Me, MerchantList, MerchantView, PaymentRefunded, QuarantineList, ReceiptList, ReceiptView, Recovery,
+    Review, RotateKey, SettleEntry, Suspend, Void,
 };
 use crate::backoffice::bans::{BanList, BanView};
 use crate::domain::cause::Cause;
@@ -28,6 +28,7 @@ pub(super) fn operations(schemas: &mut Schemas) -> Vec<Operation> {
     operations.extend(others(schemas));
     operations.extend(bans(schemas));
     operations.extend(late_payments(schemas));
+    operations.extend(quarantine(schemas));
     operations
 }
 
@@ -209,6 +210,20 @@ fn late_payments(schemas: &mut Schemas) -> Vec<Operation> {
             .ok("The payment", &schemas.of::<LatePaymentView>())
             .refuses(BODY)
             .refuses(&[Cause::UnknownPayment]),
+    ]
+}
+
+fn quarantine(schemas: &mut Schemas) -> Vec<Operation> {
+    vec![
+        staff("GET", "/admin/v1/quarantine", "Journal entries that nobody could understand")
+            .query("after", "The number after which to go on", &json!({ "type": "integer", "minimum": 0 }))
+            .ok("A page of them", &schemas.of::<QuarantineList>())
+            .refuses(&[Cause::BadRequest]),
+        staff("POST", "/admin/v1/quarantine/{number}/settle", "Say what was found of one")
+            .takes(vec![(JSON, schemas.of::<SettleEntry>())], true)
+            .ok("The entry", &schemas.of::<EntryView>())
+            .refuses(BODY)
+            .refuses(&[Cause::UnknownEntry, Cause::Conflict]),
     ]
 }
 

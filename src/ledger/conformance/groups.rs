@@ -102,8 +102,10 @@ pub(super) async fn a_number_that_somebody_else_holds_goes_to_quarantine<L: Ledg
     assert!(holders(ledger, 2).await.is_empty());
     assert_eq!(holders(ledger, 1).await, pairs(&[(1, "ann"), (2, "bob"), (3, "cid")]));
     assert_eq!(money(ledger).await, (97_000, 3_000, 0));
-    let kept = ledger.quarantine(10).await.unwrap();
-    let [Quarantined { shard: Shard(0), id: at, poison }] = kept.as_slice() else { panic!("{kept:?}") };
+    let kept = ledger.quarantine(0, 10).await.unwrap();
+    let [Quarantined { number: 1, shard: Shard(0), id: at, poison }] = kept.as_slice() else {
+        panic!("{kept:?}")
+    };
     assert_eq!((*at, poison.reason.as_str()), (id(2), "claim number 2 is already held by another claim"));
     assert!(poison.raw.contains("eve") && poison.raw.contains(MONEY), "{}", poison.raw);
     verified(ledger).await;
@@ -126,11 +128,12 @@ pub(super) async fn what_cannot_be_accepted_goes_to_quarantine_and_the_rest_goes
     assert_eq!(written(ledger, group(0, contents)).await, (2, 0, 7));
     assert_eq!(holders(ledger, 1).await, pairs(&[(1, "ann"), (2, "bob")]));
     assert_eq!(ledger.quarantine_count().await.unwrap(), 7);
-    let kept = ledger.quarantine(100).await.unwrap();
+    let kept = ledger.quarantine(0, 100).await.unwrap();
     for (kept, (_, reason)) in kept.iter().skip(1).zip(&bad) {
         assert!(kept.poison.reason.ends_with(reason), "{} instead of {reason}", kept.poison.reason);
     }
-    assert_eq!(ledger.quarantine(3).await.unwrap().len(), 3);
+    assert_eq!(ledger.quarantine(0, 3).await.unwrap(), kept[..3]);
+    assert_eq!(ledger.quarantine(3, 100).await.unwrap(), kept[3..], "by their numbers, 1, 2, 3 …");
     verified(ledger).await;
 }
 
@@ -140,7 +143,7 @@ pub(super) async fn poison_is_kept_once<L: Ledger>(ledger: &L) {
     // The same place in another shard's journal is another place.
     let elsewhere = Group { shard: Shard(1), ..group(0, vec![Err(poison("first"))]) };
     assert_eq!(written(ledger, elsewhere).await, (0, 0, 1));
-    let kept = ledger.quarantine(10).await.unwrap();
+    let kept = ledger.quarantine(0, 10).await.unwrap();
     let raw: Vec<_> = kept.iter().map(|kept| (kept.shard.0, kept.poison.raw.as_str())).collect();
     assert_eq!(raw, [(0, "first"), (0, "second"), (1, "first")]);
     verified(ledger).await;

@@ -377,7 +377,7 @@ pub(super) async fn a_used_voucher_does_not_go_back_to_stock<L: Ledger>(ledger: 
     redeemed(ledger, 0, 1, "o1").await;
     let back = |seq, person| Ok(vec![returned(MONEY, seq, person, true)]);
     assert_eq!(written(ledger, group(1, vec![back(1, "ann"), back(2, "bob")])).await, (0, 1, 1));
-    let kept = ledger.quarantine(9).await.unwrap();
+    let kept = ledger.quarantine(0, 9).await.unwrap();
     assert_eq!(kept[0].poison.reason, "returns claim 1, which is redeemed");
     assert_eq!(at(ledger, 3, Action::Redeem(redeem(2, "m1", "o2"))).await, Err(Refused::Returned));
     assert_eq!(pots(ledger).await, [1_000, 1_000, 0, 0, 0, 0]);

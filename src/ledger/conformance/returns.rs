@@ -56,7 +56,7 @@ pub(super) async fn a_return_of_a_foreign_or_missing_claim_goes_to_quarantine<L:
     assert_eq!(claim(ledger, 1, 1).await.status, ClaimStatus::Issued);
     assert_eq!(money(ledger).await, (99_000, 1_000, 0));
     let reasons: Vec<_> =
-        ledger.quarantine(9).await.unwrap().into_iter().map(|kept| kept.poison.reason).collect();
+        ledger.quarantine(0, 9).await.unwrap().into_iter().map(|kept| kept.poison.reason).collect();
     assert!(reasons[0].contains("somebody else") && reasons[1].contains("not there"), "{reasons:?}");
     verified(ledger).await;
 }

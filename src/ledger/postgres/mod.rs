@@ -380,9 +380,9 @@ impl Ledger for PostgresLedger {
         unhurried!(client, books::chain_record(&client, hash))
     }
 
-    async fn quarantine(&self, limit: u32) -> Result<Vec<Quarantined>, LedgerError> {
+    async fn quarantine(&self, after: u64, limit: u32) -> Result<Vec<Quarantined>, LedgerError> {
         let client = self.look_ups.get().await?;
-        in_time!(client, read::quarantine(&client, limit))
+        in_time!(client, read::quarantine(&client, after, limit))
     }
 
     async fn quarantine_count(&self) -> Result<u64, LedgerError> {

@@ -262,14 +262,18 @@ pub(super) async fn balances<C: GenericClient>(client: &C) -> Result<Vec<Balance
 /// See [`crate::ledger::Ledger::quarantine`].
 pub(super) async fn quarantine<C: GenericClient>(
     client: &C,
+    after: u64,
     limit: u32,
 ) -> Result<Vec<Quarantined>, LedgerError> {
-    let sql = "SELECT shard, ms, seq, raw, reason FROM quarantine ORDER BY number LIMIT $1";
-    let rows = query(client, sql, &[&i64::from(limit)]).await?;
+    let sql = "SELECT number, shard, ms, seq, raw, reason FROM quarantine \
+               WHERE number > $1 ORDER BY number LIMIT $2";
+    let after: i64 = number(after)?;
+    let rows = query(client, sql, &[&after, &i64::from(limit)]).await?;
     let kept = rows.iter().map(|row| {
-        let shard = Shard(number(row.try_get::<_, i16>(0)?)?);
-        let poison = Poison { raw: text(row, 3)?.to_owned(), reason: text(row, 4)?.to_owned() };
-        Ok(Quarantined { shard, id: journal_id(row, 1, 2)?, poison })
+        let shard = Shard(number(row.try_get::<_, i16>(1)?)?);
+        let poison = Poison { raw: text(row, 4)?.to_owned(), reason: text(row, 5)?.to_owned() };
+        let number = number(row.try_get::<_, i64>(0)?)?;
+        Ok(Quarantined { number, shard, id: journal_id(row, 2, 3)?, poison })
     });
     kept.collect()
 }

@@ -87,7 +87,7 @@ async fn the_chain_is_the_one_that_sqlite_makes() {
         ledger.close_period(&campaign().id, NOW_MS + 1, "ann", NOW_MS + 2 * VALID_MS).await.unwrap().unwrap();
     }
     assert_eq!(sqlite.chain_head().await.unwrap(), postgres.chain_head().await.unwrap());
-    assert_eq!(sqlite.quarantine(9).await.unwrap(), postgres.quarantine(9).await.unwrap());
+    assert_eq!(sqlite.quarantine(0, 9).await.unwrap(), postgres.quarantine(0, 9).await.unwrap());
     verified(&postgres).await;
 }
 

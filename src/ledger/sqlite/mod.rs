@@ -341,8 +341,8 @@ impl Ledger for SqliteLedger {
         self.scans.run(move |connection| books::chain_record(connection, &hash)).await
     }
 
-    async fn quarantine(&self, limit: u32) -> Result<Vec<Quarantined>, LedgerError> {
-        self.look_ups.run(move |connection| read::quarantine(connection, limit)).await
+    async fn quarantine(&self, after: u64, limit: u32) -> Result<Vec<Quarantined>, LedgerError> {
+        self.look_ups.run(move |connection| read::quarantine(connection, after, limit)).await
     }
 
     async fn quarantine_count(&self) -> Result<u64, LedgerError> {

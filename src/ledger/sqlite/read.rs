@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{encoded, unsigned};
+use super::{encoded, signed, unsigned};
 use crate::clock::UnixMs;
 use crate::domain::campaign::{Campaign, CampaignState};
 use crate::domain::claim::{JournalId, Poison};
@@ -284,14 +284,24 @@ fn unbalanced(connection: &Connection, campaign: &str) -> Result<u64, LedgerErro
 }
 
 /// See [`crate::ledger::Ledger::quarantine`].
-pub(super) fn quarantine(connection: &Connection, limit: u32) -> Result<Vec<Quarantined>, LedgerError> {
-    let mut statement = connection
-        .prepare_cached("SELECT shard, ms, seq, raw, reason FROM quarantine ORDER BY number LIMIT ?1")?;
-    let rows = statement.query_map([limit], |row| {
-        let poison = Poison { raw: row.get(3)?, reason: row.get(4)? };
-        Ok(Quarantined { shard: Shard(row.get(0)?), id: journal_id(row, 1, 2)?, poison })
+pub(super) fn quarantine(
+    connection: &Connection,
+    after: u64,
+    limit: u32,
+) -> Result<Vec<Quarantined>, LedgerError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT number, shard, ms, seq, raw, reason FROM quarantine WHERE number > ?1 ORDER BY number LIMIT ?2",
+    )?;
+    let rows = statement.query_map(params![signed(after)?, limit], |row| {
+        let poison = Poison { raw: row.get(4)?, reason: row.get(5)? };
+        let (number, shard, id) = (row.get::<_, i64>(0)?, Shard(row.get(1)?), journal_id(row, 2, 3)?);
+        Ok((number, shard, id, poison))
     })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    let kept = rows.map(|row| {
+        let (number, shard, id, poison) = row?;
+        Ok::<_, LedgerError>(Quarantined { number: unsigned(number)?, shard, id, poison })
+    });
+    kept.collect()
 }
 
 /// See [`crate::ledger::Ledger::quarantine_count`].

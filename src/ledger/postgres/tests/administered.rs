@@ -263,7 +263,7 @@ async fn what_a_role_likes_to_see_does_not_change_what_is_kept() {
             .await;
         let put = PutDocument::new("key", "k", 0, &"券 \\ ' \"", "彩云").unwrap();
         ledger.put_document(put, 9).await.unwrap();
-        assert_eq!(ledger.quarantine(9).await.unwrap().pop().unwrap().poison, nonsense);
+        assert_eq!(ledger.quarantine(0, 9).await.unwrap().pop().unwrap().poison, nonsense);
         verified(&ledger).await;
         ledger.chain_head().await.unwrap()
     };
