@@ -14,6 +14,7 @@ mod background;
 mod core;
 mod descriptors;
 mod desk;
+mod disk;
 mod guard;
 mod holds;
 mod keys;
@@ -317,7 +318,7 @@ impl Service {
         // With a Redis of its own nobody grants once the fronts have stopped.
         let spans = shared.spans.clone();
         let folder = DataDir::open(&shared.config.data.dir)?;
-        let sealer = Sealer { campaigns: Arc::clone(&campaigns), folder };
+        let sealer = Sealer { campaigns: Arc::clone(&campaigns), folder: folder.clone() };
         let sealer = shared.config.redis.is_managed().then_some(sealer);
         let fronts = core::start_all(&shared, listeners, &stops.fronts)?;
         let stop = || stops.background.clone();
@@ -326,6 +327,7 @@ impl Service {
         background.spawn(background::upkeep(Arc::clone(&shared), stop()));
         background.spawn(background::watch_ledger(Arc::clone(&ledger), Arc::clone(&shared), stop()));
         background.spawn(background::watch_redis(Arc::clone(&campaigns), Arc::clone(&shared), stop()));
+        background.spawn(disk::watch(folder.path().to_owned(), Arc::clone(&shared), stop()));
         background.spawn(holds::watch(Arc::clone(&holds), Arc::clone(&shared), stop()));
         background.spawn(Sweeper::new(Arc::clone(&holds)).run(stop()));
         background.spawn(lists.keep_fresh(stop()));

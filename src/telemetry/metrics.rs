@@ -166,6 +166,11 @@ instruments! {
         /// 1 while a drop answers strangers from memory: sold out, paused, over, or not open yet; else 0.
         drop_sold_out_latched: Gauges["drop": DROPS_MAX],
 
+        /// Bytes that this process may still write on the disk of the data folder. Alarm below a twentieth of all.
+        data_free_bytes: Gauge,
+        /// Bytes that the disk of the data folder has in all.
+        data_size_bytes: Gauge,
+
         /// Lines of the log that nobody took: standard error was not read in time, or is closed.
         log_lines_lost_total: Counter,
         /// 1 while the service is ready for claims, else 0.
