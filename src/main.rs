@@ -51,7 +51,9 @@ fn run(Cli { global, command }: Cli) -> Result<Exit, Failure> {
             block_on(claimrush::backoffice::export::run(global.load(&global.overrides())?, args))
         }
         Command::Openapi => cli::openapi(),
-        Command::CheckConfig => cli::check_config(&global),
+        Command::CheckConfig => {
+            block_on(claimrush::serve::files::check_config(global.load(&global.overrides())?))
+        }
     }
 }
 

@@ -1,10 +1,9 @@
 //! The configuration and the command line, through the built binary: what is refused, in which words, with which
 //! exit code, and which source stands above which.
 
+mod files;
 mod refused;
 
-use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use claimrush::config::{Config, Overrides, load};
@@ -72,49 +71,6 @@ fn a_config_file_that_is_not_there_is_refused() {
         claimrush(folder.path()).args(["check-config", "--config", "gone.toml"]).output().expect("it runs");
     let expected = "claimrush: config: gone.toml: no such file\n".to_owned();
     assert_eq!(outcome(&output), (64, String::new(), expected));
-}
-
-#[test]
-fn a_file_that_a_key_names_and_that_is_wrong_is_refused_in_one_line_that_names_the_key() {
-    let folder = folder();
-    let write = |name: &str, text: &str, mode: u32| {
-        let path = folder.path().join(name);
-        std::fs::write(&path, text).expect("it is written");
-        std::fs::set_permissions(&path, Permissions::from_mode(mode)).expect("it is ours");
-        path.to_str().expect("text").to_owned()
-    };
-    let nowhere = folder.path().join("no-such-folder/k").to_str().expect("text").to_owned();
-    let gone = "No such file or directory (os error 2)";
-    let open = write("open.key", "", 0o644);
-    let garbage = write("garbage.key", "garbage\n", 0o600);
-    let cases = [
-        ("TICKET__KEY_FILE", &nowhere, format!("ticket.key_file: {nowhere}: cannot be made: {gone}")),
-        (
-            "TICKET__KEY_FILE",
-            &open,
-            format!("ticket.key_file: {open}: mode 0644 lets others at it; run: chmod 600 {open}"),
-        ),
-        ("TICKET__KEY_FILE", &garbage, format!("ticket.key_file: {garbage}: line 1: ")),
-        ("DESK__KEYS_FILE", &nowhere, format!("desk.keys_file: {nowhere}: {gone}")),
-    ];
-    for (variable, path, line) in cases {
-        let mut command = claimrush(folder.path());
-        command.args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data", "data"]);
-        command.env(format!("CLAIMRUSH_{variable}"), path);
-        let (exit, _, err) = outcome(&command.output().expect("it runs"));
-        let last = err.lines().last().unwrap_or_default();
-        assert!(last.starts_with(&format!("claimrush: config: {line}")), "{err}");
-        assert_eq!(exit, 64, "{err}");
-        assert!(!last.contains("at path"), "a temporary file's name: {err}");
-    }
-    // One that is not there yet, in a folder that is, is made.
-    let fresh = folder.path().join("fresh.key");
-    let mut command = claimrush(folder.path());
-    command.args(["ticket", "mint", "--drop", "d-1", "--user", "ann", "--data", "data"]);
-    let minted = command.env("CLAIMRUSH_TICKET__KEY_FILE", &fresh).output().expect("it runs");
-    assert!(minted.status.success() && fresh.exists());
-    let minted = command.env("CLAIMRUSH_TICKET__KEY_FILE", &open).output().expect("it runs");
-    assert_eq!(minted.status.code(), Some(64));
 }
 
 #[test]

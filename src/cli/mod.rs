@@ -1,7 +1,7 @@
 //! The command line: its words, and what its exit codes mean.
 //!
 //! Owns the subcommands' arguments and the one table from failures to exit codes. Does nothing itself beyond
-//! what `campaign` and `check-config` print; the other subcommands' bodies stand in the modules that they are
+//! what `campaign` prints; the other subcommands' bodies stand in the modules that they are
 //! about.
 
 mod args;
@@ -102,7 +102,7 @@ pub enum Command {
     Ledger(LedgerArgs),
     /// Print the document (`OpenAPI` 3.1) that describes both listeners.
     Openapi,
-    /// Check the configuration and print it as it holds, without secrets.
+    /// Check the configuration and the files that it names, and print it as it holds, without secrets.
     CheckConfig,
 }
 
@@ -120,15 +120,6 @@ impl Global {
     pub fn load(&self, overrides: &Overrides) -> Result<Config, ConfigError> {
         config::load(self.config.as_deref(), std::env::vars_os(), overrides)
     }
-}
-
-/// `claimrush check-config`.
-///
-/// # Errors
-/// [`Failure`] with [`Exit::Config`] and the line that names the key.
-pub fn check_config(global: &Global) -> Result<Exit, Failure> {
-    print(&global.load(&global.overrides())?.to_toml())?;
-    Ok(Exit::Ok)
 }
 
 /// `claimrush openapi`.

@@ -103,6 +103,10 @@ fn version_of(path: &Path) -> std::io::Result<Version> {
     path.metadata().map(|meta| (meta.ctime(), meta.ctime_nsec(), meta.len(), meta.ino()))
 }
 
+fn is_list(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "csv")
+}
+
 /// The lists of a folder.
 #[derive(Debug, Default)]
 pub struct Lists {
@@ -160,6 +164,19 @@ impl Lists {
         Ok(())
     }
 
+    /// Reads all lists of a folder and keeps nothing of them. Blocks.
+    ///
+    /// # Errors
+    /// The folder cannot be read, or what is wrong with a list, of those who may take part too.
+    pub fn check(folder: &Path) -> Result<(), String> {
+        let lists = Self::new(Some(folder.to_owned()), Blocked::default());
+        let files = std::fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        for path in files.flatten().map(|file| file.path()).filter(|path| is_list(path)) {
+            lists.read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        }
+        Ok(())
+    }
+
     /// Reads what has changed, and what could not be read the last time. Blocks: to be called where that hurts nobody.
     pub fn refresh(&self) {
         let Some(folder) = &self.folder else { return };
@@ -171,8 +188,7 @@ impl Lists {
             }
         };
         for path in files.flatten().map(|file| file.path()) {
-            let is_list = path.extension().is_some_and(|extension| extension == "csv");
-            if let (true, Ok(version)) = (is_list, version_of(&path))
+            if let (true, Ok(version)) = (is_list(&path), version_of(&path))
                 && self.is_news(&path, version)
             {
                 self.read_again(&path, version);

@@ -53,6 +53,20 @@ pub(super) fn lists(config: &DeskConfig, blocked: &Blocked) -> Result<Arc<Lists>
     Ok(Arc::new(lists))
 }
 
+/// Reads the files that the desk goes by, other than the lists, and keeps nothing of them.
+pub(super) async fn check_files(config: &DeskConfig) -> Result<(), Failure> {
+    let outbound = Outbound::new().map_err(|error| named("desk", &error))?;
+    if let Some(path) = config.keys_path() {
+        let source = KeySource::File(path.to_owned());
+        let keys = KeyCache::new(source, outbound.clone(), config.keys_refresh());
+        keys.read().await.map_err(|error| named("desk.keys_file", &error))?;
+    }
+    if config.is_open() {
+        captcha(config, outbound)?;
+    }
+    Ok(())
+}
+
 /// The desk, if the config opens one.
 pub(super) async fn open(lent: Lent<'_>, lists: Arc<Lists>) -> Result<Option<TicketDesk>, Failure> {
     let config = &lent.config.desk;
@@ -107,7 +121,7 @@ pub(super) async fn open(lent: Lent<'_>, lists: Arc<Lists>) -> Result<Option<Tic
 }
 
 /// A wrong config, by its key.
-fn named(key: &str, error: &dyn Display) -> Failure {
+pub(super) fn named(key: &str, error: &dyn Display) -> Failure {
     Failure::new(Exit::Config, error.to_string()).about(key).about("config")
 }
 

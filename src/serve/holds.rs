@@ -50,7 +50,8 @@ pub(super) fn open(
     Ok((holds, cores))
 }
 
-fn secrets(path: &Path) -> Result<Option<WebhookSecrets>, Failure> {
+/// The secrets that payment callbacks are signed with; none without a file.
+pub(super) fn secrets(path: &Path) -> Result<Option<WebhookSecrets>, Failure> {
     if path.as_os_str().is_empty() {
         return Ok(None);
     }

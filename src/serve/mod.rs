@@ -15,6 +15,7 @@ mod core;
 mod descriptors;
 mod desk;
 mod disk;
+pub mod files;
 mod guard;
 mod holds;
 mod keys;

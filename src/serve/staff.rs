@@ -1,6 +1,6 @@
 //! What staff work with: keys, merchants, and what follows their documents.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::backoffice::access::Access;
@@ -10,7 +10,7 @@ use crate::backoffice::heads::{Heads, Webhook};
 use crate::backoffice::merchants::Merchants;
 use crate::cli::{Exit, Failure};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{AuditConfig, Config};
 use crate::datadir::DataLock;
 use crate::desk::outbound::Outbound;
 use crate::domain::merchant::Categories;
@@ -20,24 +20,26 @@ use crate::ledger::Ledger;
 
 /// What publishes the audit chain's head.
 pub(super) fn heads(config: &Config, ledger: &Arc<dyn Ledger>, clock: &Clock) -> Result<Heads, Failure> {
-    let audit = &config.audit;
-    let named = |path: &PathBuf| (!path.as_os_str().is_empty()).then(|| path.clone());
-    let webhook = match named(&audit.head_secret_file).filter(|_| !audit.head_url.is_empty()) {
-        None => None,
-        Some(path) => {
-            let refused = |what: String| {
-                Failure::new(
-                    Exit::Config,
-                    format!("config: audit.head_secret_file {}: {what}", path.display()),
-                )
-            };
-            let text = std::fs::read_to_string(&path).map_err(|error| refused(error.to_string()))?;
-            let secrets = WebhookSecrets::parse(&text).map_err(|flaw| refused(flaw.to_string()))?;
-            let outbound = Outbound::new().map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
-            Some(Webhook { url: audit.head_url.clone(), secrets, outbound })
-        }
+    let (file, webhook) = (named(&config.audit.head_file), webhook(&config.audit)?);
+    Ok(Heads::new(Arc::clone(ledger), file, webhook, clock.clone()))
+}
+
+/// Where the head is posted, with the secret that the config names.
+pub(super) fn webhook(audit: &AuditConfig) -> Result<Option<Webhook>, Failure> {
+    let Some(path) = named(&audit.head_secret_file).filter(|_| !audit.head_url.is_empty()) else {
+        return Ok(None);
     };
-    Ok(Heads::new(Arc::clone(ledger), named(&audit.head_file), webhook, clock.clone()))
+    let refused = |what: String| {
+        Failure::new(Exit::Config, format!("config: audit.head_secret_file {}: {what}", path.display()))
+    };
+    let text = std::fs::read_to_string(&path).map_err(|error| refused(error.to_string()))?;
+    let secrets = WebhookSecrets::parse(&text).map_err(|flaw| refused(flaw.to_string()))?;
+    let outbound = Outbound::new().map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
+    Ok(Some(Webhook { url: audit.head_url.clone(), secrets, outbound }))
+}
+
+fn named(path: &Path) -> Option<PathBuf> {
+    (!path.as_os_str().is_empty()).then(|| path.to_owned())
 }
 
 /// All of it, read from the ledger.

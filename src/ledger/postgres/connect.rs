@@ -14,7 +14,7 @@ use rustls::pki_types::pem::PemObject;
 use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::{query_opt, schema, write};
+use super::{PostgresLedger, query_opt, schema, write};
 use crate::ledger::LedgerError;
 use crate::limits;
 
@@ -45,6 +45,16 @@ const READER: &str = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL
 const WRITER: &str = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED; \
     SELECT set_config('synchronous_commit', \
         CASE current_setting('synchronous_commit') WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, false)";
+
+impl PostgresLedger {
+    /// Understands the URL and reads the certificates, and connects to nobody.
+    ///
+    /// # Errors
+    /// [`LedgerError::Unavailable`] with what cannot be used.
+    pub fn check(url: &str, ca_file: Option<&Path>) -> Result<(), LedgerError> {
+        Target::new(url, ca_file).map(drop)
+    }
+}
 
 /// What a URL asks for, with what this program adds.
 pub(super) struct Target {
