@@ -151,7 +151,7 @@ async fn everything_holds_while_it_runs_and_stopped_and_after_a_crash() {
     let compared = running.report["checks"][1]["compared"].as_str().unwrap();
     assert!(compared.starts_with("23 claims of ledger and journal"), "{compared}");
     assert!(compared.contains("20 claims that clients saw"), "{compared}");
-    assert!(compared.contains("1 outcomes are unknown"), "{compared}");
+    assert!(compared.contains("1 outcome is unknown"), "{compared}");
 
     // A crash leaves Redis running: it is looked at and left as it was.
     let redis = service.redis_pid();

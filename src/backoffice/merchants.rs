@@ -20,6 +20,7 @@ use super::documents::Follower;
 use crate::clock::{Clock, rfc3339};
 use crate::config::Approval;
 use crate::domain::access::Role;
+use crate::domain::count::counted_of;
 use crate::domain::merchant::{Categories, Merchant, Proposal, Shop, Step, StepError, check_id};
 use crate::ledger::{Document, DocumentFlaw, Ledger, LedgerError, PutDocument};
 use crate::limits;
@@ -40,7 +41,7 @@ pub enum MerchantError {
     #[error("merchant {0}: {1}")]
     Refused(String, StepError),
     /// The file has flaws; nothing of it was entered.
-    #[error("{} flaws; nothing was entered", .0.len())]
+    #[error("{}; nothing was entered", counted_of(.0.len(), "flaw", "flaws"))]
     Flaws(Vec<Flaw>),
     /// A bound would be passed.
     #[error("{0}")]

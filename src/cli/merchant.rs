@@ -10,6 +10,7 @@ use super::campaign::{AdminAccess, client, read_file, table};
 use super::{Exit, Failure, Global, print};
 use crate::backoffice::admin_api::{ImportReport, MerchantView};
 use crate::backoffice::admin_client::AdminError;
+use crate::domain::count::counted_of;
 use crate::limits;
 
 /// `claimrush merchant …`.
@@ -143,9 +144,8 @@ fn stands(merchant: &MerchantView) -> String {
 fn report_text(report: &ImportReport) -> String {
     let ImportReport { applied, rows, new, changed, unchanged } = report;
     let word = if *applied { "entered" } else { "would be entered" };
-    let (new, changed) = (new.len(), changed.len());
-    let mut text =
-        format!("{rows} rows: {new} new, {changed} changed, {unchanged} unchanged merchants {word}\n");
+    let (rows, new, changed) = (counted_of(*rows, "row", "rows"), new.len(), changed.len());
+    let mut text = format!("{rows}: {new} new, {changed} changed, {unchanged} unchanged merchants {word}\n");
     if *applied && new.saturating_add(changed) > 0 {
         let _ = writeln!(text, "what is new or changed holds once somebody else has reviewed it");
     }

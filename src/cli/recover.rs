@@ -7,6 +7,7 @@ use clap::Args;
 use super::campaign::{AdminAccess, client, table};
 use super::{Exit, Failure, Global, print};
 use crate::backoffice::admin_api::Recovery;
+use crate::domain::count::counted;
 
 /// `claimrush recover`.
 #[derive(Debug, Clone, Args)]
@@ -58,7 +59,8 @@ fn text(recovery: &Recovery) -> String {
     let mut text =
         table(["DROP", "EPOCH", "NEW EPOCH", "IN REDIS", "IN LEDGER", "KNOWN LOST", "STOCK", "LEFT"], rows);
     for drop in recovery.drops.iter().filter(|drop| drop.lost > 0) {
-        let _ = writeln!(text, "\n{}: {} claims were granted and stand in no store:", drop.id, drop.lost);
+        let lost = counted(drop.lost, "claim was granted and stands", "claims were granted and stand");
+        let _ = writeln!(text, "\n{}: {lost} in no store:", drop.id);
         for claim in &drop.lost_claims {
             let _ = writeln!(text, "  {claim}");
         }

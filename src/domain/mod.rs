@@ -6,6 +6,7 @@ pub mod access;
 pub mod campaign;
 pub mod cause;
 pub mod claim;
+pub mod count;
 pub mod eligibility;
 pub mod ids;
 pub mod keyed;

@@ -76,7 +76,7 @@ async fn what_is_changed_in_the_ledger_is_reported() {
         (
             format!("DELETE FROM claim WHERE number = {last}"),
             &["I2", "I3", "I5", "I7"],
-            "a-1: Redis gave 20 claims, 1 of them stand in neither ledger nor journal",
+            "a-1: Redis gave 20 claims, 1 of them stands in neither ledger nor journal",
         ),
         (
             "UPDATE claim SET person = 'eve' WHERE number = (1 << 32) + 7".to_owned(),
@@ -105,7 +105,7 @@ async fn what_is_changed_in_the_ledger_is_reported() {
              AND posting = (SELECT max(posting) FROM posting_line)"
                 .to_owned(),
             &["I5", "I7"],
-            "a: 1 postings do not balance",
+            "a: 1 posting does not balance",
         ),
         (
             "DROP TRIGGER line_stays; UPDATE posting_line SET amount = amount + \
@@ -188,7 +188,7 @@ async fn what_is_changed_in_redis_is_reported() {
     audit().assert_broken(&["I1"], line);
     run(&["HINCRBY", &drop, "stock", "-2"]);
     run(&["HINCRBY", &drop, "seq", "1"]);
-    let line = "a-1: Redis gave 21 claims, 1 of them stand in neither ledger nor journal";
+    let line = "a-1: Redis gave 21 claims, 1 of them stands in neither ledger nor journal";
     audit().assert_broken(&["I3"], line);
     run(&["HSET", &drop, "stock", "-1", "seq", "20"]);
     audit().assert_broken(&["I1", "I3"], "a-1: what Redis holds of it is no drop");

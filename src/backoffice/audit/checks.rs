@@ -6,6 +6,7 @@ use super::claims_log::Logged;
 use super::holders::Walked;
 use super::moment::{DropMoment, Moment, Series};
 use super::report::{Check, DropLine, Findings};
+use crate::domain::count::{counted, counted_of};
 use crate::domain::ids::{CampaignId, DropNumber, Epoch};
 use crate::domain::life::State;
 use crate::domain::money::Fen;
@@ -53,8 +54,9 @@ pub(super) fn stock(moment: &Moment) -> Check {
         }
     }
     let compared = format!(
-        "the ledger's stock of {} drops ({total} units) with Redis' counters ({left} left)",
-        moment.drops.len()
+        "the ledger's stock of {} ({}) with Redis' counters ({left} left)",
+        counted_of(moment.drops.len(), "drop", "drops"),
+        counted(total, "unit", "units")
     );
     let promise =
         "Nothing is oversold: stock in all = left + accepted - returned, and left is not below zero.";
@@ -65,16 +67,19 @@ pub(super) fn stock(moment: &Moment) -> Check {
 pub(super) fn claims(walked: &Walked, logged: Option<&Logged>) -> Check {
     let mut found = walked.differences.clone();
     let mut compared = format!(
-        "{} claims of ledger and journal with the holders in Redis, of which {} are the same",
-        walked.expected, walked.matched
+        "{} of ledger and journal with the holders in Redis, of which {} the same",
+        counted(walked.expected, "claim", "claims"),
+        counted(walked.matched, "is", "are")
     );
     match logged {
         Some(Logged { claims, repeated, unknown, differences }) => {
             found = differences.clone().followed_by(found);
             let _ = write!(
                 compared,
-                "; {claims} claims that clients saw with ledger and journal ({repeated} answers repeated one, \
-                 {unknown} outcomes are unknown)"
+                "; {} that clients saw with ledger and journal ({} repeated one, {} unknown)",
+                counted(*claims, "claim", "claims"),
+                counted(*repeated, "answer", "answers"),
+                counted(*unknown, "outcome is", "outcomes are")
             );
         }
         None => compared.push_str("; no claims log was given"),
@@ -102,7 +107,10 @@ pub(super) fn numbers(moment: &Moment) -> Check {
         returns(drop, &mut found);
     }
     let compared = format!(
-        "{rows} ledger rows and {undrained} claims in the journal with {granted} numbers that Redis gave"
+        "{} and {} in the journal with {} that Redis gave",
+        counted(rows, "ledger row", "ledger rows"),
+        counted(undrained, "claim", "claims"),
+        counted(granted, "number", "numbers")
     );
     let promise =
         "The ledger has what was granted, numbered 1, 2, 3 ... without gaps; Redis is never behind it.";
@@ -125,11 +133,12 @@ fn series_numbers(drop: &DropMoment, epoch: Epoch, series: &Series, found: &mut 
         last = last.max(stretch.last_seq());
     }
     let Some(view) = drop.in_redis() else {
-        let claims = rows.saturating_add(series.undrained_claims());
+        let count = rows.saturating_add(series.undrained_claims());
+        let claims = counted(count, "claim", "claims");
         if drop.view.is_err() {
-            found.add(|| format!("{id}: {claims} claims cannot be compared with what Redis holds"));
-        } else if claims > 0 || drop.loaded {
-            found.add(|| format!("{id}: the drop is gone from Redis, where it had {claims} claims"));
+            found.add(|| format!("{id}: {claims} cannot be compared with what Redis holds"));
+        } else if count > 0 || drop.loaded {
+            found.add(|| format!("{id}: the drop is gone from Redis, where it had {claims}"));
         }
         return;
     };
@@ -149,12 +158,15 @@ fn ahead(drop: &DropMoment, view: &DropView, last: u32, found: &mut Findings) {
     if seq < last {
         let lost = last - seq;
         found.add(|| {
-            format!("{id}: Redis is behind the ledger: {seq} claims against {last}, {lost} are lost in Redis")
+            let (claims, lost) = (counted(seq.into(), "claim", "claims"), counted(lost.into(), "is", "are"));
+            format!("{id}: Redis is behind the ledger: {claims} against {last}, {lost} lost in Redis")
         });
     } else if seq > last {
         let lost = seq - last;
         found.add(|| {
-            format!("{id}: Redis gave {seq} claims, {lost} of them stand in neither ledger nor journal")
+            let claims = counted(seq.into(), "claim", "claims");
+            let lost = counted(lost.into(), "of them stands", "of them stand");
+            format!("{id}: Redis gave {claims}, {lost} in neither ledger nor journal")
         });
     }
 }
@@ -169,7 +181,8 @@ fn returns(drop: &DropMoment, found: &mut Findings) {
     let known = durable.saturating_add(drop.undrained_returns);
     if known != view.returned {
         let (id, in_redis) = (&drop.spec.id, view.returned);
-        found.add(|| format!("{id}: {in_redis} returns in Redis, {known} in ledger and journal"));
+        let in_redis = counted(in_redis, "return", "returns");
+        found.add(|| format!("{id}: {in_redis} in Redis, {known} in ledger and journal"));
     }
 }
 
@@ -190,10 +203,10 @@ pub(super) fn limit(moment: &Moment, walked: &Walked, persons: &[Persons], sever
         }
     }
     let compared = format!(
-        "the live claims of each person, in Redis and in the ledger, with the limits of {} drops, and in the ledger \
-         across the drops of {} campaigns",
-        moment.drops.len(),
-        several.len()
+        "the live claims of each person, in Redis and in the ledger, with the limits of {}, and in the ledger \
+         across the drops of {}",
+        counted_of(moment.drops.len(), "drop", "drops"),
+        counted_of(several.len(), "campaign", "campaigns")
     );
     let promise =
         "Nobody has more claims than the drop's limit, or in more than one drop of a campaign that says so.";
@@ -248,7 +261,8 @@ fn used(moment: &Moment, drop: DropNumber) -> u64 {
 fn balances(books: &Balances, budget: Fen, issued: Option<Fen>, found: &mut Findings) {
     let Balances { campaign, unissued, live, payable, settled, recycled, treasury, recovered, .. } = books;
     if books.unbalanced > 0 {
-        found.add(|| format!("{campaign}: {} postings do not balance", books.unbalanced));
+        let do_not = counted(books.unbalanced, "posting does not", "postings do not");
+        found.add(|| format!("{campaign}: {do_not} balance"));
     }
     if books.spread() != Some(books.budget) {
         found.add(|| {
@@ -292,7 +306,10 @@ pub(super) fn idempotency(moment: &Moment, walked: &Walked, persons: &[Persons])
 pub(super) fn chain(verified: &Result<ChainHead, ChainBreak>, kept: Option<(&str, Option<u64>)>) -> Check {
     let mut found = Findings::default();
     let mut compared = match verified {
-        Ok(head) => format!("{} audit records and all rows that they cover, by hash", head.length),
+        Ok(head) => format!(
+            "{} and all rows that they cover, by hash",
+            counted(head.length, "audit record", "audit records")
+        ),
         Err(broken) => {
             found.add(|| broken.to_string());
             format!("audit records and the rows that they cover, by hash, up to record {}", broken.index)
@@ -323,7 +340,7 @@ pub(super) fn frozen(moment: &Moment) -> Check {
     for (drop, _) in known.clone().filter(|(_, view)| view.state == DropState::Frozen) {
         found.add(|| format!("{} is frozen", drop.spec.id));
     }
-    let compared = format!("the states of {} drops in Redis", known.count());
+    let compared = format!("the states of {} in Redis", counted_of(known.count(), "drop", "drops"));
     Check::new("F", "No drop is frozen.", compared, &found)
 }
 

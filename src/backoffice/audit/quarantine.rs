@@ -3,6 +3,7 @@
 use super::moment::Moment;
 use super::report::{Check, Findings};
 use crate::backoffice::quarantine::Settled;
+use crate::domain::count::counted;
 use crate::ledger::{Ledger, LedgerError};
 use crate::limits;
 
@@ -26,11 +27,13 @@ pub(super) async fn quarantine(ledger: &dyn Ledger, moment: &Moment) -> Result<C
     }
     let waiting = moment.poison;
     if waiting > 0 {
-        found.add(|| format!("{waiting} entries of the journal cannot be accepted by this ledger"));
+        let waiting = counted(waiting, "entry", "entries");
+        found.add(|| format!("{waiting} of the journal cannot be accepted by this ledger"));
     }
     let compared = format!(
-        "{count} entries in the ledger's quarantine, {settled} of them settled, and {waiting} of the journal that it \
-         cannot accept with none"
+        "{} in the ledger's quarantine, {settled} of them settled, and {waiting} of the journal that it cannot accept \
+         with none",
+        counted(count, "entry", "entries")
     );
     let promise = "No journal entry had to be set aside that nobody has looked at.";
     Ok(Check::new("Q", promise, compared, &found))

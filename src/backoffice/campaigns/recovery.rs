@@ -16,6 +16,7 @@ use super::lost::{LostDrop, known_to_be_lost};
 use super::{Campaigns, LoadError};
 use crate::backoffice::soundness::{Compared, Placed};
 use crate::domain::claim::{Grant, JournalId};
+use crate::domain::count::counted;
 use crate::domain::ids::{ClaimNumber, DropId, Epoch, Mark};
 use crate::failpoint::Step;
 use crate::ledger::{ClaimRow, ClaimStatus, Grounds, LedgerError, LostClaims, Rebuilt, Tally};
@@ -35,7 +36,8 @@ pub enum RecoverError {
     Load(#[from] LoadError),
     /// It was not said that a loss is accepted.
     #[error(
-        "drop {drop}: {known} claims are known to be lost, and nobody can prove that there are no more: say --accept-loss if that is accepted"
+        "drop {drop}: {} known to be lost, and nobody can prove that there are no more: say --accept-loss if that is accepted",
+        counted(*known, "claim is", "claims are")
     )]
     LossNotAccepted {
         /// The first such drop.
