@@ -1,5 +1,4 @@
-//! The conformance suite on PostgreSQL, and what only a server can suffer: several programs, an end in the middle,
-//! tampering.
+//! The conformance suite on PostgreSQL, and what only a server can suffer: several programs, ends, tampering.
 
 mod administered;
 #[path = "../../../tests/support/postgres.rs"]
