@@ -178,17 +178,25 @@ fn refused(service: &Service, args: &[&str], what: &str) {
 fn what_nobody_claimed_goes_back_once_the_ledger_has_all_that_was() {
     let (service, drainer) = second_wave(3);
     let back = moving("recycled", "treasury", "1.00");
+    let unissued = moving("unissued", "treasury", "1.00");
     refused(&service, &back, "what may still be claimed");
+    refused(&service, &unissued, "it is the budget that is lowered");
     drainer.stop();
     claimed(&service, "d-1", "ann");
     ran(&service, &["campaign", "end", "c-1"]);
     // Somebody's voucher is on its way, and for all that the ledger knows there may be more.
     refused(&service, &back, "is not in the ledger yet");
+    refused(&service, &unissued, "until the campaign has ended and the ledger has every claim");
     let _drainer = Drainer::start(&service);
     wait_drained(&service);
     refused(&service, &moving("recycled", "treasury", "1.01"), "recycled holds 1.00");
     let said = ran(&service, &back);
     assert!(said.starts_with("1.00 recycled → treasury (step "), "{said}");
+    refused(&service, &moving("unissued", "treasury", "1.01"), "unissued holds 1.00");
+    let said = ran(&service, &unissued);
+    assert!(said.starts_with("1.00 unissued → treasury (step "), "{said}");
+    let books = ran(&service, &["books", "show", "c-1"]);
+    assert!(books.contains("unissued   0.00\n") && books.contains("treasury   2.00\n"), "{books}");
     ran(&service, &["audit"]);
 }
 

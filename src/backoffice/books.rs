@@ -190,7 +190,7 @@ impl Books {
         let (amount, decision) = said(by, &moved.amount, &moved.reference, &moved.reason)?;
         let reference = decision.reference.clone().unwrap_or_default();
         let reason = decision.to_text().map_err(BooksError::Invalid)?;
-        let over = from == Pot::Recycled && self.is_over(&campaign).await;
+        let over = from != Pot::Recovered && self.is_over(&campaign).await;
         let action = Action::Move { campaign: campaign.clone(), from, to, amount, reference, reason, over };
         self.take(&campaign, action, key, from.as_str()).await
     }
@@ -226,15 +226,20 @@ impl Books {
             Err(Refused::KeyReused) => Err(BooksError::KeyReused),
             Err(Refused::ReferenceUsed { step }) => Err(self.used(campaign, step).await?),
             Err(Refused::OtherKind) => {
-                let what = "money goes from recycled to treasury, or from recovered to treasury or recycled";
+                let what = "money goes from recycled to treasury, or from recovered to treasury or recycled; and from \
+                            unissued to treasury of a campaign that ended";
                 Err(BooksError::Invalid(what.to_owned()))
             }
             Err(Refused::TooMuch) => {
                 let holds = self.ledger().accounts(campaign).await?.get(account).copied().unwrap_or_default();
-                let kept = if account == Pot::Recycled.as_str() {
-                    ", and what may still be claimed, or is not in the ledger yet, has to stay paid for"
-                } else {
-                    ""
+                let kept = match Pot::parse(account) {
+                    Some(Pot::Recycled) => {
+                        ", and what may still be claimed, or is not in the ledger yet, has to stay paid for"
+                    }
+                    Some(Pot::Unissued) => {
+                        ", and it is the budget that is lowered until the campaign has ended and the ledger has every claim"
+                    }
+                    _ => "",
                 };
                 Err(BooksError::Refused(format!("too much: {account} holds {holds}{kept}")))
             }

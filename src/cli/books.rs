@@ -85,7 +85,7 @@ pub enum BooksCommand {
         #[command(flatten)]
         said: SaidArgs,
     },
-    /// Move money: recycled to treasury, or recovered to treasury or recycled
+    /// Move money: recycled to treasury, or recovered to treasury or recycled; unissued to treasury when the campaign ended
     Move {
         /// The campaign's id
         campaign: CampaignId,

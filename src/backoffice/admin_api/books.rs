@@ -174,7 +174,7 @@ pub struct RepayMerchant {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MoveMoney {
-    /// `recycled` or `recovered`.
+    /// `recycled` or `recovered`; of a campaign that ended also `unissued`.
     pub from: String,
     /// `treasury`; from `recovered` also `recycled`.
     pub to: String,

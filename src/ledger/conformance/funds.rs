@@ -94,3 +94,31 @@ pub(super) async fn nothing_is_kept_of_a_campaign_that_is_over<L: Ledger>(ledger
     assert_eq!(pots(ledger).await, [1_000, 0, 0, 0, WAVE - 1_000, 0]);
     verified(ledger).await;
 }
+
+pub(super) async fn what_was_never_issued_goes_back_when_the_campaign_is_over<L: Ledger>(ledger: &L) {
+    stocked(ledger).await;
+    written(ledger, group(0, vec![Ok(vec![claims(MONEY, 1, "ann")])])).await;
+    let back = |to, amount, reference: &str, over| Action::Move {
+        campaign: campaign().id,
+        from: Pot::Unissued,
+        to,
+        amount: Fen(amount),
+        reference: reference.to_owned(),
+        reason: "it ends".to_owned(),
+        over,
+    };
+    let left = campaign().budget.0 - 1_000;
+    assert_eq!(
+        at(ledger, 1, back(Pot::Treasury, 1, "d1", false)).await,
+        Err(Refused::TooMuch),
+        "99 are left"
+    );
+    assert_eq!(at(ledger, 1, back(Pot::Recycled, 1, "d1", true)).await, Err(Refused::OtherKind));
+    assert_eq!(at(ledger, 1, back(Pot::Treasury, left + 1, "d1", true)).await, Err(Refused::TooMuch));
+    at(ledger, 1, back(Pot::Treasury, left - 1, "d1", true)).await.unwrap();
+    let twice = at(ledger, 1, back(Pot::Treasury, 1, "d1", true)).await;
+    assert!(matches!(twice, Err(Refused::ReferenceUsed { .. })), "{twice:?}");
+    at(ledger, 1, back(Pot::Treasury, 1, "d2", true)).await.unwrap();
+    assert_eq!((money(ledger).await, pots(ledger).await), ((0, 1_000, 0), [1_000, 0, 0, 0, left, 0]));
+    verified(ledger).await;
+}

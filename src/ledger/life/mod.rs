@@ -145,7 +145,7 @@ pub enum Action {
     Move {
         /// The campaign.
         campaign: CampaignId,
-        /// From `recycled` or `recovered`.
+        /// From `recycled` or `recovered`, or from `unissued` where the campaign is over.
         from: Pot,
         /// To `treasury` or `recycled`.
         to: Pot,

@@ -117,22 +117,25 @@ impl Plan {
     ) -> Outcome {
         let may = matches!(
             (from, to),
-            (Pot::Recycled | Pot::Recovered, Pot::Treasury) | (Pot::Recovered, Pot::Recycled)
+            (Pot::Unissued | Pot::Recycled | Pot::Recovered, Pot::Treasury) | (Pot::Recovered, Pot::Recycled)
         );
         let accounts = Account::parse(from.as_str()).zip(Account::parse(to.as_str()));
         let accounts = accounts.filter(|_| may).ok_or(Refused::OtherKind)?;
-        if from == Pot::Recycled {
+        if from != Pot::Recovered {
             let row = self.known.terms.campaigns.get(campaign).copied().ok_or(Refused::UnknownCampaign)?;
             self.check_new(&(row, accounts.0.clone(), accounts.1.clone(), reference.to_owned()))?;
-            // What may still be claimed must stay paid for.
+            // What may still be claimed must stay paid for; and what was never issued pays for drops that are still to come,
+            // for as long as the budget says so.
             let free = self.known.free.get(&row).copied().unwrap_or_default();
-            if amount > free && !over {
+            if !over && (from == Pot::Unissued || amount > free) {
                 return Err(Refused::TooMuch);
             }
         }
         let step = StepRow { step: Some(Step::Moved), detail: Some(reason.to_owned()), ..StepRow::default() };
         let done = self.transfer(campaign, step, accounts, (amount, reference), key)?;
-        if let (Pot::Recycled, Some(free)) = (from, self.known.free.get_mut(&done.step.campaign)) {
+        if let (Pot::Unissued | Pot::Recycled, Some(free)) =
+            (from, self.known.free.get_mut(&done.step.campaign))
+        {
             free.0 = free.0.saturating_sub(amount.0);
         }
         Ok(done)
