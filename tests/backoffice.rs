@@ -156,7 +156,39 @@ fn a_draft_tells_everything_that_it_would_change() {
     let plain = campaign("c-1", &[DropFile::open("d-1", 5), DropFile::open("d-3", 5)]);
     let file = plain.replacen("[[drop]]", rules, 1);
     let draft = |text: &str| call(&service, &ann, "POST", "/admin/v1/drafts", text);
-    assert_eq!(draft(&file).status, 200);
+    let new = draft(&file);
+    assert_eq!(new.status, 200);
+    // Of what is new all is said, so that nobody approves what they cannot see.
+    let told = |list: &Value| -> Vec<String> {
+        list.as_array()
+            .expect("a list")
+            .iter()
+            .map(|line| line.as_str().expect("a text").to_owned())
+            .collect()
+    };
+    for (list, lines) in [
+        (
+            &new.json()["rules"],
+            &[
+                "eligibility: regions [\"53\"]",
+                "eligibility: one_per_campaign true",
+                "redemption: unused recycled",
+            ][..],
+        ),
+        (
+            &new.json()["drops"][1]["terms"],
+            &[
+                "voucher: threshold 5.00",
+                "voucher: valid_for 7d",
+                "voucher: merchants: region all",
+                "funded_by budget",
+            ],
+        ),
+    ] {
+        for line in lines {
+            assert!(told(list).iter().any(|told| told == line), "{line}: {list}");
+        }
+    }
     let approve = |seen: u32| {
         let body = format!(r#"{{"revision":{seen}}}"#);
         call(&service, &bob, "POST", "/admin/v1/drafts/c-1/approve", &body)

@@ -287,6 +287,7 @@ fn view(row: &Document, draft: &Draft, changes: &Changes) -> DraftView {
         budget: money(campaign.budget),
         daily_budget: campaign.daily_budget.map(money),
         time_zone: campaign.time_zone.clone(),
+        rules: campaign.told(),
         drops: campaign
             .drops
             .iter()
@@ -297,6 +298,7 @@ fn view(row: &Document, draft: &Draft, changes: &Changes) -> DraftView {
                 stock: drop.stock,
                 limit_per_person: drop.limit_per_person,
                 face: drop.voucher.as_ref().map(|terms| money(terms.face)),
+                terms: drop.told(),
             })
             .collect(),
         changes: changes.sentences(),

@@ -30,6 +30,9 @@ pub struct DraftView {
     pub daily_budget: Option<String>,
     /// IANA name.
     pub time_zone: String,
+    /// Its rules, each by its key in the campaign file, as in `redemption: person_per_day none`.
+    #[serde(default)]
+    pub rules: Vec<String>,
     /// Its drops, those of waves one by one.
     pub drops: Vec<DraftDrop>,
     /// What it changes of what stands; what it changed, once it was applied.
@@ -59,6 +62,9 @@ pub struct DraftDrop {
     pub limit_per_person: u32,
     /// What a voucher is worth, where it gives vouchers.
     pub face: Option<String>,
+    /// All that it says, each by its key in the campaign file, as in `voucher: merchants: region all`.
+    #[serde(default)]
+    pub terms: Vec<String>,
 }
 
 /// The body of `POST /admin/v1/drafts/{id}/approve`; with the admin token it may be left out where one person is enough.

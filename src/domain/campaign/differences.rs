@@ -55,6 +55,28 @@ pub(super) fn of_drop(old: &DropSpec, new: &DropSpec) -> Vec<Difference> {
     differing(Some(&new.id), drop_parts(old), drop_parts(new))
 }
 
+/// Every rule of the campaign itself by its key in the file, with its value: what a new one says.
+pub(super) fn told_of_campaign(campaign: &Campaign) -> Vec<String> {
+    let mut told = tell(parts(campaign));
+    let redemption = campaign.redemption.clone().unwrap_or_default();
+    told.extend(redemption.told().into_iter().map(|(key, value)| format!("redemption: {key} {value}")));
+    told
+}
+
+/// The same of a drop, but its stock: what it gives, to whom and when.
+pub(super) fn told_of_drop(drop: &DropSpec) -> Vec<String> {
+    let is_given = |key: &str| match key.split_once(':') {
+        Some(("voucher", _)) => drop.voucher.is_some(),
+        Some(("item", _)) => drop.item.is_some(),
+        _ => true,
+    };
+    tell(drop_parts(drop).into_iter().filter(|(key, _)| is_given(key)).collect())
+}
+
+fn tell(parts: Vec<Part>) -> Vec<String> {
+    parts.into_iter().map(|(key, value)| format!("{key} {value}")).collect()
+}
+
 fn differing(drop: Option<&DropId>, old: Vec<Part>, new: Vec<Part>) -> Vec<Difference> {
     let both = old.into_iter().zip(new).filter(|((_, from), (_, to))| from != to);
     both.map(|((key, from), (_, to))| Difference { drop: drop.cloned(), key, from, to }).collect()

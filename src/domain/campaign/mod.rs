@@ -121,6 +121,12 @@ impl Campaign {
         self.drops.iter().find(|drop| drop.id == *id)
     }
 
+    /// Every rule of the campaign itself, each by its key in the campaign file and with its value.
+    #[must_use]
+    pub fn told(&self) -> Vec<String> {
+        differences::told_of_campaign(self)
+    }
+
     /// Whether tills take its vouchers by the changing QR code alone.
     #[must_use]
     pub fn is_qr_required(&self) -> bool {
@@ -200,6 +206,14 @@ pub struct DropSpec {
     /// Who may take part in it, beyond the campaign's own rules.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub eligibility: Option<Eligibility>,
+}
+
+impl DropSpec {
+    /// Everything that it says but its stock, each by its key in the campaign file and with its value.
+    #[must_use]
+    pub fn told(&self) -> Vec<String> {
+        differences::told_of_drop(self)
+    }
 }
 
 impl CampaignState {

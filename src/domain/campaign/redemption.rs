@@ -130,19 +130,23 @@ pub(super) fn read(file: &Table<'_, '_>) -> Result<Option<RedemptionRules>, File
 impl RedemptionRules {
     /// The rules that differ from those `before`: each key, its value before and after, as the campaign file has them.
     pub(super) fn changes(&self, before: &Self) -> Vec<RuleChange> {
+        let all = before.told().into_iter().zip(self.told());
+        let changed = all.filter(|((_, from), (_, to))| from != to);
+        changed.map(|((key, from), (_, to))| RuleChange { key, from, to }).collect()
+    }
+
+    /// Every rule: its key, and its value as the campaign file has it.
+    pub(super) fn told(&self) -> [(&'static str, String); 5] {
+        let Self { reverse_within_ms, person_per_day, person_per_merchant_per_day, unused, code } = self;
         let cap = |cap: Option<u32>| cap.map_or_else(|| "none".to_owned(), |cap| cap.to_string());
-        let rows = |rules: &Self| {
-            [
-                format!("{}s", rules.reverse_within_ms / 1_000),
-                cap(rules.person_per_day),
-                cap(rules.person_per_merchant_per_day),
-                rules.unused.pot().as_str().to_owned(),
-                rules.code.as_str().to_owned(),
-            ]
-        };
-        let all = KEYS.into_iter().zip(rows(before).into_iter().zip(rows(self)));
-        let changed = all.filter(|(_, (from, to))| from != to);
-        changed.map(|(key, (from, to))| RuleChange { key, from, to }).collect()
+        let [reverse, per_day, per_merchant, unused_key, code_key] = KEYS;
+        [
+            (reverse, format!("{}s", reverse_within_ms / 1_000)),
+            (per_day, cap(*person_per_day)),
+            (per_merchant, cap(*person_per_merchant_per_day)),
+            (unused_key, unused.pot().as_str().to_owned()),
+            (code_key, code.as_str().to_owned()),
+        ]
     }
 }
 
