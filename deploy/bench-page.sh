@@ -30,7 +30,9 @@ fail() { echo "bench-page: $*" >&2; exit 1; }
 clean_up() {
   status=$?
   trap - EXIT HUP INT TERM
-  for pid in $echo_pid $service_pid; do kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null || :; done
+  for pid in $echo_pid $service_pid; do
+    if kill "$pid" 2>/dev/null; then wait "$pid" 2>/dev/null || :; fi
+  done
   exit "$status"
 }
 
