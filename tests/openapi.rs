@@ -102,7 +102,7 @@ fn the_service_keeps_to_it() {
             .args(["--checks", "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"])
             .args(["--phases", "fuzzing", "--mode", "all", "--max-examples", "12", "--seed", "7"])
             .arg("--generation-deterministic")
-            .args(["--request-timeout", "10", "--max-time", "10", "--no-color"])
+            .args(["--request-timeout", "10", "--max-time", "20", "--no-color"])
             .env("SCHEMATHESIS_HOOKS", "schemathesis_hooks")
             .env("PYTHONPATH", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support"))
             .env("PYTHONDONTWRITEBYTECODE", "1")
