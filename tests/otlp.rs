@@ -65,7 +65,7 @@ fn a_recorded_trace_gets_a_span_and_no_other_does() {
     let other = claim("bob", "00-11111111111111111111111111111111-b7ad6b7169203331-00");
     assert_eq!((recorded.status, other.status), (201, 201));
     let told = recorded.header("server-timing").expect("it is told").to_owned();
-    let span = told.split('-').nth(3).map(str::to_owned).expect("a span");
+    let span = told.split('-').nth(2).map(str::to_owned).expect("a span");
     let hex = |text: &str| data_encoding::HEXLOWER.decode(text.as_bytes()).expect("hex");
     let (path, body) = wait_for("a span comes", PATIENCE, || {
         let bodies = taken.lock().expect("it is ours");
