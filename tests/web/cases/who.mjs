@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 
-import { button, campaign, identity, shot, signedIn, text, ticket, tone, until, visit, world } from "../world.mjs";
+import { accessible, button, campaign, identity, shot, signedIn, text, ticket, tone, until, visit, world } from "../world.mjs";
 
 export async function a_form_of_the_sponsor_hands_somebody_over() {
   const drop = "who-form";
@@ -66,6 +66,9 @@ async function heldBack(page, url) {
 
 const signOut = (page) => page.getByRole("button", { name: "退出登录" }).tap();
 
+/** Whoever came by a link is let in, in the place of who is signed in. */
+const letIn = (page) => page.getByRole("button", { name: "切换账号" }).tap();
+
 /** Somebody who has a voucher, looks at it, and leaves the phone by `leave` before the service has said how it stands. */
 async function leavesWhileVouchersAreLookedAt(drop, leave) {
   await campaign(`c-${drop}`, [{ drop }]);
@@ -94,7 +97,10 @@ export const who_signs_out_while_vouchers_are_looked_at_leaves_nothing = () =>
   });
 
 export const who_takes_over_while_vouchers_are_looked_at_sees_none = () =>
-  leavesWhileVouchersAreLookedAt("who-follows", (page) => page.goto(`${world.base}/vouchers#ticket=${ticket("who-follows", "two")}`));
+  leavesWhileVouchersAreLookedAt("who-follows", async (page) => {
+    await page.goto(`${world.base}/vouchers#ticket=${ticket("who-follows", "two")}`);
+    await letIn(page);
+  });
 
 /** Somebody who signs out while an answer to `path` is on its way. */
 async function signsOutDuring(drop, path, sign, act) {
@@ -132,19 +138,91 @@ export async function somebody_else_sees_nothing_of_the_one_before() {
     await tone(page, "good");
     // The same phone is handed to somebody else, while the page is open.
     await page.goto(signedIn(drop, "two"));
+    await letIn(page);
     await tone(page, "go");
     await page.goto(`${world.base}/vouchers`);
     await text(page, "这里还没有券");
     // The same by an identity, before there is any ticket.
     await page.goto(signedIn(drop, "one"));
+    await letIn(page);
     await tone(page, "good");
     await page.goto(`${world.base}/vouchers#identity=${identity("three")}`);
+    await letIn(page);
     await text(page, "这里还没有券");
     await shot(page, "vouchers-empty-zh");
     await signOut(page);
     await page.goto(`${world.base}/d/${drop}`);
     await page.getByRole("heading", { name: "请先登录" }).waitFor();
     assert.deepEqual(await keptBy(page), []);
+  });
+}
+
+export async function a_link_of_somebody_else_signs_nobody_out() {
+  const drop = "who-link";
+  await campaign("c-link", [{ drop }]);
+  const said = (claims) => `e30.${Buffer.from(JSON.stringify(claims)).toString("base64url")}.`;
+  await visit({}, async (page, context) => {
+    await page.goto(signedIn(drop, "theirs"));
+    await tone(page, "go");
+    await button(page).tap();
+    await tone(page, "good");
+    const kept = () => page.evaluate(() => ["person", "tickets", "account"].map((name) => localStorage.getItem(`claimrush:${name}`)));
+    const before = await kept();
+    const other = await context.newPage();
+    for (const handed of [
+      `ticket=${ticket(drop, "mallory")}`,
+      `ticket=${said({ sub: "mallory", drop })}`,
+      `ticket=${said({ drop })}`,
+      `identity=${identity("mallory")}`,
+      "identity=x",
+    ]) {
+      await other.goto(`${world.base}/vouchers#${handed}`);
+      await text(other, "此链接属于另一个账号");
+      assert.ok(!other.url().includes("#"), "it is out of the address at once");
+      // It waits over a reload, and takes nothing meanwhile.
+      await other.reload();
+      await text(other, "此链接属于另一个账号");
+      await other.locator(".wallet .code").waitFor();
+      await other.getByRole("button", { name: "保持当前登录" }).tap();
+      await until("it is gone", async () => (await other.locator(".stranger").count()) === 0);
+      await other.reload();
+      await other.locator(".wallet .code").waitFor();
+      assert.equal(await other.locator(".stranger").count(), 0, handed);
+    }
+    // What nobody can read is nobody's.
+    await other.goto(`${world.base}/vouchers#ticket=x`);
+    await other.locator(".wallet .code").waitFor();
+    assert.equal(await other.locator(".stranger").count(), 0);
+    assert.deepEqual(await kept(), before);
+    // Their own links are taken without a word.
+    await page.goto(signedIn(drop, "theirs", { jti: "another" }));
+    await tone(page, "good");
+    assert.equal(await page.locator(".stranger").count(), 0);
+    await other.goto(signedIn(drop, "mallory"));
+    await text(other, "此链接属于另一个账号");
+    await accessible(other, "a link of somebody else");
+    await shot(other, "stranger-zh");
+    await signOut(other);
+    await asksToSignIn(other);
+    assert.equal(await other.locator(".stranger").count(), 0, "who signs out wants nobody in their place");
+    assert.deepEqual(await keptBy(other), []);
+  });
+}
+
+export async function a_ticket_of_another_account_waits_beside_an_identity() {
+  const drop = "who-beside";
+  await campaign("c-beside", [{ drop, opens: 3_600 }]);
+  await visit({}, async (page) => {
+    // The desk is not open yet: it is known who it is, and there is no ticket that would name them.
+    await page.goto(`${world.base}/d/${drop}#identity=${identity("beside")}`);
+    await text(page, "尚未开始");
+    await page.goto(signedIn(drop, "mallory"));
+    await text(page, "此链接属于另一个账号");
+    const person = () => page.evaluate(() => localStorage.getItem("claimrush:person"));
+    assert.notEqual(await person(), '"mallory"');
+    await letIn(page);
+    await until("it is theirs", async () => (await person()) === '"mallory"');
+    assert.equal(await page.evaluate(() => sessionStorage.getItem("claimrush:identity")), null, "of nobody else");
   });
 }
 
@@ -186,6 +264,8 @@ export async function who_signs_out_before_the_ticket_of_another_tab_comes_gets_
     await page.goto(`${world.base}/vouchers`);
     // The tab that waits has no ticket that would name anybody: it is known by its account alone.
     await page.evaluate(() => localStorage.removeItem("claimrush:account"));
+    // A browser takes a moment to tell its tabs of each other.
+    await until("the other tab knows", () => other.evaluate(() => localStorage.getItem("claimrush:account") === null));
     await late.letGo();
     await asksToSignIn(other);
     assert.deepEqual(await keptBy(other), []);
@@ -198,6 +278,7 @@ export async function somebody_else_in_one_tab_is_not_signed_out_by_another() {
   await visit({}, async (page, context) => {
     const [one, other] = await inTwoTabs(page, context, drop, "first");
     await one.goto(signedIn(drop, "second"));
+    await letIn(one);
     await tone(one, "go");
     // With the identity of the one before the other tab would get a ticket here, and forget the second one's.
     await other.goto(`${world.base}/d/${next}`);

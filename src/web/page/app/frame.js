@@ -1,7 +1,7 @@
 // What stands around every view: the head with its links and languages, the foot, and the demo's picker.
 
 import { el, icon, say, show } from "./dom.js";
-import { claims, identity, isTheirs, person, signOut } from "./session.js";
+import { answerStranger, claims, identity, isStrangerHere, isTheirs, person, signOut } from "./session.js";
 import { settings } from "./settings.js";
 import { keep } from "./store.js";
 import { spoken, t } from "./words.js";
@@ -54,6 +54,19 @@ export function foot(left) {
       say(who, t("nav.signed_in"));
     },
   };
+}
+
+/** Asks whoever is signed in what is to become of a link of somebody else. `answered(drop)` is called with the drop of one that was let in. */
+export function stranger(answered) {
+  if (!isStrangerHere()) return null;
+  const answer = (letIn) => () => answered(answerStranger(letIn));
+  return el(
+    "section",
+    { class: "stranger", "aria-label": t("stranger.label") },
+    el("p", { role: "status", text: t("stranger.text") }),
+    el("button", { class: "small", type: "button", text: t("stranger.stay"), onclick: answer(false) }),
+    el("button", { class: "quiet", type: "button", text: t("stranger.let_in"), onclick: answer(true) }),
+  );
 }
 
 /** The demo's picker: be person N. `changed()` is called when somebody is somebody else. */

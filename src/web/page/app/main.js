@@ -3,9 +3,9 @@
 import { between, wait } from "./api.js";
 import { el, show } from "./dom.js";
 import { DropView } from "./drop.js";
-import { foot, head, picker } from "./frame.js";
+import { foot, head, picker, stranger } from "./frame.js";
 import { HomeView } from "./home.js";
-import { identity, takeOver, ticketFor } from "./session.js";
+import { identity, isStrangerHere, takeOver, ticketFor } from "./session.js";
 import { settings } from "./settings.js";
 import { onElsewhere } from "./store.js";
 import { VouchersView } from "./vouchers.js";
@@ -39,15 +39,21 @@ function render() {
   view?.end();
   view = viewOf(location.pathname);
   frame = { head: head(chooseLanguage), foot: foot(render) };
-  const bar = picker(render);
+  const bars = [stranger(answered), picker(render)].filter(Boolean);
   document.body.replaceChildren(
     el("a", { class: "skip", href: "#main", text: t("nav.skip"), onclick: skip }),
     frame.head.node,
-    ...(bar ? [bar] : []),
+    ...bars,
     view.node,
     frame.foot.node,
   );
   tick();
+}
+
+/** Somebody else was let in, with a ticket for a drop, or was not. */
+function answered(drop) {
+  lead(drop);
+  render();
 }
 
 function skip(event) {
@@ -93,12 +99,14 @@ function follow(event) {
   go(link.getAttribute("href"));
 }
 
-/** Takes over who somebody is from the address, also when it changes while the page is open. */
-function arrive() {
-  const drop = takeOver();
+/** Leads whoever was handed over to the drop of their ticket. */
+function lead(drop) {
   if (drop && location.pathname === "/") history.replaceState(null, "", `/d/${encodeURIComponent(drop)}`);
   return drop;
 }
+
+/** Takes over who somebody is from the address, also when it changes while the page is open. */
+const arrive = () => lead(takeOver());
 
 /** Learns the phone's language, however long it takes: without its texts there is nothing to show but that they are late. */
 async function learnAtLast() {
@@ -121,7 +129,7 @@ window.addEventListener("pageshow", (event) => {
   if (event.persisted) render();
 });
 window.addEventListener("hashchange", () => {
-  if (arrive() || identity()) render();
+  if (arrive() || identity() || isStrangerHere()) render();
 });
 onElsewhere((what) => {
   // Another tab has a ticket, a claim or a wish of this person: this one is not to know less.

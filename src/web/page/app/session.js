@@ -16,25 +16,48 @@ function read(token) {
   }
 }
 
-/** Takes what stands in the address behind "#", and takes it out of the address. Gives the drop that it is for. */
+/**
+ * Takes what stands in the address behind "#", and takes it out of the address. Gives the drop that it is for. Anybody can write a
+ * link: one of somebody else signs nobody out, but waits until whoever is signed in has said so.
+ */
 export function takeOver() {
   const handed = new URLSearchParams(location.hash.slice(1));
-  const ticket = handed.get("ticket");
-  const account = handed.get("identity");
-  if (!ticket && !account) return null;
+  const said = handed.get("ticket");
+  const [ticket, account] = [read(said)?.drop ? said : null, handed.get("identity")];
+  if (!said && !account) return null;
   history.replaceState(history.state, "", location.pathname + location.search);
+  const asks = isSomebodyElse(ticket, account);
+  keep("stranger", asks ? { ticket, account } : null, "tab");
+  return asks ? null : take(ticket, account);
+}
+
+/** Whether this may be of somebody else than who is signed in. */
+function isSomebodyElse(ticket, account) {
+  const [name, known] = [person(), recall("account")];
+  if (account && (name || known) && accountOf(account) !== known) return true;
+  return Boolean(ticket) && (name ? read(ticket).sub !== name : Boolean(known) && !account);
+}
+
+/** Whether a link of somebody else waits for an answer. */
+export const isStrangerHere = () => recall("stranger", "tab") !== null;
+
+/** Answers it: whether the phone is theirs now, and nobody else's. Gives the drop of their ticket. */
+export function answerStranger(letIn) {
+  const stranger = recall("stranger", "tab");
+  if (!letIn || !stranger) {
+    keep("stranger", null, "tab");
+    return null;
+  }
+  signOut();
+  return take(stranger.ticket, stranger.account);
+}
+
+function take(ticket, account) {
   if (account) {
-    const print = accountOf(account);
-    if (recall("account") !== print) forgetPerson();
-    keep("account", print);
+    keep("account", accountOf(account));
     keep("identity", account, "tab");
   }
-  if (!ticket) return null;
-  const before = person();
-  const drop = putTicket(ticket);
-  // Tickets of one and an identity of another would take turns; that of another tab too.
-  if (!account && before && before !== person()) leaveAccount();
-  return drop;
+  return ticket ? putTicket(ticket) : null;
 }
 
 /** How often the phone changed hands while the page was open. */
@@ -141,10 +164,7 @@ function forgetPerson() {
 /** Leaves nothing of anybody on this phone, but for its language and its name. */
 export function signOut() {
   forgetPerson();
-  leaveAccount();
-}
-
-function leaveAccount() {
   keep("account", null);
+  keep("stranger", null, "tab");
   dropIdentity();
 }
