@@ -2,6 +2,8 @@
 
 use std::ops::RangeInclusive;
 
+use ipnet::IpNet;
+
 use super::{Ack, ChallengeKind, Config, ConfigError, DeskConfig, places};
 use crate::desk::outbound::is_allowed;
 use crate::limits::{self, range};
@@ -213,6 +215,11 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
         let problem = format!("must hold at most {} networks, has {proxies}", range::TRUSTED_PROXIES.end());
         return Err(ConfigError::Key { key: "server.trusted_proxies".to_owned(), problem });
     }
+    if let Some(mapped) = config.server.trusted_proxies.iter().find(|network| is_mapped(network)) {
+        let problem =
+            "must be written as IPv4: who comes mapped into IPv6 counts as what is mapped".to_owned();
+        return Err(refuse("server.trusted_proxies", format_args!("\"{mapped}\""), problem));
+    }
     let exempt = config.limits.asn_exempt.len();
     if !range::ASN_EXEMPT.contains(&wide(exempt)) {
         let problem = format!("must hold at most {} of them, has {exempt}", range::ASN_EXEMPT.end());
@@ -267,6 +274,16 @@ fn check_page(config: &Config) -> Result<(), ConfigError> {
             return Err(refuse(key, format_args!("{origin:?}"), problem.to_owned()));
         }
     }
+    // A browser leaves it out, and would match none of these.
+    let with_default = |origin: &&String| {
+        [("https://", ":443"), ("http://", ":80")]
+            .iter()
+            .any(|(scheme, port)| origin.starts_with(scheme) && origin.ends_with(port))
+    };
+    if let Some(origin) = origins.iter().find(with_default) {
+        let problem = "must be without the port that its scheme has anyway, as browsers say it".to_owned();
+        return Err(refuse("server.allowed_origins", format_args!("{origin:?}"), problem));
+    }
     let login = &config.page.login_url;
     let plain = |byte: u8| byte.is_ascii_graphic() && !b"\"<>\\^`|".contains(&byte);
     let allowed = is_allowed(&login.replace("{drop}", "d")) && login.bytes().all(plain);
@@ -282,6 +299,11 @@ fn check_page(config: &Config) -> Result<(), ConfigError> {
         return Err(refuse("demo.enabled", true, problem));
     }
     Ok(())
+}
+
+/// Whether a network is one of IPv4, written as IPv6. No address is ever looked for in it.
+fn is_mapped(network: &IpNet) -> bool {
+    matches!(network, IpNet::V6(network) if network.prefix_len() >= 96 && network.network().to_ipv4_mapped().is_some())
 }
 
 /// Whether a text is an origin as browsers write it: scheme, name and port in lower case.

@@ -7,9 +7,10 @@ use std::collections::HashMap;
 use std::io::{BufRead, BufReader, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 use std::time::Duration;
 
+use ahash::RandomState;
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
@@ -35,9 +36,13 @@ pub enum ListError {
 /// Persons who may take part.
 #[derive(Debug, Default)]
 pub struct AllowList {
-    /// The first 64 bits of the SHA-256 of each account, in order.
+    /// A keyed hash of the SHA-256 of each account, in order.
     accounts: Vec<u64>,
 }
+
+/// By what digests are hashed again, seeded anew in every process: whoever knows a list and may choose the name of an account
+/// cannot look for one that passes for another, as they could by a part of the digest itself.
+static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
 impl AllowList {
     /// Reads one SHA-256 of an account (`sub` of its identity) a line, 64 hex digits; what comes after a comma is for
@@ -64,7 +69,7 @@ impl AllowList {
             if accounts.len() >= limits::ALLOW_LIST_MAX {
                 return Err(wrong("there are more lines than are kept"));
             }
-            accounts.push(first_bits(&digest));
+            accounts.push(HASHER.hash_one(digest));
         }
         accounts.sort_unstable();
         accounts.dedup();
@@ -75,7 +80,8 @@ impl AllowList {
     /// Whether an account stands on it.
     #[must_use]
     pub fn has(&self, account: &str) -> bool {
-        self.accounts.binary_search(&first_bits(&Sha256::digest(account).into())).is_ok()
+        let digest: [u8; 32] = Sha256::digest(account).into();
+        self.accounts.binary_search(&HASHER.hash_one(digest)).is_ok()
     }
 
     /// How many it names.
@@ -91,10 +97,6 @@ impl AllowList {
     }
 }
 
-fn first_bits(digest: &[u8; 32]) -> u64 {
-    digest.first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
-}
-
 /// When a file was changed, its length and its number: one that is written while it is read, or twice within the clock's
 /// grain, is seen to be another by its length. A change of its mode or owner counts too, for it may be what makes it readable.
 type Version = (i64, i64, u64, u64);
@@ -105,6 +107,10 @@ fn version_of(path: &Path) -> std::io::Result<Version> {
 
 fn is_list(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "csv")
+}
+
+fn is_of_blocked(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name == BLOCKED_FILE)
 }
 
 /// The lists of a folder.
@@ -143,36 +149,30 @@ impl Lists {
     /// Reads all of them for the first time. Blocks.
     ///
     /// # Errors
-    /// The folder cannot be read, or what is wrong with the list of those who are kept out, of which there is none before that
-    /// could hold on: without it they would all be let in. A wrong allow-list lets nobody in.
+    /// The folder cannot be read, or what is wrong with a list, of which there is none before that could hold on: that of those
+    /// who are kept out first, without which they would all be let in.
     pub fn open(&self) -> Result<(), String> {
         let Some(folder) = &self.folder else { return Ok(()) };
-        let shown = folder.display();
-        std::fs::read_dir(folder).map_err(|error| format!("{shown}: {error}"))?;
+        let files = std::fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        let mut files: Vec<_> =
+            files.flatten().map(|file| file.path()).filter(|path| is_list(path)).collect();
+        // Asked for by its name: who reads a folder while its files are exchanged may miss one.
         let blocked = folder.join(BLOCKED_FILE);
         // A link to nowhere is there and cannot be read.
-        let is_absent = blocked.symlink_metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound);
-        if !is_absent {
-            // Before it is read: what changes meanwhile is read once more.
-            let version = version_of(&blocked);
-            self.read(&blocked).map_err(|error| format!("{shown}/{BLOCKED_FILE}: {error}"))?;
-            if let Ok(version) = version {
-                self.note(&blocked, Seen::Read(version));
-            }
+        if blocked.symlink_metadata().err().is_none_or(|error| error.kind() != ErrorKind::NotFound) {
+            files.push(blocked);
         }
-        self.refresh();
-        Ok(())
-    }
-
-    /// Reads all lists of a folder and keeps nothing of them. Blocks.
-    ///
-    /// # Errors
-    /// The folder cannot be read, or what is wrong with a list, of those who may take part too.
-    pub fn check(folder: &Path) -> Result<(), String> {
-        let lists = Self::new(Some(folder.to_owned()), Blocked::default());
-        let files = std::fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-        for path in files.flatten().map(|file| file.path()).filter(|path| is_list(path)) {
-            lists.read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        files.sort_by_key(|path| (!is_of_blocked(path), path.clone()));
+        files.dedup();
+        for path in files {
+            // Before it is read: what changes meanwhile is read once more.
+            let version = version_of(&path);
+            let file = path.display();
+            let count = self.read(&path).map_err(|error| format!("{file}: {error}"))?;
+            if let Ok(version) = version {
+                self.note(&path, Seen::Read(version));
+            }
+            tracing::info!(%file, count, "a list was read");
         }
         Ok(())
     }
@@ -228,7 +228,7 @@ impl Lists {
     }
 
     fn read(&self, path: &Path) -> Result<usize, ListError> {
-        if path.file_name().is_some_and(|name| name == BLOCKED_FILE) {
+        if is_of_blocked(path) {
             let text = std::fs::read_to_string(path).map_err(|error| match error.kind() {
                 ErrorKind::InvalidData => ListError::Wrong(error.to_string()),
                 _ => ListError::Unread(error),
@@ -275,6 +275,9 @@ mod tests {
         let error = AllowList::read(format!("{}\nann\n", hashed("x")).as_bytes()).unwrap_err();
         assert_eq!(error.to_string(), "line 2: must begin with 64 hex digits");
         assert!(matches!(AllowList::read(&[0xff_u8, 0xfe][..]), Err(ListError::Wrong(_))));
+        // A digest counts whole: the beginning of one can be found again by trying names.
+        let near = format!("{:0<64}", &hashed("ann")[..60]);
+        assert!(!AllowList::read(near.as_bytes()).unwrap().has("ann"));
     }
 
     #[test]
@@ -341,17 +344,24 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_opened_without_the_list_of_those_who_are_kept_out() {
+    fn nothing_is_opened_with_a_list_that_is_wrong() {
         let folder = tempfile::tempdir().unwrap();
         let (blocked, path) = (Blocked::default(), folder.path().join("blocked.csv"));
         let open = |folder: &Path| Lists::new(Some(folder.to_owned()), blocked.clone()).open();
         assert_eq!(open(folder.path()), Ok(()), "nobody is kept out");
-        std::fs::write(folder.path().join("vip.csv"), "nonsense").unwrap();
         std::fs::write(&path, "ann,,why\n").unwrap();
+        std::fs::write(folder.path().join("notes.txt"), "nonsense").unwrap();
         assert_eq!((open(folder.path()), blocked.is("ann", 0)), (Ok(()), true));
+        let vip = folder.path().join("a.csv");
+        std::fs::write(&vip, "nonsense").unwrap();
+        let error = open(folder.path()).unwrap_err();
+        assert_eq!(error, format!("{}: line 1: must begin with 64 hex digits", vip.display()));
         std::fs::write(&path, "ann,,why\nbob,soon\n").unwrap();
         let error = open(folder.path()).unwrap_err();
-        assert!(error.starts_with(&format!("{}: line 2: ", path.display())), "{error}");
+        assert!(
+            error.starts_with(&format!("{}: line 2: ", path.display())),
+            "those who are kept out first: {error}"
+        );
         std::fs::remove_file(&path).unwrap();
         std::os::unix::fs::symlink("nowhere", &path).unwrap();
         let error = open(folder.path()).unwrap_err();

@@ -9,7 +9,7 @@ use super::staff;
 use super::tables::TableWatch;
 use crate::cli::{self, Exit, Failure};
 use crate::config::Config;
-use crate::desk::lists::Lists;
+use crate::guard::blocked::Blocked;
 use crate::guard::ticket::{KeyFile, KeyFileCause, KeyFileError};
 use crate::ledger::LedgerError;
 use crate::ledger::postgres::PostgresLedger;
@@ -23,11 +23,7 @@ pub async fn check_config(config: Config) -> Result<Exit, Failure> {
     TableWatch::read(&config.guard).await?;
     certificates(&config)?;
     holds::secrets(&config.holds.payment_secret_file)?;
-    let folder = &config.desk.lists_dir;
-    if !folder.as_os_str().is_empty() {
-        // A wrong allow-list keeps no service from starting, and lets nobody in.
-        Lists::check(folder).map_err(|error| desk::named("desk.lists_dir", &error))?;
-    }
+    desk::lists(&config.desk, &Blocked::default())?;
     desk::check_files(&config.desk).await?;
     staff::webhook(&config.audit)?;
     cli::print(&config.to_toml())?;

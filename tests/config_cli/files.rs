@@ -40,7 +40,7 @@ fn a_file_that_a_key_names_and_that_is_wrong_is_refused_in_one_line_that_names_t
     let url = || ("AUDIT__HEAD_URL", "https://watch.example/heads".to_owned());
     let blocked = lists("blocked", "blocked.csv", "ann,,why\nbob,soon\n");
     let allowed = lists("allowed", "vip.csv", "ann\n");
-    let wrong: [Wrong; 12] = [
+    let wrong: [Wrong; 13] = [
         (
             vec![("TICKET__KEY_FILE", nowhere.clone())],
             format!("ticket.key_file: {nowhere}: cannot be made: {gone}"),
@@ -65,6 +65,7 @@ fn a_file_that_a_key_names_and_that_is_wrong_is_refused_in_one_line_that_names_t
             vec![("DESK__LISTS_DIR", blocked.clone())],
             format!("desk.lists_dir: {blocked}/blocked.csv: line 2: "),
         ),
+        (vec![("DESK__LISTS_DIR", allowed.clone())], format!("desk.lists_dir: {allowed}/vip.csv: line 1: ")),
         (vec![("GUARD__ASN_TABLE", garbage.clone())], format!("guard.asn_table: {garbage}: ")),
         (
             vec![("HOLDS__PAYMENT_SECRET_FILE", nowhere.clone())],
@@ -90,10 +91,9 @@ fn a_file_that_a_key_names_and_that_is_wrong_is_refused_in_one_line_that_names_t
         assert!(!served.1.contains("at path"), "a temporary file's name: {served:?}");
         let _ = std::fs::remove_dir_all(folder.path().join("data"));
     }
-    // A service starts with these, or finds them wrong for another reason.
+    // A service finds these wrong for another reason: it cannot reach the server.
     let postgres = ("LEDGER__URL", "postgres://app@db.example/claims".to_owned());
     for (variables, line) in [
-        (vec![("DESK__LISTS_DIR", allowed.clone())], format!("desk.lists_dir: {allowed}/vip.csv: line 1: ")),
         (
             vec![postgres.clone(), ("LEDGER__CA_FILE", nowhere.clone())],
             format!("ledger.ca_file {nowhere}: {gone}"),

@@ -133,6 +133,16 @@ pub(super) const REFUSED: &[Refused] = &[
         "server.allowed_origins = \"https://claim.example/\": must be https:// or http://, a name, perhaps a port, and nothing after them",
     ),
     (
+        "[server]\nallowed_origins = [\"https://a.example\", \"https://claim.example:443\"]",
+        &[],
+        "server.allowed_origins = \"https://claim.example:443\": must be without the port that its scheme has anyway, as browsers say it",
+    ),
+    (
+        "[server]\ntrusted_proxies = [\"fd00::/8\", \"::ffff:10.0.0.0/104\"]",
+        &[],
+        "server.trusted_proxies = \"::ffff:10.0.0.0/104\": must be written as IPv4: who comes mapped into IPv6 counts as what is mapped",
+    ),
+    (
         "[page]\nlogin_url = \"javascript:alert(1)\"",
         &[],
         "page.login_url = \"javascript:alert(1)\": must be https://, or http:// on this machine",
