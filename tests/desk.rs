@@ -149,13 +149,15 @@ fn nothing_else_becomes_a_ticket() {
     assert_eq!(with(""), refused(403, "challenge_failed"));
     let odd = post(&service, path, &json!({"identity": good, "role": "admin"}));
     assert_eq!(said(&odd), refused(400, "bad_request"));
-    assert_eq!(ask_nowhere(&service), refused(404, "unknown_drop"));
+    assert_eq!(ask_nowhere(&service, &json!({})), refused(404, "unknown_drop"));
+    let whatever = json!({"role": "admin"});
+    assert_eq!(ask_nowhere(&service, &whatever), refused(404, "unknown_drop"), "before what is sent is read");
     let get = Client::connect(service.address()).call("GET", path, &[], b"");
     assert_eq!((get.status, get.header("allow")), (405, Some("POST")));
 }
 
-fn ask_nowhere(service: &Service) -> (u16, String) {
-    said(&post(service, "/v1/drops/nowhere/tickets", &json!({})))
+fn ask_nowhere(service: &Service, body: &Value) -> (u16, String) {
+    said(&post(service, "/v1/drops/nowhere/tickets", body))
 }
 
 #[test]

@@ -129,6 +129,13 @@ fn a_till_says_once_who_it_is_and_under_which_key() {
         let answer = redeem(headers);
         assert_eq!((answer.status, answer.code().as_str()), (status, word), "{what}");
     }
+    // Whoever is no till is not told what is wrong with an order.
+    for path in [redemptions_of(&code), "/v1/redemptions/red_1/refunds".to_owned()] {
+        for (headers, status) in [(&[][..], 401), (&[("authorization", "Bearer x")], 401), (&[who], 400)] {
+            let answer = call("POST", &path, headers, "{");
+            assert_eq!(answer.status, status, "{path}: {}", answer.json());
+        }
+    }
     assert_eq!(street.status(&code, &ticket), "issued");
     // A scheme is spelled in any case, and some blanks may follow it.
     let who = ("authorization", small.as_str());

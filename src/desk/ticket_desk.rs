@@ -123,6 +123,13 @@ pub struct NewTicket {
     pub valid_until: String,
 }
 
+/// A drop whose tickets are given now, for somebody who does not come too often from where they come.
+#[derive(Debug)]
+pub struct Entered {
+    gate: Arc<DropGate>,
+    rules: Arc<DropRules>,
+}
+
 /// Who asks for a ticket, and from where.
 struct Asks<'a> {
     identity: &'a Identity,
@@ -131,14 +138,22 @@ struct Asks<'a> {
 }
 
 impl TicketDesk {
+    /// The way in: what is checked before anything that somebody sends is read. An exempt address is given as `None`.
+    ///
+    /// # Errors
+    /// [`DeskRefusal`] by the drop, its window or the address.
+    pub fn enter(&self, drop: &str, address: Option<IpAddr>) -> Result<Entered, DeskRefusal> {
+        let (gate, rules) = self.open_drop(drop, self.clock.now_ms())?;
+        self.limits.check_address(address).map_err(|rate| self.refused(rate))?;
+        Ok(Entered { gate, rules })
+    }
+
     /// A challenge for a drop. The busier an address and its network were, the harder it is.
     ///
     /// # Errors
     /// [`DeskRefusal`].
     pub fn challenge(&self, drop: &str, address: Option<IpAddr>) -> Result<Challenge, DeskRefusal> {
-        let now_ms = self.clock.now_ms();
-        self.open_drop(drop, now_ms)?;
-        self.limits.check_address(address).map_err(|rate| self.refused(rate))?;
+        self.enter(drop, address)?;
         let harder = address.map_or(1, |address| {
             let (host, network) = crate::guard::rate::host_and_network(address);
             times_harder(self.activity.count(host), self.activity.count(network))
@@ -154,13 +169,12 @@ impl TicketDesk {
     /// [`DeskRefusal`] names the first check that failed.
     pub async fn ticket(
         &self,
-        drop: &str,
+        entered: &Entered,
         request: &TicketRequest,
         address: ClientAddress,
     ) -> Result<NewTicket, DeskRefusal> {
-        let now_ms = self.clock.now_ms();
-        let (gate, rules) = self.open_drop(drop, now_ms)?;
-        self.limits.check_address(address.limited()).map_err(|rate| self.refused(rate))?;
+        let (Entered { gate, rules }, now_ms) = (entered, self.clock.now_ms());
+        let drop = gate.id.as_str();
         let device = request.device.as_deref().map(device_of).transpose()?;
         let identity = self.identify(&request.identity, now_ms).await?;
         let person = self.names.person(&identity);
@@ -171,7 +185,7 @@ impl TicketDesk {
         }
         let campaign = self.gate.campaign(rules.campaign.as_str()).ok_or(DeskRefusal::UnknownDrop)?;
         let asks = Asks { identity: &identity, person: &person, address: address.address };
-        let bound = self.check_rules(&gate, &rules, &campaign, &asks, now_ms).await;
+        let bound = self.check_rules(gate, rules, &campaign, &asks, now_ms).await;
         if let Err(DeskRefusal::Ineligible(why)) = &bound {
             self.metrics.desk_ineligible_total.increment(*why as usize);
         }

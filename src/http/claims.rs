@@ -41,17 +41,20 @@ pub(super) struct Asked {
 }
 
 /// Checks a claim as far as memory reaches. Nothing of the request is needed afterwards: its buffer is free for the
-/// connection's next one while the claim waits.
+/// connection's next one while the claim waits. A body must be one JSON object, in which nothing is asked for yet; who may
+/// not claim is not told what is wrong with theirs.
 pub(super) fn ask(
     front: &Front,
     drop: &str,
     headers: &HeaderMap,
+    body: &[u8],
     peer: IpAddr,
     since: Instant,
 ) -> Result<Asked, Problem> {
     let drop = front.gate.find(drop).ok_or(Cause::UnknownDrop)?;
     let now_ms = front.clock.now_ms();
     let person = admit(front, headers, drop.id.as_str(), peer, now_ms)?;
+    body::check_json(headers, body)?;
     let mark = mark_of(&drop, headers)?;
     let print = front.gate.fingerprint(person.as_str());
     match front.gate.check(&drop, print, now_ms) {
@@ -83,7 +86,7 @@ pub(super) async fn take(front: &Front, asked: Asked) -> Result<Reply, Problem> 
     }
 }
 
-/// Takes a claim that came with a body: one JSON object, in which nothing is asked for yet.
+/// Takes a claim that came with a body.
 pub(super) async fn take_with_body(
     front: &Front,
     drop: &str,
@@ -92,8 +95,7 @@ pub(super) async fn take_with_body(
     peer: IpAddr,
 ) -> Result<Reply, Problem> {
     let body = body::read(body, limits::BODY_BYTES_MAX, front.body_timeout).await?;
-    body::check_json(&headers, &body)?;
-    take(front, ask(front, drop, &headers, peer, Instant::now())?).await
+    take(front, ask(front, drop, &headers, &body, peer, Instant::now())?).await
 }
 
 /// Whose claims in which drop are asked for.

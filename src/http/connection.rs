@@ -1,7 +1,7 @@
 //! One connection: what it is doing, for how long, and how it is told to end.
 //!
-//! Owns the four time limits (idle, header, body by its reader, stalled writing) without a timer a request: every
-//! connection notes what it does in a few atomics, and a sweep over all connections ends those that do it for
+//! Owns the five time limits (idle, header, body by its reader, stalled writing, a body that is for nothing) without a timer a
+//! request: every connection notes what it does in a few atomics, and a sweep over all connections ends those that do it for
 //! too long. hyper's own header timer would allocate and arm a timer for each request, and counts an idle
 //! kept-alive connection as a slow header.
 
@@ -10,11 +10,12 @@ use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead as _, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::turns::Turns;
@@ -29,6 +30,8 @@ const IDLE: u8 = 0;
 const HEADER: u8 = 1;
 /// A request is being answered.
 const BUSY: u8 = 2;
+/// All is said, and the client still sends what nobody will read.
+const LINGERING: u8 = 3;
 
 /// What a connection was told, if anything: finish the request at hand, then close.
 const FINISH: u8 = 1;
@@ -41,6 +44,9 @@ const WRITING: u32 = 0;
 /// A reply of at most so many bytes leaves in one piece: `send` of a copy costs less than `writev` of header and body.
 const JOINED_BYTES_MAX: usize = 1024;
 
+/// Bytes that are thrown away at once.
+const LINGERING_PIECE: usize = 4 * 1024;
+
 /// How long a connection may do one thing.
 #[derive(Debug, Clone, Copy)]
 pub struct TimeLimits {
@@ -48,7 +54,7 @@ pub struct TimeLimits {
     pub idle: Duration,
     /// From a header's first byte to its last.
     pub header: Duration,
-    /// A reply that the client does not take.
+    /// A reply that the client does not take; also a body that it goes on sending behind the last reply.
     pub write: Duration,
 }
 
@@ -93,6 +99,17 @@ impl Control {
         }
     }
 
+    /// Nothing more is said. Whether the client is waited for: it may be sending a body that nobody reads, and a socket that is
+    /// closed on it resets the connection, which can take the reply from who has not read it yet.
+    fn begin_lingering(&self, tick: u32) -> bool {
+        let lingers = self.has_body.load(Ordering::Relaxed) && self.told() == 0;
+        if lingers {
+            self.since.store(tick, Ordering::Relaxed);
+            self.doing.store(LINGERING, Ordering::Relaxed);
+        }
+        lingers
+    }
+
     fn tell(&self, what: u8) {
         self.told.fetch_max(what, Ordering::AcqRel);
         let waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -125,6 +142,7 @@ impl Control {
         match self.doing.load(Ordering::Relaxed) {
             IDLE => longer_than(since, limits.idle),
             HEADER => longer_than(since, limits.header),
+            LINGERING => longer_than(since, limits.write),
             _ => false,
         }
     }
@@ -257,11 +275,31 @@ pub(super) struct WatchedIo {
     stream: TokioIo<TcpStream>,
     control: Arc<Control>,
     connections: Arc<Connections>,
+    /// Nothing more is written.
+    is_shut: bool,
+    /// What comes is thrown away until the client ends it.
+    lingers: bool,
 }
 
 impl WatchedIo {
     pub(super) fn new(stream: TcpStream, control: Arc<Control>, connections: Arc<Connections>) -> Self {
-        Self { stream: TokioIo::new(stream), control, connections }
+        Self { stream: TokioIo::new(stream), control, connections, is_shut: false, lingers: false }
+    }
+
+    /// Throws away what the client sends until it ends, or is told to; a piece at a time, so that others go between.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.control.told() != 0 {
+            return Poll::Ready(());
+        }
+        let mut bytes = [0; LINGERING_PIECE];
+        let mut read = ReadBuf::new(&mut bytes);
+        match ready!(Pin::new(self.stream.inner_mut()).poll_read(cx, &mut read)) {
+            Ok(()) if !read.filled().is_empty() => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            _ => Poll::Ready(()),
+        }
     }
 
     fn note_write<T>(&self, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -305,7 +343,12 @@ impl Write for WatchedIo {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        if !self.is_shut {
+            ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+            self.is_shut = true;
+            self.lingers = self.control.begin_lingering(self.connections.tick());
+        }
+        if self.lingers { self.poll_end(cx).map(Ok) } else { Poll::Ready(Ok(())) }
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -60,6 +60,7 @@ pub(super) async fn ticket(
     let access = front.desk.as_ref().ok_or(Cause::NotFound)?;
     let address = front.guard.client_address(peer, &headers);
     let body = body::read(body, limits::BODY_BYTES_MAX, front.body_timeout).await?;
+    let entered = access.desk.enter(&drop, address.limited()).map_err(|refusal| problem(front, &refusal))?;
     body::check_json(&headers, &body)?;
     let request: TicketRequest = if body.is_empty() {
         TicketRequest::default()
@@ -72,7 +73,7 @@ pub(super) async fn ticket(
     let desk = Arc::clone(&access.desk);
     let work = access.background.spawn(async move {
         let _permit = permit;
-        desk.ticket(&drop, &request, address).await
+        desk.ticket(&entered, &request, address).await
     });
     let given = work.await.map_err(|_| Cause::Unavailable)?.map_err(|refusal| problem(front, &refusal))?;
     let body = serde_json::to_string(&given).map_err(|_| Cause::Unavailable)?;

@@ -1,7 +1,7 @@
 //! The public front: checks run in a fixed order, and the first that fails answers.
 //!
-//! Method and path, size, drop known, ticket, person and address limits, gate, Redis. Owns that order and what
-//! one core needs for it; the single steps live in their own modules.
+//! Method and path, size, drop known, ticket, person and address limits, the form of body and key, gate, Redis. Owns that
+//! order and what one core needs for it; the single steps live in their own modules.
 
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
@@ -216,7 +216,7 @@ impl Front {
         head::check_host(head.version, &head.headers)?;
         Ok(match route {
             Route::Claim(drop) if body.is_end_stream() => {
-                Step::Claim(claims::ask(self, drop, &head.headers, peer, began)?)
+                Step::Claim(claims::ask(self, drop, &head.headers, b"", peer, began)?)
             }
             Route::Claim(drop) => {
                 let (drop, headers) = (drop.to_owned(), head.headers);

@@ -27,8 +27,10 @@ fn once(headers: &HeaderMap, name: HeaderName) -> Result<Option<&HeaderValue>, R
 /// # Errors
 /// 414.
 pub(super) fn check_target(target: &Uri) -> Result<(), Problem> {
-    let target = target.path_and_query();
-    if target.is_some_and(|target| target.as_str().len() > limits::TARGET_BYTES_MAX) {
+    let path = target.path_and_query().map_or(0, |path| path.as_str().len());
+    // A target may name the host, as for a proxy.
+    let host = target.authority().map_or(0, |host| host.as_str().len());
+    if path + host > limits::TARGET_BYTES_MAX {
         return Err(Cause::TargetTooLong.into());
     }
     Ok(())

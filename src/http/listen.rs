@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use hyper::Request;
 use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Method, Request};
 use metrics::Counter;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::connection::{Connections, Control, SWEEP_INTERVAL, TimeLimits, WatchedIo, drive};
-use super::reply::{self, Reply};
+use super::reply::Reply;
 use crate::limits;
 
 /// How many connections the kernel may keep for us before they are accepted.
@@ -185,40 +185,15 @@ impl<H: Handle> Link<H> {
         if self.handler.only_looks(&request) {
             self.connections.turns().take().await;
         }
-        let rest = Rest::of(&request);
-        let mut reply = self.handler.handle(request, self.peer).await;
-        if rest == Rest::Unread || rest == Rest::UnreadIfRefused && reply::is_refusal(&reply) {
-            reply::close(&mut reply);
+        let has_body = !request.body().is_end_stream();
+        let reply = self.handler.handle(request, self.peer).await;
+        if has_body {
+            // If nobody has read it, hyper sees so now, passes over what has come whole, and says `Connection: close` with the
+            // answer where it has to give the rest up: whoever sent more behind it would else wait for an answer.
+            tokio::task::yield_now().await;
         }
         self.control.end_request(self.connections.tick());
         Ok(reply)
-    }
-}
-
-/// What of a request's body is left on the connection behind its reply. hyper passes over what has come by then, and else closes:
-/// whoever sent more behind it must be told, or would wait for an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Rest {
-    /// Nothing, or so little that it has come with the head.
-    Nothing,
-    /// All of it, if the request is refused: nobody waits for a body that is for nothing.
-    UnreadIfRefused,
-    /// All of it: who only looks is asked for no body.
-    Unread,
-}
-
-impl Rest {
-    fn of(request: &Request<Incoming>) -> Self {
-        let length = request.body().size_hint().exact();
-        if length == Some(0) {
-            Self::Nothing
-        } else if matches!(*request.method(), Method::GET | Method::HEAD) {
-            Self::Unread
-        } else if length.is_some_and(|length| length > limits::BODY_BYTES_MAX as u64) {
-            Self::UnreadIfRefused
-        } else {
-            Self::Nothing
-        }
     }
 }
 

@@ -208,13 +208,14 @@ fn answer(body: &impl Serialize, replayed: bool) -> Result<Reply, Problem> {
     Ok(if replayed { reply::private_json(body) } else { reply::created(body) })
 }
 
-/// Reads a body; one that is empty says as much as `{}`.
+/// Reads a body; one that is empty says as much as `{}`. Whoever is no merchant is not told what is wrong with theirs.
 async fn read<T: serde::de::DeserializeOwned>(
     front: &Front,
     headers: &HeaderMap,
     body: Incoming,
 ) -> Result<T, Problem> {
     let body = body::read(body, limits::BODY_BYTES_MAX, front.body_timeout).await?;
+    front.access.merchant(bearer_key(headers).unwrap_or_default()).map_err(|_| Cause::Unauthorized)?;
     body::check_json(headers, &body)?;
     let text = if body.is_empty() { b"{}" } else { &body[..] };
     serde_json::from_slice(text).map_err(|error| bad(format!("the body: {error}")))

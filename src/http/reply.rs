@@ -240,12 +240,6 @@ pub fn is_created(reply: &Reply) -> bool {
     reply.status() == StatusCode::CREATED
 }
 
-/// Whether something was refused.
-#[must_use]
-pub fn is_refusal(reply: &Reply) -> bool {
-    reply.status().is_client_error() || reply.status().is_server_error()
-}
-
 /// Says under which id the request is found in the logs.
 pub fn set_request_id(reply: &mut Reply, id: &str) {
     if let Ok(value) = HeaderValue::from_str(id) {
@@ -298,12 +292,7 @@ pub fn problem(problem: &Problem, request_id: &str) -> Reply {
     headers.insert(CACHE_CONTROL, NO_STORE);
     if matches!(problem.cause, Cause::PayloadTooLarge | Cause::RequestTimeout) {
         // The rest of the body is not read: the connection cannot be used again.
-        close(&mut reply);
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     reply
-}
-
-/// Says that nothing more is answered on this connection, and has hyper close it.
-pub fn close(reply: &mut Reply) {
-    reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
 }

@@ -74,17 +74,23 @@ fn who_sends_a_body_that_nobody_reads_is_told_that_the_connection_ends() {
     let service = service(&[]);
     let ann = bearer(&service.ticket("d-1", "ann"));
     let claims = claims_path("d-1");
-    for (method, path, length, status) in [
-        ("GET", "/v1/drops/d-1", "500000", 200),
-        ("GET", "/", "5", 200),
-        ("HEAD", "/v1/drops/d-1", "500000", 200),
-        ("POST", "/v1/nothing", "500000", 404),
-        ("DELETE", claims.as_str(), "500000", 405),
+    let announced = |length| ("content-length", length);
+    let chunked = ("transfer-encoding", "chunked");
+    let expecting = [announced("5"), ("expect", "100-continue")];
+    for (method, path, headers, sent, status) in [
+        // What stands behind the first bytes of the body is no request of its own.
+        ("GET", "/v1/drops/d-1", &[announced("500000")][..], &b"{}"[..], 200),
+        ("GET", "/", &[announced("5")], b"{}", 200),
+        ("HEAD", "/v1/drops/d-1", &[announced("500000")], b"{}", 200),
+        ("POST", "/v1/nothing", &[announced("500000")], b"{}", 404),
+        ("POST", "/v1/nothing", &[announced("5")], b"", 404),
+        ("POST", "/v1/nothing", &expecting, b"", 404),
+        ("POST", "/v1/nothing", &[chunked], b"2\r\n{}\r\n", 404),
+        ("POST", "/v1/claims/clm_A/cancel", &[chunked], b"", 404),
+        ("DELETE", claims.as_str(), &[announced("500000")], b"{}", 405),
     ] {
         let mut client = Client::connect(service.address());
-        let mut bytes = request(method, path, &[("content-length", length)], b"");
-        // What stands behind the first bytes of the body is no request of its own.
-        bytes.extend_from_slice(b"{}");
+        let bytes = [request(method, path, headers, b"").as_slice(), sent].concat();
         client.send(&bytes);
         let answer = client.try_answer(method != "HEAD").expect("an answer");
         assert_eq!((answer.status, answer.header("connection")), (status, Some("close")), "{method} {path}");
@@ -106,4 +112,39 @@ fn who_sends_a_body_that_nobody_reads_is_told_that_the_connection_ends() {
         let answer = client.call(method, path, headers, body);
         assert_eq!(answer.header("connection"), None, "{method} {path}");
     }
+    // One that nobody reads is passed over where it has come whole, and what stands behind it is answered.
+    for (method, path, status) in [("GET", "/v1/drops/d-1", 200), ("POST", "/v1/nothing", 404)] {
+        let behind = request("GET", "/v1/time", &[], b"");
+        client.send(&[request(method, path, &[], b"{}"), behind].concat());
+        assert_eq!([client.answer().status, client.answer().status], [status, 200], "{method} {path}");
+    }
+}
+
+#[test]
+fn an_answer_is_not_lost_behind_a_body_that_nobody_reads() {
+    let service = service(&[("server.body_timeout_ms", "3000")]);
+    // More than the buffers on the way hold.
+    let body = vec![b' '; 16 << 20];
+    let json = ("content-type", "application/json");
+    for (address, path, status) in [
+        (service.address(), claims_path("d-1"), 413),
+        (service.address(), "/v1/nothing".to_owned(), 404),
+        (service.admin_address(), "/admin/v1/merchants".to_owned(), 401),
+    ] {
+        // Such a client looks for an answer when it has said all it has to say.
+        let mut client = Client::connect(address);
+        let sent = client.try_send(&request("POST", &path, &[json], &body));
+        assert!(sent.is_ok(), "{path}: {sent:?}");
+        let answer = client.answer();
+        assert_eq!((answer.status, answer.header("connection")), (status, Some("close")), "{path}");
+        assert!(client.is_closed_by_service());
+    }
+    // Nobody is waited for longer than a body may take.
+    let mut endless = Client::connect(service.address());
+    let head = request("POST", "/v1/nothing", &[("transfer-encoding", "chunked")], b"");
+    endless.send(&head);
+    assert_eq!(endless.answer().status, 404);
+    let piece = b"1000\r\n".iter().copied().chain([b' '; 0x1000]).chain(*b"\r\n").collect::<Vec<u8>>();
+    wait_for("the service gives up", PATIENCE, || endless.try_send(&piece).is_err().then_some(()));
+    service.wait_connections(0);
 }

@@ -1,4 +1,4 @@
-//! Checks run in the order of the contract: method and path, size, drop, ticket, limits, gate, Redis.
+//! Checks run in the order of the contract: method and path, size, drop, ticket, limits, the form of body and key, gate, Redis.
 
 use super::assert_problem;
 use crate::support::campaign::{DropFile, campaign};
@@ -27,6 +27,17 @@ fn the_first_check_that_fails_answers() {
     assert_problem("the body's size before the drop", &answer, 413, "payload_too_large");
     let answer = call("POST", &claims_path("none"), &[], b"");
     assert_problem("the drop before the ticket", &answer, 404, "unknown_drop");
+    let json = ("content-type", "application/json");
+    let answer = call("POST", &claims_path("none"), &[json], b"{");
+    assert_problem("the drop before the body's form", &answer, 404, "unknown_drop");
+    let answer = call("POST", &claims_path("tiny"), &[json], b"{");
+    assert_problem("the ticket before the body's form", &answer, 401, "ticket_missing");
+    let carol = bearer(&service.ticket("tiny", "carol"));
+    let answer = call("POST", &claims_path("tiny"), &[("authorization", &carol), json], b"{");
+    assert_problem("the body's form before the gate", &answer, 400, "bad_request");
+    let dora = bearer(&service.ticket("pair", "dora"));
+    let answer = call("POST", &claims_path("pair"), &[("authorization", &dora)], b"{}");
+    assert_problem("the body's form before the key", &answer, 415, "unsupported_media_type");
     for _ in 0..3 {
         let answer = call("POST", &claims_path("tiny"), &[("authorization", "Bearer x")], b"");
         assert_problem("a bad ticket is not counted for anybody", &answer, 401, "ticket_invalid");
@@ -44,4 +55,9 @@ fn the_first_check_that_fails_answers() {
         (answer.status == 429).then_some(answer)
     });
     assert_problem("the limits before the idempotency key", &limited, 429, "rate_limited");
+    let limited = wait_for("bob is limited with a body too", PATIENCE, || {
+        let answer = call("POST", &claims_path("tiny"), &[("authorization", &bob), json], b"{");
+        (answer.status == 429).then_some(answer)
+    });
+    assert_problem("the limits before the body's form", &limited, 429, "rate_limited");
 }

@@ -107,6 +107,12 @@ fn requests(service: &Service) -> Vec<Row> {
         row("a large body", post("d-1", &ticket, json, &large), 413, "payload_too_large"),
         row("a long target", request("POST", &long_path, &[], b""), 414, "target_too_long"),
         row(
+            "a long host in it",
+            get(&format!("http://{}/v1/time", "x".repeat(1_100))),
+            414,
+            "target_too_long",
+        ),
+        row(
             "another type",
             post("d-1", &ticket, ("content-type", "text/plain"), b"x"),
             415,

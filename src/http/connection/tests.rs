@@ -75,3 +75,19 @@ fn a_body_is_no_pipelined_header() {
     sweeps(&connections, 2);
     assert_eq!(control.told.load(Ordering::Relaxed), CLOSE);
 }
+
+#[test]
+fn who_sends_a_body_that_is_for_nothing_is_waited_for_a_while() {
+    let connections = Connections::new(LIMITS);
+    let (sends, sent, stops) = (connections.add(1), connections.add(2), connections.add(3));
+    sends.begin_request(true);
+    sent.begin_request(false);
+    stops.begin_request(true);
+    stops.tell(FINISH);
+    let waits = [&sends, &sent, &stops].map(|control| control.begin_lingering(connections.tick()));
+    assert_eq!(waits, [true, false, false]);
+    sweeps(&connections, 8);
+    assert_eq!(sends.told(), 0);
+    sweeps(&connections, 1);
+    assert_eq!(sends.told(), CLOSE);
+}
