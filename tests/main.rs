@@ -42,6 +42,7 @@ mod loading;
 mod log_reader;
 mod lua_contract;
 mod managed_redis;
+mod old_folders;
 mod once;
 mod openapi;
 #[cfg(feature = "otlp")]

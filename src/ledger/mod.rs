@@ -21,6 +21,7 @@ mod periods;
 pub mod postgres;
 pub mod postings;
 mod receipts;
+mod rules;
 mod sections;
 pub mod sqlite;
 mod stored;

@@ -103,7 +103,7 @@ fn the_ledger_is_migrated() {
             server.sql(
                 "SET deadlock_timeout = '60s'; DROP TRIGGER posting_is_in_time ON posting; DROP FUNCTION posting_is_in_time; \
                  DROP INDEX posting_campaign; \
-                 DROP TABLE money_reference, campaign_end, period_balance, period, expiry, day_count, step; \
+                 DROP TABLE rules, money_reference, campaign_end, period_balance, period, expiry, day_count, step; \
                  ALTER TABLE posting_line DROP CONSTRAINT posting_line_account_check; \
                  ALTER TABLE posting_line ADD CONSTRAINT posting_line_account_check CHECK (true); \
                  UPDATE schema_version SET version = 3",

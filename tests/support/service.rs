@@ -4,7 +4,7 @@ mod launch;
 
 use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::time::Duration;
 
@@ -56,12 +56,17 @@ impl Service {
         settings: &[(&str, &str)],
         flags: &[&'static str],
     ) -> Self {
-        Self::start_whole(&[], environment, settings, flags)
+        Self::start_whole(&[], environment, settings, flags, |_| {})
+    }
+
+    /// Starts one with the defaults on a data folder that `fill` fills.
+    pub(crate) fn start_on(fill: impl FnOnce(&Path)) -> Self {
+        Self::start_whole(&[], Vec::new(), &[], &[], fill)
     }
 
     /// Starts one with config keys by another program that becomes it, as `nohup` does.
     pub(crate) fn start_under(under: &'static [&'static str], settings: &[(&str, &str)]) -> Self {
-        Self::start_whole(under, Vec::new(), settings, &[])
+        Self::start_whole(under, Vec::new(), settings, &[], |_| {})
     }
 
     fn start_whole(
@@ -69,8 +74,10 @@ impl Service {
         environment: Vec<(String, String)>,
         settings: &[(&str, &str)],
         flags: &[&'static str],
+        fill: impl FnOnce(&Path),
     ) -> Self {
         let work = folder();
+        fill(&data_of(work.path()));
         let settings: Vec<_> =
             settings.iter().map(|(key, value)| (variable(key), (*value).to_owned())).collect();
         let process = serve(under, work.path(), &[&settings[..], &environment].concat(), flags);

@@ -8,10 +8,11 @@ use deadpool_postgres::{Client, GenericClient};
 use super::books::lock;
 use super::{number, query_number, query_opt};
 use crate::ledger::LedgerError;
+use crate::ledger::rules::{RULES, Written};
 use crate::limits;
 
 /// One text a schema version, in order; the table `schema_version` says how many a database has.
-const MIGRATIONS: [&str; 10] = [
+const MIGRATIONS: [&str; 11] = [
     include_str!("schema-1.sql"),
     include_str!("schema-2.sql"),
     include_str!("schema-3.sql"),
@@ -22,6 +23,7 @@ const MIGRATIONS: [&str; 10] = [
     include_str!("schema-8.sql"),
     include_str!("schema-9.sql"),
     include_str!("schema-10.sql"),
+    include_str!("schema-11.sql"),
 ];
 
 /// Held for a migration's transaction, so that services that start together do it one after another. Any number that
@@ -33,7 +35,7 @@ pub(super) async fn migrate(client: &mut Client) -> Result<(), LedgerError> {
     // Without a lock first: a role that may not create tables can still use those that are there.
     let found = version(client).await?;
     check_place(client).await?;
-    if found == Some(MIGRATIONS.len()) {
+    if found == Some(MIGRATIONS.len()) && written(client).await?.is_present()? {
         return Ok(());
     }
     let transaction = client.transaction().await?;
@@ -60,6 +62,10 @@ pub(super) async fn migrate(client: &mut Client) -> Result<(), LedgerError> {
     }
     let known: i64 = number(known)?;
     transaction.execute("UPDATE schema_version SET version = $1", &[&known]).await?;
+    if !written(&transaction).await?.is_present()? {
+        let sql = "UPDATE rules SET number = $1, written_by = $2";
+        transaction.execute(sql, &[&i64::from(RULES), &Written::BY]).await?;
+    }
     transaction.commit().await?;
     Ok(())
 }
@@ -83,10 +89,15 @@ async fn check_place<C: GenericClient>(client: &C) -> Result<(), LedgerError> {
 /// Refuses a database that has not the present schema.
 pub(super) async fn check<C: GenericClient>(client: &C) -> Result<(), LedgerError> {
     match version(client).await? {
-        Some(found) if found == MIGRATIONS.len() => Ok(()),
+        Some(found) if found == MIGRATIONS.len() => written(client).await?.is_present().map(drop),
         Some(found) => Err(wrong_schema(found)),
         None => Err(LedgerError::Unavailable("the database holds no ledger".to_owned())),
     }
+}
+
+async fn written<C: GenericClient>(client: &C) -> Result<Written, LedgerError> {
+    let row = client.query_one("SELECT number, written_by FROM rules", &[]).await?;
+    Ok(Written { rules: number(row.try_get::<_, i64>(0)?)?, by: row.try_get(1)? })
 }
 
 /// The schema version; nothing where there is no ledger.
@@ -144,6 +155,25 @@ mod tests {
             let ledger = PostgresLedger::open(&as_of(&server, version), None).await.unwrap();
             ledger.verify_chain().await.unwrap().expect("the chain of an empty ledger");
             assert_eq!(columns(version), columns(present), "from version {version}");
+        }
+    }
+
+    #[tokio::test]
+    async fn later_rules_are_refused_by_name_and_earlier_ones_brought_up() {
+        let server = PostgresServer::start(&[]);
+        let url = as_of(&server, MIGRATIONS.len());
+        let present = format!("{RULES}|{}", Written::BY);
+        for (before, after) in [("0, ''", &*present), ("70, '9.8.7'", "70|9.8.7")] {
+            server.sql(&format!("UPDATE version_11.rules SET (number, written_by) = ({before})"));
+            let opened = PostgresLedger::open(&url, None).await.map(drop).map_err(|error| error.to_string());
+            let read = PostgresLedger::open_read_only(&url, None).await.map(drop);
+            let text = "ledger corrupt: it is written by rules 70 of claimrush 9.8.7, this program knows 1: use a newer claimrush";
+            let refused = after.starts_with("70").then(|| text.to_owned());
+            assert_eq!(
+                (opened.err(), read.map_err(|error| error.to_string()).err()),
+                (refused.clone(), refused)
+            );
+            assert_eq!(server.sql("SELECT number, written_by FROM version_11.rules"), after);
         }
     }
 

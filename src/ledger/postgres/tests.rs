@@ -103,7 +103,7 @@ async fn services_that_start_together_make_the_tables_once() {
     for opening in openings {
         opening.await.unwrap().unwrap();
     }
-    assert_eq!(server.sql("SELECT version FROM schema_version"), "10");
+    assert_eq!(server.sql("SELECT version FROM schema_version"), "11");
 }
 
 #[tokio::test]
@@ -178,8 +178,8 @@ async fn what_cannot_be_used_is_refused_by_name() {
 async fn a_newer_schema_is_refused_by_name() {
     let server = PostgresServer::start(&[]);
     drop(open(&server.url()).await);
-    server.sql("UPDATE schema_version SET version = 11");
-    let text = "ledger corrupt: the database has schema 11, this program knows 10: use a newer claimrush";
+    server.sql("UPDATE schema_version SET version = 12");
+    let text = "ledger corrupt: the database has schema 12, this program knows 11: use a newer claimrush";
     let url = server.url();
     assert_eq!(PostgresLedger::open(&url, None).await.unwrap_err().to_string(), text);
     assert_eq!(PostgresLedger::open_read_only(&url, None).await.unwrap_err().to_string(), text);
@@ -191,7 +191,7 @@ async fn what_was_booked_twice_does_not_keep_a_database_from_being_brought_up() 
     let url = server.url();
     stocked(&open(&url).await).await;
     server.sql(&format!(
-        "DROP TABLE money_reference; DROP INDEX posting_campaign; UPDATE schema_version SET version = 8; {}",
+        "DROP TABLE rules, money_reference; DROP INDEX posting_campaign; UPDATE schema_version SET version = 8; {}",
         references::BOOKED_TWICE
     ));
     let ledger = open(&url).await;

@@ -51,6 +51,7 @@ use crate::domain::claim::JournalId;
 use crate::domain::ids::{CampaignId, ClaimNumber, DropNumber, Epoch, Shard};
 use crate::domain::life::State;
 use crate::domain::money::Fen;
+use crate::limits;
 
 /// The ledger in one SQLite file.
 #[derive(Debug)]
@@ -190,7 +191,10 @@ impl Ledger for SqliteLedger {
         after: Option<ClaimNumber>,
         limit: u32,
     ) -> Result<Vec<ClaimRow>, LedgerError> {
-        self.scans.run(move |connection| read::claims(&*connection.transaction()?, drop, after, limit)).await
+        // A batch's worth is read in no time, and the drain must not wait for an audit.
+        let is_short = usize::try_from(limit).is_ok_and(|limit| limit <= limits::BATCH_CLAIMS_MAX);
+        let worker = if is_short { &self.look_ups } else { &self.scans };
+        worker.run(move |connection| read::claims(&*connection.transaction()?, drop, after, limit)).await
     }
 
     async fn claim(&self, number: ClaimNumber) -> Result<Option<ClaimRow>, LedgerError> {

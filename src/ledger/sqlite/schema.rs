@@ -7,13 +7,14 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 
 use crate::ledger::LedgerError;
+use crate::ledger::rules::{RULES, Written};
 use crate::limits;
 
 /// One text a schema version, in order; a file says by `user_version` how many it has.
-const MIGRATIONS: [&str; 10] = [
+const MIGRATIONS: [&str; 11] = [
     include_str!("schema.sql"),
     include_str!("schema-2.sql"),
     include_str!("schema-3.sql"),
@@ -24,6 +25,7 @@ const MIGRATIONS: [&str; 10] = [
     include_str!("schema-8.sql"),
     include_str!("schema-9.sql"),
     include_str!("schema-10.sql"),
+    include_str!("schema-11.sql"),
 ];
 
 /// Prepared statements kept by a connection: more than there are different ones.
@@ -61,9 +63,16 @@ pub(super) fn open_read_only(path: &Path) -> Result<Connection, LedgerError> {
     let connection = Connection::open_with_flags(path, flags).map_err(|error| cannot_open(path, &error))?;
     prepare(&connection)?;
     match version(&connection)? {
-        found if found == MIGRATIONS.len() => Ok(connection),
-        found => Err(wrong_schema(found)),
+        found if found == MIGRATIONS.len() => {}
+        found => return Err(wrong_schema(found)),
     }
+    written(&connection)?.is_present()?;
+    Ok(connection)
+}
+
+fn written(connection: &Connection) -> Result<Written, LedgerError> {
+    let row = |row: &rusqlite::Row<'_>| Ok(Written { rules: row.get(0)?, by: row.get(1)? });
+    Ok(connection.query_row("SELECT number, written_by FROM rules", [], row)?)
 }
 
 /// Opens a file that [`open`] has opened before, for copying its write-ahead log back.
@@ -112,6 +121,9 @@ fn migrate(connection: &mut Connection) -> Result<(), LedgerError> {
             i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX),
         )?;
     }
+    if !written(&transaction)?.is_present()? {
+        transaction.execute("UPDATE rules SET number = ?1, written_by = ?2", params![RULES, Written::BY])?;
+    }
     transaction.commit()?;
     Ok(())
 }
@@ -125,7 +137,24 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ledger.db");
         open(&path).unwrap().pragma_update(None, "user_version", 70).unwrap();
-        let text = "ledger corrupt: the file has schema 70, this program knows 10: use a newer claimrush";
+        let text = "ledger corrupt: the file has schema 70, this program knows 11: use a newer claimrush";
+        assert_eq!(open(&path).unwrap_err().to_string(), text);
+        assert_eq!(open_read_only(&path).unwrap_err().to_string(), text);
+    }
+
+    #[test]
+    fn later_rules_are_refused_by_name_and_earlier_ones_brought_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.db");
+        let writer = open(&path).unwrap();
+        let found = || written(&writer).unwrap();
+        assert_eq!(found(), Written { rules: RULES, by: Written::BY.to_owned() });
+        writer.execute("UPDATE rules SET number = 0, written_by = ''", []).unwrap();
+        assert!(open_read_only(&path).is_ok());
+        drop(open(&path).unwrap());
+        assert_eq!(found(), Written { rules: RULES, by: Written::BY.to_owned() });
+        writer.execute("UPDATE rules SET number = 70, written_by = '9.8.7'", []).unwrap();
+        let text = "ledger corrupt: it is written by rules 70 of claimrush 9.8.7, this program knows 1: use a newer claimrush";
         assert_eq!(open(&path).unwrap_err().to_string(), text);
         assert_eq!(open_read_only(&path).unwrap_err().to_string(), text);
     }

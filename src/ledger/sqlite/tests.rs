@@ -217,7 +217,7 @@ async fn what_was_booked_twice_does_not_keep_a_file_from_being_brought_up() {
     stocked(&SqliteLedger::open(&path).unwrap()).await;
     let connection = rusqlite::Connection::open(&path).unwrap();
     let old = format!(
-        "DROP TABLE money_reference; DROP INDEX posting_campaign; PRAGMA user_version = 8; {}",
+        "DROP TABLE rules; DROP TABLE money_reference; DROP INDEX posting_campaign; PRAGMA user_version = 8; {}",
         references::BOOKED_TWICE
     );
     connection.execute_batch(&old).unwrap();

@@ -1,0 +1,7 @@
+-- By which rules the ledger is written, beside the form of these tables: a program that knows earlier ones alone does not open it.
+CREATE TABLE rules (
+    one smallint PRIMARY KEY CHECK (one = 1),
+    number bigint NOT NULL CHECK (number >= 0),
+    written_by text NOT NULL
+);
+INSERT INTO rules (one, number, written_by) VALUES (1, 0, '');
