@@ -36,8 +36,8 @@ use crate::ledger::life::{Action, Done, Key, Outcome, Refused, Request};
 use crate::ledger::{ClaimRow, LedgerError};
 use crate::limits;
 use crate::redis::codes::Code;
+use crate::redis::reads;
 use crate::redis::scripts::{self, Return, ScriptError};
-use crate::redis::{pool, reads};
 use crate::rush::gate::DropGate;
 use crate::telemetry::metrics::Metrics;
 
@@ -262,14 +262,15 @@ impl Holds {
         if let Some(row) = self.campaigns.ledger.claim(claim).await? {
             return Ok(row.person == person.as_str());
         }
-        let mut connection = pool::checkout(&self.campaigns.pool).await?;
+        let mut connection = self.campaigns.compared_redis().await?;
         let grants = reads::claims_of(&mut connection, self.campaigns.shard, &drop.id, person).await?;
-        Ok(grants.iter().any(|grant| (grant.epoch, grant.seq) == (claim.epoch, claim.seq)))
+        let is_theirs = grants.iter().any(|grant| (grant.epoch, grant.seq) == (claim.epoch, claim.seq));
+        if !is_theirs && drop.is_frozen() { Err(HoldError::NotYet) } else { Ok(is_theirs) }
     }
 
     /// The claim's row, waited for if Redis has granted the claim and the drain has not come to it.
     async fn durable(&self, drop: &DropGate, claim: ClaimNumber) -> Result<ClaimRow, HoldError> {
-        let Campaigns { ledger, pool, shard, .. } = &*self.campaigns;
+        let Campaigns { ledger, shard, .. } = &*self.campaigns;
         let began = Instant::now();
         let mut is_granted = false;
         loop {
@@ -278,9 +279,11 @@ impl Holds {
             }
             if !is_granted {
                 // Of an older epoch the ledger has all that there will ever be; but Redis may stand in one still older.
-                let mut connection = pool::checkout(pool).await?;
+                let mut connection = self.campaigns.compared_redis().await?;
                 let (_, views) = reads::views(&mut connection, *shard, [&drop.id]).await?;
-                let Some(Some(view)) = views.first() else { return Err(HoldError::NotYet) };
+                let view = views.first().and_then(Option::as_ref);
+                // What it has lost may be brought back, and whoever paid for it was told that it is theirs.
+                let Some(view) = view.filter(|_| !drop.is_frozen()) else { return Err(HoldError::NotYet) };
                 if (claim.epoch, claim.seq) > (view.epoch, view.seq) || claim.epoch < view.epoch {
                     // It may have come into the ledger between the two looks.
                     return ledger.claim(claim).await?.ok_or(HoldError::Unknown);

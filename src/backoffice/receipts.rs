@@ -188,11 +188,11 @@ impl Receipts {
             return Ok(Shown::Held { returned, claimed_at_ms, last: None });
         }
         let Some(Some(view)) = views.first() else { return Err(LookUpError::NotNow) };
-        if number.epoch == view.epoch && number.seq <= view.seq {
-            return Ok(Shown::NotTheirs);
-        }
         if drop.is_frozen() || !gate.is_redis_up() || gate.trust.is_doubted() {
             return Err(LookUpError::NotNow);
+        }
+        if number.epoch == view.epoch && number.seq <= view.seq {
+            return Ok(Shown::NotTheirs);
         }
         let Some(row) = ledger.register_receipt(number, person.as_str(), clock.now_ms()).await? else {
             return Ok(Shown::NotTheirs);

@@ -21,6 +21,7 @@ use crate::domain::ids::{ClaimNumber, Mark, PersonId};
 use crate::domain::life::State;
 use crate::domain::life::rules::expires_at_ms;
 use crate::limits;
+use crate::redis::peer::Peer;
 use crate::redis::scripts::ScriptError;
 use crate::redis::{pool, reads};
 use crate::rush::Decision;
@@ -119,13 +120,14 @@ pub(super) fn ask_mine(
 /// What the ticket's person holds in a drop: 200 with all of it, or 404.
 pub(super) async fn mine(front: &Front, mine: Mine) -> Result<Reply, Problem> {
     let Mine { drop, person } = mine;
-    let (grants, confirmed) = held(front, &drop, &person).await.map_err(|error: ScriptError| {
+    let held = held(front, &drop, &person).await.map_err(|error: ScriptError| {
         tracing::warn!(%error, "claims could not be read");
         Problem::from(Cause::Unavailable)
     })?;
+    let Held { grants, confirmed, is_of_compared } = held;
     if grants.is_empty() {
-        // A shard that is being rebuilt knows nobody's claims: that is no "none".
-        let known = drop.view().is_some() && !drop.is_frozen();
+        // A shard that is being rebuilt, or a server that may lack anything, knows nobody's claims: that is no "none".
+        let known = is_of_compared && drop.view().is_some() && !drop.is_frozen();
         return Err(if known { Cause::NoClaim } else { Cause::Unavailable }.into());
     }
     if !confirmed {
@@ -144,15 +146,25 @@ pub(super) async fn mine(front: &Front, mine: Mine) -> Result<Reply, Problem> {
     Ok(reply::private_json(body))
 }
 
-/// What a person holds in a drop, and whether it is as safe as an acknowledged claim is to be.
-async fn held(front: &Front, drop: &DropGate, person: &PersonId) -> Result<(Vec<Grant>, bool), ScriptError> {
+/// What a person holds in a drop.
+struct Held {
+    grants: Vec<Grant>,
+    /// Whether it is as safe as an acknowledged claim is to be.
+    confirmed: bool,
+    /// Whether the server that says so was compared with what is known of it; not asked where it says something.
+    is_of_compared: bool,
+}
+
+async fn held(front: &Front, drop: &DropGate, person: &PersonId) -> Result<Held, ScriptError> {
     let mut connection = pool::checkout(&front.pool).await?;
     let grants = reads::claims_of(&mut connection, front.shard, &drop.id, person).await?;
     let confirmed = match &front.fence {
         Some(fence) if !grants.is_empty() => fence.is_enough(fence.raise(&mut connection).await?),
         _ => true,
     };
-    Ok((grants, confirmed))
+    let is_of_compared =
+        grants.is_empty() && front.gate.trust.is_for(&Peer::learn(&mut connection).await?.run_id);
+    Ok(Held { grants, confirmed, is_of_compared })
 }
 
 /// The person whom the request's ticket names, if they may knock now.

@@ -273,16 +273,20 @@ impl DropGate {
     pub fn update(&self, heard: Heard) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let said = heard.number();
-        let mut highest = said;
-        if let Some(before) = *seen {
-            if heard.is_older_than(&before.last) {
-                return;
-            }
-            highest = highest.max(before.highest);
-            if said < highest {
-                self.went_back.store(true, Ordering::Relaxed);
-            } else if said.0 > before.highest.0 {
+        let before = seen.map_or((Epoch(0), 0), |before| before.highest);
+        let mut highest = said.max(before);
+        if seen.is_some_and(|before| heard.is_older_than(&before.last)) {
+            return;
+        }
+        if said < before {
+            self.went_back.store(true, Ordering::Relaxed);
+        } else if self.went_back() {
+            // A Redis that lacks something may be another one altogether, and how far it is proves nothing of the one that lacks
+            // nothing. One that was made anew, and sells, lacks nothing any more.
+            if said.0 > before.0 && before.0 > Epoch(0) && heard.view.state != DropState::Frozen {
                 self.set_sound();
+            } else {
+                highest = before;
             }
         }
         let changed = seen.is_none_or(|before| before.last.view != heard.view);

@@ -93,7 +93,8 @@ impl Poller {
         let drops = self.gate.drops();
         let mut connection = crate::redis::pool::checkout(&self.pool).await?;
         let peer = Peer::learn(&mut connection).await?;
-        if !self.gate.trust.is_for(&peer.run_id) {
+        let is_compared = self.gate.trust.is_for(&peer.run_id);
+        if !is_compared {
             self.gate.trust.ask();
         }
         let asked_ms = self.clock.now_ms();
@@ -102,13 +103,16 @@ impl Poller {
         let (now_ms, found) = reads::views(&mut connection, self.shard, ids).await?;
         let came_at = Instant::now();
         let local_ms = i64::midpoint(asked_ms, self.clock.now_ms());
-        self.gate.set_redis_clock(now_ms, local_ms);
+        // Of a server that was not compared nothing counts, not even how far it is: it may hold anybody's drops.
+        if is_compared {
+            self.gate.set_redis_clock(now_ms, local_ms);
+        }
         let mut frozen = false;
         for (drop, view) in drops.iter().zip(found) {
-            match view {
+            match view.filter(|_| is_compared) {
                 Some(view) => drop.update(Heard { view, now_ms, asked_at, came_at }),
                 // It was there and is not: Redis lost it. Nothing is sold from an empty start.
-                None if drop.view().is_some() => drop.set_went_back(),
+                None if is_compared && drop.view().is_some() => drop.set_went_back(),
                 None => {}
             }
             frozen |= drop.is_frozen();
@@ -197,6 +201,11 @@ impl Poller {
     /// Walks over a drop's holders; the version for which all of them are known, if the walk came through.
     async fn scan(&self, drop: &DropGate, version: HoldersVersion) -> Option<HoldersVersion> {
         let mut connection = crate::redis::pool::checkout(&self.pool).await.ok()?;
+        let peer = Peer::learn(&mut connection).await.ok()?;
+        // One that was not compared may lack some of them.
+        if !self.gate.trust.is_for(&peer.run_id) {
+            return None;
+        }
         let mut cursor = 0;
         loop {
             let page =
