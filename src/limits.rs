@@ -168,6 +168,8 @@ pub const DESCRIPTORS_PER_THREAD: usize = REDIS_POOL_CONNECTIONS + 8;
 pub const DRAIN_READ_ENTRIES_FIRST: usize = 32;
 /// Journal entries read at once by the drain.
 pub const DRAIN_READ_ENTRIES_MAX: usize = 512;
+/// Entries of the journal that the ledger has passed by and does not have, which are looked at; what follows them there is kept unseen.
+pub const DRAIN_KEPT_LOOKED_MAX: u64 = 512;
 /// Claims written in one ledger transaction.
 pub const DRAIN_GROUP_CLAIMS_MAX: usize = 20_000;
 /// How long the drain gathers entries for one transaction.

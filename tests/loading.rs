@@ -2,6 +2,7 @@
 //! a ledger that was brought back; and a Redis that nobody has compared yet, to which nothing is written.
 
 mod left;
+mod passed_by;
 
 use std::sync::Arc;
 

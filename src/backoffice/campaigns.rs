@@ -75,7 +75,8 @@ pub struct Campaigns {
 struct LastLoad {
     /// The ledger's revision; nothing after a failure.
     revision: Option<u64>,
-    /// When to look again, where drops were lost: another front end may have recovered them meanwhile.
+    /// When to look again, where drops were lost or are frozen: another front end may have recovered them meanwhile, or left
+    /// them so.
     again_at: Option<Instant>,
     /// Whether stock was taken away of which the ledger does not hear.
     unsettled: Unsettled,
@@ -263,7 +264,12 @@ impl Campaigns {
     /// [`LoadError`].
     pub async fn load_if_stale(&self) -> Result<(), LoadError> {
         let mut loaded = self.loaded.lock().await;
+        self.epochs.write_again();
         let again = loaded.again_at.is_some_and(|at| Instant::now() >= at);
+        if loaded.again_at.is_none() && self.gate.drops().iter().any(|drop| drop.is_frozen()) {
+            // Whoever froze it may have died before they said why, or be in the middle of it.
+            loaded.again_at = Some(Instant::now() + LOST_LOOK_INTERVAL);
+        }
         if !again
             && loaded.revision == Some(self.ledger.revision().await?)
             && !self.is_left(&mut loaded).await

@@ -95,11 +95,14 @@ impl<'a> Compared<'a> {
         gate: &Gate,
         books: &Books<'a>,
     ) -> Result<Self, ScriptError> {
-        // Before Redis is asked: what it grants in between is not to look like something that it lost.
-        let drops = gate.drops().into_iter();
-        let seen: HashMap<_, _> =
-            drops.filter_map(|drop| Some((drop.rules().number, drop.highest()?))).collect();
+        // Before Redis is asked: what it grants in between is not to look like something that it lost. By their ids: a ledger that
+        // was brought back may have numbered its drops otherwise.
+        let highest: HashMap<DropId, _> =
+            gate.drops().iter().filter_map(|drop| Some((drop.id.clone(), drop.highest()?))).collect();
         let records = &books.catalogue.campaigns;
+        let drops = records.iter().flat_map(|record| &record.drops);
+        let seen: HashMap<_, _> =
+            drops.filter_map(|drop| Some((drop.number, *highest.get(&drop.id)?))).collect();
         let ids: Vec<DropId> =
             records.iter().flat_map(|record| &record.drops).map(|drop| drop.id.clone()).collect();
         let (_, found) = reads::views(connection, books.shard, &ids).await?;

@@ -10,6 +10,7 @@
 //! ```
 
 mod drops;
+mod leftover;
 mod overtaken;
 pub mod process;
 
@@ -20,6 +21,7 @@ use deadpool_redis::{Connection, Pool};
 use tokio_util::sync::CancellationToken;
 
 use self::drops::KnownDrops;
+use self::leftover::Leftover;
 use self::overtaken::Overtaken;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -53,6 +55,8 @@ pub struct Drain {
     pub group_claims_max: usize,
     /// The drops that the ledger is known to have.
     known: KnownDrops,
+    /// What stands in the journal where the ledger has passed by.
+    leftover: Leftover,
 }
 
 /// Why a round did not come through.
@@ -120,6 +124,7 @@ impl Drain {
             commit_interval: config.drain.commit_interval(),
             group_claims_max: config.drain.group_max,
             known: KnownDrops::default(),
+            leftover: Leftover::default(),
         }
     }
 
@@ -176,29 +181,37 @@ impl Drain {
         let mut connection = pool::checkout(&self.pool).await?;
         let after = self.ledger.position(self.shard).await?;
         self.known.stands_at(after);
+        let kept = self.clear_leftover(&mut connection, after).await?;
         let (mut entries, more) = self.read_group(&mut connection, after).await?;
         let Some((first, last)) =
             entries.first().zip(entries.last()).map(|(first, last)| (first.id, last.id))
         else {
-            // A drain that died between commit and trim left these behind.
-            journal::trim_through(&mut connection, self.shard, after).await?;
-            self.show_lag(0, None);
+            self.show_lag(kept.entries, kept.oldest);
             return Ok(Round::Idle);
         };
-        self.show_lag(journal::length(&mut connection, self.shard).await?, Some(first));
+        let oldest = kept.oldest.unwrap_or(first);
+        self.show_lag(journal::length(&mut connection, self.shard).await?, Some(oldest));
         self.check_ledger(&mut connection, &mut entries).await?;
         Step::DrainRead.reached();
         let began = Instant::now();
+        let ids: Vec<JournalId> = entries.iter().map(|entry| entry.id).collect();
         let group = Group { shard: self.shard, after, entries, now_ms: self.clock.now_ms() };
         let committed = self.ledger.commit(group).await.inspect_err(|_| self.known.forget())?;
         Step::DrainCommitted.reached();
         self.metrics.drain_commit_seconds.record(began.elapsed().as_secs_f64());
         let position = self.note(&committed).await;
         self.known.stands_at(position);
-        journal::trim_through(&mut connection, self.shard, position).await?;
+        match committed {
+            Committed::Written { .. } if kept.entries == 0 => {
+                journal::trim_through(&mut connection, self.shard, position).await?;
+            }
+            Committed::Written { .. } => journal::delete(&mut connection, self.shard, &ids).await?,
+            // What another drain has read may be another journal: the next round looks.
+            Committed::Moved { .. } => {}
+        }
         Step::DrainTrimmed.reached();
         let left = journal::length(&mut connection, self.shard).await?;
-        self.show_lag(left, (left > 0).then_some(position));
+        self.show_lag(left, (left > 0).then_some(kept.oldest.unwrap_or(position)));
         Ok(match committed {
             Committed::Moved { position } => Round::Moved { read: after, found: position },
             Committed::Written { .. } if more || position < last => Round::More,

@@ -56,7 +56,7 @@ impl Stores {
     }
 }
 
-async fn ledger_at(path: &Path) -> Arc<dyn Ledger> {
+pub(super) async fn ledger_at(path: &Path) -> Arc<dyn Ledger> {
     let url = format!("sqlite:{}", path.display());
     let config = LedgerConfig { url: claimrush::config::ServiceUrl::new(url), ..LedgerConfig::default() };
     open::open(&config, path.parent().expect("a folder")).await.expect("a ledger")

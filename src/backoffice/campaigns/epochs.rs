@@ -15,7 +15,14 @@ use crate::domain::ids::{DropNumber, Epoch};
 pub struct EpochMemory {
     /// Where they stand; nowhere in a memory that ends with its process.
     folder: Option<DataDir>,
-    known: Mutex<BTreeMap<u32, u16>>,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    epochs: BTreeMap<u32, u16>,
+    /// The folder does not have all of it: it could not be written when it was to be.
+    is_unwritten: bool,
 }
 
 impl EpochMemory {
@@ -24,13 +31,13 @@ impl EpochMemory {
     /// # Errors
     /// [`DataDirError::File`] when it cannot be read.
     pub fn of(folder: DataDir) -> Result<Self, DataDirError> {
-        let known = Mutex::new(folder.epochs()?);
+        let known = Mutex::new(Known { epochs: folder.epochs()?, is_unwritten: false });
         Ok(Self { folder: Some(folder), known })
     }
 
     /// The highest epoch of a drop.
     pub(in crate::backoffice) fn highest(&self, drop: DropNumber) -> Option<Epoch> {
-        self.known().get(&drop.0).copied().map(Epoch)
+        self.known().epochs.get(&drop.0).copied().map(Epoch)
     }
 
     /// Remembers epochs. To be called before anybody is granted a number in them.
@@ -38,18 +45,34 @@ impl EpochMemory {
         let mut known = self.known();
         let mut is_new = false;
         for (drop, epoch) in epochs {
-            let highest = known.entry(drop.0).or_default();
+            let highest = known.epochs.entry(drop.0).or_default();
             is_new |= *highest < epoch.0;
             *highest = epoch.0.max(*highest);
         }
-        if let (true, Some(folder)) = (is_new, &self.folder)
-            && let Err(error) = folder.write_epochs(&known)
-        {
+        if !is_new {
+            return;
+        }
+        known.is_unwritten = true;
+        if let Err(error) = self.write(&mut known) {
             tracing::warn!(%error, "the data folder does not remember in which epochs numbers are given");
         }
     }
 
-    fn known(&self) -> MutexGuard<'_, BTreeMap<u32, u16>> {
+    /// Writes what could not be written when it was new.
+    pub(super) fn write_again(&self) {
+        // That it cannot was said then.
+        let _ = self.write(&mut self.known());
+    }
+
+    fn write(&self, known: &mut Known) -> Result<(), DataDirError> {
+        if let Some(folder) = self.folder.as_ref().filter(|_| known.is_unwritten) {
+            folder.write_epochs(&known.epochs)?;
+            known.is_unwritten = false;
+        }
+        Ok(())
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -71,5 +94,20 @@ mod tests {
         std::fs::write(place.path().join("epochs.json"), "[]").unwrap();
         let error = EpochMemory::of(DataDir::open(place.path()).unwrap()).unwrap_err().to_string();
         assert!(error.contains("epochs.json: is not a list of epochs"), "{error}");
+    }
+
+    #[test]
+    fn what_could_not_be_written_is_written_as_soon_as_it_can_be() {
+        let place = tempfile::tempdir().unwrap();
+        let (data, away) = (place.path().join("data"), place.path().join("away"));
+        std::fs::create_dir(&data).unwrap();
+        let memory = EpochMemory::of(DataDir::open(&data).unwrap()).unwrap();
+        std::fs::rename(&data, &away).unwrap();
+        memory.note([(DropNumber(1), Epoch(2))]);
+        memory.write_again();
+        std::fs::rename(&away, &data).unwrap();
+        memory.write_again();
+        let open = EpochMemory::of(DataDir::open(&data).unwrap()).unwrap();
+        assert_eq!(open.highest(DropNumber(1)), Some(Epoch(2)));
     }
 }

@@ -176,6 +176,10 @@ impl Campaigns {
         if !compared.lost().is_empty() || !compared.is_all_in_ledger(&tallies) {
             return Ok(None);
         }
+        if journal::length(&mut connection, self.shard).await? > 0 {
+            // What the ledger has was trimmed: it has passed the rest by.
+            return Ok(None);
+        }
         let end = journal::last_id(&mut connection, self.shard).await?;
         // Refused where the journal is not in the ledger up to its end.
         Ok(self.ledger.seal(self.shard, end).await?.then_some(end))
@@ -198,6 +202,9 @@ impl Campaigns {
                 drop: placed.spec.id.clone(),
                 what: "there are no more epochs".to_owned(),
             })?;
+            // What Redis has and the ledger lacks is lost by making the drop anew, whatever else is known.
+            let in_redis = placed.view.map(|view| (view.epoch, view.seq));
+            let known = in_redis.map_or(compared.known(placed), |number| number.max(compared.known(placed)));
             let live: u64 = rows.iter().map(|tally| tally.claims.saturating_sub(tally.returned)).sum();
             Ok(LostDrop {
                 spec: placed.spec.clone(),
@@ -207,7 +214,7 @@ impl Campaigns {
                 in_redis: placed.view,
                 in_ledger: rows.iter().map(|tally| tally.claims).sum(),
                 live,
-                lost: known_to_be_lost(compared.known(placed), &rows),
+                lost: known_to_be_lost(known, &rows),
             })
         };
         compared.lost().into_iter().map(of).collect()
@@ -257,7 +264,10 @@ impl Campaigns {
         let mut records = catalogue.campaigns.iter().flat_map(|record| &record.drops);
         let earliest = records.find(|record| record.number == drop.number);
         let earliest = earliest.and_then(|record| record.opens_at_min_ms);
-        let (now_ms, _) = reads::views(connection, self.shard, []).await?;
+        // The clock of the Redis that is there now may be behind that of the one whose clock opened it.
+        let (redis_now_ms, _) = reads::views(connection, self.shard, []).await?;
+        let read_at_ms = i64::try_from(self.ledger.position(self.shard).await?.ms).unwrap_or(i64::MAX);
+        let now_ms = redis_now_ms.max(self.clock.now_ms()).max(read_at_ms);
         let never_open = earliest.is_some_and(|opens_at_ms| now_ms < opens_at_ms);
         // A ledger that was brought back may be told of a later instant than it was before.
         let never_open =
