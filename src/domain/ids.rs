@@ -282,19 +282,6 @@ impl fmt::Display for Mark {
     }
 }
 
-/// The home shard of a person: FNV-1a of the person, modulo the number of shards, so that every front end
-/// agrees. Source of the constants: <https://datatracker.ietf.org/doc/html/rfc9923>
-#[must_use]
-pub fn home_shard(person: &str, shards: u8) -> Shard {
-    if shards <= 1 {
-        return Shard(0);
-    }
-    let hash = person.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    Shard(u8::try_from(hash % u64::from(shards)).unwrap_or(0))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

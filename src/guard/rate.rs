@@ -29,14 +29,6 @@ const IPV6_NETWORK: u8 = 48;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RetryAfter(pub Duration);
 
-impl RetryAfter {
-    /// The wait in whole seconds, rounded up, and never 0: what `Retry-After` can say.
-    #[must_use]
-    pub fn whole_seconds(self) -> u64 {
-        self.0.as_secs().saturating_add(u64::from(self.0.subsec_nanos() > 0)).max(1)
-    }
-}
-
 /// The limit that refused a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RateRefusal {
@@ -58,12 +50,6 @@ pub enum RateRefusal {
 }
 
 impl RateRefusal {
-    /// The stable word for this refusal: the problem `code` and the metric label.
-    #[must_use]
-    pub fn code(self) -> &'static str {
-        "rate_limited"
-    }
-
     /// How long to wait.
     #[must_use]
     pub fn retry_after(self) -> RetryAfter {

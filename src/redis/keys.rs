@@ -3,8 +3,6 @@
 //! Every key of a shard carries the tag `{sN}`, so that Redis Cluster keeps the shard in one slot and a script
 //! may touch all of it.
 
-use std::fmt::Write as _;
-
 use crate::domain::ids::{CampaignId, DropId, Shard};
 
 /// The hash of a drop in a shard: epoch, state, window, limit, stock and counters.
@@ -43,25 +41,8 @@ pub fn spent(shard: Shard, challenge: &[u8; 16]) -> String {
     named(shard, "spent:", &data_encoding::HEXLOWER.encode(challenge))
 }
 
-/// Appends to `out` what [`drop`] returns, for the hot path.
-pub fn append_drop(shard: Shard, drop: &DropId, out: &mut String) {
-    append(shard, "drop:", drop.as_str(), out);
-}
-
-/// Appends to `out` what [`holders`] returns, for the hot path.
-pub fn append_holders(shard: Shard, drop: &DropId, out: &mut String) {
-    append(shard, "holders:", drop.as_str(), out);
-}
-
 fn named(shard: Shard, kind: &str, name: &str) -> String {
-    let mut key = String::with_capacity("cr:{s255}:".len() + kind.len() + name.len());
-    append(shard, kind, name, &mut key);
-    key
-}
-
-fn append(shard: Shard, kind: &str, name: &str, out: &mut String) {
-    // Writing to a String cannot fail.
-    let _infallible = write!(out, "cr:{{{shard}}}:{kind}{name}");
+    format!("cr:{{{shard}}}:{kind}{name}")
 }
 
 #[cfg(test)]

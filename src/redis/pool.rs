@@ -97,8 +97,6 @@ pub enum RedisFault {
     Timeout,
     /// The connection failed, or could not be made.
     Io,
-    /// No connection of the pool became free in time.
-    PoolWait,
     /// Anything else that the server or the client says: a defect.
     Other,
 }
@@ -142,17 +140,6 @@ impl RedisFault {
         }
     }
 
-    /// Sorts an error of a checkout.
-    #[must_use]
-    pub fn of_pool(error: &PoolError) -> Self {
-        match error {
-            PoolError::Backend(error) => Self::of(error),
-            PoolError::Timeout(deadpool_redis::TimeoutType::Wait) => Self::PoolWait,
-            PoolError::Timeout(_) => Self::Timeout,
-            PoolError::Closed | PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_) => Self::Other,
-        }
-    }
-
     /// Whether the same call may succeed later, on this connection or a new one, without a person's doing.
     #[must_use]
     pub fn retryable(self) -> bool {
@@ -181,7 +168,6 @@ impl RedisFault {
             Self::Denied => "denied",
             Self::Timeout => "timeout",
             Self::Io => "io",
-            Self::PoolWait => "pool_wait",
             Self::Other => "other",
         }
     }

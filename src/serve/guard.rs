@@ -34,7 +34,6 @@ pub(super) fn open(
     let addresses = AddressRules {
         trusted_proxies: config.server.trusted_proxies.clone(),
         limit_loopback: !limits.exempt_loopback,
-        ..AddressRules::default()
     };
     let leeway_ms = i64::try_from(config.ticket.leeway_s).unwrap_or(0).saturating_mul(1_000);
     let guard = Guard::new(keys, leeway_ms, rules, addresses).blocking(blocked);

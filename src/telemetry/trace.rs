@@ -124,14 +124,6 @@ pub trait SpanSink: Send + Sync {
     fn close(&self);
 }
 
-/// An id as it stands in headers and logs.
-#[must_use]
-pub fn id_text(id: &[u8]) -> String {
-    let mut text = String::with_capacity(2 * id.len());
-    push_hex(&mut text, id);
-    text
-}
-
 fn push_hex(text: &mut String, bytes: &[u8]) {
     for byte in bytes {
         let _ = write!(text, "{byte:02x}");
@@ -170,8 +162,9 @@ mod tests {
     #[test]
     fn what_the_specification_shows_is_read() {
         let parent = parse(GOOD).unwrap();
-        assert_eq!(id_text(&parent.trace_id()), "0af7651916cd43dd8448eb211c80319c");
-        assert_eq!(id_text(&parent.parent_id()), "b7ad6b7169203331");
+        let hex = |id: &[u8]| data_encoding::HEXLOWER.encode(id);
+        assert_eq!(hex(&parent.trace_id()), "0af7651916cd43dd8448eb211c80319c");
+        assert_eq!(hex(&parent.parent_id()), "b7ad6b7169203331");
         assert!(parent.is_sampled());
         for (flags, sampled) in [("00", false), ("02", false), ("03", true), ("ff", true)] {
             assert_eq!(
