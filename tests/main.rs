@@ -34,6 +34,7 @@ mod desk;
 mod ended;
 mod export;
 mod fairness;
+mod figures;
 mod gate;
 mod harness_audit;
 mod holds;

@@ -85,8 +85,19 @@ fn claims_go_on_while_postgres_is_away() {
     assert_eq!(exit, 69, "{err}");
     assert!(err.contains("ledger unavailable: postgres://"), "{err}");
     assert!(err.contains("error connecting to server"), "{err}");
+    let shows = |name: &str, number: u64| {
+        wait_for(name, PATIENCE, || (service.metric(name)? == number).then_some(()));
+    };
+    shows("claimrush_ledger_up", 0);
+    for waits in
+        ["claimrush_journal_oldest_seconds", "claimrush_drain_lag_seconds", "claimrush_drain_lag_entries"]
+    {
+        wait_for(waits, PATIENCE, || service.gauge(waits).filter(|waits| *waits > 0.0));
+    }
     server.start_again();
     wait_drained(&service);
+    shows("claimrush_ledger_up", 1);
+    shows("claimrush_journal_oldest_seconds", 0);
     assert_kept(&server, &service, &told);
 }
 

@@ -60,6 +60,7 @@ fn a_day_at_the_tills(street: &Street) {
     assert_eq!((again.status, again.text("redemption_id")), (200, said("redemption_id")));
     assert_eq!(again.json()["replayed"], true);
     refused(&street.redeem(&till, &code, "k-1", &order("o-1", "7.00")), 422, "idempotency_key_reused");
+    assert_eq!(street.service.metric("claimrush_voucher_steps_total"), Some(1), "what was written counts");
     refused(&street.redeem(&till, &code, "k-2", &order("o-2", "6.00")), 409, "voucher_not_live");
     refused(&street.redeem(&till, &second, "k-3", &order("o-1", "6.00")), 409, "order_used");
     assert_eq!(street.status(&code, &ticket), "redeemed");

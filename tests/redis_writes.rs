@@ -84,6 +84,7 @@ fn a_journal_that_cannot_be_measured_is_told_of_and_does_not_pass_for_full() {
     let service = service(&redis);
     say(&redis, &["CONFIG", "SET", "maxmemory", "1mb"]);
     wait_for("it is full", PATIENCE, || (service.metric("claimrush_journal_full")? == 1).then_some(()));
+    assert_eq!(service.metric("claimrush_redis_memory_max_bytes"), Some(1 << 20));
     say(&redis, &["ACL", "SETUSER", "default", "-memory"]);
     wait_for("it is not known", PATIENCE, || (service.metric("claimrush_journal_full")? == 0).then_some(()));
     let unknown = service.metric("claimrush_journal_fill_ratio");

@@ -67,6 +67,8 @@ fn without_its_replica_nothing_is_acknowledged_and_the_same_claim_comes_with_it(
         assert_eq!(service.mine("d-1", &a).status, 200);
         let (k1, k2) = (claim_with_key(&service, &keyed, "k1"), claim_with_key(&service, &keyed, "k2"));
         assert_eq!((k1.status, k2.status), (201, 201));
+        let follows = || (service.metric("claimrush_redis_replicas")? == 1).then_some(());
+        wait_for("its replica is counted", PATIENCE, follows);
 
         let frozen = Frozen::freeze(servers.replica.pid());
         assert_unknown("a new claim", &service.claim("d-1", &b));

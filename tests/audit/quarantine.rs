@@ -42,6 +42,7 @@ fn settles(mut service: Service) {
     poison(&service, "claims", b"never-heard-of 1 1700000000000 1 ann");
     wait_drained(&service);
     Audited::of(&service, &[]).assert_broken(&["Q"], "unknown field \"nonsense\"");
+    assert_eq!(service.metric("claimrush_journal_quarantined_total"), Some(2));
 
     let list = ran(&service, &["quarantine", "list"]);
     for words in

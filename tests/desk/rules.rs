@@ -4,7 +4,7 @@ use claimrush::clock::{Clock, rfc3339};
 use sha2::{Digest, Sha256};
 
 use super::*;
-use crate::support::http::{bearer, claims_path};
+use crate::support::http::{bearer, claims_path, request};
 
 /// A campaign file with rules for the whole campaign and for its first drop.
 fn with_rules(drops: &[DropFile], campaign_rules: &str, first_drop_rules: &str) -> String {
@@ -163,6 +163,52 @@ fn the_desk_is_open_around_the_release() {
     let instant =
         |name: &str| answer[name].as_str().expect("an instant").parse::<jiff::Timestamp>().expect("RFC 3339");
     assert_eq!(instant("valid_until").as_second() - instant("valid_from").as_second(), 900);
+}
+
+#[test]
+fn persons_who_share_a_device_claim_no_oftener_than_one() {
+    let (_folder, service) = desk(&[("limits.person_per_second", "1"), ("limits.person_burst", "2")]);
+    service.apply_ok(&campaign("c-1", &[DropFile::open("d-1", 9)]));
+    let device = "device-0123456789";
+    let claims: Vec<_> = (0..6)
+        .flat_map(|n| {
+            let body = json!({
+                "identity": identity(&format!("p-{n}"), &json!({})), "solution": solution(&service, "d-1"), "device": device,
+            });
+            let ticket = bearer(&post(&service, "/v1/drops/d-1/tickets", &body).text("ticket"));
+            request("POST", &claims_path("d-1"), &[("authorization", &ticket), ("device-id", device)], b"")
+        })
+        .collect();
+    // All at once, so that the limit does not recover between two of them.
+    let mut client = Client::connect(service.address());
+    client.send(&claims);
+    let answers: Vec<_> = (0..6).map(|_| client.answer()).collect();
+    assert_eq!((said(&answers[0]), said(&answers[1])), (given(), given()));
+    let late = answers.iter().find(|answer| answer.status != 201).expect("somebody comes too often");
+    assert_eq!(said(late), refused(429, "rate_limited"));
+    assert!(late.header("ratelimit").is_some_and(|limit| limit.starts_with("\"device\";")), "{late:?}");
+}
+
+#[test]
+fn a_ticket_is_good_from_the_release_on_for_as_long_as_it_may_be_and_no_longer_than_the_drop() {
+    // The drop opens in an hour and closes in a day: 23 hours and 20 minutes from the release on are more than that.
+    let (_folder, service) = desk(&[("desk.opens_before_s", "7200"), ("desk.ticket_valid_s", "84000")]);
+    service.apply_ok(&campaign("c-1", &[DropFile::open("d-1", 9).not_open(), DropFile::open("d-2", 9)]));
+    let ends_in_s = |drop: &str| {
+        let answer = ask(&service, drop, &identity("ann", &json!({})));
+        assert_eq!(said(&answer), given());
+        let instant =
+            |name: &str| answer.text(name).parse::<jiff::Timestamp>().expect("RFC 3339").as_second();
+        (instant("valid_until") - instant("valid_from"), answer.text("valid_until"))
+    };
+    let (good_s, until) = ends_in_s("d-1");
+    let closes_at = service.drop_state("d-1").text("closes_at");
+    assert_eq!(until.get(..19), closes_at.get(..19), "it ends with its drop");
+    assert!(
+        (84_001..=86_400).contains(&good_s),
+        "by then it is good for longer than it takes from now: {good_s}"
+    );
+    assert_eq!(ends_in_s("d-2").0, 84_000);
 }
 
 #[test]

@@ -25,6 +25,10 @@ fn a_clock_that_is_ahead_ends_no_voucher_before_its_time() {
         files: vec![valid("c-1", "d-1", "1h"), valid("c-2", "d-2", "1s")],
         ..Plan::default()
     });
+    wait_for("it is known how far Redis' clock is behind", PATIENCE, || {
+        let offset_s = street.service.gauge("claimrush_redis_clock_offset_seconds")?;
+        (-7_260.0..-7_140.0).contains(&offset_s).then_some(())
+    });
     let (code, ticket) = street.voucher("ann");
     let (short, _) = street.vouchers("d-2", "bob", 1);
     // The sweep has come past ann's voucher when bob's has expired.

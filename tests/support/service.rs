@@ -251,14 +251,24 @@ impl Service {
 
     /// A metric that counts, all its series added up; nothing if the service does not answer.
     pub(crate) fn metric(&self, name: &str) -> Option<u64> {
+        self.series(name)?.into_iter().reduce(|sum, value| sum + value)
+    }
+
+    /// A metric that measures, all its series added up; nothing if the service does not answer.
+    pub(crate) fn gauge(&self, name: &str) -> Option<f64> {
+        self.series(name)?.into_iter().reduce(|sum, value| sum + value)
+    }
+
+    /// The series of a metric whose values are of this kind.
+    fn series<T: std::str::FromStr>(&self, name: &str) -> Option<Vec<T>> {
         let answer =
             Client::try_connect(self.admin_address()).ok()?.try_call("GET", "/metrics", &[], b"").ok()?;
         let text = String::from_utf8(answer.body).expect("metrics are text");
         let series = text.lines().filter_map(|line| {
             let rest = line.strip_prefix(name).filter(|rest| rest.starts_with(['{', ' ']))?;
-            rest.rsplit(' ').next()?.parse::<u64>().ok()
+            rest.rsplit(' ').next()?.parse::<T>().ok()
         });
-        series.reduce(|sum, value| sum + value)
+        Some(series.collect())
     }
 
     /// Waits until the gauge of open public connections, which is set once a second, shows this many.
