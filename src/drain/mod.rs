@@ -255,7 +255,7 @@ impl Drain {
         }
     }
 
-    /// The alarm of poison entries stays up until somebody has cleared the quarantine.
+    /// How many entries are in quarantine, settled ones too: the alarm is that they grow.
     async fn show_quarantine(&self) {
         if let Ok(count) = self.ledger.quarantine_count().await {
             self.metrics.quarantine_entries.set(count as f64);

@@ -22,7 +22,7 @@ pub const KEYS_REFRESH_S: RangeInclusive<u64> = 10..=86_400;
 pub const DESK_OPENS_BEFORE_S: RangeInclusive<u64> = 0..=31_536_000;
 /// `desk.ticket_valid_s`.
 pub const TICKET_VALID_S: RangeInclusive<u64> = 10..=604_800;
-/// `desk.person_per_minute` and `desk.address_per_minute`.
+/// `desk.person_per_minute`, `desk.address_per_minute` and `desk.asn_per_minute`.
 pub const DESK_PER_MINUTE: RangeInclusive<u64> = 1..=600_000;
 /// `desk.difficulty`; 64 times as much is asked at most.
 pub const DIFFICULTY: RangeInclusive<u64> = 1..=10_000_000;
@@ -44,7 +44,7 @@ pub const QUEUE_CLAIMS: RangeInclusive<u64> = 1..=1_000_000;
 pub const QUEUE_WAIT_MS: RangeInclusive<u64> = 10..=30_000;
 /// `limits.person_per_second` and `limits.person_burst`.
 pub const PERSON_RATE: RangeInclusive<u64> = 1..=10_000;
-/// `limits.address_per_second` and `limits.address_burst`.
+/// `limits.address_per_second` and `limits.address_burst`; those of networks and of autonomous systems too.
 pub const ADDRESS_RATE: RangeInclusive<u64> = 1..=1_000_000;
 /// `limits.asn_exempt`: the carriers of a country.
 pub const ASN_EXEMPT: RangeInclusive<u64> = 0..=1_024;
