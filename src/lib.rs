@@ -29,6 +29,7 @@ pub mod telemetry;
 pub mod domain;
 
 pub mod clock;
+pub mod exit;
 pub mod failpoint;
 pub mod limits;
 

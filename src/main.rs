@@ -2,8 +2,9 @@
 
 use std::process::ExitCode;
 
-use claimrush::cli::{self, Cli, Command, Exit, Failure};
+use claimrush::cli::{self, Cli, Command};
 use claimrush::config::Config;
+use claimrush::exit::{Exit, Failure};
 use claimrush::telemetry::logging;
 use clap::Parser;
 

@@ -9,6 +9,8 @@
 //! cells are texts whatever they begin with.
 //! Source: <https://www.rfc-editor.org/rfc/rfc4180>
 
+pub mod args;
+
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Seek, Write};
 use std::path::Path;
@@ -16,13 +18,14 @@ use std::path::Path;
 use rust_xlsxwriter::{Format, Workbook, Worksheet, XlsxError};
 use serde::Serialize;
 
-use crate::cli::{Exit, ExportFormat, Failure, LedgerArgs, LedgerCommand, LedgerExportArgs};
+use self::args::{ExportFormat, LedgerArgs, LedgerCommand, LedgerExportArgs};
 use crate::clock::rfc3339;
 use crate::config::{Config, LedgerConfig};
 use crate::datadir::{DataDir, DataDirError};
 use crate::domain::campaign::DropSpec;
 use crate::domain::ids::{ClaimNumber, DropNumber};
 use crate::domain::life::State;
+use crate::exit::{Exit, Failure};
 use crate::ledger::{ClaimRow, ClaimStatus, Ledger, open};
 use crate::limits;
 use crate::outfile::OutFile;

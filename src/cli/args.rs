@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 
 use crate::config::Overrides;
 use crate::domain::ids::{DropId, PersonId};
@@ -83,81 +83,6 @@ pub struct TicketMintArgs {
     pub valid_for: Duration,
 }
 
-/// `claimrush audit`.
-#[derive(Debug, Clone, Args)]
-pub struct AuditArgs {
-    /// Print one JSON object instead of a table
-    #[arg(long)]
-    pub json: bool,
-    /// A head of the audit chain that was kept elsewhere; the chain must contain it
-    #[arg(long, value_name = "HASH", value_parser = parse_head)]
-    pub head: Option<String>,
-    /// A file with the claim ids that clients were given, one a line; each must be in the ledger
-    #[arg(long, value_name = "FILE")]
-    pub claims_log: Option<PathBuf>,
-    /// What is to be done instead.
-    #[command(subcommand)]
-    pub command: Option<AuditCommand>,
-}
-
-/// What else there is to audit.
-#[derive(Debug, Clone, Subcommand)]
-pub enum AuditCommand {
-    /// Verify the audit chain alone, without Redis
-    Verify(AuditVerifyArgs),
-}
-
-/// `claimrush audit verify`.
-#[derive(Debug, Clone, Args)]
-pub struct AuditVerifyArgs {
-    /// From this record on, each with the one before; the whole chain and all that it covers without it
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
-    pub from: Option<u64>,
-    /// A head that was kept elsewhere; the chain must contain it
-    #[arg(long, value_name = "HASH", value_parser = parse_head)]
-    pub head: Option<String>,
-}
-
-/// `claimrush ledger …`.
-#[derive(Debug, Clone, Args)]
-pub struct LedgerArgs {
-    /// What is to be done.
-    #[command(subcommand)]
-    pub command: LedgerCommand,
-}
-
-/// What there is to do with the ledger.
-#[derive(Debug, Clone, Subcommand)]
-pub enum LedgerCommand {
-    /// Write a drop's claims
-    Export(LedgerExportArgs),
-}
-
-/// `claimrush ledger export`.
-#[derive(Debug, Clone, Args)]
-pub struct LedgerExportArgs {
-    /// The drop
-    #[arg(long)]
-    pub drop: String,
-    /// How the claims are written
-    #[arg(long, value_enum)]
-    pub format: ExportFormat,
-    /// The file to write; standard output without it (a workbook is not written to a terminal)
-    #[arg(long, value_name = "FILE")]
-    pub out: Option<PathBuf>,
-}
-
-/// How claims are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ExportFormat {
-    /// Comma-separated, with a header line.
-    Csv,
-    /// An array of objects.
-    Json,
-    /// A workbook.
-    Xlsx,
-}
-
 /// A span such as `90s`, `15m`, `24h` or `7d`.
 pub(super) fn parse_span(text: &str) -> Result<Duration, String> {
     let refuse = || "must be a number with a unit, as in 90s, 15m, 24h or 7d".to_owned();
@@ -178,20 +103,15 @@ pub(super) fn parse_span(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// A head of the audit chain as it is printed. One that was cut off when it was copied is no sign of a broken chain.
-fn parse_head(text: &str) -> Result<String, String> {
-    let is_hash = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let refuse = || format!("must be 64 hex digits, has {} characters", text.chars().count());
-    is_hash.then(|| text.to_owned()).ok_or_else(refuse)
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use clap::Parser;
 
-    use super::{AuditArgs, DrainArgs, LedgerArgs, ServeArgs, TicketArgs, parse_span};
+    use super::{DrainArgs, ServeArgs, TicketArgs, parse_span};
+    use crate::backoffice::audit::args::AuditArgs;
+    use crate::backoffice::export::args::LedgerArgs;
     use crate::config::Overrides;
 
     #[derive(Debug, Parser)]

@@ -1,14 +1,14 @@
 //! The command line: its words, and what its exit codes mean.
 //!
-//! Owns the subcommands' arguments and the one table from failures to exit codes. Does nothing itself beyond
-//! what `campaign` prints; the other subcommands' bodies stand in the modules that they are
-//! about.
+//! Owns the subcommands' arguments and the one table from failures to exit codes. What a subcommand asks of a running service, and
+//! what it prints of the answer, stands here; `serve`, `drain`, `audit`, `ledger` and `check-config` have their bodies, `audit`
+//! and `ledger` their arguments too, in the modules that they are about.
 
 mod args;
 mod ban;
 mod books;
 mod campaign;
-mod exit;
+mod failures;
 mod key;
 mod late;
 mod merchant;
@@ -17,25 +17,24 @@ mod receipt;
 mod recover;
 mod voucher;
 
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use crate::backoffice::audit::args::AuditArgs;
+use crate::backoffice::export::args::LedgerArgs;
 use crate::clock::Clock;
 use crate::config::{self, Config, ConfigError, Overrides};
 use crate::datadir::DataDir;
+use crate::exit::{Exit, Failure, print};
 use crate::guard::ticket::{KeyFile, MintError, MintRequest, Persons, mint_tickets};
 use crate::telemetry::logging;
 
-pub use args::{
-    AuditArgs, AuditCommand, AuditVerifyArgs, DrainArgs, ExportFormat, LedgerArgs, LedgerCommand,
-    LedgerExportArgs, ServeArgs, TicketArgs, TicketCommand, TicketMintArgs,
-};
+pub use args::{DrainArgs, ServeArgs, TicketArgs, TicketCommand, TicketMintArgs};
 pub use ban::{BanArgs, BanCommand};
 pub use books::{BooksArgs, BooksCommand, SaidArgs};
 pub use campaign::{AdminAccess, CampaignArgs, CampaignCommand, OpensAt};
-pub use exit::{Exit, Failure};
 pub use key::{KeyArgs, KeyCommand};
 pub use late::{LatePaymentArgs, LatePaymentCommand};
 pub use merchant::{MerchantArgs, MerchantCommand};
@@ -252,18 +251,4 @@ pub async fn books(global: &Global, args: BooksArgs) -> Result<Exit, Failure> {
 fn json(value: &impl serde::Serialize) -> Result<String, Failure> {
     let text = serde_json::to_string_pretty(value);
     text.map(|text| text + "\n").map_err(|error| Failure::new(Exit::Failed, error.to_string()))
-}
-
-/// Writes to standard output. A reader that has gone (`| head`) has seen what it wanted.
-///
-/// # Errors
-/// [`Failure`] with why it cannot be written: half of a list, or a report that nobody has, is not done.
-pub(crate) fn print(text: &str) -> Result<(), Failure> {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(Failure::new(Exit::Failed, error.to_string()).about("standard output"))
-        }
-        _ => Ok(()),
-    }
 }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::Drain;
-use crate::cli::{Exit, Failure};
 use crate::clock::Clock;
 use crate::config::{Config, LedgerConfig, ServiceUrl};
 use crate::datadir::{DataDir, DataDirError};
 use crate::domain::cause::Cause;
+use crate::exit::{Exit, Failure};
 use crate::ledger::open;
 use crate::redis::pool;
 use crate::redis::server::RedisServer;

@@ -7,10 +7,10 @@ use std::time::Duration;
 use super::fence::Fence;
 use super::managed::{ManagedRedis, RedisState};
 use super::{pool, server_check};
-use crate::cli::{Exit, Failure};
 use crate::config::{Config, ServiceUrl};
 use crate::datadir::DataLock;
 use crate::domain::ids::Shard;
+use crate::exit::{Exit, Failure};
 use redis::aio::MultiplexedConnection;
 use tokio::sync::watch;
 

@@ -10,7 +10,7 @@ use deadpool_redis::Pool;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::cli::{Exit, Failure};
+use crate::exit::{Exit, Failure};
 use crate::clock::Clock;
 use crate::config::{ChallengeKind, Config, DeskConfig};
 use crate::desk::captcha::{Captcha, HCAPTCHA_URL, TURNSTILE_URL};

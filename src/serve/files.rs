@@ -7,8 +7,8 @@ use super::desk;
 use super::holds;
 use super::staff;
 use super::tables::TableWatch;
-use crate::cli::{self, Exit, Failure};
 use crate::config::Config;
+use crate::exit::{Exit, Failure, print};
 use crate::guard::blocked::Blocked;
 use crate::guard::ticket::{KeyFile, KeyFileCause, KeyFileError};
 use crate::ledger::LedgerError;
@@ -26,7 +26,7 @@ pub async fn check_config(config: Config) -> Result<Exit, Failure> {
     desk::lists(&config.desk, &Blocked::default())?;
     desk::check_files(&config.desk).await?;
     staff::webhook(&config.audit)?;
-    cli::print(&config.to_toml())?;
+    print(&config.to_toml())?;
     Ok(Exit::Ok)
 }
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::cli::{Exit, Failure};
 use crate::config::Config;
+use crate::exit::{Exit, Failure};
 use crate::guard::Guard;
 use crate::guard::address::AddressRules;
 use crate::guard::blocked::Blocked;

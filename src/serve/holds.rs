@@ -11,7 +11,7 @@ use super::core::Shared;
 use crate::backoffice::campaigns::Campaigns;
 use crate::backoffice::holds::{HoldDesk, Holds};
 use crate::backoffice::standing::StandingDesk;
-use crate::cli::{Exit, Failure};
+use crate::exit::{Exit, Failure};
 use crate::config::{Config, HoldsConfig};
 use crate::domain::webhook::WebhookSecrets;
 use crate::ledger::LateOpen;

@@ -45,7 +45,7 @@ use crate::backoffice::quarantine::Quarantine;
 use crate::backoffice::receipts::{Receipts, VoucherDesk};
 use crate::backoffice::redemptions::{self, Redemptions};
 use crate::backoffice::vouchers::Vouchers;
-use crate::cli::{Exit, Failure};
+use crate::exit::{Exit, Failure};
 use crate::clock::{Clock, rfc3339};
 use crate::config::Config;
 use crate::datadir::{DataDir, DataLock, RunInfo};

@@ -6,9 +6,9 @@
 use std::sync::Arc;
 
 use crate::backoffice::campaigns::Campaigns;
-use crate::cli::Failure;
 use crate::datadir::DataDir;
 use crate::domain::ids::Shard;
+use crate::exit::Failure;
 use crate::ledger::Ledger;
 
 /// Makes what Redis has lost anew where the seal (or a drop that was never open) proves that it may be, and breaks the seal: from

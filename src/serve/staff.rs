@@ -8,7 +8,7 @@ use crate::backoffice::bans::Bans;
 use crate::backoffice::documents::{DocumentWatch, Follower};
 use crate::backoffice::heads::{Heads, Webhook};
 use crate::backoffice::merchants::Merchants;
-use crate::cli::{Exit, Failure};
+use crate::exit::{Exit, Failure};
 use crate::clock::Clock;
 use crate::config::{AuditConfig, Config};
 use crate::datadir::DataLock;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::{Exit, Failure};
+use crate::exit::{Exit, Failure};
 use crate::config::GuardConfig;
 use crate::guard::tables::{AddressTables, AsnTable, RegionTable, TableFlaw};
 use crate::limits;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::cli::Failure;
 use crate::config::Config;
+use crate::exit::Failure;
 use crate::telemetry::trace::SpanSink;
 
 /// The way out for spans, by this configuration.
@@ -14,7 +14,7 @@ pub(super) fn open(config: &Config) -> Result<Option<Arc<dyn SpanSink>>, Failure
         return Ok(None);
     }
     let sink = crate::telemetry::otlp::Otlp::open(url).map_err(|error| {
-        Failure::new(crate::cli::Exit::Config, format!("config: trace.otlp_url = \"{url}\": {error}"))
+        Failure::new(crate::exit::Exit::Config, format!("config: trace.otlp_url = \"{url}\": {error}"))
     })?;
     Ok(Some(Arc::new(sink)))
 }

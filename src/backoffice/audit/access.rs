@@ -8,10 +8,10 @@ use std::sync::Arc;
 use redis::aio::MultiplexedConnection;
 
 use super::AuditError;
-use crate::cli::{Exit, Failure};
 use crate::clock::Clock;
 use crate::config::{Config, LedgerConfig, ServiceUrl};
 use crate::datadir::{DataDir, DataDirError, DataLock};
+use crate::exit::{Exit, Failure};
 use crate::ledger::{Ledger, open};
 use crate::redis::managed::ManagedRedis;
 use crate::redis::pool;

@@ -5,6 +5,7 @@
 //! promise whether it holds (`checks`).
 
 mod access;
+pub mod args;
 mod checks;
 mod claims_log;
 mod holders;
@@ -19,6 +20,7 @@ pub mod verify;
 use redis::aio::MultiplexedConnection;
 
 use self::access::Access;
+use self::args::{AuditArgs, AuditCommand};
 use self::checks::{Persons, Several};
 use self::claims_log::ClaimsLog;
 use self::holders::{Present, Walk, Walked};
@@ -26,9 +28,9 @@ use self::moment::Moment;
 use self::print::Printer;
 use self::report::Report;
 use super::campaigns::once;
-use crate::cli::{AuditArgs, AuditCommand, Exit, Failure};
 use crate::config::Config;
 use crate::domain::ids::Shard;
+use crate::exit::{Exit, Failure, print};
 use crate::ledger::{Ledger, LedgerError};
 use crate::limits;
 use crate::redis::scripts::ScriptError;
@@ -92,7 +94,7 @@ pub async fn run(config: Config, args: AuditArgs) -> Result<Exit, Failure> {
     } else {
         report.to_table()
     };
-    crate::cli::print(&text)?;
+    print(&text)?;
     Ok(if report.ok { Exit::Ok } else { Exit::Failed })
 }
 

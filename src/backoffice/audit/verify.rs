@@ -9,9 +9,10 @@ use std::fmt::Write as _;
 use data_encoding::HEXLOWER;
 
 use super::AuditError;
-use crate::cli::{AuditVerifyArgs, Exit, Failure, print};
+use super::args::AuditVerifyArgs;
 use crate::config::Config;
 use crate::datadir::DataDir;
+use crate::exit::{Exit, Failure, print};
 use crate::ledger::chain::{ORIGIN, Walk};
 use crate::ledger::{ChainBreak, ChainHead, Ledger, LedgerError, open};
 use crate::limits;

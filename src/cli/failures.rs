@@ -1,69 +1,19 @@
-//! Exit codes, and which failure has which.
+//! Which failure has which exit code: the one table of them.
 
-use std::fmt;
 use std::io;
-use std::process::ExitCode;
 
 use crate::backoffice::admin_client::AdminError;
 use crate::backoffice::campaigns::LoadError;
 use crate::backoffice::campaigns::recovery::RecoverError;
 use crate::config::ConfigError;
 use crate::datadir::DataDirError;
+use crate::exit::{Exit, Failure};
 use crate::guard::ticket::{KeyFileError, MintError};
 use crate::ledger::LedgerError;
 use crate::redis::fence::ReplicasMissing;
 use crate::redis::managed::ManagedError;
 use crate::redis::scripts::ScriptError;
 use crate::redis::server_check::ServerRefused;
-
-/// How a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exit {
-    /// All is well.
-    Ok = 0,
-    /// It failed, or an invariant is broken.
-    Failed = 1,
-    /// The command line is wrong.
-    Usage = 2,
-    /// The configuration is wrong.
-    Config = 64,
-    /// A needed service is unavailable.
-    Unavailable = 69,
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
-    }
-}
-
-/// A failed run: its exit code, and one line that names the cause.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
-    /// The code.
-    pub exit: Exit,
-    /// The line, without the program's name.
-    pub line: String,
-}
-
-impl Failure {
-    /// A failure by its code and line.
-    pub fn new(exit: Exit, line: impl Into<String>) -> Self {
-        Self { exit, line: line.into() }
-    }
-
-    /// Puts what the failure is about in front of its line.
-    #[must_use]
-    pub fn about(self, what: impl fmt::Display) -> Self {
-        Self { line: format!("{what}: {}", self.line), ..self }
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.line)
-    }
-}
 
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
