@@ -33,5 +33,6 @@ pub mod exit;
 pub mod failpoint;
 pub mod limits;
 
+pub(crate) mod infile;
 pub(crate) mod lines;
 pub(crate) mod outfile;

@@ -245,6 +245,8 @@ pub const DOCUMENT_BYTES_MAX: usize = 2 * 1024 * 1024;
 pub const DOCUMENTS_PAGE: u32 = 1_000;
 /// Persons on the list of those who are kept out, and persons who are or were banned one by one.
 pub const BLOCKED_MAX: usize = 1_000_000;
+/// The largest file with that list, in bytes.
+pub const BLOCKED_FILE_BYTES_MAX: u64 = 512 * 1024 * 1024;
 /// Accounts on one allow-list, at eight bytes each.
 pub const ALLOW_LIST_MAX: usize = 10_000_000;
 /// Bonds that wait for the ledger; further ones are answered that the service is busy.
@@ -261,7 +263,7 @@ pub const IDENTITY_BYTES_MAX: usize = 8 * 1024;
 pub const IDENTITY_TEXT_BYTES_MAX: usize = 256;
 /// What else a person may be known by.
 pub const DIMENSIONS_MAX: usize = 8;
-/// The longest set of keys that identities are checked with.
+/// The longest set of keys that identities are checked with, in bytes.
 pub const KEY_SET_BYTES_MAX: usize = 256 * 1024;
 /// How often keys that are not known are asked for, however many tokens name some.
 pub const KEY_SET_FETCH_MIN: Duration = Duration::from_secs(10);
@@ -342,6 +344,10 @@ pub const LATE_PAYMENTS_PAGE: u32 = 500;
 pub const STANDING_WAIT: Duration = Duration::from_millis(250);
 /// Look-ups of how claims stand that may run at a time.
 pub const STANDING_LOOK_UPS: usize = 64;
+/// The largest file with a secret that a config key names, in bytes: a captcha service's, or those of webhooks, one a line.
+pub const SECRET_FILE_BYTES_MAX: u64 = 64 * 1024;
+/// The largest file with certificates to trust, in bytes: a system has some 300 KiB of them.
+pub const CERTIFICATES_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Secrets that callbacks may be signed with at one time.
 pub const WEBHOOK_SECRETS_MAX: usize = 8;
 /// Signatures of one callback that are looked at.

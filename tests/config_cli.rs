@@ -137,6 +137,36 @@ fn what_is_printed_is_the_same_config_again_and_holds_no_secret() {
 }
 
 #[test]
+fn what_a_url_that_is_called_holds_beside_its_place_is_not_told() {
+    let folder = folder();
+    let secret = folder.path().join("head.secret");
+    std::fs::write(&secret, format!("whsec_{}\n", data_encoding::BASE64.encode(&[7; 32])))
+        .expect("it is written");
+    let (login, secret) = ("ann:s3cret@login.example/keys?key=s3cret", secret.display());
+    let good = format!(
+        "[desk]\nkeys_url = \"https://{login}\"\ncaptcha_url = \"https://{login}\"\n\
+         [audit]\nhead_url = \"https://{login}\"\nhead_secret_file = \"{secret}\""
+    );
+    let (exit, out, err) = check_config(&good, &[]);
+    assert_eq!((exit, err.as_str()), (0, ""));
+    assert_eq!(out.matches("\"https://login.example/keys?…\"").count(), 3, "{out}");
+    assert!(!out.contains("s3cret") && !out.contains("ann"), "{out}");
+    for (section, key) in [("desk", "keys_url"), ("desk", "captcha_url"), ("audit", "head_url")] {
+        for (value, told) in [
+            (
+                format!("\"http://{login}\""),
+                "\"http://login.example/keys?…\": must be https://, or http:// on this machine",
+            ),
+            (format!("[\"https://{login}\"]"), "…: must be a URL in quotes"),
+        ] {
+            let (exit, out, err) = check_config(&format!("[{section}]\n{key} = {value}"), &[]);
+            assert_eq!((exit, out.as_str()), (64, ""), "{err}");
+            assert_eq!(err, format!("claimrush: config: {section}.{key} = {told}\n"));
+        }
+    }
+}
+
+#[test]
 fn the_example_file_has_every_key_at_its_default() {
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/claimrush.example.toml");
     let text = std::fs::read_to_string(&example).expect("it ships");

@@ -114,4 +114,36 @@ fn files_without_an_end_are_not_read_to_it() {
     let (exit, _, told) = outcome(&command.output().expect("it runs"));
     let line = "claimrush: config: redis.url_file = \"/dev/zero\": has more than 4096 bytes\n";
     assert_eq!((exit, told.as_str()), (64, line));
+    std::fs::create_dir(folder.path().join("lists")).expect("it is made");
+    std::os::unix::fs::symlink("/dev/zero", folder.path().join("lists/vip.csv")).expect("it is made");
+    let keys = ("DESK__KEYS_URL", "https://login.example/keys");
+    let captcha = ("DESK__CHALLENGE", "turnstile");
+    let head = ("AUDIT__HEAD_URL", "https://watch.example/heads");
+    let postgres = ("LEDGER__URL", "postgres://app@db.example/claims");
+    for (variables, line) in [
+        (&[("DESK__KEYS_FILE", "/dev/zero")][..], "desk.keys_file: /dev/zero: has more than 262144 bytes"),
+        (
+            &[keys, captcha, ("DESK__CAPTCHA_SECRET_FILE", "/dev/zero")],
+            "desk.captcha_secret_file: /dev/zero: has more than 65536 bytes",
+        ),
+        (
+            &[("HOLDS__PAYMENT_SECRET_FILE", "/dev/zero")],
+            "holds.payment_secret_file: /dev/zero: has more than 65536 bytes",
+        ),
+        (
+            &[head, ("AUDIT__HEAD_SECRET_FILE", "/dev/zero")],
+            "audit.head_secret_file /dev/zero: has more than 65536 bytes",
+        ),
+        (
+            &[postgres, ("LEDGER__CA_FILE", "/dev/zero")],
+            "ledger.ca_file /dev/zero: has more than 16777216 bytes",
+        ),
+        (&[("DESK__LISTS_DIR", "lists")], "desk.lists_dir: lists/vip.csv: line 1: has more than 4096 bytes"),
+    ] {
+        let mut command = claimrush(folder.path());
+        command.arg("check-config");
+        command.envs(variables.iter().map(|(name, value)| (format!("CLAIMRUSH_{name}"), value)));
+        let (exit, _, told) = outcome(&command.output().expect("it runs"));
+        assert_eq!((exit, told), (64, format!("claimrush: config: {line}\n")));
+    }
 }

@@ -240,7 +240,7 @@ async fn serve(url: ServiceUrl, keys: KeyFile, full: Guard, listener: std::net::
         gate: Arc::clone(&gate),
         metrics: Arc::clone(&metrics),
         clock: clock.clone(),
-        journal_limits: config.journal.limits(),
+        journal_limits: (&config.journal).into(),
         pressure: Arc::default(),
     };
     poller.poll_once().await?;

@@ -16,6 +16,7 @@ use super::merchants;
 use crate::clock::{Clock, UnixMs, rfc3339};
 use crate::domain::access::{Actor, KeyHash, KeyText, Permission, Role, check_name};
 use crate::domain::merchant::check_id;
+use crate::infile;
 use crate::ledger::{Document, DocumentFlaw, Ledger, LedgerError, PutDocument};
 use crate::limits;
 
@@ -320,7 +321,7 @@ fn view(id: &str, body: &KeyBody, now_ms: UnixMs) -> KeyView {
 
 /// A few bytes, read as seldom as staff ask: so a token can be changed without a restart.
 fn is_admin_token(path: &Path, given: &str) -> Result<(), Denied> {
-    let tokens = std::fs::read_to_string(path).map_err(|error| {
+    let tokens = infile::read_text(path, limits::TOKEN_FILE_BYTES_MAX as u64).map_err(|error| {
         tracing::error!(%error, "the admin token cannot be read");
         Denied::TokenUnreadable
     })?;

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, UnixMs, rfc3339};
+use crate::config::CallUrl;
 use crate::desk::outbound::{Outbound, Signature};
 use crate::domain::webhook::WebhookSecrets;
 use crate::ledger::{Document, DocumentFlaw, Ledger, LedgerError, PutDocument};
@@ -54,7 +55,7 @@ struct Entry {
 /// A webhook.
 pub struct Webhook {
     /// Where.
-    pub url: String,
+    pub url: CallUrl,
     /// What messages are signed with.
     pub secrets: WebhookSecrets,
     /// How.

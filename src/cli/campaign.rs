@@ -3,8 +3,6 @@
 mod drafts;
 
 use std::fmt::Write as _;
-use std::fs::File;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -17,6 +15,7 @@ use crate::backoffice::audit::report::columns;
 use crate::clock::{Clock, UnixMs};
 use crate::datadir::DataDir;
 use crate::domain::ids::CampaignId;
+use crate::infile;
 use crate::limits;
 
 /// `claimrush campaign …`.
@@ -235,16 +234,9 @@ fn read_campaign(file: &Path) -> Result<String, Failure> {
 
 /// A whole file that somebody names, if it has no more than so many bytes.
 pub(super) fn read_file(file: &Path, bytes_max: usize) -> Result<Vec<u8>, Failure> {
-    let refuse = |problem: String| Failure::new(Exit::Failed, problem).about(file.display());
-    let mut opened = File::open(file).map_err(|error| refuse(error.to_string()))?;
-    // What is longer is not read further: it may have no end.
-    let mut bytes = Vec::new();
-    let more = u64::try_from(bytes_max).unwrap_or(u64::MAX).saturating_add(1);
-    opened.by_ref().take(more).read_to_end(&mut bytes).map_err(|error| refuse(error.to_string()))?;
-    if bytes.len() > bytes_max {
-        return Err(refuse(format!("has more than {bytes_max} bytes")));
-    }
-    Ok(bytes)
+    let bytes_max = u64::try_from(bytes_max).unwrap_or(u64::MAX);
+    infile::read(file, bytes_max)
+        .map_err(|error| Failure::new(Exit::Failed, error.to_string()).about(file.display()))
 }
 
 fn applied_text(applied: &Applied) -> String {

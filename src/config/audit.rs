@@ -4,9 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::ConfigError;
 use super::check::refuse;
-use crate::desk::outbound::is_allowed;
+use super::{CallUrl, ConfigError};
 
 /// Once a day the head goes to each place that is named.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -15,7 +14,7 @@ pub struct AuditConfig {
     /// A file to which one JSON line a day is added; empty for none.
     pub head_file: PathBuf,
     /// A webhook, `https://…`; empty for none.
-    pub head_url: String,
+    pub head_url: CallUrl,
     /// The file with the webhook's secret (`whsec_…`).
     pub head_secret_file: PathBuf,
 }
@@ -29,7 +28,7 @@ impl AuditConfig {
         }
         let refused =
             |problem: &str| Err(refuse("audit.head_url", format_args!("\"{url}\""), problem.to_owned()));
-        if !is_allowed(url) {
+        if !url.is_allowed() {
             return refused("must be https://, or http:// on this machine");
         }
         if self.head_secret_file.as_os_str().is_empty() {

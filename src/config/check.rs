@@ -4,8 +4,7 @@ use std::ops::RangeInclusive;
 
 use ipnet::IpNet;
 
-use super::{Ack, ChallengeKind, Config, ConfigError, DeskConfig, places};
-use crate::desk::outbound::is_allowed;
+use super::{Ack, CallUrl, ChallengeKind, Config, ConfigError, DeskConfig, places};
 use crate::limits::{self, range};
 
 /// A number's key, what it may be, and where it stands.
@@ -245,7 +244,7 @@ fn check_desk(desk: &DeskConfig) -> Result<(), ConfigError> {
         return Err(refuse("desk.keys_url", "\"…\"", "must not stand beside desk.keys_file".to_owned()));
     }
     for (key, url) in [("desk.keys_url", &desk.keys_url), ("desk.captcha_url", &desk.captcha_url)] {
-        if !url.is_empty() && !is_allowed(url) {
+        if !url.is_empty() && !url.is_allowed() {
             let problem = "must be https://, or http:// on this machine".to_owned();
             return Err(refuse(key, format_args!("\"{url}\""), problem));
         }
@@ -286,7 +285,7 @@ fn check_page(config: &Config) -> Result<(), ConfigError> {
     }
     let login = &config.page.login_url;
     let plain = |byte: u8| byte.is_ascii_graphic() && !b"\"<>\\^`|".contains(&byte);
-    let allowed = is_allowed(&login.replace("{drop}", "d")) && login.bytes().all(plain);
+    let allowed = CallUrl::new(login.replace("{drop}", "d")).is_allowed() && login.bytes().all(plain);
     if !login.is_empty() && !allowed {
         let problem = "must be https://, or http:// on this machine";
         return Err(refuse("page.login_url", format_args!("{login:?}"), problem.to_owned()));

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::CallUrl;
+
 /// What somebody has to do for a ticket.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -38,7 +40,7 @@ pub struct DeskConfig {
     /// The file with the keys of identity tokens (a JSON Web Key Set).
     pub keys_file: PathBuf,
     /// The URL of that set, `https://…`, in place of a file.
-    pub keys_url: String,
+    pub keys_url: CallUrl,
     /// How often the keys are read again.
     pub keys_refresh_s: u64,
     /// What `iss` of an identity token must be; empty for anything.
@@ -64,7 +66,7 @@ pub struct DeskConfig {
     /// The file with the captcha service's secret.
     pub captcha_secret_file: PathBuf,
     /// Where the captcha service is asked, in place of the known address.
-    pub captcha_url: String,
+    pub captcha_url: CallUrl,
     /// What counts while it cannot be asked.
     pub captcha_fallback: CaptchaFallback,
     /// The folder with the allow-lists, `<name>.csv`.
@@ -75,7 +77,7 @@ impl Default for DeskConfig {
     fn default() -> Self {
         Self {
             keys_file: PathBuf::new(),
-            keys_url: String::new(),
+            keys_url: CallUrl::default(),
             keys_refresh_s: 300,
             issuer: String::new(),
             audience: String::new(),
@@ -88,7 +90,7 @@ impl Default for DeskConfig {
             difficulty: 50_000,
             challenge_valid_s: 300,
             captcha_secret_file: PathBuf::new(),
-            captcha_url: String::new(),
+            captcha_url: CallUrl::default(),
             captcha_fallback: CaptchaFallback::default(),
             lists_dir: PathBuf::new(),
         }

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::Read as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -14,6 +12,7 @@ use figment::value::{Dict, Empty, Value};
 
 use super::check::{check, expectation};
 use super::{Config, ConfigError, ServiceUrl};
+use crate::infile;
 
 /// What stands before every environment variable of the program.
 const ENV_PREFIX: &str = "CLAIMRUSH_";
@@ -68,7 +67,7 @@ pub fn load(
 
 impl Config {
     /// The config as a TOML file that gives the same config again, without the secrets: passwords in URLs are
-    /// shown as `***`, and what came from a `*_file` stays there.
+    /// shown as `***`, a [`super::CallUrl`] as it may be, and what came from a `*_file` stays there.
     #[must_use]
     pub fn to_toml(&self) -> String {
         let mut shown = self.clone();
@@ -99,17 +98,10 @@ fn read_toml(path: &Path) -> Result<toml::Table, ConfigError> {
     })
 }
 
-/// Reads a file whole, if it is text and not absurdly long. What is longer is not read further: it may have no end.
+/// Reads a file whole, if it is text and not absurdly long.
 fn read_text(path: &Path, bytes_max: u64) -> Result<String, ConfigError> {
-    let refuse = |problem: String| ConfigError::File { file: path.display().to_string(), problem };
-    let mut bytes = Vec::new();
-    let read =
-        File::open(path).and_then(|file| file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes));
-    let size = read.map_err(|error| refuse(io_cause(&error)))?;
-    if u64::try_from(size).unwrap_or(u64::MAX) > bytes_max {
-        return Err(refuse(format!("has more than {bytes_max} bytes")));
-    }
-    String::from_utf8(bytes).map_err(|_| refuse("is not UTF-8 text".to_owned()))
+    infile::read_text(path, bytes_max)
+        .map_err(|error| ConfigError::File { file: path.display().to_string(), problem: io_cause(&error) })
 }
 
 /// The cause in words, without the number that the system gives it.
@@ -277,7 +269,7 @@ fn explain(merged: &Figment, error: &figment::Error) -> ConfigError {
     }
     let value = match merged.find_value(&key) {
         // Whatever stands in place of a URL may hold its password.
-        Ok(_) if matches!(key.as_str(), "redis.url" | "ledger.url") => "…".to_owned(),
+        Ok(_) if key.ends_with("url") => "…".to_owned(),
         Ok(value) => shown(&value),
         Err(_) => "nothing".to_owned(),
     };

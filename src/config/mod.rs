@@ -6,6 +6,7 @@
 
 mod audit;
 mod backoffice;
+mod call_url;
 mod check;
 mod desk;
 mod guard;
@@ -20,14 +21,15 @@ mod words;
 
 pub use audit::AuditConfig;
 pub use backoffice::{Approval, BackofficeConfig};
+pub use call_url::CallUrl;
 pub use desk::{CaptchaFallback, ChallengeKind, DeskConfig};
 pub use guard::{GuardConfig, LimitsConfig, TicketConfig};
 pub use holds::HoldsConfig;
 pub use load::{Overrides, load};
 pub use page::{DemoConfig, PageConfig};
 pub use sections::{
-    ClaimConfig, Config, DataConfig, DrainConfig, LedgerConfig, LogConfig, RedisConfig, ServerConfig,
-    TraceConfig,
+    ClaimConfig, Config, DataConfig, DrainConfig, JournalConfig, LedgerConfig, LogConfig, RedisConfig,
+    ServerConfig, TraceConfig,
 };
 pub use service_url::ServiceUrl;
 pub use voucher::VoucherConfig;

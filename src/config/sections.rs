@@ -15,7 +15,6 @@ use super::{
     VoucherConfig,
 };
 use crate::limits;
-use crate::rush::backpressure::JournalLimits;
 use crate::telemetry::logging::{Format, Logging};
 
 /// Everything that a deployment may set.
@@ -82,7 +81,7 @@ pub struct ServerConfig {
     pub body_timeout_ms: u64,
     /// How long a stopping service may take to finish what it has accepted.
     pub shutdown_deadline_ms: u64,
-    /// Networks whose forwarded client addresses are believed.
+    /// Networks whose word on client addresses (`X-Forwarded-For`) is believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Origins whose pages may call the public listener, as in `https://claim.example`.
     pub allowed_origins: Vec<String>,
@@ -326,18 +325,6 @@ impl Default for JournalConfig {
             entries_max: limits::JOURNAL_ENTRIES_DEFAULT,
             bytes_max: limits::JOURNAL_BYTES_DEFAULT,
             memory_max_percent: limits::JOURNAL_MEMORY_PERCENT_DEFAULT,
-        }
-    }
-}
-
-impl JournalConfig {
-    /// The same in the words of the hot path.
-    #[must_use]
-    pub fn limits(&self) -> JournalLimits {
-        JournalLimits {
-            entries: self.entries_max,
-            bytes: self.bytes_max,
-            memory_percent: self.memory_max_percent,
         }
     }
 }

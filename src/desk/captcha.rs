@@ -4,7 +4,8 @@
 
 use serde::Deserialize;
 
-use super::outbound::{Outbound, shown};
+use super::outbound::Outbound;
+use crate::config::CallUrl;
 use crate::limits;
 
 /// Where the services that are known by name are asked.
@@ -21,7 +22,7 @@ const ANSWER_BYTES_MAX: usize = 16 * 1024;
 /// A service to ask.
 pub struct Captcha {
     /// Where it is asked: fixed by the config.
-    pub url: String,
+    pub url: CallUrl,
     /// What we are known by there.
     pub secret: String,
     /// How it is reached.
@@ -59,7 +60,7 @@ impl Captcha {
                 Ok(Answer { success: true }) => Verdict::Passed,
                 Ok(Answer { success: false }) => Verdict::Failed,
                 Err(_) => {
-                    tracing::warn!(url = shown(&self.url), "the captcha service answers something else");
+                    tracing::warn!(url = %self.url, "the captcha service answers something else");
                     Verdict::NoAnswer
                 }
             },

@@ -12,7 +12,9 @@ use arc_swap::ArcSwapOption;
 use tokio::sync::Semaphore;
 
 use super::identity::{IdentityKeys, KeySetFlaw};
-use super::outbound::{FetchError, Outbound, shown};
+use super::outbound::{FetchError, Outbound};
+use crate::config::CallUrl;
+use crate::infile;
 use crate::limits;
 
 /// Where a set of keys stands.
@@ -21,7 +23,7 @@ pub enum KeySource {
     /// In a file, read at the start and whenever it is due.
     File(PathBuf),
     /// At a URL.
-    Url(String),
+    Url(CallUrl),
 }
 
 /// Why there are no keys.
@@ -116,9 +118,12 @@ impl KeyCache {
         let (place, text) = match &self.source {
             KeySource::File(path) => {
                 let cause = |cause| KeysError::File { path: path.clone(), cause };
-                (path.display().to_string(), tokio::fs::read_to_string(path).await.map_err(cause)?)
+                let file = path.clone();
+                let read = move || infile::read_text(&file, limits::KEY_SET_BYTES_MAX as u64);
+                let text = tokio::task::spawn_blocking(read).await.map_err(std::io::Error::other).flatten();
+                (path.display().to_string(), text.map_err(cause)?)
             }
-            KeySource::Url(url) => (shown(url), self.outbound.get(url, limits::KEY_SET_BYTES_MAX).await?),
+            KeySource::Url(url) => (url.shown(), self.outbound.get(url, limits::KEY_SET_BYTES_MAX).await?),
         };
         let keys = IdentityKeys::read(&text).map_err(|flaw| KeysError::Flaw { place, flaw })?;
         self.keys.store(Some(Arc::new(keys)));

@@ -4,8 +4,7 @@
 //! twice that while another one takes its place.
 
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader, ErrorKind};
-use std::os::unix::fs::MetadataExt;
+use std::io::{BufRead, BufReader, ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 use std::time::Duration;
@@ -15,10 +14,13 @@ use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use crate::guard::blocked::{BlockList, Blocked};
+use crate::infile::{self, Version};
 use crate::limits;
 
 /// The list of those who are kept out.
 const BLOCKED_FILE: &str = "blocked.csv";
+/// The longest line of an allow-list, in bytes.
+const LINE_BYTES_MAX: u64 = 4_096;
 /// How often files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
@@ -50,14 +52,23 @@ impl AllowList {
     ///
     /// # Errors
     /// What is wrong, with the line; a list is taken whole or not at all.
-    pub fn read(text: impl BufRead) -> Result<Self, ListError> {
-        let mut accounts = Vec::new();
-        for (line, row) in (1_usize..).zip(text.lines()) {
+    pub fn read(mut text: impl BufRead) -> Result<Self, ListError> {
+        let (mut accounts, mut row) = (Vec::new(), String::new());
+        for line in 1_usize.. {
             let wrong = |what: &str| ListError::Wrong(format!("line {line}: {what}"));
-            let row = row.map_err(|error| match error.kind() {
-                ErrorKind::InvalidData => wrong(&error.to_string()),
-                _ => ListError::Unread(error),
+            row.clear();
+            let length = text.by_ref().take(LINE_BYTES_MAX + 1).read_line(&mut row).map_err(|error| {
+                match error.kind() {
+                    ErrorKind::InvalidData => wrong(&error.to_string()),
+                    _ => ListError::Unread(error),
+                }
             })?;
+            match u64::try_from(length) {
+                Ok(0) => break,
+                Ok(1..=LINE_BYTES_MAX) => {}
+                // It is not read further: it may have no end.
+                _ => return Err(wrong(&format!("has more than {LINE_BYTES_MAX} bytes"))),
+            }
             let row = row.trim();
             if row.is_empty() || row.starts_with('#') {
                 continue;
@@ -97,12 +108,8 @@ impl AllowList {
     }
 }
 
-/// When a file was changed, its length and its number: one that is written while it is read, or twice within the clock's
-/// grain, is seen to be another by its length. A change of its mode or owner counts too, for it may be what makes it readable.
-type Version = (i64, i64, u64, u64);
-
 fn version_of(path: &Path) -> std::io::Result<Version> {
-    path.metadata().map(|meta| (meta.ctime(), meta.ctime_nsec(), meta.len(), meta.ino()))
+    path.metadata().map(|meta| Version::of(&meta))
 }
 
 fn is_list(path: &Path) -> bool {
@@ -229,8 +236,9 @@ impl Lists {
 
     fn read(&self, path: &Path) -> Result<usize, ListError> {
         if is_of_blocked(path) {
-            let text = std::fs::read_to_string(path).map_err(|error| match error.kind() {
-                ErrorKind::InvalidData => ListError::Wrong(error.to_string()),
+            let text = infile::read_text(path, limits::BLOCKED_FILE_BYTES_MAX);
+            let text = text.map_err(|error| match error.kind() {
+                ErrorKind::InvalidData | ErrorKind::FileTooLarge => ListError::Wrong(error.to_string()),
                 _ => ListError::Unread(error),
             })?;
             let list = BlockList::read(&text).map_err(|error| ListError::Wrong(error.to_string()))?;

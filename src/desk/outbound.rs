@@ -1,17 +1,20 @@
 //! Calls to other services: a few fixed hosts that the config names, never one that a request names.
 //!
-//! Owns the bounds of such a call: time, size, no redirects, TLS unless the host is this machine.
+//! Owns the bounds of such a call: time, size, no redirects. That it goes by TLS, unless the host is this machine, the check of the
+//! configuration has seen to ([`CallUrl::is_allowed`]).
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::header::CONTENT_TYPE;
-use hyper::{Method, Request, Uri};
+use hyper::{Method, Request};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+
+use crate::config::CallUrl;
 
 /// How long a call may take, connecting included.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -20,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug, thiserror::Error)]
 #[error("{url}: {cause}")]
 pub struct FetchError {
-    /// What was asked, as [`shown`].
+    /// What was asked, as [`CallUrl::shown`].
     pub url: String,
     /// What went wrong.
     pub cause: String,
@@ -71,7 +74,7 @@ impl Outbound {
     ///
     /// # Errors
     /// [`FetchError`], also for any answer but 200.
-    pub async fn get(&self, url: &str, bytes_max: usize) -> Result<String, FetchError> {
+    pub async fn get(&self, url: &CallUrl, bytes_max: usize) -> Result<String, FetchError> {
         self.call(Method::GET, url, None, bytes_max).await
     }
 
@@ -79,7 +82,12 @@ impl Outbound {
     ///
     /// # Errors
     /// [`FetchError`], also for any answer but 200.
-    pub async fn post_form(&self, url: &str, form: String, bytes_max: usize) -> Result<String, FetchError> {
+    pub async fn post_form(
+        &self,
+        url: &CallUrl,
+        form: String,
+        bytes_max: usize,
+    ) -> Result<String, FetchError> {
         self.call(Method::POST, url, Some(form), bytes_max).await
     }
 
@@ -89,14 +97,15 @@ impl Outbound {
     /// [`FetchError`], also for any answer but success.
     pub async fn post_signed(
         &self,
-        url: &str,
+        url: &CallUrl,
         body: String,
         signature: &Signature,
     ) -> Result<(), FetchError> {
-        let failed = |cause: &dyn std::fmt::Display| FetchError { url: shown(url), cause: cause.to_string() };
+        let failed =
+            |cause: &dyn std::fmt::Display| FetchError { url: url.shown(), cause: cause.to_string() };
         let request = Request::builder()
             .method(Method::POST)
-            .uri(url)
+            .uri(url.expose())
             .header(CONTENT_TYPE, "application/json")
             .header("webhook-id", &signature.id)
             .header("webhook-timestamp", signature.timestamp_s)
@@ -114,12 +123,13 @@ impl Outbound {
     async fn call(
         &self,
         method: Method,
-        url: &str,
+        url: &CallUrl,
         form: Option<String>,
         bytes_max: usize,
     ) -> Result<String, FetchError> {
-        let failed = |cause: &dyn std::fmt::Display| FetchError { url: shown(url), cause: cause.to_string() };
-        let mut request = Request::builder().method(method).uri(url);
+        let failed =
+            |cause: &dyn std::fmt::Display| FetchError { url: url.shown(), cause: cause.to_string() };
+        let mut request = Request::builder().method(method).uri(url.expose());
         if form.is_some() {
             request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
         }
@@ -150,57 +160,4 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
         cause = inner.source();
     }
     text
-}
-
-/// A URL as it may stand in a log: without user, password and query, any of which may be a secret.
-#[must_use]
-pub fn shown(url: &str) -> String {
-    let (url, query) = url.split_once('?').map_or((url, ""), |(url, _)| (url, "?…"));
-    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
-    let (authority, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    format!("{scheme}://{host}{path}{query}")
-}
-
-/// Whether a URL may be called at all: `https://`, or `http://` on this machine.
-#[must_use]
-pub fn is_allowed(url: &str) -> bool {
-    let Ok(uri) = url.parse::<Uri>() else { return false };
-    let host = uri.host().unwrap_or_default();
-    match uri.scheme_str() {
-        Some("https") => !host.is_empty(),
-        Some("http") => matches!(host, "127.0.0.1" | "[::1]" | "localhost"),
-        _ => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{is_allowed, shown};
-
-    #[test]
-    fn nothing_secret_of_a_url_is_shown() {
-        for (url, said) in [
-            ("https://login.example/keys", "https://login.example/keys"),
-            ("https://login.example", "https://login.example"),
-            ("https://me:word@login.example:8443/a@b?token=word&x=/y", "https://login.example:8443/a@b?…"),
-            ("http://127.0.0.1:81?word", "http://127.0.0.1:81?…"),
-        ] {
-            assert_eq!(shown(url), said);
-        }
-    }
-
-    #[test]
-    fn tls_unless_it_is_this_machine() {
-        for url in
-            ["https://login.example/keys", "http://127.0.0.1:81/k", "http://localhost/k", "http://[::1]/k"]
-        {
-            assert!(is_allowed(url), "{url}");
-        }
-        for url in
-            ["http://login.example/keys", "ftp://a/b", "file:///etc/passwd", "login.example", "https://", ""]
-        {
-            assert!(!is_allowed(url), "{url}");
-        }
-    }
 }

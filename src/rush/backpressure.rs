@@ -4,6 +4,7 @@
 //! Owns the decision how long that may go on, so that claims are refused before Redis runs out of memory. Pure: the
 //! poll measures, the gate refuses.
 
+use crate::config::JournalConfig;
 use crate::redis::journal::JournalSize;
 
 /// What counts against what. One of them is the fullest, and that one decides.
@@ -15,6 +16,13 @@ pub struct JournalLimits {
     pub bytes: u64,
     /// Percent of Redis' `maxmemory` that may be in use, by whatever; without a `maxmemory` there is no such limit.
     pub memory_percent: u64,
+}
+
+impl From<&JournalConfig> for JournalLimits {
+    fn from(config: &JournalConfig) -> Self {
+        let JournalConfig { entries_max, bytes_max, memory_max_percent } = *config;
+        Self { entries: entries_max, bytes: bytes_max, memory_percent: memory_max_percent }
+    }
 }
 
 /// How much of each limit is used: 1 is all of it.

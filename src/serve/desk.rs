@@ -10,9 +10,8 @@ use deadpool_redis::Pool;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::exit::{Exit, Failure};
 use crate::clock::Clock;
-use crate::config::{ChallengeKind, Config, DeskConfig};
+use crate::config::{CallUrl, ChallengeKind, Config, DeskConfig};
 use crate::desk::captcha::{Captcha, HCAPTCHA_URL, TURNSTILE_URL};
 use crate::desk::identity::IdentityRules;
 use crate::desk::keys::{KeyCache, KeySource};
@@ -21,12 +20,14 @@ use crate::desk::outbound::Outbound;
 use crate::desk::union::{Pseudonyms, Union};
 use crate::desk::{DeskSettings, TicketDesk};
 use crate::domain::ids::Shard;
+use crate::exit::{Exit, Failure};
 use crate::guard::blocked::Blocked;
 use crate::guard::challenge::Challenges;
 use crate::guard::rate::{Allowance, LimitRules, Limits};
 use crate::guard::risk::{Activity, HALVED_EVERY};
 use crate::guard::tables::AddressTables;
 use crate::guard::ticket::{KeyFile, TicketMint};
+use crate::infile;
 use crate::ledger::Ledger;
 use crate::limits;
 use crate::rush::gate::Gate;
@@ -132,10 +133,10 @@ fn captcha(config: &DeskConfig, outbound: Outbound) -> Result<Option<Captcha>, F
         ChallengeKind::ProofOfWork | ChallengeKind::None => return Ok(None),
     };
     let path: &PathBuf = &config.captcha_secret_file;
-    let secret = std::fs::read_to_string(path)
+    let secret = infile::read_text(path, limits::SECRET_FILE_BYTES_MAX)
         .map_err(|error| named("desk.captcha_secret_file", &format_args!("{}: {error}", path.display())))?;
-    let url = if config.captcha_url.is_empty() { known } else { &config.captcha_url };
-    Ok(Some(Captcha { url: url.to_owned(), secret: secret.trim().to_owned(), outbound }))
+    let url = if config.captcha_url.is_empty() { CallUrl::new(known) } else { config.captcha_url.clone() };
+    Ok(Some(Captcha { url, secret: secret.trim().to_owned(), outbound }))
 }
 
 fn limit_rules(config: &DeskConfig) -> Result<LimitRules, crate::guard::rate::AllowanceError> {

@@ -11,10 +11,12 @@ use super::core::Shared;
 use crate::backoffice::campaigns::Campaigns;
 use crate::backoffice::holds::{HoldDesk, Holds};
 use crate::backoffice::standing::StandingDesk;
-use crate::exit::{Exit, Failure};
 use crate::config::{Config, HoldsConfig};
 use crate::domain::webhook::WebhookSecrets;
+use crate::exit::{Exit, Failure};
+use crate::infile;
 use crate::ledger::LateOpen;
+use crate::limits;
 use crate::telemetry::metrics::Metrics;
 
 /// How often the gauges are set.
@@ -58,7 +60,8 @@ pub(super) fn secrets(path: &Path) -> Result<Option<WebhookSecrets>, Failure> {
     let refuse = |what: String| {
         Failure::new(Exit::Config, format!("config: holds.payment_secret_file: {}: {what}", path.display()))
     };
-    let text = std::fs::read_to_string(path).map_err(|error| refuse(error.to_string()))?;
+    let text =
+        infile::read_text(path, limits::SECRET_FILE_BYTES_MAX).map_err(|error| refuse(error.to_string()))?;
     WebhookSecrets::parse(&text).map(Some).map_err(|flaw| refuse(flaw.to_string()))
 }
 

@@ -10,9 +10,9 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::core::Shared;
-use super::tables::{Version, version};
 use crate::desk::TicketDesk;
 use crate::guard::ticket::{KeyFile, KeyFileError, Secret, TicketKey, TicketMint};
+use crate::infile::Version;
 
 /// How often the file is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -31,7 +31,7 @@ impl LoadedKeys {
     /// # Errors
     /// Those of [`KeyFile::load_or_create`].
     pub(super) fn load_or_create(path: PathBuf) -> Result<Self, KeyFileError> {
-        let version_now = || std::fs::metadata(&path).map(|meta| version(&meta)).ok();
+        let version_now = || std::fs::metadata(&path).map(|meta| Version::of(&meta)).ok();
         // Before it is read: what changes from then on, while Redis and the ledger are waited for, is read once more.
         let before = version_now();
         let keys = KeyFile::load_or_create(&path)?;
@@ -100,7 +100,7 @@ impl KeyWatch {
     }
 
     async fn version(&self) -> Option<Version> {
-        tokio::fs::metadata(&self.path).await.map(|meta| version(&meta)).ok()
+        tokio::fs::metadata(&self.path).await.map(|meta| Version::of(&meta)).ok()
     }
 
     fn take_over(&mut self, keys: KeyFile) {

@@ -45,7 +45,6 @@ use crate::backoffice::quarantine::Quarantine;
 use crate::backoffice::receipts::{Receipts, VoucherDesk};
 use crate::backoffice::redemptions::{self, Redemptions};
 use crate::backoffice::vouchers::Vouchers;
-use crate::exit::{Exit, Failure};
 use crate::clock::{Clock, rfc3339};
 use crate::config::Config;
 use crate::datadir::{DataDir, DataLock, RunInfo};
@@ -57,6 +56,7 @@ use crate::domain::ids::Shard;
 use crate::domain::qr::QrSigner;
 use crate::domain::voucher::VoucherSigner;
 use crate::drain::Drain;
+use crate::exit::{Exit, Failure};
 use crate::guard::blocked::Blocked;
 use crate::guard::ticket::Secret;
 use crate::http::admin::Admin;
@@ -169,7 +169,7 @@ impl Service {
             gate: Arc::clone(&gate),
             metrics: Arc::clone(&metrics),
             clock: clock.clone(),
-            journal_limits: config.journal.limits(),
+            journal_limits: (&config.journal).into(),
             pressure: Arc::default(),
         };
         campaigns.load().await?;

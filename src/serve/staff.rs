@@ -8,15 +8,17 @@ use crate::backoffice::bans::Bans;
 use crate::backoffice::documents::{DocumentWatch, Follower};
 use crate::backoffice::heads::{Heads, Webhook};
 use crate::backoffice::merchants::Merchants;
-use crate::exit::{Exit, Failure};
 use crate::clock::Clock;
 use crate::config::{AuditConfig, Config};
 use crate::datadir::DataLock;
 use crate::desk::outbound::Outbound;
 use crate::domain::merchant::Categories;
 use crate::domain::webhook::WebhookSecrets;
+use crate::exit::{Exit, Failure};
 use crate::guard::blocked::Blocked;
+use crate::infile;
 use crate::ledger::Ledger;
+use crate::limits;
 
 /// What publishes the audit chain's head.
 pub(super) fn heads(config: &Config, ledger: &Arc<dyn Ledger>, clock: &Clock) -> Result<Heads, Failure> {
@@ -32,7 +34,8 @@ pub(super) fn webhook(audit: &AuditConfig) -> Result<Option<Webhook>, Failure> {
     let refused = |what: String| {
         Failure::new(Exit::Config, format!("config: audit.head_secret_file {}: {what}", path.display()))
     };
-    let text = std::fs::read_to_string(&path).map_err(|error| refused(error.to_string()))?;
+    let text = infile::read_text(&path, limits::SECRET_FILE_BYTES_MAX)
+        .map_err(|error| refused(error.to_string()))?;
     let secrets = WebhookSecrets::parse(&text).map_err(|flaw| refused(flaw.to_string()))?;
     let outbound = Outbound::new().map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
     Ok(Some(Webhook { url: audit.head_url.clone(), secrets, outbound }))

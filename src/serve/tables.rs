@@ -2,16 +2,16 @@
 //!
 //! Owns the files. A wrong one is told of in the log, and the table before holds on; at the start it is a wrong config.
 
-use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::exit::{Exit, Failure};
 use crate::config::GuardConfig;
+use crate::exit::{Exit, Failure};
 use crate::guard::tables::{AddressTables, AsnTable, RegionTable, TableFlaw};
+use crate::infile::{self, Version};
 use crate::limits;
 
 /// How often the files are looked at.
@@ -19,10 +19,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// Reads the bytes of one kind of table, puts it in its place, and tells how many networks it knows.
 type TakeOver = fn(&AddressTables, Vec<u8>) -> Result<usize, TableFlaw>;
-
-/// What tells one version of a file from the next: when it was changed, its length and its number. A renamed file may be older
-/// than the one before; and a change of its mode or owner counts too, for it may be what makes it readable.
-pub(super) type Version = (i64, i64, u64, u64);
 
 /// One file.
 #[derive(Debug, Clone)]
@@ -42,8 +38,6 @@ struct TableFile {
 enum TableError {
     #[error("{0}")]
     File(#[from] std::io::Error),
-    #[error("has {0} bytes, at most {max} are read", max = limits::ADDRESS_TABLE_BYTES_MAX)]
-    TooLarge(u64),
     #[error("{0}")]
     Flaw(#[from] TableFlaw),
 }
@@ -107,7 +101,7 @@ impl TableWatch {
 impl TableFile {
     /// Whether there is a version of the file that was not looked at yet.
     async fn has_changed(&self) -> bool {
-        let found = tokio::fs::metadata(&self.path).await.map(|meta| version(&meta)).ok();
+        let found = tokio::fs::metadata(&self.path).await.map(|meta| Version::of(&meta)).ok();
         found.is_some() && found != self.seen
     }
 
@@ -116,7 +110,7 @@ impl TableFile {
         let (key, file) = (self.key, self.path.display());
         let unread = match error {
             None => None,
-            Some(TableError::File(error)) => {
+            Some(TableError::File(error)) if error.kind() != ErrorKind::FileTooLarge => {
                 // It may be over at the next look, without any change of the file.
                 self.seen = None;
                 let error = error.to_string();
@@ -138,12 +132,9 @@ impl TableFile {
         let (path, tables, take_over) = (self.path.clone(), tables.clone(), self.take_over);
         // The version first: what changes meanwhile is read once more.
         let meta = tokio::fs::metadata(&path).await?;
-        self.seen = Some(version(&meta));
-        if meta.len() > limits::ADDRESS_TABLE_BYTES_MAX {
-            return Err(TableError::TooLarge(meta.len()));
-        }
+        self.seen = Some(Version::of(&meta));
         let work = tokio::task::spawn_blocking(move || {
-            let bytes = std::fs::read(&path)?;
+            let bytes = infile::read(&path, limits::ADDRESS_TABLE_BYTES_MAX)?;
             Ok::<_, TableError>(take_over(&tables, bytes)?)
         });
         let networks = work.await.map_err(std::io::Error::other)??;
@@ -151,10 +142,6 @@ impl TableFile {
         tracing::info!(key, file = %file, networks, "an address table was read");
         Ok(())
     }
-}
-
-pub(super) fn version(meta: &Metadata) -> Version {
-    (meta.ctime(), meta.ctime_nsec(), meta.len(), meta.ino())
 }
 
 fn take_regions(tables: &AddressTables, bytes: Vec<u8>) -> Result<usize, TableFlaw> {

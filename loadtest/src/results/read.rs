@@ -1,6 +1,6 @@
 //! Reads documents that runs have left.
 
-use std::{fs, path::Path};
+use std::{fs::File, io::Read, path::Path};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -35,14 +35,19 @@ impl Results {
 /// The file cannot be read, is too large, or is no JSON; it is named.
 pub(crate) fn document(path: &Path) -> Result<Value> {
     let name = path.display();
-    let bytes = fs::metadata(path).with_context(|| format!("cannot read {name}"))?.len();
-    ensure!(bytes <= DOCUMENT_BYTES_MAX, "{name} has {bytes} bytes; at most {DOCUMENT_BYTES_MAX} are read");
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
+    let mut text = String::new();
+    // What is longer is not read further: it may have no end.
+    let length = File::open(path)
+        .and_then(|file| file.take(DOCUMENT_BYTES_MAX + 1).read_to_string(&mut text))
+        .with_context(|| format!("cannot read {name}"))?;
+    ensure!(length as u64 <= DOCUMENT_BYTES_MAX, "{name} has more than {DOCUMENT_BYTES_MAX} bytes");
     serde_json::from_str(&text).with_context(|| format!("{name} is no JSON"))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -60,5 +65,7 @@ mod tests {
         assert!(refused("{\"format\": 1}").contains("missing field"));
         assert!(refused("nothing").contains("is no JSON"));
         assert!(format!("{:#}", Results::read(&scratch.path().join("gone")).unwrap_err()).contains("gone"));
+        let endless = format!("{:#}", Results::read(Path::new("/dev/zero")).unwrap_err());
+        assert_eq!(endless, format!("/dev/zero has more than {DOCUMENT_BYTES_MAX} bytes"));
     }
 }

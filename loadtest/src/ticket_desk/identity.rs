@@ -3,7 +3,7 @@
 //! No error quotes a secret.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{File, OpenOptions},
     io::{Read, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
@@ -72,10 +72,11 @@ impl Issuer {
     /// The file cannot be read, is no key set, or has no shared secret.
     pub(super) fn load(path: &Path) -> Result<Self> {
         let named = || format!("key set {}", path.display());
-        let bytes = fs::metadata(path).with_context(named)?.len();
-        ensure!(bytes <= FILE_BYTES_MAX, "{}: is longer than {FILE_BYTES_MAX} bytes", named());
         let mut text = String::new();
-        File::open(path).and_then(|mut file| file.read_to_string(&mut text)).with_context(named)?;
+        // What is longer is not read further: it may have no end.
+        let file = File::open(path).with_context(named)?;
+        let length = file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).with_context(named)?;
+        ensure!(length as u64 <= FILE_BYTES_MAX, "{}: is longer than {FILE_BYTES_MAX} bytes", named());
         Self::parse(&text).with_context(named)
     }
 
@@ -125,7 +126,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let args = KeysArgs { out: folder.path().join("keys.json") };
         run(&args).unwrap();
-        let text = fs::read_to_string(&args.out).unwrap();
+        let text = std::fs::read_to_string(&args.out).unwrap();
         assert!(format!("{:#}", run(&args).unwrap_err()).contains("keys.json"), "nothing is written over");
         let issuer = Issuer::load(&args.out).unwrap();
         let says = Identity {

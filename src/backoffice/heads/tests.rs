@@ -32,7 +32,7 @@ fn receive(listener: &TcpListener) -> (String, String) {
 
 fn webhook(port: u16) -> Webhook {
     Webhook {
-        url: format!("http://127.0.0.1:{port}/heads"),
+        url: CallUrl::new(format!("http://127.0.0.1:{port}/heads")),
         secrets: WebhookSecrets::parse(SECRET).unwrap(),
         outbound: Outbound::new().unwrap(),
     }

@@ -15,6 +15,7 @@ use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{PostgresLedger, query_opt, schema, write};
+use crate::infile;
 use crate::ledger::LedgerError;
 use crate::limits;
 
@@ -213,7 +214,8 @@ fn roots(ca_file: Option<&Path>) -> Result<rustls::RootCertStore, LedgerError> {
     };
     let refused =
         |cause: String| LedgerError::Unavailable(format!("ledger.ca_file {}: {cause}", path.display()));
-    let file = std::fs::read(path).map_err(|error: io::Error| refused(error.to_string()))?;
+    let file = infile::read(path, limits::CERTIFICATES_BYTES_MAX)
+        .map_err(|error: io::Error| refused(error.to_string()))?;
     for certificate in CertificateDer::pem_slice_iter(&file) {
         let certificate = certificate.map_err(|error| refused(error.to_string()))?;
         roots.add(certificate).map_err(|error| refused(error.to_string()))?;
