@@ -237,6 +237,8 @@ fn a_redis_that_was_lost_after_a_crash_does_not() {
     lose_redis_folder(&service);
     assert_eq!(service.restart_to_judge().as_deref(), Some("shard_frozen"));
     assert_eq!(claim(&service, 0).0, 503);
+    let mine = service.mine("d-1", &service.ticket("d-1", "p-0"));
+    assert_eq!((mine.status, mine.code().as_str()), (503, "unavailable"), "that is no \"none\"");
     assert_eq!(run(&service, &["recover", "--apply", "--accept-loss"]).0, 0);
     assert_recovered(&service, &told);
 }

@@ -276,3 +276,30 @@ pub(super) fn append_claim_head(front: &Front, rules: &DropRules, number: ClaimN
         out.push('"');
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::campaign::Campaign;
+
+    #[test]
+    fn a_claim_stands_as_its_last_step_says_and_a_voucher_ends_before_any_sweep() {
+        let file = "id = \"c\"\nname = \"c\"\nbudget = \"9.00 CNY\"\ntime_zone = \"Asia/Shanghai\"\n[[drop]]\nid = \"d\"\n\
+            opens_at = \"2023-11-20T10:00:00+08:00\"\ncloses_at = \"2023-11-21T10:00:00+08:00\"\nstock = 1\n\
+            limit_per_person = 1\nvoucher = { face = \"1.00\", threshold = \"5.00\", valid_for = \"1h\" }\n";
+        let spec = Campaign::parse(file).unwrap().drops.remove(0);
+        let claimed_at_ms = spec.opens_at_ms;
+        let ends_ms = expires_at_ms(spec.voucher.as_ref().unwrap(), claimed_at_ms);
+        for (returned, state, now_ms, word) in [
+            (false, None, ends_ms - 1, "issued"),
+            (false, None, ends_ms, "expired"),
+            (false, Some(State::Issued), ends_ms - 1, "issued"),
+            (false, Some(State::Issued), ends_ms, "expired"),
+            (false, Some(State::Redeemed), ends_ms, "redeemed"),
+            (true, None, ends_ms, "returned"),
+            (true, Some(State::Cancelled), ends_ms, "cancelled"),
+        ] {
+            assert_eq!(status_word(&spec, claimed_at_ms, returned, state, now_ms), word, "{state:?}");
+        }
+    }
+}
