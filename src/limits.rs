@@ -17,7 +17,7 @@ pub const TICKET_BYTES_MAX: usize = 2_048;
 pub const TICKET_KEYS_MAX: usize = 16;
 /// The shortest secret that tickets or voucher codes are signed with, in bytes: as long as the MAC itself.
 pub const SECRET_BYTES_MIN: usize = 32;
-/// The largest key file, in bytes.
+/// The largest key file, and the largest with a secret of a captcha service or with those of webhooks, in bytes.
 pub const KEY_FILE_BYTES_MAX: u64 = 64 * 1024;
 /// The longest that a minted ticket may be valid: ten years.
 pub const TICKET_VALID_MAX: Duration = Duration::from_secs(3_653 * 24 * 3_600);
@@ -344,8 +344,6 @@ pub const LATE_PAYMENTS_PAGE: u32 = 500;
 pub const STANDING_WAIT: Duration = Duration::from_millis(250);
 /// Look-ups of how claims stand that may run at a time.
 pub const STANDING_LOOK_UPS: usize = 64;
-/// The largest file with a secret that a config key names, in bytes: a captcha service's, or those of webhooks, one a line.
-pub const SECRET_FILE_BYTES_MAX: u64 = 64 * 1024;
 /// The largest file with certificates to trust, in bytes: a system has some 300 KiB of them.
 pub const CERTIFICATES_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Secrets that callbacks may be signed with at one time.

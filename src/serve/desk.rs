@@ -133,7 +133,7 @@ fn captcha(config: &DeskConfig, outbound: Outbound) -> Result<Option<Captcha>, F
         ChallengeKind::ProofOfWork | ChallengeKind::None => return Ok(None),
     };
     let path: &PathBuf = &config.captcha_secret_file;
-    let secret = infile::read_text(path, limits::SECRET_FILE_BYTES_MAX)
+    let secret = infile::read_text(path, limits::KEY_FILE_BYTES_MAX)
         .map_err(|error| named("desk.captcha_secret_file", &format_args!("{}: {error}", path.display())))?;
     let url = if config.captcha_url.is_empty() { CallUrl::new(known) } else { config.captcha_url.clone() };
     Ok(Some(Captcha { url, secret: secret.trim().to_owned(), outbound }))

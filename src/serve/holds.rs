@@ -61,7 +61,7 @@ pub(super) fn secrets(path: &Path) -> Result<Option<WebhookSecrets>, Failure> {
         Failure::new(Exit::Config, format!("config: holds.payment_secret_file: {}: {what}", path.display()))
     };
     let text =
-        infile::read_text(path, limits::SECRET_FILE_BYTES_MAX).map_err(|error| refuse(error.to_string()))?;
+        infile::read_text(path, limits::KEY_FILE_BYTES_MAX).map_err(|error| refuse(error.to_string()))?;
     WebhookSecrets::parse(&text).map(Some).map_err(|flaw| refuse(flaw.to_string()))
 }
 

@@ -34,8 +34,8 @@ pub(super) fn webhook(audit: &AuditConfig) -> Result<Option<Webhook>, Failure> {
     let refused = |what: String| {
         Failure::new(Exit::Config, format!("config: audit.head_secret_file {}: {what}", path.display()))
     };
-    let text = infile::read_text(&path, limits::SECRET_FILE_BYTES_MAX)
-        .map_err(|error| refused(error.to_string()))?;
+    let text =
+        infile::read_text(&path, limits::KEY_FILE_BYTES_MAX).map_err(|error| refused(error.to_string()))?;
     let secrets = WebhookSecrets::parse(&text).map_err(|flaw| refused(flaw.to_string()))?;
     let outbound = Outbound::new().map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
     Ok(Some(Webhook { url: audit.head_url.clone(), secrets, outbound }))

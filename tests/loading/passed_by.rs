@@ -203,7 +203,7 @@ async fn the_holders_of_a_server_that_was_not_compared_do_not_count() {
         gate: Arc::clone(&front.gate),
         metrics: Arc::new(Metrics::new(Cause::CODES, 1).expect("metrics")),
         clock: Clock::System,
-        journal_limits: config.journal.limits(),
+        journal_limits: (&config.journal).into(),
         pressure: Arc::default(),
     };
     let (stop, mut conn) = (CancellationToken::new(), other.connect().await);
