@@ -4,6 +4,26 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
+
+/// A text: one, or one for each plural of its language, by the names that Unicode gives them.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Text {
+    One(String),
+    Plurals(BTreeMap<String, String>),
+}
+
+impl Text {
+    /// Every form that it has.
+    fn forms(&self) -> Vec<&String> {
+        match self {
+            Self::One(text) => vec![text],
+            Self::Plurals(forms) => forms.values().collect(),
+        }
+    }
+}
+
 fn files(folder: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/web/page").join(folder);
     let mut found: Vec<_> =
@@ -12,7 +32,7 @@ fn files(folder: &str) -> Vec<PathBuf> {
     found
 }
 
-fn languages() -> BTreeMap<String, BTreeMap<String, String>> {
+fn languages() -> BTreeMap<String, BTreeMap<String, Text>> {
     let read = |path: &PathBuf| {
         let text = fs::read_to_string(path).expect("text");
         let texts = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -65,8 +85,15 @@ fn texts_say_something_and_have_the_same_gaps_in_every_language() {
     let model = &languages["en"];
     for (language, texts) in &languages {
         for (name, text) in texts {
-            assert!(!text.trim().is_empty(), "{language}: {name} is empty");
-            assert_eq!(places(text), places(&model[name]), "{language}: {name}");
+            for form in text.forms() {
+                assert!(!form.trim().is_empty(), "{language}: {name} is empty");
+                assert_eq!(places(form), places(model[name].forms()[0]), "{language}: {name}");
+            }
+            if let Text::Plurals(forms) = text {
+                let known =
+                    |form: &String| ["zero", "one", "two", "few", "many", "other"].contains(&form.as_str());
+                assert!(forms.keys().all(known) && forms.contains_key("other"), "{language}: {name}");
+            }
         }
     }
 }

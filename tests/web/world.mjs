@@ -130,7 +130,7 @@ export function claimrush(...args) {
 /** Applies a campaign of its own with these drops; opening and closing in seconds from now. */
 export async function campaign(id, drops, more = "") {
   const at = (seconds) => new Date(Date.now() + 1_000 * seconds).toISOString();
-  const parts = drops.map(({ drop, name = "", stock = 100, limit = 1, opens = -60, closes = 7_200, eligibility = "", item }) =>
+  const parts = drops.map(({ drop, name = "", stock = 100, limit = 1, opens = -60, closes = 7_200, eligibility = "", item, face = "25.00" }) =>
     [
       "[[drop]]",
       `id = "${drop}"`,
@@ -142,7 +142,7 @@ export async function campaign(id, drops, more = "") {
       eligibility,
       item
         ? `item = { ${item} }`
-        : 'voucher = { face = "25.00", threshold = "100.00", valid_for = "7d", merchants = { region = ["云南"] } }',
+        : `voucher = { face = "${face}", threshold = "${(4 * face).toFixed(2)}", valid_for = "7d", merchants = { region = ["云南"] } }`,
     ].join("\n"),
   );
   const head = `id = "${id}"\nname = "彩云消费券"\nsponsor = "云南省商务厅"\nbudget = "4000000.00 CNY"\ntime_zone = "Asia/Shanghai"\n${more}\n`;

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 
-import { accessible, button, campaign, held, identity, shot, signedIn, text, tone, visit, world } from "../world.mjs";
+import { accessible, button, call, campaign, held, identity, shot, signedIn, text, tone, visit, world } from "../world.mjs";
 
 /** What may travel until somebody has a voucher and shows it, and how many files and calls the first view may take. */
 const BYTES_MAX = 60 * 1024;
@@ -81,6 +81,7 @@ export async function a_language_is_chosen_and_kept() {
 
 /** How long there is to pay, by how long an item is held. */
 const SPANS = [
+  ["1s", "1 second", "1 秒"],
   ["2s", "2 seconds", "2 秒"],
   ["60s", "60 seconds", "60 秒"],
   ["90s", "90 seconds", "90 秒"],
@@ -104,6 +105,104 @@ export async function nobody_is_told_of_more_time_to_pay_than_there_is() {
       const said = ([hold]) => page.locator(`a[href="/d/look-span-${hold}"] li`).last();
       await said(SPANS[0]).waitFor();
       assert.deepEqual(await Promise.all(SPANS.map((one) => said(one).innerText())), SPANS.map(words));
+    });
+  }
+}
+
+export async function a_day_of_another_year_is_shown_with_its_year() {
+  const [drop, soon] = ["look-year", "look-year-soon"];
+  await campaign("c-year", [{ drop, closes: 400 * 86_400 }, { drop: soon }]);
+  for (const locale of ["en-US", "zh-CN"]) {
+    // Also for whom the day is another one: in New York it is yesterday for half of it.
+    for (const timezoneId of ["Asia/Shanghai", "America/New_York"]) {
+      await visit({ locale, timezoneId }, async (page) => {
+        await page.goto(`${world.base}/d/${drop}`);
+        const year = (ms) => new Intl.DateTimeFormat("en", { year: "numeric", timeZone: "Asia/Shanghai" }).format(ms);
+        const ends = Date.parse((await call("GET", `/v1/drops/${drop}`)).data.closes_at);
+        await page.locator(".when", { hasText: year(ends) }).waitFor();
+        await page.goto(`${world.base}/d/${soon}`);
+        const when = page.locator(".when", { hasText: /\d\d:\d\d/ });
+        await when.waitFor();
+        const now = (await call("GET", `/v1/drops/${soon}`)).data;
+        if (year(Date.parse(now.closes_at)) === year(Date.now())) assert.doesNotMatch(await when.innerText(), /20\d\d/);
+      });
+    }
+  }
+}
+
+export async function an_amount_of_any_length_is_shown_whole() {
+  const faces = ["5.00", "88.80", "1000.00", "1234.50", "12345.50"];
+  await campaign("c-amount", faces.map((face, at) => ({ drop: `look-amount-${at}`, stock: 1, face })));
+  await visit({ viewport: { width: 320, height: 640 } }, async (page) => {
+    await page.goto(`${world.base}/`);
+    const shown = page.locator('a[href^="/d/look-amount-"] .face');
+    await shown.nth(faces.length - 1).waitFor();
+    const widths = await shown.evaluateAll((all) =>
+      all.map((face) => {
+        const room = face.closest(".stub").getBoundingClientRect();
+        const words = document.createRange();
+        words.selectNodeContents(face);
+        const { left, right } = words.getBoundingClientRect();
+        return { amount: face.textContent, fits: left >= room.left + 4 && right <= room.right - 4 };
+      }),
+    );
+    assert.deepEqual(widths.filter(({ fits }) => !fits), []);
+    assert.ok(widths.some(({ amount }) => amount === "¥12,345.50"), JSON.stringify(widths));
+  });
+}
+
+export async function the_head_breaks_no_word_on_a_narrow_phone() {
+  const drop = "look-head";
+  await campaign("c-head", [{ drop }]);
+  for (const locale of ["zh-CN", "en-US"]) {
+    await visit({ locale, viewport: { width: 320, height: 640 } }, async (page) => {
+      await page.goto(signedIn(drop, `head-${locale}`));
+      await tone(page, "go");
+      await button(page).tap();
+      await tone(page, "good");
+      await page.locator(".number").waitFor();
+      for (const words of [".mine-link span", ".brand"]) {
+        const lines = await page.locator(words).evaluate((node) => {
+          const range = document.createRange();
+          range.selectNodeContents(node.lastChild);
+          return new Set([...range.getClientRects()].map(({ top }) => Math.round(top))).size;
+        });
+        assert.equal(lines, 1, `${words} in ${locale}`);
+      }
+      assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth));
+      await shot(page, `head-${locale}`);
+    });
+  }
+}
+
+/** How light a colour is, from 0 to 255. */
+const lightness = (node) => {
+  const [red, green, blue] = getComputedStyle(node).color.match(/[\d.]+/g).map(Number);
+  return 0.3 * red + 0.6 * green + 0.1 * blue;
+};
+
+export async function a_voucher_on_paper_can_be_read() {
+  const drop = "look-paper";
+  await campaign("c-paper", [{ drop, name: "满100减25" }]);
+  for (const colorScheme of ["light", "dark"]) {
+    await visit({ colorScheme }, async (page) => {
+      await page.goto(signedIn(drop, `paper-${colorScheme}`));
+      await tone(page, "go");
+      await button(page).tap();
+      await tone(page, "good");
+      await page.goto(`${world.base}/vouchers`);
+      await page.locator(".show").tap();
+      await page.waitForFunction(painted);
+      await page.emulateMedia({ media: "print", colorScheme });
+      // Paper is white, and what stands behind a text is left out.
+      for (const words of [".face", ".off", ".code", ".mine h2", ".chip", ".when"]) {
+        const node = page.locator(words).first();
+        assert.ok(await node.isVisible(), words);
+        assert.ok((await node.evaluate(lightness)) < 100, `${words} is too light for paper`);
+      }
+      // What can be tapped alone, or is good for seconds, is not there.
+      for (const gone of [".show", "img.qr", "select", ".back"]) assert.equal(await page.locator(gone).isVisible(), false, gone);
+      await shot(page, `paper-${colorScheme}`);
     });
   }
 }

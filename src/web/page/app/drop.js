@@ -10,7 +10,7 @@ import { ticketFor } from "./session.js";
 import { settings } from "./settings.js";
 import { situation } from "./situation.js";
 import { Watch } from "./watch.js";
-import { count, t } from "./words.js";
+import { t } from "./words.js";
 
 /** At which distance from the release screen readers are told. */
 const TOLD_AT_MS = [60_000, 10_000];
@@ -173,7 +173,7 @@ export class DropView {
       this.countdown.update(left);
       this.#tell(left);
     } else {
-      const words = { left: count(facts.stock_left), total: count(facts.stock_total) };
+      const words = { left: facts.stock_left, total: facts.stock_total };
       this.stock.update(facts.stock_left, facts.stock_total, t("stock.of", words));
     }
   }

@@ -1,7 +1,7 @@
 // What the service says of a drop, as the page reads it.
 
 import { clock } from "./clock.js";
-import { count, instant, list, money, span, t } from "./words.js";
+import { instant, list, money, span, t } from "./words.js";
 
 /** A drop's public state with its instants as numbers. */
 export function factsOf(drop) {
@@ -28,7 +28,7 @@ export function termsOf(facts) {
   const { voucher } = facts;
   if (!voucher) {
     const hold = facts.item ? [t("terms.hold", { span: span(facts.item.hold_for_s) })] : [];
-    return [t("terms.item", { n: count(facts.limit_per_person) }), ...hold];
+    return [t("terms.item", { n: facts.limit_per_person }), ...hold];
   }
   const lines = [
     t("terms.threshold", { amount: money(voucher.threshold, voucher.currency) }),
@@ -38,7 +38,7 @@ export function termsOf(facts) {
   if (category.length) lines.push(t("terms.category", { names: list(category) }));
   if (region.length) lines.push(t("terms.region", { names: list(region) }));
   if (!category.length && !region.length) lines.push(t("terms.anywhere"));
-  if (facts.limit_per_person > 1) lines.push(t("terms.limit", { n: count(facts.limit_per_person) }));
+  if (facts.limit_per_person > 1) lines.push(t("terms.limit", { n: facts.limit_per_person }));
   return lines;
 }
 

@@ -5,7 +5,7 @@ import { el, icon, say, show } from "./dom.js";
 import { factsOf, nameOf, phaseOf, remaining, whenOf } from "./facts.js";
 import { phaseChip, voucherCard } from "./parts.js";
 import { Watch } from "./watch.js";
-import { count, instant, t } from "./words.js";
+import { instant, t } from "./words.js";
 
 const DAY_MS = 86_400_000;
 
@@ -20,7 +20,7 @@ function dropCard(facts) {
       chip.update(fresh);
       const phase = phaseOf(fresh);
       const left = fresh.opens_at_ms - clock.now();
-      if (phase === "open") say(when, t("stock.left", { n: count(fresh.stock_left) }));
+      if (phase === "open") say(when, t("stock.left", { n: fresh.stock_left }));
       else if (phase === "scheduled" && left < DAY_MS) {
         const { hours, minutes, seconds } = remaining(left);
         const time = instant(fresh.opens_at_ms, fresh.zone, false);

@@ -11,13 +11,10 @@ function stub(facts) {
   const { voucher } = facts;
   if (!voucher) return el("div", { class: "stub" }, icon("ticket"));
   const amount = money(voucher.face, voucher.currency);
-  const long = amount.length > 5 ? " long" : "";
-  return el(
-    "div",
-    { class: `stub${long}` },
-    el("span", { class: "face", text: amount }),
-    el("span", { class: "off", text: t("terms.off") }),
-  );
+  const face = el("span", { class: "face", text: amount });
+  // As large as it has room for.
+  face.style.setProperty("--letters", String(amount.length));
+  return el("div", { class: "stub" }, face, el("span", { class: "off", text: t("terms.off") }));
 }
 
 /** A voucher's card: what it takes off, and on what terms. `heading` is the level of its name. */
@@ -75,20 +72,31 @@ export function giveBack(given) {
   };
 }
 
+/** What stands below a number of days, hours, minutes or seconds. */
+function unitWord(name, n) {
+  return {
+    days: t("time.days", { n }),
+    hours: t("time.hours", { n }),
+    minutes: t("time.minutes", { n }),
+    seconds: t("time.seconds", { n }),
+  }[name];
+}
+
 /** A countdown in boxes. Screen readers are told at a few moments only, by whoever owns it. `short` leaves out hours of 0. */
 export function countdown(short = false) {
   const parts = ["days", "hours", "minutes", "seconds"].map((name) => {
     const digits = el("b", { text: "00" });
-    const words = { days: t("time.days"), hours: t("time.hours"), minutes: t("time.minutes"), seconds: t("time.seconds") };
-    return { name, digits, box: el("div", { class: "unit" }, digits, el("span", { text: words[name] })) };
+    const word = el("span", {});
+    return { name, digits, word, box: el("div", { class: "unit" }, digits, word) };
   });
   const node = el("div", { class: "countdown", role: "timer", "aria-live": "off" }, parts.map((part) => part.box));
   return {
     node,
     update(ms) {
       const left = remaining(ms);
-      for (const { name, digits, box } of parts) {
+      for (const { name, digits, word, box } of parts) {
         say(digits, String(left[name]));
+        say(word, unitWord(name, Number(left[name])));
         if (name === "days") show(box, left.days > 0);
         if (name === "hours") show(box, !short || left.days > 0 || left.hours !== "00");
         if (name === "seconds") show(box, left.days === 0);

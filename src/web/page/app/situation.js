@@ -5,7 +5,7 @@ import { clock } from "./clock.js";
 import { phaseOf } from "./facts.js";
 import { isHeld } from "./session.js";
 import { settings } from "./settings.js";
-import { count, deadline, t } from "./words.js";
+import { deadline, t } from "./words.js";
 
 /** What stands in the way, by the service's code: title, text, and what may be done about it. */
 function refusal(code) {
@@ -46,7 +46,7 @@ function delay(code) {
 const inSeconds = (until) => Math.max(0, Math.ceil((until - clock.now()) / 1_000));
 const retryIn = (until) => {
   const n = inSeconds(until);
-  return n > 0 ? t("wait.retry_in", { n: count(n) }) : t("wait.retry_now");
+  return n > 0 ? t("wait.retry_in", { n }) : t("wait.retry_now");
 };
 
 /** The way to the sponsor's sign-in, where the page knows it. */
@@ -109,7 +109,7 @@ function underWay(claiming) {
     return { tone: "busy", title, text, fine, stop: Boolean(until), button: busy(t("asking.button")) };
   }
   const [title, text] = delay(code);
-  const fine = `${retryIn(until)} · ${t("wait.tries", { n: count(tries) })}`;
+  const fine = `${retryIn(until)} · ${t("wait.tries", { n: tries })}`;
   return { tone: "warn", title, text, fine, stop: true, button: busy(t("wait.button")) };
 }
 

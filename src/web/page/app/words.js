@@ -1,11 +1,13 @@
 // The languages: one file each, and nothing of them in the code but the names of their texts.
 
 import { bring } from "./api.js";
+import { clock } from "./clock.js";
 import { recall, keep } from "./store.js";
 import { settings } from "./settings.js";
 
 let texts = {};
 let language = "en";
+let plurals = new Intl.PluralRules(language);
 
 const words = settings.languages.map((one) => one.word);
 
@@ -18,6 +20,7 @@ export async function learn(chosen) {
   const read = await bring(file, {}, (answer) => (answer.ok ? answer.json() : null)).catch(() => null);
   if (!read) return false;
   [language, texts] = [word, read];
+  plurals = new Intl.PluralRules(texts["language.tag"]);
   if (chosen) keep("language", chosen);
   document.documentElement.lang = texts["language.tag"];
   return true;
@@ -26,9 +29,12 @@ export async function learn(chosen) {
 /** The language's word. */
 export const spoken = () => language;
 
-/** A text, with what stands in braces filled in. */
+/** A text, with what stands in braces filled in. One that has a form for each plural of its language is told by the number `n`. */
 export function t(name, values = {}) {
-  return (texts[name] ?? name).replace(/\{(\w+)\}/g, (_, word) => values[word] ?? "");
+  const text = texts[name] ?? name;
+  const form = typeof text === "string" ? text : (text[plurals.select(values.n)] ?? text.other);
+  const shown = (value) => (typeof value === "number" ? count(value) : (value ?? ""));
+  return form.replace(/\{(\w+)\}/g, (_, word) => shown(values[word]));
 }
 
 /** An amount of money, as in "25.00" of "CNY". */
@@ -45,22 +51,36 @@ export function money(amount, currency) {
   }
 }
 
-/** A count. */
-export const count = (number) => new Intl.NumberFormat(texts["language.tag"]).format(number);
+/** A count, as `t` writes it. */
+const count = (number) => new Intl.NumberFormat(texts["language.tag"]).format(number);
 
-/** A day and a time, on the campaign's clocks. */
+const formats = new Map();
+
+/** Writes dates in one form; made once, as they are asked for several times a second. */
+function dates(form, tag = texts["language.tag"]) {
+  const name = JSON.stringify([tag, form]);
+  if (!formats.has(name)) formats.set(name, new Intl.DateTimeFormat(tag, form));
+  return formats.get(name);
+}
+
+/** The year of an instant, on the campaign's clocks. */
+const yearOf = (ms, timeZone) => dates({ year: "numeric", timeZone }, "en").format(ms);
+
+/** A day and a time, on the campaign's clocks; with its year where that is not this one. */
 export function instant(ms, zone, withDay = true) {
-  const day = withDay ? { month: "short", day: "numeric", weekday: "short" } : {};
-  const form = { ...day, hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
-  const tag = texts["language.tag"];
+  const on = (timeZone) => {
+    const year = yearOf(ms, timeZone) === yearOf(clock.now(), timeZone) ? undefined : "numeric";
+    const day = withDay ? { year, month: "short", day: "numeric", weekday: "short" } : {};
+    return dates({ ...day, hour: "2-digit", minute: "2-digit", hourCycle: "h23", timeZone }).format(ms);
+  };
   try {
-    const when = new Intl.DateTimeFormat(tag, { ...form, timeZone: zone || undefined }).format(ms);
-    if (!zone || when === new Intl.DateTimeFormat(tag, form).format(ms)) return when;
+    const when = on(zone || undefined);
+    if (!zone || when === on()) return when;
     // Whose phone is on other clocks is told on which these are.
-    const parts = new Intl.DateTimeFormat(tag, { timeZone: zone, timeZoneName: "shortOffset" }).formatToParts(ms);
+    const parts = dates({ timeZone: zone, timeZoneName: "shortOffset" }).formatToParts(ms);
     return t("when.zone", { when, zone: parts.find((part) => part.type === "timeZoneName").value });
   } catch {
-    return new Intl.DateTimeFormat(tag, form).format(ms);
+    return on();
   }
 }
 
