@@ -3,6 +3,8 @@
 pub(crate) mod crew;
 
 use std::{
+    io::Write,
+    net::TcpStream,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -132,6 +134,25 @@ fn a_wrong_token_is_refused_and_told_without_its_text() {
     let said = worker.end();
     assert!(said.contains("refused a call from 127.0.0.1:"), "{said}");
     assert!(!said.contains("not-the-right-token") && !said.contains(TOKEN), "{said}");
+}
+
+#[test]
+fn strangers_who_say_nothing_keep_nobody_out() {
+    let worker = InProcess::start(unix_now, Duration::from_secs(10));
+    let addresses = [worker.address.clone()];
+    let come = |words: &[u8]| {
+        let mut stranger = TcpStream::connect(&worker.address).unwrap();
+        stranger.write_all(words).unwrap();
+        stranger
+    };
+    // More than a worker has room for: some say nothing, some never come to an end.
+    let crowd = || (0..100).map(|n| come(if n % 2 == 0 { b"" } else { b"GET /v1/worker HTTP/1.1\r\n" }));
+    let _before: Vec<_> = crowd().collect();
+    let running = run(&addresses, job(generous(), 200.0, "1s"));
+    // Whoever has shown the token is not made to leave.
+    let _meanwhile: Vec<_> = crowd().collect();
+    let (tally, _) = running.join().unwrap();
+    assert_eq!(tally.schedule.scheduled, 200);
 }
 
 #[test]

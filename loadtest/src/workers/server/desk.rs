@@ -37,7 +37,7 @@ use crate::{
 /// Calls with a wrong token are logged this often at the most.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(1);
 
-type Reply = Response<Full<Bytes>>;
+pub(super) type Reply = Response<Full<Bytes>>;
 type Answered = Result<Reply, No>;
 
 /// Why a call is refused.
@@ -84,14 +84,22 @@ impl Desk {
         Self { offer, clock, place: Mutex::default(), complained: Mutex::default() }
     }
 
-    /// Answers one call.
-    pub(super) async fn answer(self: &Arc<Self>, request: Request<Incoming>, peer: SocketAddr) -> Reply {
-        if !self.offer.token.is(request.headers().get(AUTHORIZATION)) {
-            self.complain(peer);
-            let mut reply = no(StatusCode::UNAUTHORIZED, "the token is wrong or missing").reply();
-            reply.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-            return reply;
+    /// Lets a call in that carries the token.
+    ///
+    /// # Errors
+    /// What is answered to one that does not.
+    pub(super) fn admit(&self, request: &Request<Incoming>, peer: SocketAddr) -> Result<(), Box<Reply>> {
+        if self.offer.token.is(request.headers().get(AUTHORIZATION)) {
+            return Ok(());
         }
+        self.complain(peer);
+        let mut reply = no(StatusCode::UNAUTHORIZED, "the token is wrong or missing").reply();
+        reply.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        Err(Box::new(reply))
+    }
+
+    /// Answers a call that was let in.
+    pub(super) async fn answer(self: &Arc<Self>, request: Request<Incoming>) -> Reply {
         self.route(request).await.unwrap_or_else(No::reply)
     }
 

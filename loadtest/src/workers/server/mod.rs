@@ -2,12 +2,14 @@
 //!
 //! - `desk`: answers calls
 //! - `job`: a job's life, from its order to its result
+//! - `room`: how many connections there may be, and who leaves when there are more
 //!
 //! Owns the listening socket and the bounds on its connections. The calls are answered on a thread of their own,
 //! beside the generator's.
 
 mod desk;
 mod job;
+mod room;
 
 use std::{
     convert::Infallible, future::Future, net::SocketAddr, path::PathBuf, sync::Arc, thread, time::Duration,
@@ -21,11 +23,13 @@ use tokio::{
     net::{TcpListener, TcpStream},
     runtime,
     signal::unix::{SignalKind, signal},
-    sync::Semaphore,
     time::{sleep, timeout},
 };
 
-use self::desk::Desk;
+use self::{
+    desk::Desk,
+    room::{Guest, Room},
+};
 use super::{clock::WallClock, protocol, token::Token};
 use crate::{clock::unix_now, streams};
 
@@ -106,16 +110,18 @@ pub async fn serve(listener: TcpListener, offer: Offer, stop: impl Future<Output
 }
 
 async fn accept(listener: &TcpListener, desk: &Arc<Desk>) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let room = Room::new(CONNECTIONS_MAX);
     loop {
-        let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, peer)) => {
+                let Some(guest) = room.enter().await else { return };
                 let desk = Arc::clone(desk);
                 tokio::spawn(async move {
-                    // A connection that breaks or stays too long concerns only its coordinator.
-                    let _ended = timeout(CONNECTION_WAIT, serve_connection(stream, peer, &desk)).await;
-                    drop(place);
+                    tokio::select! {
+                        // A connection that breaks or stays too long concerns only its coordinator.
+                        _ended = timeout(CONNECTION_WAIT, serve_connection(stream, peer, &desk, &guest)) => (),
+                        () = guest.asked_to_leave() => (),
+                    }
                 });
             }
             Err(error) => {
@@ -126,9 +132,17 @@ async fn accept(listener: &TcpListener, desk: &Arc<Desk>) {
     }
 }
 
-async fn serve_connection(stream: TcpStream, peer: SocketAddr, desk: &Arc<Desk>) {
+async fn serve_connection(stream: TcpStream, peer: SocketAddr, desk: &Arc<Desk>, guest: &Guest) {
     let _closed = stream.set_nodelay(true);
-    let service = service_fn(|request| async move { Ok::<_, Infallible>(desk.answer(request, peer).await) });
+    let service = service_fn(|request| async move {
+        Ok::<_, Infallible>(match desk.admit(&request, peer) {
+            Ok(()) => {
+                guest.is_known();
+                desk.answer(request).await
+            }
+            Err(refused) => *refused,
+        })
+    });
     let _broken = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_WAIT)
