@@ -1,6 +1,9 @@
 //! Where requests go: the address, the `Host` header and the path.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::{
+    net::{SocketAddr, TcpStream, ToSocketAddrs},
+    time::Duration,
+};
 
 use anyhow::{Context, Result, bail};
 use hyper::{Method, Uri};
@@ -9,6 +12,9 @@ use super::ask::Ask;
 
 /// Stands for the person's number, which is the ticket's line in a ticket file, in a path template.
 const LINE: &str = "{line}";
+
+/// How long one of several addresses may take to accept a connection.
+const TRY_WAIT: Duration = Duration::from_secs(1);
 
 /// The service under load.
 #[derive(Debug, Clone)]
@@ -26,7 +32,7 @@ enum Lines {
 }
 
 impl Target {
-    /// Resolves `url` (`http://host[:port]`); `path` may hold `{line}` for the person's number.
+    /// Resolves `url` (`http://host[:port]`), to the first of its addresses that accepts connections where it has several; `path` may hold `{line}` for the person's number.
     ///
     /// # Errors
     /// The URL is not plain HTTP, has a path, or does not resolve; or the path is none.
@@ -40,11 +46,11 @@ impl Target {
         }
         let authority = uri.authority().with_context(|| format!("target {url} has no host"))?;
         let host = authority.host().trim_matches(['[', ']']);
-        let address = (host, authority.port_u16().unwrap_or(80))
+        let addresses: Vec<_> = (host, authority.port_u16().unwrap_or(80))
             .to_socket_addrs()
             .with_context(|| format!("target {url}"))?
-            .next()
-            .with_context(|| format!("target {url} has no address"))?;
+            .collect();
+        let address = reachable(&addresses).with_context(|| format!("target {url} has no address"))?;
         // A fragment never leaves a client.
         let (path, _) = path.split_once('#').unwrap_or((path, ""));
         let checked = |path: &str| path.parse::<Uri>().with_context(|| format!("path {path}"));
@@ -79,9 +85,32 @@ impl Target {
     }
 }
 
+/// The first address that accepts connections, or the first of all where none does: `localhost` is `::1` before it is
+/// `127.0.0.1` on many machines, and a service listens on one of them. A single address is not tried.
+fn reachable(addresses: &[SocketAddr]) -> Option<SocketAddr> {
+    let accepts = |address: &&SocketAddr| TcpStream::connect_timeout(address, TRY_WAIT).is_ok();
+    let first = addresses.first();
+    let several = addresses.iter().any(|address| Some(address) != first);
+    several.then(|| addresses.iter().find(accepts)).flatten().or(first).copied()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_several_addresses_one_is_taken_that_accepts_connections() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let open = listener.local_addr().unwrap();
+        // Nobody listens on this one's port.
+        let shut = SocketAddr::new("127.0.0.77".parse().unwrap(), open.port());
+        assert_eq!(reachable(&[shut, open]), Some(open));
+        assert_eq!(reachable(&[open, shut]), Some(open));
+        assert_eq!(reachable(&[shut]), Some(shut));
+        assert_eq!(reachable(&[]), None);
+        drop(listener);
+        assert_eq!(reachable(&[shut, open]), Some(shut), "as if there were one alone");
+    }
 
     #[test]
     fn a_path_may_name_the_line() {

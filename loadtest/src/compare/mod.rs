@@ -81,11 +81,11 @@ pub fn text(before: &Results, after: &Results) -> String {
         let _ = writeln!(out, "warning: {caveat}");
     }
     for group in groups(before, after) {
-        let _ = writeln!(out, "\n{:<30}{:>12}{:>12}{:>10}", group.title, "before", "after", "change");
+        let _ = writeln!(out, "\n{:<30}{:>12}{:>12}{:>14}", group.title, "before", "after", "change");
         for row in &group.rows {
             let [old, new] = [row.before, row.after].map(|value| row.unit.spell(value));
             let line =
-                format!("  {:<28}{old:>12}{new:>12}{:>10}  {}", row.name, row.change(), row.effect().word());
+                format!("  {:<28}{old:>12}{new:>12}{:>14}  {}", row.name, row.change(), row.effect().word());
             let _ = writeln!(out, "{}", line.trim_end());
         }
     }
