@@ -272,6 +272,27 @@ async fn a_failed_start_says_what_redis_said() {
     assert!(processes_in(&lock.dir().redis_dir()).is_empty());
 }
 
+#[tokio::test]
+async fn a_program_that_never_comes_to_its_log_is_heard_too() {
+    let folder = ManagedFolder::new();
+    let lock = lock(folder.path());
+    // There is a log of an earlier run, which says nothing of this one.
+    start(&lock).await.stop(STOP_DEADLINE).await;
+    let said = "redis-server: error while loading shared libraries";
+    let broken = script(folder.path(), &format!("echo '{said}' >&2; exit 127"));
+    let config = RedisConfig { server_bin: broken, ..RedisConfig::default() };
+    let error = ManagedRedis::start(&lock, &config).await.expect_err("it is broken");
+    assert_eq!(error.to_string(), format!("redis: ended while starting; its log ends with: {said}"));
+}
+
+/// A program that is not Redis.
+fn script(folder: &Path, does: &str) -> PathBuf {
+    let path = folder.join("not-redis");
+    std::fs::write(&path, format!("#!/bin/sh\n{does}\n")).expect("it is written");
+    set_private(&path);
+    path
+}
+
 fn set_private(path: &Path) {
     use std::os::unix::fs::PermissionsExt;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700)).expect("it is ours");

@@ -93,7 +93,7 @@ impl Files {
             ("--dir", self.dir.clone().into_os_string()),
             ("--unixsocket", self.socket.clone().into_os_string()),
             ("--pidfile", self.dir.join("redis.pid").into_os_string()),
-            ("--logfile", self.dir.join("redis.log").into_os_string()),
+            ("--logfile", self.log_path().into_os_string()),
             ("--port", "0".into()),
             ("--unixsocketperm", "700".into()),
             ("--daemonize", "no".into()),
@@ -119,9 +119,18 @@ impl Files {
         limits::REDIS_LOAD_BASE + limits::REDIS_LOAD_PER_MIB.saturating_mul(mib)
     }
 
+    fn log_path(&self) -> PathBuf {
+        self.dir.join("redis.log")
+    }
+
+    /// The server's log, to be added to; nothing where it cannot be opened.
+    pub(super) fn log(&self) -> Option<File> {
+        OpenOptions::new().append(true).create(true).mode(0o600).open(self.log_path()).ok()
+    }
+
     /// The last line that the server logged, for the cause of a failed start.
     pub(super) fn last_log_line(&self) -> Option<String> {
-        let mut file = File::open(self.dir.join("redis.log")).ok()?;
+        let mut file = File::open(self.log_path()).ok()?;
         let size = file.metadata().ok()?.len();
         file.seek(SeekFrom::Start(size.saturating_sub(LOG_TAIL_BYTES))).ok()?;
         let mut tail = Vec::new();

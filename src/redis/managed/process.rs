@@ -46,7 +46,8 @@ impl Process {
             .current_dir(&files.dir)
             .stdin(Stdio::from(lock))
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            // What is said before it has opened its log: by the system's loader, say.
+            .stderr(files.log().map_or_else(Stdio::null, Stdio::from))
             // A Ctrl-C in the terminal reaches the service's group alone: its Redis has to outlast it.
             .process_group(0)
             .spawn();
