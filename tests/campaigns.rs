@@ -129,11 +129,12 @@ fn another_machine_reaches_the_listener_with_the_token() {
     let wrong = service.data().with_file_name("wrong.token");
     std::fs::write(&wrong, "not-the-token\n").expect("it is written");
     let elsewhere = crate::support::folder();
-    let list = |token_file: &std::path::Path| {
+    let list_at = |url: &str, token_file: &std::path::Path| {
         let mut command = crate::support::claimrush(elsewhere.path());
-        command.args(["campaign", "list", "--admin", &url, "--token-file"]).arg(token_file);
+        command.args(["campaign", "list", "--admin", url, "--token-file"]).arg(token_file);
         outcome(&command.output().expect("it runs"))
     };
+    let list = |token_file: &std::path::Path| list_at(&url, token_file);
     let (exit, out, err) = list(&service.data().join("admin.token"));
     assert_eq!((exit, err.as_str()), (0, ""));
     assert_eq!(out, service.campaign(&["list"]).1);
@@ -143,6 +144,10 @@ fn another_machine_reaches_the_listener_with_the_token() {
     let (exit, _, err) = list(&elsewhere.path().join("none"));
     assert_eq!(exit, 1);
     assert!(err.contains("none: No such file"), "{err}");
+    let public = format!("http://{}", service.address());
+    let (exit, out, err) = list_at(&public, &service.data().join("admin.token"));
+    assert_eq!((exit, out.as_str(), err.lines().count()), (69, "", 1), "{err}");
+    assert!(err.contains("not one of an admin listener") && err.contains("the public listener"), "{err}");
 }
 
 #[test]

@@ -31,6 +31,7 @@ use super::admin_api::{
 use super::bans::{BanList, BanView};
 use super::merchants::file::Flaw;
 use crate::clock::UnixMs;
+use crate::domain::cause::Cause;
 use crate::domain::ids::CampaignId;
 
 /// How long a connection may take.
@@ -284,6 +285,9 @@ impl AdminClient {
             return serde_json::from_slice(&bytes).map_err(|error| self.alien(&error));
         }
         let problem: Problem = serde_json::from_slice(&bytes).map_err(|error| self.alien(&error))?;
+        if problem.code.as_deref() == Some(Cause::NotFound.code()) {
+            return Err(self.alien(&"it has no such call; is that the public listener, or an older version?"));
+        }
         let words = problem.detail.or(problem.title).or(problem.code);
         let mut words = words.unwrap_or_else(|| "the service gives no reason".to_owned());
         for Flaw { line, column, what } in problem.errors {
