@@ -73,11 +73,11 @@ fn a_refused_file_changes_nothing() {
     for (what, file, line, word) in [
         ("below what is claimed", campaign("c", &[d1.clone().stock(9), d2.clone().stock(2)]), 16, "claimed"),
         ("a drop removed", campaign("c", &[d1.clone().stock(9)]), 0, "cannot be removed"),
-        ("a limit lowered", campaign("p", &[pair.limit(1)]), 9, "cannot fall from 2 to 1"),
+        ("a limit lowered", campaign("p", &[pair.limit(1)]), 10, "cannot fall from 2 to 1"),
         (
             "a drop of another campaign",
             campaign("new", &[DropFile::open("d-9", 1), DropFile::open("taken", 1)]),
-            16,
+            13,
             "already belongs",
         ),
         ("the budget exceeded", good.replace("1000000.00 CNY", "13.00 CNY"), 16, "above the budget"),
@@ -93,7 +93,9 @@ fn a_refused_file_changes_nothing() {
         ),
         ("the same id twice", good.replace("\"d-2\"", "\"d-1\""), 13, "already"),
         ("closing before opening", good.replacen("closes_at = \"20", "closes_at = \"19", 1), 8, "closes_at"),
-        ("another face", good.replacen("\"1.00\"", "\"2.00\"", 1), 9, "face"),
+        ("another face", good.replacen("\"1.00\"", "\"2.00\"", 1), 11, "face"),
+        ("a shorter validity", good.replacen("\"7d\"", "\"6d\"", 1), 11, "valid_for"),
+        ("another currency", good.replace("CNY", "EUR"), 3, "currency"),
         ("no TOML", good.replacen("stock = 9", "stock 9", 1), 9, ""),
     ] {
         let (exit, out, err) = service.apply(&file);
@@ -196,7 +198,7 @@ fn what_was_claimed_today_counts_today_wherever_the_drop_is_moved() {
     let drafted = service.campaign(&["draft", &path.to_string_lossy()]);
     for (exit, out, err) in [service.apply(&moved), drafted, service.apply(&file(&[drop("a", later_ms)]))] {
         assert_eq!((exit, out.as_str()), (1, ""), "{err}");
-        assert!(err.contains("line 10: drop \"a\" was open on ") && err.lines().count() == 1, "{err}");
+        assert!(err.contains("line 8: drop \"a\" was open on ") && err.lines().count() == 1, "{err}");
     }
     assert_eq!(service.drop_state("b").status, 404);
     // Another day's drop takes no day from anybody.
@@ -206,5 +208,5 @@ fn what_was_claimed_today_counts_today_wherever_the_drop_is_moved() {
     service.apply_ok(&(campaign("c", &[]) + &moved.concat()));
     let (exit, out, err) = service.apply(&file(&moved));
     assert_eq!((exit, out.as_str()), (1, ""), "{err}");
-    assert!(err.contains("line 10: drop \"a\" was open on ") && err.lines().count() == 1, "{err}");
+    assert!(err.contains("line 8: drop \"a\" was open on ") && err.lines().count() == 1, "{err}");
 }

@@ -193,7 +193,7 @@ impl Campaigns {
         let catalogue = self.ledger.catalogue().await.map_err(LoadError::from)?;
         let old = catalogue.campaigns.iter().find(|record| record.campaign.id == new.id);
         let refused = |refusal: Refusal| ApplyError::Refused {
-            line: refusal.about().and_then(|drop| campaign::line_of_drop(text, drop)),
+            line: campaign::line_of_refusal(text, &refusal),
             what: refusal.to_string(),
         };
         let before = old.map(|record| &record.campaign);

@@ -265,8 +265,7 @@ fn planned(catalogue: &Catalogue, new: &Campaign, now_ms: UnixMs) -> Result<Chan
 }
 
 fn refused(refusal: &Refusal, text: &str) -> ApplyError {
-    let line = refusal.about().and_then(|drop| campaign::line_of_drop(text, drop));
-    ApplyError::Refused { line, what: refusal.to_string() }
+    ApplyError::Refused { line: campaign::line_of_refusal(text, refusal), what: refusal.to_string() }
 }
 
 fn shown(catalogue: &Catalogue, row: &Document, now_ms: UnixMs) -> Result<DraftView, LedgerError> {

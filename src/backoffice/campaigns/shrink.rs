@@ -28,7 +28,7 @@ impl Campaigns {
             return Ok(());
         }
         let below_claimed = |drop: &DropId, stock: u64| ApplyError::Refused {
-            line: campaign::line_of_drop(text, drop),
+            line: campaign::line_in_drop(text, drop, "stock"),
             what: format!("drop {:?}: stock {stock} is below what is claimed already", drop.as_str()),
         };
         let mut configs = Vec::with_capacity(smaller.len());
@@ -50,7 +50,7 @@ impl Campaigns {
                     (_, found) => {
                         let drop = found.map(|(drop, _)| drop);
                         Err(ApplyError::Refused {
-                            line: drop.and_then(|drop| campaign::line_of_drop(text, drop)),
+                            line: drop.and_then(|drop| campaign::line_in_drop(text, drop, "stock")),
                             what: format!(
                                 "drop {:?} is not loaded in Redis",
                                 drop.map_or("", DropId::as_str)

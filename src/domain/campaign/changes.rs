@@ -206,6 +206,30 @@ impl Refusal {
             _ => None,
         }
     }
+
+    /// The key in the campaign file whose value is refused: of that drop, where it is about one, or of the campaign.
+    #[must_use]
+    pub const fn key(&self) -> &'static str {
+        match self {
+            Self::OtherCampaign { .. }
+            | Self::DropTwice(_)
+            | Self::DropRemoved(_)
+            | Self::DropElsewhere { .. }
+            | Self::Ended(_)
+            | Self::TooManyCampaigns(_)
+            | Self::TooManyDrops(_) => "id",
+            Self::OutOfTime(_) | Self::DayLeft { .. } => "opens_at",
+            Self::CurrencyChanged { .. } => "budget",
+            Self::DailyBudget(_) => "daily_budget",
+            Self::NotFunded { .. } => "funded_by",
+            Self::VoucherChanged(_) => "voucher",
+            Self::ValidityShortened(_) => "voucher.valid_for",
+            Self::ItemChanged(_) => "item",
+            Self::HoldShortened(_) => "item.hold_for",
+            Self::LimitLowered { .. } => "limit_per_person",
+            Self::StockBelowClaimed { .. } => "stock",
+        }
+    }
 }
 
 /// What `new` changes of `old`, where `claimed` gives the claims of a drop that were not returned.

@@ -27,7 +27,7 @@ pub use daily::{DayOver, check_days, counts_anew};
 pub use differences::Difference;
 pub use file::FileError;
 pub use item::ItemTerms;
-pub use lines::{line_of_address_rule, line_of_drop};
+pub use lines::{line_in_drop, line_of_address_rule, line_of_refusal};
 pub use redemption::{RedemptionRules, RuleChange, Taken, Unused};
 
 use super::eligibility::Eligibility;
