@@ -1,5 +1,6 @@
 //! What holds for every call of the admin listener: traces of refusals, HEAD, and what a request's head may be.
 
+use crate::support::campaign::{DropFile, campaign};
 use crate::support::http::{Answer, Client, bearer, request};
 use crate::support::service::{PATIENCE, Service};
 use crate::support::wait_for;
@@ -124,6 +125,29 @@ fn a_head_is_bounded_as_at_the_public_listener() {
         let answer = client.answer();
         assert_eq!((answer.status, answer.code().as_str()), (status, code), "{what}");
     }
+}
+
+#[test]
+fn a_parameter_that_a_call_does_not_have_is_refused_and_nothing_is_done() {
+    let service = Service::start();
+    let good = bearer(&token(&service));
+    let file = campaign("c", &[DropFile::open("d-1", 5)]);
+    for (path, body) in [
+        ("/admin/v1/campaigns?dry_run=true", &*file),
+        ("/admin/v1/campaigns?opens_at=2099-01-01T00:00:00Z", &file),
+        ("/admin/v1/campaigns?opens_at_ms=", &file),
+        ("/admin/v1/campaigns?dry_run=true&opens_at_ms=4070908800000", &file),
+        ("/admin/v1/drafts?opens_at=2099-01-01T00:00:00Z", &file),
+        ("/admin/v1/merchants?dry_run=1", ""),
+        ("/admin/v1/recovery?accept_loss=1", ""),
+        ("/admin/v1/recovery?dry_run=true", ""),
+    ] {
+        let refused = call(&service, "POST", path, &[("authorization", &good)], body);
+        assert_eq!((refused.status, refused.code().as_str()), (400, "bad_request"), "{path}");
+        assert!(refused.text("detail").starts_with("the one parameter is "), "{path}: {}", refused.json());
+    }
+    assert_eq!(service.drop_state("d-1").status, 404, "nothing was applied");
+    assert_eq!(service.campaign(&["drafts"]).1, "no drafts\n");
 }
 
 #[test]

@@ -253,7 +253,15 @@ impl Admin {
             None => self.campaigns.lost_drops().await,
             Some(asked) => {
                 let actor = asked.caller()?.actor.to_string();
-                self.campaigns.recover(asked.query == Some("accept_loss=true"), &actor).await
+                let accept_loss = match asked.query {
+                    None => false,
+                    Some("accept_loss=true") => true,
+                    Some(_) => {
+                        let what = "the one parameter is accept_loss=true";
+                        return Err(Problem::with_detail(Cause::BadRequest, what));
+                    }
+                };
+                self.campaigns.recover(accept_loss, &actor).await
             }
         };
         let found = found.map_err(|error| match error {

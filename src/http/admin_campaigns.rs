@@ -87,12 +87,18 @@ fn drop_view(admin: &Admin, spec: &DropSpec, now_ms: UnixMs) -> DropView {
     }
 }
 
-/// The instant to which a file's drops are to be moved.
+/// The instant to which a file's drops are to be moved. Any other parameter is refused: whoever asked for it meant something else
+/// than to have the file applied as it is.
 pub(super) fn opens_at_ms(query: Option<&str>) -> Result<Option<UnixMs>, Problem> {
-    let text = query.and_then(|query| query.strip_prefix("opens_at_ms="));
-    text.map(str::parse).transpose().map_err(|_| {
-        Problem::with_detail(Cause::BadRequest, "opens_at_ms must be milliseconds since the Unix epoch")
-    })
+    let read = |query: &str| query.strip_prefix("opens_at_ms=")?.parse().ok();
+    query
+        .map(|query| {
+            read(query).ok_or_else(|| {
+                let what = "the one parameter is opens_at_ms, milliseconds since the Unix epoch";
+                Problem::with_detail(Cause::BadRequest, what)
+            })
+        })
+        .transpose()
 }
 
 /// What applying a file did, in sentences.

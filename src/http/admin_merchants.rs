@@ -14,7 +14,7 @@ use crate::limits;
 pub(super) async fn list(admin: &Admin, asked: &Asked<'_>) -> Result<Reply, Problem> {
     let after = asked.query.unwrap_or("after=").strip_prefix("after=");
     let after = after.ok_or_else(|| {
-        Problem::with_detail(Cause::BadRequest, "only after is known, with the id of a merchant")
+        Problem::with_detail(Cause::BadRequest, "the one parameter is after, the id of a merchant")
     })?;
     let merchants = admin.merchants.list(after).await.map_err(|error| failed(&error))?;
     to_reply(&MerchantList { merchants })
@@ -29,7 +29,7 @@ pub(super) async fn import(admin: &Admin, asked: Asked<'_>) -> Result<Reply, Pro
         None => false,
         Some("dry_run=true") => true,
         Some(_) => {
-            return Err(Problem::with_detail(Cause::BadRequest, "only dry_run=true is known"));
+            return Err(Problem::with_detail(Cause::BadRequest, "the one parameter is dry_run=true"));
         }
     };
     let caller = asked.caller()?.clone();
