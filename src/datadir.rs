@@ -85,6 +85,21 @@ impl DataDir {
         Ok(Self { named: named.to_owned(), path })
     }
 
+    /// The same for whoever needs nothing that is kept in it, where `needed` is false: then it need not exist, and nobody serves from
+    /// one that does not.
+    ///
+    /// # Errors
+    /// As [`DataDir::open`].
+    pub fn look_at(named: &Path, needed: bool) -> Result<Self, DataDirError> {
+        match Self::open(named) {
+            Err(DataDirError::NotRunning { .. }) if !needed => {
+                let path = std::path::absolute(named).map_err(file_error(named))?;
+                Ok(Self { named: named.to_owned(), path })
+            }
+            found => found,
+        }
+    }
+
     /// The folder, absolute.
     #[must_use]
     pub fn path(&self) -> &Path {

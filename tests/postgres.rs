@@ -129,6 +129,34 @@ fn two_front_ends_and_two_drains_share_one_ledger() {
     assert_kept(&server, &other, &told);
 }
 
+/// Redis and ledger are elsewhere: a drain of its own machine, and whoever audits or exports, has no data folder, and gets none.
+#[test]
+fn commands_need_no_data_folder_where_nothing_is_kept_in_one() {
+    let server = PostgresServer::start(&[]);
+    let redis = RedisServer::start(&["appendonly yes", "appendfsync always", "maxmemory-policy noeviction"]);
+    let (redis_url, ledger_url) = (redis.url().expose().to_owned(), server.url());
+    let settings = [("redis.url", redis_url.as_str()), ("ledger.url", ledger_url.as_str())];
+    let service = Service::start_with(&settings, &["--no-drain"]);
+    service.apply_ok(&campaign("c-1", &[DropFile::open("d-1", 5)]));
+    assert_eq!(service.claim("d-1", &service.ticket("d-1", "ann")).status, 201);
+    let elsewhere = folder();
+    let command = |args: &[&str]| {
+        let mut command = claimrush(elsewhere.path());
+        command.args(args).env("CLAIMRUSH_REDIS__URL", &redis_url).env("CLAIMRUSH_LEDGER__URL", &ledger_url);
+        command
+    };
+    let drain = Drainer::of(&mut command(&["drain"]));
+    wait_drained(&service);
+    assert!(drain.stop().success());
+    for args in
+        [&["audit"][..], &["audit", "verify"], &["ledger", "export", "--drop", "d-1", "--format", "csv"]]
+    {
+        let (exit, out, err) = outcome(&command(args).output().expect("it runs"));
+        assert_eq!((exit, err.as_str()), (0, ""), "{args:?}: {out}");
+    }
+    assert_eq!(std::fs::read_dir(elsewhere.path()).expect("it is there").count(), 0, "nothing was made");
+}
+
 /// What docs/BACKUP.md says of two hosts: after a failover the first of them is the standby, which is behind.
 #[test]
 fn of_two_hosts_the_standby_is_neither_written_to_nor_read() {

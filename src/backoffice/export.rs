@@ -45,7 +45,7 @@ pub async fn run(config: Config, args: LedgerArgs) -> Result<Exit, Failure> {
         let line = "a workbook is nothing to be read on a terminal: name a file by --out, or send it on";
         return Err(Failure::new(Exit::Usage, line));
     }
-    let folder = DataDir::open(&config.data.dir)?;
+    let folder = DataDir::look_at(&config.data.dir, config.ledger.is_in_data_dir())?;
     let ledger = open::open_read_only(&ledger_config(&folder, &config)?, folder.path()).await?;
     let catalogue = ledger.catalogue().await?;
     let mut drops =

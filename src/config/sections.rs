@@ -225,6 +225,12 @@ impl LedgerConfig {
         url.starts_with("postgres://") || url.starts_with("postgresql://")
     }
 
+    /// Whether it is kept in the data folder.
+    #[must_use]
+    pub fn is_in_data_dir(&self) -> bool {
+        self.url.is_empty()
+    }
+
     /// [`Self::ca_file`], where it is set.
     #[must_use]
     pub fn ca_file(&self) -> Option<&Path> {

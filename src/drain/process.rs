@@ -23,7 +23,8 @@ use crate::telemetry::metrics::Metrics;
 /// [`Failure`] when the folder, Redis or the ledger cannot be used.
 pub async fn run(config: Config) -> Result<Exit, Failure> {
     let mut signals = Signals::install()?;
-    let folder = DataDir::open(&config.data.dir)?;
+    let needed = config.redis.is_managed() || config.ledger.is_in_data_dir();
+    let folder = DataDir::look_at(&config.data.dir, needed)?;
     let service = match folder.run_info() {
         Err(DataDirError::NotRunning { .. }) if !config.redis.is_managed() => None,
         found => Some(found?),
@@ -32,6 +33,8 @@ pub async fn run(config: Config) -> Result<Exit, Failure> {
         Some(info) if config.redis.is_managed() => info.redis_url.clone(),
         _ => config.redis.url.clone(),
     };
+    // What is drained: the folder's service, or a Redis of which there need not be one here.
+    let place = service.as_ref().map_or_else(|| url.to_string(), |_| folder.path().display().to_string());
     let ledger = match service {
         Some(info) => ledger_of(&folder, config.ledger.clone(), info.ledger_url)?,
         None => config.ledger.clone(),
@@ -44,7 +47,7 @@ pub async fn run(config: Config) -> Result<Exit, Failure> {
     let drain = Drain::new(&config, pool, ledger, Arc::new(metrics), Clock::System);
     let stop = CancellationToken::new();
     let draining = tokio::spawn(drain.run(stop.clone()));
-    let (version, place) = (env!("CARGO_PKG_VERSION"), folder.path().display());
+    let version = env!("CARGO_PKG_VERSION");
     logging::tell(&format!("claimrush {version} drains {place} into the ledger"));
     signals.first().await;
     stop.cancel();

@@ -1,7 +1,7 @@
 //! `claimrush drain` as a process of its own.
 
 use std::fs::File;
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 use rustix::process::Signal;
 
@@ -32,6 +32,12 @@ impl Drainer {
             });
             drains.then_some(drainer)
         })
+    }
+
+    /// Starts one by a command of its own, and does not wait for it.
+    pub(crate) fn of(command: &mut Command) -> Self {
+        let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        Self { process: command.spawn().expect("it starts") }
     }
 
     /// Its process.

@@ -31,7 +31,8 @@ pub(super) struct Access {
 impl Access {
     /// Finds both by the configuration and the data folder.
     pub(super) async fn open(config: &Config) -> Result<Self, Failure> {
-        let folder = DataDir::open(&config.data.dir)?;
+        let needed = config.redis.is_managed() || config.ledger.is_in_data_dir();
+        let folder = DataDir::look_at(&config.data.dir, needed)?;
         let (lock, url, ledger) = match running(&folder, config)? {
             Running::Yes { redis, ledger } => (None, Some(redis), ledger),
             Running::No(lock) => (lock, None, config.ledger.clone()),

@@ -22,7 +22,7 @@ use crate::limits;
 /// # Errors
 /// [`Failure`] with what could not be reached or read.
 pub async fn run(config: &Config, args: &AuditVerifyArgs) -> Result<Exit, Failure> {
-    let folder = DataDir::open(&config.data.dir)?;
+    let folder = DataDir::look_at(&config.data.dir, config.ledger.is_in_data_dir())?;
     // A service that runs knows best where its ledger is.
     let place = folder.run_info().map_or_else(
         |_| config.ledger.clone(),
