@@ -10,7 +10,8 @@ use serde_json::Value;
 
 use crate::support::campaign::{DropFile, campaign};
 use crate::support::http::Client;
-use crate::support::service::Service;
+use crate::support::service::{PATIENCE, Service};
+use crate::support::wait_for;
 
 /// The document that ships.
 fn shipped() -> String {
@@ -65,6 +66,88 @@ fn the_shipped_document_is_up_to_date() {
             _ => {}
         }
     }
+}
+
+/// Every field of an answer that its schema does not name, and every field that has to be there and is not.
+fn unlike(document: &Value, schema: &Value, answer: &Value, place: &str) -> Vec<String> {
+    let schema = match schema["$ref"].as_str() {
+        Some(target) => document.pointer(target.trim_start_matches('#')).expect("it is there"),
+        None => schema,
+    };
+    // What may be left out is this or nothing.
+    if let Some(one) = schema["anyOf"].as_array().and_then(|any| any.first()) {
+        return unlike(document, one, answer, place);
+    }
+    match answer {
+        Value::Object(fields) => {
+            let known = schema["properties"].as_object().cloned().unwrap_or_default();
+            let needed = schema["required"].as_array().cloned().unwrap_or_default();
+            let missing = needed.iter().filter_map(Value::as_str).filter(|name| !fields.contains_key(*name));
+            let mut found: Vec<_> = missing.map(|name| format!("{place}.{name} is not there")).collect();
+            for (name, value) in fields {
+                match known.get(name) {
+                    Some(schema) => found.extend(unlike(document, schema, value, &format!("{place}.{name}"))),
+                    None => found.push(format!("{place}.{name} is not described")),
+                }
+            }
+            found
+        }
+        Value::Array(values) => values
+            .iter()
+            .flat_map(|value| unlike(document, &schema["items"], value, &format!("{place}[]")))
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+#[test]
+fn answers_of_the_public_listener_have_the_fields_that_are_described() {
+    let service = Service::start_with(&[("voucher.qr_valid_s", "30")], &["--demo"]);
+    let shop = DropFile::open("shop", 5).item("hold_for = \"15m\"");
+    let text = campaign("c-1", &[DropFile::open("d-1", 5), shop]);
+    let text = text.replace("name = ", "sponsor = \"the city\"\nname = ");
+    service.apply_ok(&text.replace("\"7d\" }", "\"7d\", merchants = { region = [\"53\"] } }"));
+    let document = openapi::document();
+    let call = |method: &str, path: &str, drop: &str, body: &str| {
+        let ticket = format!("Bearer {}", service.ticket(drop, "ann"));
+        let json = ("content-type", "application/json");
+        Client::connect(service.address()).call(
+            method,
+            path,
+            &[("authorization", &ticket), json],
+            body.as_bytes(),
+        )
+    };
+    let claim = call("POST", "/v1/drops/d-1/claims", "d-1", "");
+    let (code, held) = (claim.text("voucher"), call("POST", "/v1/drops/shop/claims", "shop", ""));
+    let id = held.text("claim_id");
+    let mut found = Vec::new();
+    for (method, described, path, drop, body) in [
+        ("GET", "/v1/campaigns", "/v1/campaigns".to_owned(), "d-1", ""),
+        ("GET", "/v1/campaigns/{id}", "/v1/campaigns/c-1".to_owned(), "d-1", ""),
+        ("GET", "/v1/drops/{id}", "/v1/drops/d-1".to_owned(), "d-1", ""),
+        ("GET", "/v1/time", "/v1/time".to_owned(), "d-1", ""),
+        ("POST", "/v1/drops/{id}/claims", "/v1/drops/d-1/claims".to_owned(), "d-1", ""),
+        ("POST", "/v1/drops/{id}/claims", "/v1/drops/shop/claims".to_owned(), "shop", ""),
+        ("GET", "/v1/drops/{id}/claims/mine", "/v1/drops/shop/claims/mine".to_owned(), "shop", ""),
+        ("GET", "/v1/vouchers/{id}", format!("/v1/vouchers/{code}"), "d-1", ""),
+        ("GET", "/v1/vouchers/{id}/qr", format!("/v1/vouchers/{code}/qr"), "d-1", ""),
+        ("POST", "/v1/claims/{id}/cancel", format!("/v1/claims/{id}/cancel"), "shop", ""),
+        ("POST", "/demo/tickets", "/demo/tickets".to_owned(), "d-1", r#"{"drop":"d-1","person":7}"#),
+    ] {
+        // What was claimed just now is on its way into the ledger.
+        let answer = wait_for(&path, PATIENCE, || {
+            let answer = call(method, &path, drop, body);
+            (answer.status != 503).then_some(answer)
+        });
+        assert!([200, 201].contains(&answer.status), "{path}: {}", answer.json());
+        let operation = &document["paths"][described][method.to_lowercase()];
+        let schema =
+            &operation["responses"][answer.status.to_string()]["content"]["application/json"]["schema"];
+        assert!(schema.is_object(), "{path}: {} is not described", answer.status);
+        found.extend(unlike(&document, schema, &answer.json(), &path));
+    }
+    assert!(found.is_empty(), "{found:#?}");
 }
 
 #[test]

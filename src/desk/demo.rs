@@ -18,17 +18,17 @@ pub const PERSON_MAX: u32 = 999_999;
 pub struct DemoDesk(ArcSwap<TicketMint>);
 
 /// Whom a ticket is asked for.
-#[derive(Debug, serde::Deserialize)]
+#[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DemoRequest {
     /// In which drop.
     pub drop: String,
-    /// Who: a number up to [`PERSON_MAX`].
+    /// Who: a number up to 999999.
     pub person: u32,
 }
 
 /// A ticket of the demo.
-#[derive(Debug, serde::Serialize)]
+#[derive(Debug, serde::Serialize, schemars::JsonSchema)]
 pub struct DemoTicket {
     /// The ticket.
     pub ticket: String,

@@ -93,7 +93,7 @@ pub struct DeskSettings {
 }
 
 /// What somebody brings for a ticket.
-#[derive(Debug, Default, serde::Deserialize)]
+#[derive(Debug, Default, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TicketRequest {
     /// The identity token of the sponsor's login.
@@ -111,7 +111,7 @@ pub struct TicketRequest {
 }
 
 /// A ticket, and from when until when it is good.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 pub struct NewTicket {
     /// The ticket.
     pub ticket: String,

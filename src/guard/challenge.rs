@@ -32,7 +32,7 @@ const DOMAIN: &[u8] = b"claimrush challenge v1";
 const NONCE_BYTES: usize = 12;
 
 /// A challenge as the client gets it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Challenge {
     /// `SHA-256`.
     pub algorithm: String,

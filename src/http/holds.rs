@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use hyper::body::Incoming;
 use hyper::header::{HeaderMap, HeaderValue};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -26,17 +27,22 @@ use crate::limits;
 const PAYMENTS: &str = "payments";
 
 /// What a callback says; whatever else it says is the shop's own business.
-#[derive(Debug, Deserialize)]
-struct Paid {
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(super) struct Paid {
+    /// The payment's id at the payment service.
     payment: String,
+    /// What was paid, as in `4999.00`.
     amount: String,
 }
 
-#[derive(Serialize)]
-struct Confirmed<'a> {
+/// What became of a payment.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Confirmed<'a> {
     claim_id: String,
     /// `confirmed`, or `refund_due` where the payment must go back.
     outcome: &'static str,
+    /// How the claim stands after it.
+    #[schemars(with = "Option<String>")]
     status: Option<State>,
     payment: &'a str,
     amount: String,

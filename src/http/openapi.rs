@@ -204,7 +204,8 @@ pub fn document() -> Value {
         "info": {
             "title": "claimrush",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "Paths below /v1 are those of the public listener, all others those of the admin listener.",
+            "description": "The admin listener has /metrics, /healthz, /readyz, /openapi.json and what is below /admin; \
+                            the public listener has all other paths.",
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
         },
         "paths": paths,

@@ -18,6 +18,8 @@ pub(super) const OK: u16 = StatusCode::OK.as_u16();
 /// See [`OK`].
 pub(super) const CREATED: u16 = StatusCode::CREATED.as_u16();
 /// See [`OK`].
+pub(super) const SEE_OTHER: u16 = StatusCode::SEE_OTHER.as_u16();
+/// See [`OK`].
 pub(super) const NOT_MODIFIED: u16 = StatusCode::NOT_MODIFIED.as_u16();
 
 /// Every reply's type: bodies are small and whole.

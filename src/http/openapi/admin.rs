@@ -241,7 +241,7 @@ fn others(schemas: &mut Schemas) -> Vec<Operation> {
         staff("POST", "/admin/v1/recovery", "Make it anew from the ledger")
             .query("accept_loss", "Although claims may be gone for good", &json!({ "const": "true" }))
             .ok("What was done", &recovery)
-            .refuses(&[Cause::Conflict]),
+            .refuses(&[Cause::BadRequest, Cause::Conflict]),
         staff("GET", "/admin/v1/receipts", "Codes that people showed and no store knows")
             .query("after", "The number after which to go on", &json!({ "type": "integer", "minimum": 0 }))
             .ok("A page of them", &schemas.of::<ReceiptList>())

@@ -2,12 +2,17 @@
 
 use serde_json::{Value, json};
 
-use super::types::{Campaign, Claim, Claims, DropState, Qr, TillVoucher, Voucher};
+use super::types::{
+    Campaign, Campaigns, Cancelled, Claim, Claims, DropState, Qr, TillVoucher, Time, Voucher,
+};
 use super::{JSON, Operation, Schemas, Security, idempotency_key};
+use crate::desk::demo::{DemoRequest, DemoTicket};
+use crate::desk::{NewTicket, TicketRequest};
 use crate::domain::cause::Cause;
+use crate::guard::challenge::Challenge;
+use crate::http::holds::{Confirmed, Paid};
 use crate::http::redemptions::{Nothing, Order, RedeemedBody, Refund, UndoneBody};
-use crate::http::reply::{CREATED, NOT_MODIFIED, OK};
-use crate::http::route;
+use crate::http::reply::{CREATED, NOT_MODIFIED, OK, SEE_OTHER};
 
 /// What any call with a ticket may be refused for.
 const TICKET: &[Cause] = &[
@@ -21,21 +26,70 @@ const TICKET: &[Cause] = &[
 
 pub(super) fn operations(schemas: &mut Schemas) -> Vec<Operation> {
     let mut operations = claims(schemas);
-    operations.extend(desk());
+    operations.extend(desk(schemas));
     operations.extend(looks(schemas));
     operations.extend(redemptions(schemas));
     operations.extend(pages());
+    operations.push(demo(schemas));
     operations
 }
 
-/// What is there for browsers: pages, and what they consist of.
+/// What is there for browsers: pages, what they consist of, and how somebody is handed over to one.
 fn pages() -> Vec<Operation> {
-    let served = route::calls().into_iter().filter(|(_, path)| !path.starts_with("/v1/"));
-    let page = |(method, path)| {
-        Operation::new(method, path, "For browsers: the claim page, and what belongs to it", Security::Open)
-            .answers(OK, "A page, or a part of one", vec![("*/*", json!({}))])
+    let look = |path, summary, media: &'static str| {
+        Operation::new("GET", path, summary, Security::Open)
+            .answers(OK, "It", vec![(media, json!({ "type": "string" }))])
+            .answers(NOT_MODIFIED, "The asker has it already", Vec::new())
     };
-    served.map(page).collect()
+    let form = json!({
+        "type": "object",
+        "properties": { "ticket": { "type": "string" }, "identity": { "type": "string" } },
+        "minProperties": 1,
+    });
+    let hand_over = |path| {
+        Operation::new(
+            "POST",
+            path,
+            "Hand somebody over to the claim page, from a login elsewhere",
+            Security::Open,
+        )
+        .takes(vec![("application/x-www-form-urlencoded", form.clone())], true)
+        .answers(SEE_OTHER, "To the page, with what came in the fragment", Vec::new())
+        .refuses(&[
+            Cause::BadRequest,
+            Cause::PayloadTooLarge,
+            Cause::RequestTimeout,
+            Cause::UnsupportedMediaType,
+        ])
+    };
+    vec![
+        look("/", "The claim page", "text/html"),
+        hand_over("/"),
+        look("/d/{id}", "The claim page at one drop", "text/html"),
+        hand_over("/d/{id}"),
+        look("/vouchers", "The claim page at what somebody has", "text/html"),
+        look("/assets/{id}", "A part of the claim page", "*/*").refuses(&[Cause::NotFound]),
+    ]
+}
+
+/// To be somebody, where that is only a demo.
+fn demo(schemas: &mut Schemas) -> Operation {
+    Operation::new(
+        "POST",
+        "/demo/tickets",
+        "A ticket for whoever one likes to be, in a demo alone",
+        Security::Open,
+    )
+    .takes(vec![(JSON, schemas.of::<DemoRequest>())], true)
+    .answers(CREATED, "The ticket", vec![(JSON, schemas.of::<DemoTicket>())])
+    .refuses(&[
+        Cause::NotFound,
+        Cause::UnknownDrop,
+        Cause::BadRequest,
+        Cause::PayloadTooLarge,
+        Cause::RequestTimeout,
+        Cause::UnsupportedMediaType,
+    ])
 }
 
 fn claims(schemas: &mut Schemas) -> Vec<Operation> {
@@ -67,36 +121,52 @@ fn claims(schemas: &mut Schemas) -> Vec<Operation> {
             .ok("The person's claims", &claims)
             .refuses(TICKET)
             .refuses(&[Cause::UnknownDrop, Cause::NoClaim, Cause::OutcomeUnknown]);
-    let any = json!({ "type": "object" });
     let confirm =
         Operation::new("POST", "/v1/claims/{id}/confirm", "A payment callback, signed", Security::Open)
             .header("webhook-id", "The same each time that it is sent", &json!({ "type": "string" }))
             .header("webhook-timestamp", "Seconds since 1970", &json!({ "type": "string" }))
             .header("webhook-signature", "`v1,` and a MAC", &json!({ "type": "string" }))
-            .takes(vec![(JSON, any.clone())], true)
-            .ok("What became of it", &any)
-            .refuses(&[Cause::BadRequest, Cause::NotFound, Cause::UnknownClaim, Cause::PayloadTooLarge]);
+            .takes(vec![(JSON, schemas.of::<Paid>())], true)
+            .ok("What became of it", &schemas.of::<Confirmed<'static>>())
+            .refuses(&[
+                Cause::BadRequest,
+                Cause::SignatureInvalid,
+                Cause::NotFound,
+                Cause::UnknownClaim,
+                Cause::RequestTimeout,
+                Cause::PayloadTooLarge,
+                Cause::UnsupportedMediaType,
+                Cause::KeyReused,
+                Cause::Overloaded,
+                Cause::Unavailable,
+            ]);
     let cancel = Operation::new("POST", "/v1/claims/{id}/cancel", "Give a held unit back", Security::Ticket)
-        .takes(vec![(JSON, any.clone())], false)
-        .ok("How the claim stands", &any)
+        .ok("How the claim stands", &schemas.of::<Cancelled>())
         .refuses(TICKET)
-        .refuses(&[Cause::UnknownClaim, Cause::NotHeld]);
+        .refuses(&[Cause::UnknownClaim, Cause::NotHeld, Cause::Overloaded]);
     vec![take, mine, confirm, cancel]
 }
 
-fn desk() -> Vec<Operation> {
-    let any = json!({ "type": "object" });
-    let busy = &[Cause::UnknownDrop, Cause::NotFound, Cause::RateLimited, Cause::NotOpen, Cause::Unavailable];
+fn desk(schemas: &mut Schemas) -> Vec<Operation> {
+    let busy = &[
+        Cause::UnknownDrop,
+        Cause::NotFound,
+        Cause::RateLimited,
+        Cause::NotOpen,
+        Cause::Closed,
+        Cause::Unavailable,
+    ];
     let challenge =
         Operation::new("POST", "/v1/drops/{id}/challenges", "A proof of work to be done", Security::Open)
-            .answers(CREATED, "The challenge, as ALTCHA has it", vec![(JSON, any.clone())])
+            .answers(CREATED, "The challenge, as ALTCHA has it", vec![(JSON, schemas.of::<Challenge>())])
             .refuses(busy);
     let ticket = Operation::new("POST", "/v1/drops/{id}/tickets", "A ticket for an identity", Security::Open)
-        .takes(vec![(JSON, any.clone())], true)
-        .answers(CREATED, "The ticket", vec![(JSON, any)])
+        .takes(vec![(JSON, schemas.of::<TicketRequest>())], true)
+        .answers(CREATED, "The ticket", vec![(JSON, schemas.of::<NewTicket>())])
         .refuses(busy)
         .refuses(&[
             Cause::BadRequest,
+            Cause::RequestTimeout,
             Cause::IdentityMissing,
             Cause::IdentityInvalid,
             Cause::IdentityExpired,
@@ -192,9 +262,9 @@ fn looks(schemas: &mut Schemas) -> Vec<Operation> {
             .ok("Its public state", &schemas.of::<Campaign>())
             .refuses(&[Cause::UnknownCampaign]),
         unchanged(Operation::new("GET", "/v1/campaigns", "All campaigns", Security::Open))
-            .ok("The campaigns", &json!({ "type": "object" })),
+            .ok("The campaigns", &schemas.of::<Campaigns>()),
         Operation::new("GET", "/v1/time", "The service's clock", Security::Open)
-            .ok("The time", &json!({ "type": "object" })),
+            .ok("The time", &schemas.of::<Time>()),
         voucher(schemas),
         Operation::new("GET", "/v1/vouchers/{id}/qr", "What the holder shows at the till", Security::Ticket)
             .answers(OK, "The QR code", vec![(JSON, schemas.of::<Qr>()), ("image/svg+xml", svg)])

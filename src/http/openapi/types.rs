@@ -48,10 +48,12 @@ pub(super) struct Claim {
     seq: u32,
     /// The voucher's code, where the drop gives vouchers.
     voucher: Option<String>,
-    /// `issued` or `returned`.
+    /// How it stands: `issued`, or `held` where the drop gives an item, and later what became of it.
     status: String,
     /// RFC 3339.
     claimed_at: String,
+    /// Until when the unit is held, while it is.
+    hold_expires_at: Option<String>,
     /// Whether it was granted before.
     replayed: bool,
 }
@@ -166,6 +168,8 @@ pub(super) struct DropState {
     closes_at: String,
     /// RFC 3339.
     server_time: String,
+    /// The campaign's, an IANA name.
+    time_zone: Option<String>,
     /// Units in all.
     stock_total: u64,
     /// Units not claimed.
@@ -174,6 +178,8 @@ pub(super) struct DropState {
     limit_per_person: u32,
     /// The terms of its vouchers.
     voucher: Option<VoucherTerms>,
+    /// The terms of its item.
+    item: Option<ItemTerms>,
     /// Look again no sooner than that.
     poll_after_ms: i64,
 }
@@ -191,6 +197,17 @@ pub(super) struct VoucherTerms {
     valid_for_s: i64,
     /// There, and true, where tills take the changing QR code alone.
     qr_required: Option<bool>,
+    /// Where they are taken, if not everywhere.
+    merchants: Option<Merchants>,
+}
+
+/// How a unit is held until it is paid for.
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct ItemTerms {
+    /// How long after the claim.
+    hold_for_s: i64,
+    /// Whether somebody who gave one back may claim another.
+    claim_again: bool,
 }
 
 /// A campaign's public state.
@@ -200,8 +217,43 @@ pub(super) struct Campaign {
     id: String,
     /// What people call it.
     name: String,
+    /// Who pays.
+    sponsor: Option<String>,
+    /// All the money there is, as in `4000000.00`.
+    budget: String,
+    /// ISO 4217.
+    currency: String,
+    /// An IANA name.
+    time_zone: String,
+    /// RFC 3339.
+    server_time: String,
     /// Its drops.
     drops: Vec<DropState>,
+}
+
+/// What there is to claim.
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct Campaigns {
+    /// RFC 3339.
+    server_time: String,
+    /// What is open or to come first, what is over last.
+    campaigns: Vec<Campaign>,
+}
+
+/// The clock that decides.
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct Time {
+    /// RFC 3339.
+    server_time: String,
+}
+
+/// A hold that was given back.
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct Cancelled {
+    /// The claim's id.
+    claim_id: String,
+    /// `cancelled`.
+    status: String,
 }
 
 /// Whether claims can be granted.
