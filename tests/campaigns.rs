@@ -4,6 +4,7 @@
 use claimrush::clock::{Clock, rfc3339};
 
 use crate::support::campaign::{DropFile, campaign};
+use crate::support::drainer::Drainer;
 use crate::support::outcome;
 use crate::support::service::{PATIENCE, Service};
 use crate::support::wait_for;
@@ -209,4 +210,35 @@ fn what_was_claimed_today_counts_today_wherever_the_drop_is_moved() {
     let (exit, out, err) = service.apply(&file(&moved));
     assert_eq!((exit, out.as_str()), (1, ""), "{err}");
     assert!(err.contains("line 8: drop \"a\" was open on ") && err.lines().count() == 1, "{err}");
+}
+
+#[test]
+fn a_drain_that_stands_still_keeps_nobody_from_pausing_a_campaign() {
+    let service = Service::start_with(&[], &["--no-drain"]);
+    let drop = DropFile::open("d-1", 5);
+    service.apply_ok(&campaign("c-1", std::slice::from_ref(&drop)));
+    service.apply_ok(&campaign("c-2", &[DropFile::open("d-2", 5)]));
+    assert_eq!(claim(&service, "d-1", "ann"), 201);
+    // A daily budget that is new counts what today has seen, which the ledger does not know yet.
+    let daily = campaign("c-1", &[drop]).replace("time_zone", "daily_budget = \"9.00 CNY\"\ntime_zone");
+    let looks = || {
+        let stats: String = service.ask_redis(redis::cmd("INFO").arg("commandstats"));
+        let calls = stats.lines().find_map(|line| line.strip_prefix("cmdstat_xrange:calls="));
+        calls.and_then(|rest| rest.split(',').next()?.parse::<u64>().ok()).unwrap_or(0)
+    };
+    std::thread::scope(|scope| {
+        let before = looks();
+        let applying = scope.spawn(|| service.apply(&daily));
+        wait_for("it looks again and again for the drain", PATIENCE, || {
+            (looks() > before + 20).then_some(())
+        });
+        let paused = service.campaign(&["pause", "c-2"]);
+        assert!(!applying.is_finished(), "it waits: {paused:?}");
+        assert_eq!(paused.0, 0, "{paused:?}");
+        service.wait_state("d-2", "paused");
+        assert!(!applying.is_finished(), "it waits");
+        let _drain = Drainer::start(&service);
+        let (exit, out, err) = applying.join().expect("it ends");
+        assert_eq!(exit, 0, "{out}{err}");
+    });
 }

@@ -45,6 +45,9 @@ use crate::rush::heard::Heard;
 /// How often it is looked whether lost drops are there again.
 const LOST_LOOK_INTERVAL: Duration = Duration::from_secs(2);
 
+/// How long a drain that was there just now is waited for while nobody else can change campaigns.
+const LOCKED_DRAIN_WAIT: Duration = Duration::from_secs(2);
+
 /// How often a load is begun anew because others change campaigns faster than it goes.
 const LOADS_MAX: u32 = 4;
 
@@ -189,6 +192,7 @@ impl Campaigns {
         actor: &str,
     ) -> Result<(CampaignId, Changes), ApplyError> {
         self.check_tables(new, text)?;
+        self.wait_if_counted_anew(new).await?;
         let mut loaded = self.loaded.lock().await;
         let catalogue = self.ledger.catalogue().await.map_err(LoadError::from)?;
         let old = catalogue.campaigns.iter().find(|record| record.campaign.id == new.id);
@@ -201,17 +205,20 @@ impl Campaigns {
         if planned.is_empty() {
             return Ok((new.id.clone(), planned));
         }
-        campaign::check_days(before, new, self.clock.now_ms(), |_| None).map_err(refused)?;
+        // By the clock by which drops open and claims are granted.
+        let now_ms = self.redis_now_ms();
+        campaign::check_days(before, new, now_ms, |_| None).map_err(refused)?;
         if let Some(old) = old {
             if old.ended_at_ms.is_some() {
                 return Err(refused(Refusal::Ended(new.id.clone())));
             }
             if campaign::counts_anew(&old.campaign, new) {
-                self.wait_for_claims().await?;
+                // What was granted since: as good as there.
+                self.wait_for_claims(LOCKED_DRAIN_WAIT).await?;
             }
             self.shrink(old, new, (catalogue.revision, text)).await?;
         }
-        let applied = self.ledger.apply_campaign(new, catalogue.revision, actor, self.clock.now_ms()).await;
+        let applied = self.ledger.apply_campaign(new, catalogue.revision, actor, now_ms).await;
         // Also after a refusal: what was shrunk in Redis goes back to what the ledger says.
         let reloaded = self.load_locked(&mut loaded).await;
         match applied {

@@ -140,7 +140,7 @@ impl Drafts {
     async fn keep(&self, by: &Caller, campaign: Campaign, text: &str) -> Result<DraftView, DraftError> {
         self.campaigns.check_tables(&campaign, text)?;
         let catalogue = self.campaigns.ledger.catalogue().await?;
-        let planned = planned(&catalogue, &campaign, self.campaigns.clock.now_ms())
+        let planned = planned(&catalogue, &campaign, self.campaigns.redis_now_ms())
             .map_err(|refusal| refused(&refusal, text))?;
         if planned.is_empty() {
             return Err(DraftError::Refused("it says what stands already".to_owned()));
@@ -166,7 +166,7 @@ impl Drafts {
     pub async fn list(&self) -> Result<Vec<DraftView>, LedgerError> {
         let catalogue = self.campaigns.ledger.catalogue().await?;
         let rows = self.campaigns.ledger.all_documents(KIND).await?;
-        rows.iter().map(|row| shown(&catalogue, row, self.campaigns.clock.now_ms())).collect()
+        rows.iter().map(|row| shown(&catalogue, row, self.campaigns.redis_now_ms())).collect()
     }
 
     /// One draft.
@@ -175,7 +175,7 @@ impl Drafts {
     /// [`DraftError`].
     pub async fn show(&self, id: &str) -> Result<DraftView, DraftError> {
         let (row, _) = self.stored(id).await?;
-        Ok(shown(&self.campaigns.ledger.catalogue().await?, &row, self.campaigns.clock.now_ms())?)
+        Ok(shown(&self.campaigns.ledger.catalogue().await?, &row, self.campaigns.redis_now_ms())?)
     }
 
     /// Approves a draft and applies it: the revision that the approver has seen, or the same draft once it is approved. Whoever

@@ -42,3 +42,24 @@ fn a_clock_that_is_ahead_ends_no_voucher_before_its_time() {
     let late = street.redeem(&till, &short[0], "k-2", &order("o-2", "6.00"));
     assert_eq!((late.status, late.code().as_str()), (409, "voucher_not_live"), "{}", late.json());
 }
+
+/// What was claimed on a day counts on it by the clock by which it was claimed, also where the service's own still shows an hour at
+/// which the drop was not open.
+#[test]
+fn a_clock_that_is_behind_lets_no_drop_leave_its_day() {
+    let mut clock = FakeClock::new();
+    clock.set(-2 * 3_600);
+    let daily = |drop: &DropFile| {
+        file("c-1", drop, "").replace("time_zone", "daily_budget = \"5.00 CNY\"\ntime_zone")
+    };
+    let drop = DropFile::open("d-1", 5);
+    let street = Street::of(Plan {
+        clock: Some(clock),
+        redis: Some(RedisServer::start(&SAFE)),
+        files: vec![daily(&drop)],
+        ..Plan::default()
+    });
+    street.voucher("ann");
+    let (exit, out, err) = street.service.apply(&daily(&drop.later(3 * 24)));
+    assert!(exit == 1 && err.contains("drop \"d-1\" was open on "), "{out}{err}");
+}

@@ -50,6 +50,13 @@ impl DropFile {
         Self { opens_at_ms: Clock::System.now_ms() + HOUR_MS, ..self }
     }
 
+    /// The same, with its window moved on by so many hours.
+    pub(crate) fn later(self, hours: i64) -> Self {
+        let [opens_at_ms, closes_at_ms] =
+            [self.opens_at_ms, self.closes_at_ms].map(|at| at + hours * HOUR_MS);
+        Self { opens_at_ms, closes_at_ms, ..self }
+    }
+
     /// The same, closed a minute ago.
     pub(crate) fn closed(self) -> Self {
         Self { closes_at_ms: Clock::System.now_ms() - 60_000, ..self }

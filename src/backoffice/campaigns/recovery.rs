@@ -226,10 +226,19 @@ impl Campaigns {
         &self,
         connection: &mut Connection,
     ) -> Result<(), RecoverError> {
+        self.wait_drained_for(connection, limits::RECOVERY_DRAIN_WAIT).await
+    }
+
+    /// The same for at most `patience`.
+    pub(super) async fn wait_drained_for(
+        &self,
+        connection: &mut Connection,
+        patience: Duration,
+    ) -> Result<(), RecoverError> {
         let end = journal::last_id(connection, self.shard).await?;
         let began = Instant::now();
         while !self.is_drained_up_to(connection, end).await? {
-            if began.elapsed() > limits::RECOVERY_DRAIN_WAIT {
+            if began.elapsed() > patience {
                 return Err(RecoverError::NotDrained);
             }
             tokio::time::sleep(LOOK_EVERY).await;
