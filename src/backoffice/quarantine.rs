@@ -12,11 +12,13 @@ use super::access::Caller;
 use super::admin_api::{EntryView, QuarantineList};
 use super::decision::checked;
 use crate::clock::{Clock, rfc3339};
-use crate::ledger::{Document, DocumentFlaw, Ledger, LedgerError, PutDocument, Quarantined, cut};
+use crate::ledger::{
+    Document, DocumentFlaw, Ledger, LedgerError, PutDocument, QUARANTINE_NOTE, Quarantined, cut,
+};
 use crate::limits;
 
 /// The kind of document that says what was found of an entry.
-pub const KIND: &str = "quarantine";
+pub const KIND: &str = QUARANTINE_NOTE;
 
 /// What is kept of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -255,9 +255,9 @@ impl Drain {
         }
     }
 
-    /// How many entries are in quarantine, settled ones too: the alarm is that they grow.
+    /// How many entries are in quarantine that nobody has settled: the alarm is up until somebody has looked at each.
     async fn show_quarantine(&self) {
-        if let Ok(count) = self.ledger.quarantine_count().await {
+        if let Ok(count) = self.ledger.quarantine_open().await {
             self.metrics.quarantine_entries.set(count as f64);
         }
     }

@@ -18,6 +18,13 @@ use super::chain::Content;
 use crate::clock::UnixMs;
 use crate::limits;
 
+/// The kind of document that says what staff found of an entry in quarantine: its id is the entry's number.
+pub const QUARANTINE_NOTE: &str = "quarantine";
+
+/// Entries in quarantine of which no such document speaks.
+pub(super) const QUARANTINE_OPEN: &str = "SELECT count(*) FROM quarantine q WHERE NOT EXISTS \
+     (SELECT 1 FROM document d WHERE d.kind = 'quarantine' AND d.id = CAST(q.number AS text))";
+
 /// One revision of a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document {

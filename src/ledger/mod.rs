@@ -35,7 +35,7 @@ use async_trait::async_trait;
 
 pub use self::accounts::{Accounts, Movement, PostingRow};
 pub use self::bonds::{Bind, Bound, Choice};
-pub use self::documents::{Document, DocumentFlaw, Documents, PutDocument};
+pub use self::documents::{Document, DocumentFlaw, Documents, PutDocument, QUARANTINE_NOTE};
 pub use self::epochs::{Grounds, Loaded, LostClaims, Rebuilt, Seen};
 pub use self::late::{LateOpen, LatePayment};
 pub use self::periods::{CloseRefused, Expired, Period, PeriodLine, VoucherCount};
@@ -331,6 +331,6 @@ pub trait Ledger: Accounts + Documents {
     /// Entries in quarantine after number `after`, oldest first, at most `limit`.
     async fn quarantine(&self, after: u64, limit: u32) -> Result<Vec<Quarantined>, LedgerError>;
 
-    /// How many entries are in quarantine.
-    async fn quarantine_count(&self) -> Result<u64, LedgerError>;
+    /// How many entries are in quarantine of which no [`QUARANTINE_NOTE`] speaks.
+    async fn quarantine_open(&self) -> Result<u64, LedgerError>;
 }

@@ -10,12 +10,21 @@ use super::chain::{ClaimsDigest, Content, Coverage, Covered, NumberedDrop, RowsD
 use super::documents::DocumentTestimony;
 use crate::clock::UnixMs;
 use crate::domain::claim::JournalId;
+use crate::domain::count::counted;
+
+/// The campaign of each drop, by the drop's number.
+pub(super) const CAMPAIGN_OF: &str =
+    "SELECT d.number, c.id FROM campaign_drop d JOIN campaign c ON c.number = d.campaign";
+
+/// The number of the first posting that gave each campaign a budget.
+pub(super) const FIRST_POSTINGS: &str = "SELECT c.id, min(p.number) FROM campaign c \
+     JOIN posting p ON p.campaign = c.number WHERE p.kind = 'budget' GROUP BY c.id";
 
 /// What the tables have to show for one record.
 #[derive(Debug)]
 pub(super) enum Demand<'r> {
-    /// That a drop is noted as loaded; after a rebuild with what it carried over.
-    Loaded { drop: u32, shard: u8, epoch: u16, carried: Option<u64> },
+    /// That a drop is noted as loaded, with what it carried over: nothing but after a rebuild.
+    Loaded { drop: u32, shard: u8, epoch: u16, carried: u64 },
     /// Claims.
     Section { shard: u8, section: &'r Section },
     /// Returns, each of a claim that is marked as returned.
@@ -45,6 +54,10 @@ pub(super) struct Testimony {
     loaded: u64,
     positions: BTreeMap<u8, String>,
     drops: Vec<NumberedDrop>,
+    /// The campaign of each drop, by the drop's number.
+    campaign_of: BTreeMap<u32, String>,
+    /// The number of each campaign's first posting.
+    first_postings: BTreeMap<String, u64>,
     /// Digest and state by campaign.
     campaigns: BTreeMap<String, (String, &'static str)>,
     /// Digest by receipt.
@@ -65,23 +78,25 @@ pub(super) struct Tables {
     pub(super) claims: u64,
     /// Of these the ones that are marked as returned.
     pub(super) returned: u64,
-    /// Number of the last return.
+    /// Rows of returns, whatever their numbers, as all that follow.
     pub(super) returns: u64,
-    /// Number of the last quarantined entry.
+    /// Quarantined entries.
     pub(super) quarantine: u64,
-    /// Number of the last posting.
+    /// Postings.
     pub(super) postings: u64,
-    /// Number of the last bond.
+    /// Bonds.
     pub(super) bonds: u64,
-    /// Number of the last change of a document.
+    /// Changes of documents.
     pub(super) documents: u64,
-    /// Number of the last step.
+    /// Steps.
     pub(super) steps: u64,
-    /// Rows of steps.
-    pub(super) step_rows: u64,
-    /// Rows that are not what the steps and postings add up to: counts of days, postings, balances of closed periods, sums of
-    /// accounts, references of payments.
-    pub(super) astray: [(&'static str, u64); 5],
+    /// Orphan receipts.
+    pub(super) receipt_rows: u64,
+    /// Rows that are not what claims, steps and postings add up to: counts of series, counts of days, postings, balances of closed
+    /// periods, sums of accounts, references of payments, places of the sweep over ended vouchers.
+    pub(super) astray: [(&'static str, u64); 7],
+    /// Vouchers that stand issued, and that the sweep over ended ones has passed.
+    pub(super) passed_over: u64,
     /// Rows of posting lines.
     pub(super) lines: u64,
     /// Rows of (drop, shard, epoch).
@@ -90,6 +105,10 @@ pub(super) struct Tables {
     pub(super) positions: BTreeMap<u8, String>,
     /// In order of their numbers.
     pub(super) drops: Vec<NumberedDrop>,
+    /// The campaign of each drop, by the drop's number.
+    pub(super) campaign_of: BTreeMap<u32, String>,
+    /// The number of the first posting that gave each campaign a budget.
+    pub(super) first_postings: BTreeMap<String, u64>,
     /// Digest and state by campaign.
     pub(super) campaigns: BTreeMap<String, (String, String)>,
     /// Digest by receipt.
@@ -109,6 +128,9 @@ impl Testimony {
         match content {
             Content::Campaign { campaign, before, after, drops, postings } => {
                 self.drops.extend_from_slice(drops);
+                self.campaign_of.extend(drops.iter().map(|drop| (drop.number, campaign.clone())));
+                // Postings and steps know a campaign by its row's number: the first posting says which that is.
+                self.first_postings.entry(campaign.clone()).or_insert(postings.first);
                 let known = self.campaigns.get(campaign);
                 if known.map(|(digest, _)| digest) != before.as_ref() {
                     return Err(format!("campaign {campaign:?} was not what it is said to have been"));
@@ -131,12 +153,12 @@ impl Testimony {
             }
             Content::Loaded { drop, shard, epoch } => {
                 self.loaded = self.loaded.saturating_add(1);
-                Ok(vec![Demand::Loaded { drop: *drop, shard: *shard, epoch: *epoch, carried: None }])
+                Ok(vec![Demand::Loaded { drop: *drop, shard: *shard, epoch: *epoch, carried: 0 }])
             }
             Content::Rebuilt { drop, shard, epoch, carried, .. } => {
                 self.loaded = self.loaded.saturating_add(1);
                 let (drop, shard, epoch) = (*drop, *shard, *epoch);
-                Ok(vec![Demand::Loaded { drop, shard, epoch, carried: Some(*carried) }])
+                Ok(vec![Demand::Loaded { drop, shard, epoch, carried: *carried }])
             }
             Content::Bonds { rows } => {
                 follows(&mut self.bonds, rows, "its bonds do not follow those")?;
@@ -213,8 +235,8 @@ impl Testimony {
             ("bonds", tables.bonds, self.bonds),
             ("document changes", tables.documents, self.documents.count()),
             ("steps", tables.steps, self.steps),
-            ("rows of steps", tables.step_rows, self.steps),
             ("loaded drops", tables.loaded, self.loaded),
+            ("orphan receipts", tables.receipt_rows, u64::try_from(self.receipts.len()).unwrap_or(u64::MAX)),
         ];
         if let Some((what, found, known)) = counts.into_iter().find(|(_, found, known)| found != known) {
             return Some(format!("{found} {what} stand there, the records cover {known}"));
@@ -232,8 +254,17 @@ impl Testimony {
         if tables.drops != self.drops {
             return Some("the drops' numbers or faces are not what was recorded".to_owned());
         }
+        if (&tables.campaign_of, &tables.first_postings) != (&self.campaign_of, &self.first_postings) {
+            return Some("the drops or postings of a campaign are not what was recorded".to_owned());
+        }
         if let Some((what, rows)) = tables.astray.iter().find(|(_, rows)| *rows > 0) {
-            return Some(format!("{rows} {what} are not what the steps and postings add up to"));
+            return Some(format!("{rows} {what} are not what claims, steps and postings add up to"));
+        }
+        if tables.passed_over > 0 {
+            let passed = counted(tables.passed_over, "voucher stands", "vouchers stand");
+            return Some(format!(
+                "{passed} issued where the sweep over ended ones has passed, and would never end"
+            ));
         }
         if tables.ended != self.ended {
             return Some("the ends of campaigns are not what was recorded".to_owned());
@@ -303,14 +334,14 @@ pub(super) fn rows_differ(digest: RowsDigest, covered: &Covered, what: &str) -> 
 /// is no note.
 pub(super) fn loaded_differs(
     (drop, shard, epoch): SeriesKey,
-    carried: Option<u64>,
+    carried: u64,
     found: Option<u64>,
 ) -> Option<String> {
-    match (carried, found) {
-        (None, None) => Some(format!("drop {drop} is no longer noted as loaded in s{shard}")),
-        (Some(carried), found) if found != Some(carried) => {
+    match found {
+        None => Some(format!("drop {drop} is no longer noted as loaded in s{shard}")),
+        Some(found) if found != carried => {
             Some(format!("epoch {epoch} of drop {drop} in s{shard} is not what was recorded"))
         }
-        _ => None,
+        Some(_) => None,
     }
 }

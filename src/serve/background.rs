@@ -106,9 +106,8 @@ pub(super) async fn watch_ledger(ledger: Arc<dyn Ledger>, shared: Arc<Shared>, s
     let mut ticks = tokio::time::interval(LEDGER_WATCH);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-        let counts = async {
-            Ok::<_, LedgerError>((ledger.receipt_counts().await?, ledger.quarantine_count().await?))
-        };
+        let counts =
+            async { Ok::<_, LedgerError>((ledger.receipt_counts().await?, ledger.quarantine_open().await?)) };
         let counted = counts.await;
         shared.metrics.ledger_up.set(f64::from(u8::from(counted.is_ok())));
         // A ledger that is down is told of elsewhere.

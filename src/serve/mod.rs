@@ -176,7 +176,7 @@ impl Service {
         seal::use_and_break(&campaigns, ledger.as_ref(), lock.dir(), redis.pid().is_some()).await?;
         poller.poll_once().await?;
         // Before anybody can ask for it: a count that begins at 0 would look like entries that have just come.
-        metrics.quarantine_entries.set(ledger.quarantine_count().await? as f64);
+        metrics.quarantine_entries.set(ledger.quarantine_open().await? as f64);
         gate.set_redis_up(true);
         let campaigns = Arc::new(campaigns);
         let receipts = Arc::new(Receipts::new(Arc::clone(&campaigns)));

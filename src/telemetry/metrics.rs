@@ -139,7 +139,7 @@ instruments! {
         journal_full: Gauge,
         /// Journal entries that could not be understood and were put in quarantine.
         journal_quarantined_total: Counter,
-        /// Journal entries in quarantine in the ledger, settled ones too. Alarm when it grows: somebody must look at them.
+        /// Journal entries in quarantine in the ledger that nobody has settled. Alarm above zero: somebody must look at them.
         quarantine_entries: Gauge,
 
         /// Signed codes that people showed and no store knows, by what was decided. Alarm when `open` is above 0.

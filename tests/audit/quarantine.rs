@@ -9,7 +9,8 @@ use crate::support::campaign::{DropFile, campaign};
 use crate::support::http::Client;
 use crate::support::outcome;
 use crate::support::postgres::PostgresServer;
-use crate::support::service::Service;
+use crate::support::service::{PATIENCE, Service};
+use crate::support::wait_for;
 
 fn run(service: &Service, args: &[&str]) -> (i32, String, String) {
     outcome(&service.command(args).output().expect("it runs"))
@@ -68,7 +69,14 @@ fn settles(mut service: Service) {
     let broken = Audited::of(&service, &[]);
     broken.assert_broken(&["Q"], "there is no drop \"never-heard-of\"");
     assert!(!broken.report.to_string().contains("nonsense"), "{:#}", broken.report);
+    let waiting = |count| {
+        wait_for("the gauge shows what nobody has settled", PATIENCE, || {
+            (service.metric("claimrush_quarantine_entries")? == count).then_some(())
+        });
+    };
+    waiting(1);
     ran(&service, &["quarantine", "settle", "1", "2", "--note", "the same"]);
+    waiting(0);
     Audited::of(&service, &[]).assert_holds();
     let compared = what_the_audit_compared(&service);
     assert!(compared.starts_with("2 entries in the ledger's quarantine, 2 of them settled,"), "{compared}");

@@ -269,7 +269,7 @@ async fn claims_wait_also_where_the_ledger_is_brought_back_while_a_drain_runs() 
     drain.ledger = Arc::clone(&backup);
     let waits = drain.round().await;
     assert!(matches!(&waits, Err(DrainError::UnknownDrop(drop)) if drop.as_str() == "d-2"), "{waits:?}");
-    assert_eq!(backup.quarantine_count().await.expect("a count"), 0);
+    assert_eq!(backup.quarantine_open().await.expect("a count"), 0);
     assert_eq!(journal::length(&mut stores.conn, SHARD).await.expect("a length"), 1, "the journal keeps it");
     stores.bring_back(backup);
     apply(&stores.front(4), &campaign("late", &[DropFile::open("d-2", 9)])).await;

@@ -186,6 +186,15 @@ pub fn transition(from: State, step: Step) -> Option<&'static Transition> {
     TABLE.iter().find(|row| row.from == from && row.step == step)
 }
 
+/// Whether staff may move a campaign's own money from one account to another.
+#[must_use]
+pub fn may_move(from: Pot, to: Pot) -> bool {
+    matches!(
+        (from, to),
+        (Pot::Unissued | Pot::Recycled | Pot::Recovered, Pot::Treasury) | (Pot::Recovered, Pot::Recycled)
+    )
+}
+
 impl State {
     /// The state in which a claim begins.
     #[must_use]

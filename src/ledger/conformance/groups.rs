@@ -127,7 +127,7 @@ pub(super) async fn what_cannot_be_accepted_goes_to_quarantine_and_the_rest_goes
     contents.push(Ok(vec![claims(MONEY, 2, "bob")]));
     assert_eq!(written(ledger, group(0, contents)).await, (2, 0, 7));
     assert_eq!(holders(ledger, 1).await, pairs(&[(1, "ann"), (2, "bob")]));
-    assert_eq!(ledger.quarantine_count().await.unwrap(), 7);
+    assert_eq!(ledger.quarantine_open().await.unwrap(), 7);
     let kept = ledger.quarantine(0, 100).await.unwrap();
     for (kept, (_, reason)) in kept.iter().skip(1).zip(&bad) {
         assert!(kept.poison.reason.ends_with(reason), "{} instead of {reason}", kept.poison.reason);

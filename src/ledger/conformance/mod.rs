@@ -123,6 +123,7 @@ pub(crate) async fn all<L: Ledger>(make: impl AsyncFn() -> L) {
         funds::what_was_never_issued_goes_back_when_the_campaign_is_over,
         references::money_moves_once_by_a_reference,
         references::what_a_merchant_owes_is_given_back_once,
+        references::what_a_merchant_still_has_is_not_moved,
         references::another_campaign_may_be_paid_for_by_the_same_reference,
         life::a_closed_period_stays_closed,
         life::a_used_voucher_does_not_go_back_to_stock,

@@ -115,6 +115,34 @@ pub(super) async fn what_a_merchant_owes_is_given_back_once<L: Ledger>(ledger: &
     verified(ledger).await;
 }
 
+/// What was recovered of a merchant that had been paid is moved when it has come back, and not before.
+pub(super) async fn what_a_merchant_still_has_is_not_moved<L: Ledger>(ledger: &L) {
+    sold(ledger, |_| {}).await;
+    redeemed(ledger, 0, 1, "o1").await;
+    let id = campaign().id;
+    at(ledger, 1, settle(&id, "m1", 700, "t1")).await.unwrap();
+    let review = |seq, verdict| {
+        let (claim, reason) = (life::number(1, seq), "fraud".to_owned());
+        Action::Review { claim, verdict, reason, seen: None }
+    };
+    at(ledger, 2, review(1, Verdict::Recover)).await.unwrap();
+    assert_eq!(pots(ledger).await, [2_000, -700, 700, 0, 0, 1_000]);
+    assert_eq!(at(ledger, 3, shift(Pot::Recovered, Pot::Treasury, 301, "d1")).await, Err(Refused::TooMuch));
+    assert_eq!(at(ledger, 3, shift(Pot::Recovered, Pot::Recycled, 301, "d1")).await, Err(Refused::TooMuch));
+    at(ledger, 3, shift(Pot::Recovered, Pot::Treasury, 300, "d1")).await.unwrap();
+    assert_eq!(at(ledger, 4, shift(Pot::Recovered, Pot::Treasury, 1, "d2")).await, Err(Refused::TooMuch));
+    // What another one recovers of holders is there.
+    at(ledger, 5, review(2, Verdict::Void)).await.unwrap();
+    at(ledger, 6, shift(Pot::Recovered, Pot::Recycled, 1_000, "d2")).await.unwrap();
+    let (campaign, merchant, payment) = (id, "m1".to_owned(), "b1".to_owned());
+    let back = Action::Repay { campaign, merchant, amount: Fen(600), payment, detail: None };
+    at(ledger, 7, back).await.unwrap();
+    assert_eq!(at(ledger, 8, shift(Pot::Recovered, Pot::Treasury, 601, "d3")).await, Err(Refused::TooMuch));
+    at(ledger, 8, shift(Pot::Recovered, Pot::Treasury, 600, "d3")).await.unwrap();
+    assert_eq!(pots(ledger).await, [1_000, -100, 100, 1_000, 900, 100]);
+    verified(ledger).await;
+}
+
 /// What a ledger with [`BOOKED_TWICE`] does once it has been brought up.
 pub(crate) async fn what_was_booked_twice_stands<L: Ledger>(ledger: &L) {
     let id = campaign().id;

@@ -25,6 +25,10 @@ pub(crate) const MONEY_DIFFERS: &str = "SELECT count(*) FROM ( \
           ON l.posting = s.posting \
      WHERE l.amount IS NULL OR l.amount <> s.moved";
 
+/// What merchants owe a campaign, all together: they were paid for what was refunded or recovered later.
+pub(crate) const OWED: &str = "SELECT CAST(coalesce(-sum(amount), 0) AS bigint) FROM account \
+     WHERE campaign = $1 AND name LIKE 'payable:%' AND amount < 0";
+
 /// How claims stand with which a step was taken: drop, state and how many.
 pub(crate) const STANDS: &str = "SELECT drop_number, state, count(*) FROM step s WHERE claim IS NOT NULL \
      AND NOT EXISTS (SELECT 1 FROM step n WHERE n.claim = s.claim AND n.number > s.number) \
@@ -45,13 +49,34 @@ pub(crate) const ACCOUNTS_DIFFER: &str = "WITH added AS ( \
           + (SELECT count(*) FROM account k WHERE k.amount <> 0 AND NOT EXISTS \
              (SELECT 1 FROM added a WHERE a.campaign = k.campaign AND a.account = k.name))";
 
-/// Payments to merchants and by them whose reference is not kept, by which the bank's same transfer could be noted once more; and references
-/// of no step.
-pub(crate) const REFERENCES_DIFFER: &str = "SELECT (SELECT count(*) FROM step s \
-             WHERE s.claim IS NULL AND s.step IN ('settled', 'repaid') AND s.merchant IS NOT NULL AND s.order_id IS NOT NULL \
-               AND NOT EXISTS (SELECT 1 FROM money_reference r WHERE r.campaign = s.campaign \
-                     AND r.paid_from = CASE s.step WHEN 'settled' THEN 'payable:' || s.merchant ELSE 'settled' END \
-                     AND r.paid_to = CASE s.step WHEN 'repaid' THEN 'payable:' || s.merchant ELSE 'settled' END \
-                     AND r.reference = s.order_id AND r.step <= s.number)) \
-          + (SELECT count(*) FROM money_reference r WHERE NOT EXISTS (SELECT 1 FROM step s \
-             WHERE s.number = r.step AND s.campaign = r.campaign AND s.claim IS NULL AND s.step IN ('settled', 'repaid', 'moved')))";
+/// Movements of a campaign's money by staff whose reference is not kept, by which the same could be noted once more; and references that
+/// are not those of their step. A transfer that an older version noted has its reference in its detail alone.
+pub(crate) const REFERENCES_DIFFER: &str = "WITH noted AS ( \
+        SELECT s.number, s.campaign, s.order_id, f.account AS paid_from, t.account AS paid_to FROM step s \
+        JOIN posting_line f ON f.posting = s.posting AND f.amount < 0 \
+        JOIN posting_line t ON t.posting = s.posting AND t.amount > 0 \
+        WHERE s.claim IS NULL AND s.step IN ('settled', 'repaid', 'moved')) \
+     SELECT (SELECT count(*) FROM noted n WHERE n.order_id IS NOT NULL AND NOT EXISTS ( \
+             SELECT 1 FROM money_reference r WHERE r.campaign = n.campaign AND r.paid_from = n.paid_from \
+                AND r.paid_to = n.paid_to AND r.reference = n.order_id AND r.step <= n.number)) \
+          + (SELECT count(*) FROM money_reference r WHERE NOT EXISTS ( \
+             SELECT 1 FROM noted n WHERE n.number = r.step AND n.campaign = r.campaign AND n.paid_from = r.paid_from \
+                AND n.paid_to = r.paid_to AND coalesce(n.order_id, r.reference) = r.reference))";
+
+/// Counts kept of series that are not those of their rows: by them it is decided how far stock may shrink, and how much money is free.
+pub(crate) const SERIES_DIFFER: &str = "SELECT count(*) FROM series s WHERE (s.claims, s.returned) <> ( \
+     SELECT count(*), coalesce(sum(CASE c.status WHEN 0 THEN 0 ELSE 1 END), 0) FROM claim c \
+     WHERE c.number >= s.number << 32 AND c.number < (s.number + 1) << 32)";
+
+/// Places of the sweep over ended vouchers that are of no series, or beyond its last claim.
+pub(crate) const PLACES_DIFFER: &str = "SELECT count(*) FROM expiry e \
+     WHERE NOT EXISTS (SELECT 1 FROM series s WHERE s.number = e.series) OR e.claim > ( \
+        SELECT coalesce(max(c.number), e.series << 32) FROM claim c \
+        WHERE c.number >= e.series << 32 AND c.number < (e.series + 1) << 32)";
+
+/// Vouchers that stand issued before the place from which the sweep over ended ones goes on: it would never come to them, and their
+/// money would stay in their holders' hands for ever.
+pub(crate) const PASSED_OVER: &str = "SELECT count(*) FROM expiry e JOIN claim c \
+          ON c.number > e.series << 32 AND c.number < (e.series + 1) << 32 AND c.number <= e.claim \
+     WHERE c.status = 0 AND NOT EXISTS (SELECT 1 FROM step s WHERE s.claim = c.number AND s.state <> 'issued' \
+          AND NOT EXISTS (SELECT 1 FROM step n WHERE n.claim = s.claim AND n.number > s.number))";

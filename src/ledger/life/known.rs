@@ -26,7 +26,7 @@ pub(crate) struct Needs {
     pub(crate) accounts: BTreeSet<(CampaignId, Account)>,
     /// By what money is moved, between which accounts of which campaign.
     pub(crate) references: BTreeSet<(CampaignId, Account, Account, String)>,
-    /// The campaigns whose free money matters.
+    /// The campaigns whose free money matters, and what merchants owe them.
     pub(crate) free: BTreeSet<CampaignId>,
 }
 
@@ -150,4 +150,6 @@ pub(crate) struct Known {
     pub(crate) references: HashMap<Reference, u64>,
     /// What a campaign has beyond the worth of all that may still be claimed.
     pub(crate) free: HashMap<i64, Fen>,
+    /// What merchants owe a campaign.
+    pub(crate) owed: HashMap<i64, Fen>,
 }

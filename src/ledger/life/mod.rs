@@ -18,7 +18,8 @@ mod terms;
 use serde::Serialize;
 
 pub(super) use self::checks::{
-    ACCOUNTS_DIFFER, COUNTS_DIFFER, MONEY_DIFFERS, PERIODS_DIFFER, REFERENCES_DIFFER, STANDS,
+    ACCOUNTS_DIFFER, COUNTS_DIFFER, MONEY_DIFFERS, OWED, PASSED_OVER, PERIODS_DIFFER, PLACES_DIFFER,
+    REFERENCES_DIFFER, SERIES_DIFFER, STANDS,
 };
 pub(super) use self::decide::Plan;
 pub(super) use self::expiry::given_back;
@@ -288,7 +289,7 @@ pub struct StepRow {
     pub merchant: Option<String>,
     /// Its shop.
     pub shop: Option<String>,
-    /// Its order, or a payment's id.
+    /// Its order, a payment's id, or the reference by which staff moved money.
     pub order_id: Option<String>,
     /// What the order costs or the payment brought.
     pub amount: Option<i64>,

@@ -385,8 +385,8 @@ impl Ledger for PostgresLedger {
         in_time!(client, read::quarantine(&client, after, limit))
     }
 
-    async fn quarantine_count(&self) -> Result<u64, LedgerError> {
+    async fn quarantine_open(&self) -> Result<u64, LedgerError> {
         let client = self.look_ups.get().await?;
-        in_time!(client, read::quarantine_count(&client))
+        in_time!(client, read::quarantine_open(&client))
     }
 }

@@ -12,6 +12,7 @@ use crate::domain::campaign::{Campaign, CampaignState};
 use crate::domain::claim::{JournalId, Poison};
 use crate::domain::ids::{CampaignId, ClaimNumber, DropId, DropNumber, Epoch, Shard};
 use crate::domain::money::Fen;
+use crate::ledger::documents::QUARANTINE_OPEN;
 use crate::ledger::sections::row_key;
 use crate::ledger::{
     Balances, CampaignRecord, Catalogue, ClaimRow, ClaimStatus, DropRecord, LedgerError, Loaded, Quarantined,
@@ -283,7 +284,7 @@ pub(super) fn text(row: &Row, column: usize) -> Result<&str, LedgerError> {
     std::str::from_utf8(row.try_get(column)?).map_err(encoded)
 }
 
-/// See [`crate::ledger::Ledger::quarantine_count`].
-pub(super) async fn quarantine_count<C: GenericClient>(client: &C) -> Result<u64, LedgerError> {
-    number(query_number(client, "SELECT count(*) FROM quarantine", &[]).await?)
+/// See [`crate::ledger::Ledger::quarantine_open`].
+pub(super) async fn quarantine_open<C: GenericClient>(client: &C) -> Result<u64, LedgerError> {
+    number(query_number(client, QUARANTINE_OPEN, &[]).await?)
 }

@@ -17,9 +17,14 @@ use crate::ledger::chain::{
     ClaimsDigest, Content, Covered, NumberedDrop, Record, RowsDigest, Section, SeriesKey, Walk,
 };
 use crate::ledger::documents::document_differs;
-use crate::ledger::life::{ACCOUNTS_DIFFER, COUNTS_DIFFER, MONEY_DIFFERS, PERIODS_DIFFER, REFERENCES_DIFFER};
+use crate::ledger::life::{
+    ACCOUNTS_DIFFER, COUNTS_DIFFER, MONEY_DIFFERS, PASSED_OVER, PERIODS_DIFFER, PLACES_DIFFER,
+    REFERENCES_DIFFER, SERIES_DIFFER,
+};
 use crate::ledger::sections::row_key;
-use crate::ledger::testimony::{Demand, Tables, Testimony, loaded_differs, rows_differ, section_differs};
+use crate::ledger::testimony::{
+    CAMPAIGN_OF, Demand, FIRST_POSTINGS, Tables, Testimony, loaded_differs, rows_differ, section_differs,
+};
 use crate::ledger::{ChainBreak, ChainHead, LedgerError};
 use crate::limits;
 
@@ -203,24 +208,29 @@ impl Verifier<'_, '_> {
         let mut tables = Tables {
             lines: self.count("SELECT count(*) FROM posting_line").await?,
             loaded: self.count("SELECT count(*) FROM loaded").await?,
-            returns: self.count(Numbered::Returns.last()).await?,
-            quarantine: self.count(Numbered::Quarantine.last()).await?,
-            postings: self.count(Numbered::Postings.last()).await?,
-            bonds: self.count(Numbered::Bonds.last()).await?,
-            documents: self.count(Numbered::Documents.last()).await?,
+            returns: self.count(Numbered::Returns.rows()).await?,
+            quarantine: self.count(Numbered::Quarantine.rows()).await?,
+            postings: self.count(Numbered::Postings.rows()).await?,
+            bonds: self.count(Numbered::Bonds.rows()).await?,
+            documents: self.count(Numbered::Documents.rows()).await?,
             positions: self.positions().await?,
             drops: self.drops().await?,
+            campaign_of: self.campaign_of().await?,
+            first_postings: self.first_postings().await?,
             campaigns: self.campaigns().await?,
             receipts: self.receipts().await?,
-            steps: self.count(Numbered::Steps.last()).await?,
-            step_rows: self.count("SELECT count(*) FROM step").await?,
+            receipt_rows: self.count("SELECT count(*) FROM receipt").await?,
+            steps: self.count(Numbered::Steps.rows()).await?,
             astray: [
+                ("counts of series", self.count(SERIES_DIFFER).await?),
                 ("counts of days", self.count(COUNTS_DIFFER).await?),
                 ("postings", self.count(MONEY_DIFFERS).await?),
                 ("closed periods", self.count(PERIODS_DIFFER).await?),
                 ("sums of accounts", self.count(ACCOUNTS_DIFFER).await?),
                 ("references of payments", self.count(REFERENCES_DIFFER).await?),
+                ("places of the sweep", self.count(PLACES_DIFFER).await?),
             ],
+            passed_over: self.count(PASSED_OVER).await?,
             periods: self.periods().await?,
             ended: self.ended().await?,
             ..Tables::default()
@@ -258,6 +268,16 @@ impl Verifier<'_, '_> {
             Ok(NumberedDrop { number, id: row.try_get(1)?, face: row.try_get(2)? })
         };
         rows.await?.iter().map(drop).collect()
+    }
+
+    async fn campaign_of(&self) -> Result<BTreeMap<u32, String>, LedgerError> {
+        let rows = query(self.snapshot, CAMPAIGN_OF, &[]).await?;
+        rows.iter().map(|row| Ok((number(row.try_get::<_, i32>(0)?)?, row.try_get(1)?))).collect()
+    }
+
+    async fn first_postings(&self) -> Result<BTreeMap<String, u64>, LedgerError> {
+        let rows = query(self.snapshot, FIRST_POSTINGS, &[]).await?;
+        rows.iter().map(|row| Ok((row.try_get(0)?, number(row.try_get::<_, i64>(1)?)?))).collect()
     }
 
     async fn bonds(&self, covered: &Covered) -> Result<RowsDigest, LedgerError> {

@@ -42,6 +42,18 @@ impl Numbered {
             Self::Steps => "SELECT coalesce(max(number), 0) FROM step",
         }
     }
+
+    /// How many rows there are, whatever their numbers.
+    pub(super) fn rows(self) -> &'static str {
+        match self {
+            Self::Returns => "SELECT count(*) FROM claim_return",
+            Self::Quarantine => "SELECT count(*) FROM quarantine",
+            Self::Postings => "SELECT count(*) FROM posting",
+            Self::Bonds => "SELECT count(*) FROM bond",
+            Self::Documents => "SELECT count(*) FROM document",
+            Self::Steps => "SELECT count(*) FROM step",
+        }
+    }
 }
 
 /// Writes postings and digests them.

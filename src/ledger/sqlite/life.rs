@@ -20,11 +20,12 @@ use super::{encoded, read, signed, unsigned};
 use crate::clock::UnixMs;
 use crate::domain::campaign::Campaign;
 use crate::domain::ids::{ClaimNumber, DropNumber, Epoch, Shard};
+use crate::domain::money::Fen;
 use crate::failpoint::Step as Fail;
 use crate::ledger::LedgerError;
 use crate::ledger::chain::Content;
 use crate::ledger::life::{
-    AllTerms, Known, KnownClaim, Needs, Outcome, Plan, Reference, Request, StepRow, TermsCache, free,
+    AllTerms, Known, KnownClaim, Needs, OWED, Outcome, Plan, Reference, Request, StepRow, TermsCache, free,
     terms_of,
 };
 use crate::ledger::postings::Account;
@@ -303,6 +304,8 @@ fn learn_money(
             claimed.iter().find(|(id, _)| id == drop.as_str()).map_or(0, |(_, claims)| *claims)
         };
         known.free.insert(row, free(&campaign, of, unissued, recycled).unwrap_or_default());
+        let owed = transaction.prepare_cached(OWED)?.query_row([row], |row| row.get(0))?;
+        known.owed.insert(row, Fen(owed));
     }
     Ok(())
 }

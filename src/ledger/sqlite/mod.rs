@@ -349,8 +349,8 @@ impl Ledger for SqliteLedger {
         self.look_ups.run(move |connection| read::quarantine(connection, after, limit)).await
     }
 
-    async fn quarantine_count(&self) -> Result<u64, LedgerError> {
-        self.look_ups.run(|connection| read::quarantine_count(connection)).await
+    async fn quarantine_open(&self) -> Result<u64, LedgerError> {
+        self.look_ups.run(|connection| read::quarantine_open(connection)).await
     }
 }
 

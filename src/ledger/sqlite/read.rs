@@ -8,6 +8,7 @@ use crate::domain::campaign::{Campaign, CampaignState};
 use crate::domain::claim::{JournalId, Poison};
 use crate::domain::ids::{CampaignId, ClaimNumber, DropId, DropNumber, Epoch, Shard};
 use crate::domain::money::Fen;
+use crate::ledger::documents::QUARANTINE_OPEN;
 use crate::ledger::sections::row_key;
 use crate::ledger::{
     Balances, CampaignRecord, Catalogue, ClaimRow, ClaimStatus, DropRecord, LedgerError, Loaded, Quarantined,
@@ -304,7 +305,7 @@ pub(super) fn quarantine(
     kept.collect()
 }
 
-/// See [`crate::ledger::Ledger::quarantine_count`].
-pub(super) fn quarantine_count(connection: &Connection) -> Result<u64, LedgerError> {
-    unsigned(connection.prepare_cached("SELECT count(*) FROM quarantine")?.query_row([], |row| row.get(0))?)
+/// See [`crate::ledger::Ledger::quarantine_open`].
+pub(super) fn quarantine_open(connection: &Connection) -> Result<u64, LedgerError> {
+    unsigned(connection.prepare_cached(QUARANTINE_OPEN)?.query_row([], |row| row.get(0))?)
 }

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use rusqlite::types::FromSql;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::books::Numbered;
@@ -14,9 +15,14 @@ use crate::ledger::chain::{
     ClaimsDigest, Content, Covered, NumberedDrop, Record, RowsDigest, Section, SeriesKey, Walk,
 };
 use crate::ledger::documents::document_differs;
-use crate::ledger::life::{ACCOUNTS_DIFFER, COUNTS_DIFFER, MONEY_DIFFERS, PERIODS_DIFFER, REFERENCES_DIFFER};
+use crate::ledger::life::{
+    ACCOUNTS_DIFFER, COUNTS_DIFFER, MONEY_DIFFERS, PASSED_OVER, PERIODS_DIFFER, PLACES_DIFFER,
+    REFERENCES_DIFFER, SERIES_DIFFER,
+};
 use crate::ledger::sections::row_key;
-use crate::ledger::testimony::{Demand, Tables, Testimony, loaded_differs, rows_differ, section_differs};
+use crate::ledger::testimony::{
+    CAMPAIGN_OF, Demand, FIRST_POSTINGS, Tables, Testimony, loaded_differs, rows_differ, section_differs,
+};
 use crate::ledger::{ChainBreak, ChainHead, LedgerError};
 use crate::limits;
 
@@ -193,26 +199,31 @@ impl Verifier<'_> {
             claims_of,
             claims: count("SELECT count(*) FROM claim")?,
             returned: count("SELECT count(*) FROM claim WHERE status <> 0")?,
-            returns: count(Numbered::Returns.last())?,
-            quarantine: count(Numbered::Quarantine.last())?,
-            postings: count(Numbered::Postings.last())?,
-            bonds: count(Numbered::Bonds.last())?,
-            documents: count(Numbered::Documents.last())?,
+            returns: count(Numbered::Returns.rows())?,
+            quarantine: count(Numbered::Quarantine.rows())?,
+            postings: count(Numbered::Postings.rows())?,
+            bonds: count(Numbered::Bonds.rows())?,
+            documents: count(Numbered::Documents.rows())?,
             lines: count("SELECT count(*) FROM posting_line")?,
             loaded: count("SELECT count(*) FROM loaded")?,
             positions: self.positions()?,
             drops: self.drops()?,
+            campaign_of: self.by_key(CAMPAIGN_OF)?,
+            first_postings: self.first_postings()?,
             campaigns: self.campaigns()?,
             receipts: self.receipts()?,
-            steps: count(Numbered::Steps.last())?,
-            step_rows: count("SELECT count(*) FROM step")?,
+            receipt_rows: count("SELECT count(*) FROM receipt")?,
+            steps: count(Numbered::Steps.rows())?,
             astray: [
+                ("counts of series", count(SERIES_DIFFER)?),
                 ("counts of days", count(COUNTS_DIFFER)?),
                 ("postings", count(MONEY_DIFFERS)?),
                 ("closed periods", count(PERIODS_DIFFER)?),
                 ("sums of accounts", count(ACCOUNTS_DIFFER)?),
                 ("references of payments", count(REFERENCES_DIFFER)?),
+                ("places of the sweep", count(PLACES_DIFFER)?),
             ],
+            passed_over: count(PASSED_OVER)?,
             periods: self.periods()?,
             ended: self.ended()?,
         })
@@ -276,9 +287,17 @@ impl Verifier<'_> {
     }
 
     fn ended(&self) -> Result<BTreeMap<String, i64>, LedgerError> {
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT id, ended_at_ms FROM campaign_end JOIN campaign ON number = campaign")?;
+        self.by_key("SELECT id, ended_at_ms FROM campaign_end JOIN campaign ON number = campaign")
+    }
+
+    fn first_postings(&self) -> Result<BTreeMap<String, u64>, LedgerError> {
+        let first: BTreeMap<String, i64> = self.by_key(FIRST_POSTINGS)?;
+        first.into_iter().map(|(campaign, posting)| Ok((campaign, unsigned(posting)?))).collect()
+    }
+
+    /// The second column of a query by its first.
+    fn by_key<K: FromSql + Ord, V: FromSql>(&self, sql: &str) -> Result<BTreeMap<K, V>, LedgerError> {
+        let mut statement = self.connection.prepare_cached(sql)?;
         let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }

@@ -2,7 +2,7 @@
 
 use super::{Plan, begin};
 use crate::domain::ids::{CampaignId, ClaimNumber};
-use crate::domain::life::{Pot, State, Step};
+use crate::domain::life::{Pot, State, Step, may_move};
 use crate::domain::money::Fen;
 use crate::ledger::life::known::Reference;
 use crate::ledger::life::{Done, Key, Outcome, Refused, StepRow, Verdict};
@@ -115,15 +115,18 @@ impl Plan {
         (reason, over): (&str, bool),
         key: Option<&Key>,
     ) -> Outcome {
-        let may = matches!(
-            (from, to),
-            (Pot::Unissued | Pot::Recycled | Pot::Recovered, Pot::Treasury) | (Pot::Recovered, Pot::Recycled)
-        );
         let accounts = Account::parse(from.as_str()).zip(Account::parse(to.as_str()));
-        let accounts = accounts.filter(|_| may).ok_or(Refused::OtherKind)?;
-        if from != Pot::Recovered {
-            let row = self.known.terms.campaigns.get(campaign).copied().ok_or(Refused::UnknownCampaign)?;
-            self.check_new(&(row, accounts.0.clone(), accounts.1.clone(), reference.to_owned()))?;
+        let accounts = accounts.filter(|_| may_move(from, to)).ok_or(Refused::OtherKind)?;
+        let row = self.known.terms.campaigns.get(campaign).copied().ok_or(Refused::UnknownCampaign)?;
+        self.check_new(&(row, accounts.0.clone(), accounts.1.clone(), reference.to_owned()))?;
+        if from == Pot::Recovered {
+            // What was recovered of merchants that had been paid is not there before they give it back.
+            let held = self.known.balances.get(&(row, Account::Recovered)).copied().unwrap_or_default();
+            let owed = self.known.owed.get(&row).copied().unwrap_or_default();
+            if amount.0 > held.0.saturating_sub(owed.0) {
+                return Err(Refused::TooMuch);
+            }
+        } else {
             // What may still be claimed must stay paid for; and what was never issued pays for drops that are still to come,
             // for as long as the budget says so.
             let free = self.known.free.get(&row).copied().unwrap_or_default();
@@ -131,7 +134,12 @@ impl Plan {
                 return Err(Refused::TooMuch);
             }
         }
-        let step = StepRow { step: Some(Step::Moved), detail: Some(reason.to_owned()), ..StepRow::default() };
+        let step = StepRow {
+            step: Some(Step::Moved),
+            order_id: Some(reference.to_owned()),
+            detail: Some(reason.to_owned()),
+            ..StepRow::default()
+        };
         let done = self.transfer(campaign, step, accounts, (amount, reference), key)?;
         if let (Pot::Unissued | Pot::Recycled, Some(free)) =
             (from, self.known.free.get_mut(&done.step.campaign))

@@ -13,8 +13,9 @@ use super::rows::{columns, step};
 use crate::clock::UnixMs;
 use crate::domain::campaign::Campaign;
 use crate::domain::ids::{ClaimNumber, DropId, DropNumber, Epoch, Shard};
+use crate::domain::money::Fen;
 use crate::ledger::LedgerError;
-use crate::ledger::life::{AllTerms, Known, KnownClaim, Needs, Request, TermsCache, free, terms_of};
+use crate::ledger::life::{AllTerms, Known, KnownClaim, Needs, OWED, Request, TermsCache, free, terms_of};
 use crate::ledger::postgres::apply::live_claims;
 use crate::ledger::postgres::books::{Books, Numbered};
 use crate::ledger::postgres::{encoded, number, query, query_number, query_opt, read};
@@ -287,6 +288,7 @@ async fn learn_money(
             claimed.iter().find(|(id, _)| id == drop.as_str()).map_or(0, |(_, claims)| *claims)
         };
         known.free.insert(row, free(&campaign, of, unissued, recycled).unwrap_or_default());
+        known.owed.insert(row, Fen(query_number(transaction, OWED, &[&row]).await?));
     }
     Ok(())
 }
