@@ -4,5 +4,6 @@
 mod books;
 mod money;
 mod office;
+mod pairs;
 mod texts;
 mod vouchers;

@@ -19,8 +19,9 @@ use crate::domain::life::State;
 use crate::ledger::ReceiptState;
 
 pub use books::{
-    BooksView, ClosePeriod, LineView, MoneyMoved, MoneyMovedList, MoveMoney, PayMerchant, PayableView,
-    PeriodLineView, PeriodList, PeriodView, PostingList, PostingView, PotsView, ReasonView, RepayMerchant,
+    BooksView, ClosePeriod, LineView, MoneyMoved, MoneyMovedList, MoneyNoted, MoneyWaits, MoveMoney,
+    PayMerchant, PayableView, PeriodLineView, PeriodList, PeriodView, PostingList, PostingView, PotsView,
+    ReasonView, RepayMerchant,
 };
 pub use drafts::{Approve, Copy, DraftDrop, DraftList, DraftView};
 pub use merchants::{ImportReport, MerchantList, MerchantView, Review, Suspend};

@@ -3,25 +3,23 @@
 //! Owns what staff see of them and what finance notes in them. All of it is the ledger's; each note is a step under
 //! the audit chain, with a reference, a reason and who made it, and its idempotency key makes it once.
 
+mod agreed;
+mod notes;
 mod views;
 
 use std::sync::Arc;
 
 use self::views::{books, period, posting};
 use super::access::Caller;
-use super::admin_api::{
-    BooksView, MoneyMoved, MoneyMovedList, MoveMoney, PayMerchant, PeriodList, PeriodView, PostingList,
-    RepayMerchant,
-};
+use super::admin_api::{BooksView, MoneyMoved, MoneyMovedList, PeriodList, PeriodView, PostingList};
 use super::campaigns::Campaigns;
-use super::decision::{Decision, checked};
+use super::decision::Decision;
 use crate::clock::{UnixMs, rfc3339};
+use crate::config::Approval;
 use crate::domain::ids::CampaignId;
-use crate::domain::life::{Pot, Step};
-use crate::domain::merchant::check_id;
+use crate::domain::life::Step;
 use crate::domain::money::Fen;
-use crate::ledger::life::{Action, Key, Refused, Request, StepRow};
-use crate::ledger::postings::Account;
+use crate::ledger::life::StepRow;
 use crate::ledger::{CampaignRecord, CloseRefused, Ledger, LedgerError};
 use crate::limits;
 
@@ -51,13 +49,14 @@ pub enum BooksError {
 /// Shows books and notes in them.
 pub struct Books {
     campaigns: Arc<Campaigns>,
+    approval: Approval,
 }
 
 impl Books {
     /// Of these campaigns.
     #[must_use]
-    pub fn new(campaigns: Arc<Campaigns>) -> Self {
-        Self { campaigns }
+    pub fn new(campaigns: Arc<Campaigns>, approval: Approval) -> Self {
+        Self { campaigns, approval }
     }
 
     fn ledger(&self) -> &dyn Ledger {
@@ -126,145 +125,6 @@ impl Books {
         }
     }
 
-    /// Notes that a merchant was paid.
-    ///
-    /// # Errors
-    /// [`BooksError`]; nothing was noted then.
-    pub async fn pay(
-        &self,
-        by: &Caller,
-        id: &str,
-        paid: &PayMerchant,
-        key: Key,
-    ) -> Result<MoneyMoved, BooksError> {
-        let campaign = campaign_id(id)?;
-        check_id(&paid.merchant).map_err(|what| BooksError::Invalid(format!("merchant: {what}")))?;
-        let (amount, decision) = said(by, &paid.amount, &paid.reference, &paid.reason)?;
-        let payment = decision.reference.clone().unwrap_or_default();
-        let detail = Some(decision.to_text().map_err(BooksError::Invalid)?);
-        let merchant = paid.merchant.clone();
-        let action = Action::Settle { campaign: campaign.clone(), merchant, amount, payment, detail };
-        let account = Account::Payable(paid.merchant.clone());
-        self.take(&campaign, action, key, &account.name()).await
-    }
-
-    /// Notes that a merchant gave back what it had been paid and owed again.
-    ///
-    /// # Errors
-    /// [`BooksError`]; nothing was noted then.
-    pub async fn repay(
-        &self,
-        by: &Caller,
-        id: &str,
-        repaid: &RepayMerchant,
-        key: Key,
-    ) -> Result<MoneyMoved, BooksError> {
-        let campaign = campaign_id(id)?;
-        check_id(&repaid.merchant).map_err(|what| BooksError::Invalid(format!("merchant: {what}")))?;
-        let (amount, decision) = said(by, &repaid.amount, &repaid.reference, &repaid.reason)?;
-        let payment = decision.reference.clone().unwrap_or_default();
-        let detail = Some(decision.to_text().map_err(BooksError::Invalid)?);
-        let merchant = repaid.merchant.clone();
-        let action = Action::Repay { campaign: campaign.clone(), merchant, amount, payment, detail };
-        let account = Account::Payable(repaid.merchant.clone());
-        self.take(&campaign, action, key, &account.name()).await
-    }
-
-    /// Moves money from one account to another.
-    ///
-    /// # Errors
-    /// [`BooksError`]; nothing was moved then.
-    pub async fn transfer(
-        &self,
-        by: &Caller,
-        id: &str,
-        moved: &MoveMoney,
-        key: Key,
-    ) -> Result<MoneyMoved, BooksError> {
-        let campaign = campaign_id(id)?;
-        let pot = |name: &str, word: &str| {
-            Pot::parse(word)
-                .ok_or_else(|| BooksError::Invalid(format!("{name}: there is no account {word:?}")))
-        };
-        let (from, to) = (pot("from", &moved.from)?, pot("to", &moved.to)?);
-        let (amount, decision) = said(by, &moved.amount, &moved.reference, &moved.reason)?;
-        let reference = decision.reference.clone().unwrap_or_default();
-        let reason = decision.to_text().map_err(BooksError::Invalid)?;
-        let over = from != Pot::Recovered && self.is_over(&campaign).await;
-        let action = Action::Move { campaign: campaign.clone(), from, to, amount, reference, reason, over };
-        self.take(&campaign, action, key, from.as_str()).await
-    }
-
-    /// Whether nothing of a campaign has to stay paid for. Where that cannot be told, all that could be claimed has to.
-    async fn is_over(&self, campaign: &CampaignId) -> bool {
-        self.campaigns.is_over(campaign).await.unwrap_or_else(|error| {
-            tracing::warn!(campaign = campaign.as_str(), %error, "whether the campaign is over is not known");
-            false
-        })
-    }
-
-    async fn take(
-        &self,
-        campaign: &CampaignId,
-        action: Action,
-        key: Key,
-        account: &str,
-    ) -> Result<MoneyMoved, BooksError> {
-        let request = vec![Request { action, key: Some(key) }];
-        let outcomes = self.ledger().life(request, self.campaigns.redis_now_ms()).await?;
-        let outcome = outcomes.into_iter().next();
-        match outcome.ok_or_else(|| LedgerError::Corrupt("no outcome of a movement".to_owned()))? {
-            Ok(done) => {
-                let moved = self.moved(campaign, &done.step, done.replayed).await?;
-                if !done.replayed {
-                    let step = moved.number;
-                    tracing::info!(campaign = campaign.as_str(), step, "money was moved in the books");
-                }
-                Ok(moved)
-            }
-            Err(Refused::UnknownCampaign) => Err(BooksError::UnknownCampaign),
-            Err(Refused::KeyReused) => Err(BooksError::KeyReused),
-            Err(Refused::ReferenceUsed { step }) => Err(self.used(campaign, step).await?),
-            Err(Refused::OtherKind) => {
-                let what = "money goes from recycled to treasury, or from recovered to treasury or recycled; and from \
-                            unissued to treasury of a campaign that ended";
-                Err(BooksError::Invalid(what.to_owned()))
-            }
-            Err(Refused::TooMuch) => {
-                let holds = self.ledger().accounts(campaign).await?.get(account).copied().unwrap_or_default();
-                let kept = match Pot::parse(account) {
-                    Some(Pot::Recycled) => {
-                        ", and what may still be claimed, or is not in the ledger yet, has to stay paid for"
-                    }
-                    Some(Pot::Unissued) => {
-                        ", and it is the budget that is lowered until the campaign has ended and the ledger has every claim"
-                    }
-                    _ => "",
-                };
-                Err(BooksError::Refused(format!("too much: {account} holds {holds}{kept}")))
-            }
-            Err(other) => Err(BooksError::Refused(format!("{other:?}"))),
-        }
-    }
-
-    /// The refusal that names what a reference was used for.
-    async fn used(&self, campaign: &CampaignId, step: u64) -> Result<BooksError, LedgerError> {
-        let before = step.saturating_sub(1);
-        for kind in [Step::Settled, Step::Repaid, Step::Moved] {
-            let rows = self.ledger().money_steps(campaign, kind, before, 1).await?;
-            if let Some(row) = rows.iter().find(|row| row.number == step) {
-                let MoneyMoved { at, from, to, amount, reference, posting, .. } =
-                    self.moved(campaign, row, false).await?;
-                let (reference, posting) = (reference.unwrap_or_default(), posting.unwrap_or_default());
-                return Ok(BooksError::ReferenceUsed(format!(
-                    "reference {reference} is in the books already: posting {posting} (step {step}) moved {amount} \
-                     from {from} to {to} at {at}"
-                )));
-            }
-        }
-        Err(LedgerError::Corrupt(format!("a reference is of step {step}, which is not there")))
-    }
-
     /// Payments to merchants (`Step::Settled`), by them (`Step::Repaid`), or transfers (`Step::Moved`) after number `after`, at most
     /// [`limits::MONEY_STEPS_PAGE`].
     ///
@@ -297,7 +157,7 @@ impl Books {
             amount: Fen(row.moved).to_string(),
             reference: decided.as_ref().and_then(|decided| decided.reference.clone()),
             reason: decided.as_ref().map(|decided| decided.reason.clone()),
-            by: decided.map(|decided| decided.by.to_string()),
+            by: decided.map(|decided| decided.made_by()),
             posting: row.posting,
             replayed,
         })
@@ -327,16 +187,4 @@ fn campaign_id(id: &str) -> Result<CampaignId, BooksError> {
 /// What to ask for the next page with, where there may be one.
 pub(super) fn next(page: u32, rows: usize, last: Option<u64>) -> Option<u64> {
     last.filter(|_| u32::try_from(rows).is_ok_and(|rows| rows == page))
-}
-
-/// What somebody says of a movement of money.
-fn said(by: &Caller, amount: &str, reference: &str, reason: &str) -> Result<(Fen, Decision), BooksError> {
-    let invalid = BooksError::Invalid;
-    let amount = Fen::parse(amount).map_err(|error| invalid(format!("amount: {error}")))?;
-    if amount.0 == 0 {
-        return Err(invalid("amount: must be more than zero".to_owned()));
-    }
-    let reference = checked("reference", reference, limits::LIFE_TEXT_BYTES_MAX).map_err(invalid)?;
-    let reason = checked("reason", reason, limits::DECISION_REASON_BYTES_MAX).map_err(invalid)?;
-    Ok((amount, Decision { reason, reference: Some(reference), by: by.actor.clone() }))
 }

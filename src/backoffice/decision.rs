@@ -17,12 +17,23 @@ pub(super) struct Decision {
     pub(super) reference: Option<String>,
     /// Who.
     pub(super) by: Actor,
+    /// Who else, where two persons had to say so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) also: Option<Actor>,
 }
 
 impl Decision {
     /// The text to keep.
     pub(super) fn to_text(&self) -> Result<String, String> {
         serde_json::to_string(self).map_err(|error| error.to_string())
+    }
+
+    /// Who made it: both, where two did.
+    pub(super) fn made_by(&self) -> String {
+        match &self.also {
+            Some(also) => format!("{}, {also}", self.by),
+            None => self.by.to_string(),
+        }
     }
 
     /// What is kept with a step; nothing where that was no decision of staff.
@@ -50,9 +61,14 @@ mod tests {
     #[test]
     fn a_decision_is_read_back_and_other_details_are_none() {
         let by = Actor { key: Some("01".to_owned()), name: "Ann".to_owned() };
-        let made = Decision { reason: "黄牛".to_owned(), reference: None, by };
+        let made = Decision { reason: "黄牛".to_owned(), reference: None, by, also: None };
         let text = made.to_text().unwrap();
-        assert_eq!(Decision::read(Some(&text)), Some(made));
+        assert_eq!(
+            (Decision::read(Some(&text)), made.made_by()),
+            (Some(made.clone()), "Ann (crk_01)".to_owned())
+        );
+        let both = Decision { also: Some(Actor::admin_token()), ..made };
+        assert_eq!(both.made_by(), "Ann (crk_01), admin token");
         for other in [None, Some(""), Some("a broker's"), Some(r#"{"order_id":"o"}"#)] {
             assert_eq!(Decision::read(other), None, "{other:?}");
         }

@@ -92,7 +92,7 @@ impl Vouchers {
     ) -> Result<VoucherView, VoucherError> {
         let reason =
             checked("reason", reason, limits::DECISION_REASON_BYTES_MAX).map_err(VoucherError::Invalid)?;
-        let decision = Decision { reason, reference: None, by: by.actor.clone() };
+        let decision = Decision { reason, reference: None, by: by.actor.clone(), also: None };
         let found = self.find(text).await?;
         let claim = found.row.number;
         for _ in 0..limits::DECISION_TRIES {

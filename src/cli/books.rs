@@ -7,7 +7,9 @@ use sha2::{Digest, Sha256};
 
 use super::campaign::{AdminAccess, client};
 use super::{Exit, Failure, Global, json, print};
-use crate::backoffice::admin_api::{MoneyMoved, MoneyMovedList, MoveMoney, PayMerchant, RepayMerchant};
+use crate::backoffice::admin_api::{
+    MoneyMoved, MoneyMovedList, MoneyNoted, MoneyWaits, MoveMoney, PayMerchant, RepayMerchant,
+};
 use crate::backoffice::admin_client::AdminClient;
 use crate::domain::ids::CampaignId;
 
@@ -182,19 +184,19 @@ pub(super) async fn run(global: &Global, args: BooksArgs) -> Result<Exit, Failur
             let key = said.key(&["paid", &merchant]);
             let SaidArgs { amount, reference, reason, .. } = said;
             let paid = PayMerchant { merchant, amount, reference, reason };
-            print(&moved(&client.pay(&campaign, &key, &paid).await?))?;
+            print(&noted(&client.pay(&campaign, &key, &paid).await?))?;
         }
         BooksCommand::Repaid { campaign, merchant, said } => {
             let key = said.key(&["repaid", &merchant]);
             let SaidArgs { amount, reference, reason, .. } = said;
             let repaid = RepayMerchant { merchant, amount, reference, reason };
-            print(&moved(&client.repay(&campaign, &key, &repaid).await?))?;
+            print(&noted(&client.repay(&campaign, &key, &repaid).await?))?;
         }
         BooksCommand::Move { campaign, from, to, said } => {
             let key = said.key(&["move", &from, &to]);
             let SaidArgs { amount, reference, reason, .. } = said;
             let wanted = MoveMoney { from, to, amount, reference, reason };
-            print(&moved(&client.transfer(&campaign, &key, &wanted).await?))?;
+            print(&noted(&client.transfer(&campaign, &key, &wanted).await?))?;
         }
         BooksCommand::Payments { campaign, json: as_json } => {
             let mut list = client.payments(&campaign, 0).await?;
@@ -227,10 +229,16 @@ pub(super) async fn run(global: &Global, args: BooksArgs) -> Result<Exit, Failur
     Ok(Exit::Ok)
 }
 
-fn moved(moved: &MoneyMoved) -> String {
-    let MoneyMoved { amount, from, to, number, .. } = moved;
-    let before = if moved.replayed { ", noted before" } else { "" };
-    format!("{amount} {from} → {to} (step {number}{before})\n")
+fn noted(noted: &MoneyNoted) -> String {
+    match noted {
+        MoneyNoted::Moved(MoneyMoved { amount, from, to, number, replayed, .. }) => {
+            let before = if *replayed { ", noted before" } else { "" };
+            format!("{amount} {from} → {to} (step {number}{before})\n")
+        }
+        MoneyNoted::Waits(MoneyWaits { from, to, amount, said_by, .. }) => {
+            format!("{amount} {from} → {to} waits for another person who says the same; {said_by} said it\n")
+        }
+    }
 }
 
 fn moves(list: &MoneyMovedList, as_json: bool) -> Result<String, Failure> {

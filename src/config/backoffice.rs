@@ -12,7 +12,8 @@ pub enum Approval {
     /// A campaign file may be applied in one step, and the admin token may approve its own drafts.
     #[default]
     OneStep,
-    /// Whoever drafts or enters something cannot approve it, whatever token or key they have.
+    /// Whoever drafts or enters something cannot approve it, and money is moved in the books when two have said the same, whatever
+    /// token or key they have.
     TwoPerson,
 }
 

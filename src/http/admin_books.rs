@@ -8,7 +8,7 @@ use super::head::idempotency_key;
 use super::problem::Problem;
 use super::redemptions::half_digest;
 use super::reply::{self, Reply};
-use crate::backoffice::admin_api::{ClosePeriod, MoneyMoved, MoveMoney, PayMerchant, RepayMerchant};
+use crate::backoffice::admin_api::{ClosePeriod, MoneyNoted, MoveMoney, PayMerchant, RepayMerchant};
 use crate::backoffice::books::BooksError;
 use crate::clock::UnixMs;
 use crate::domain::cause::Cause;
@@ -68,7 +68,7 @@ pub(super) async fn pay(admin: &Admin, asked: Asked<'_>) -> Result<Reply, Proble
     let given = idempotency_key(asked.headers)?.to_owned();
     let paid: PayMerchant = asked.json().await?;
     let key = key(&given, &id, "pay", &paid)?;
-    moved(&admin.books.pay(&caller, &id, &paid, key).await.map_err(refused)?)
+    noted(&admin.books.pay(&caller, &id, &paid, key).await.map_err(refused)?)
 }
 
 pub(super) async fn repay(admin: &Admin, asked: Asked<'_>) -> Result<Reply, Problem> {
@@ -76,7 +76,7 @@ pub(super) async fn repay(admin: &Admin, asked: Asked<'_>) -> Result<Reply, Prob
     let given = idempotency_key(asked.headers)?.to_owned();
     let repaid: RepayMerchant = asked.json().await?;
     let key = key(&given, &id, "repay", &repaid)?;
-    moved(&admin.books.repay(&caller, &id, &repaid, key).await.map_err(refused)?)
+    noted(&admin.books.repay(&caller, &id, &repaid, key).await.map_err(refused)?)
 }
 
 pub(super) async fn transfer(admin: &Admin, asked: Asked<'_>) -> Result<Reply, Problem> {
@@ -84,13 +84,17 @@ pub(super) async fn transfer(admin: &Admin, asked: Asked<'_>) -> Result<Reply, P
     let given = idempotency_key(asked.headers)?.to_owned();
     let wanted: MoveMoney = asked.json().await?;
     let key = key(&given, &id, "transfer", &wanted)?;
-    moved(&admin.books.transfer(&caller, &id, &wanted, key).await.map_err(refused)?)
+    noted(&admin.books.transfer(&caller, &id, &wanted, key).await.map_err(refused)?)
 }
 
-/// 201 with what was noted, 200 with the same again.
-fn moved(moved: &MoneyMoved) -> Result<Reply, Problem> {
-    let body = serde_json::to_string(moved).map_err(|error| failed(&error))?;
-    Ok(if moved.replayed { reply::private_json(body) } else { reply::created(body) })
+/// 201 with what was noted, 200 with the same again, 202 with what waits for another person.
+fn noted(noted: &MoneyNoted) -> Result<Reply, Problem> {
+    let body = serde_json::to_string(noted).map_err(|error| failed(&error))?;
+    Ok(match noted {
+        MoneyNoted::Waits(_) => reply::accepted(body),
+        MoneyNoted::Moved(moved) if moved.replayed => reply::private_json(body),
+        MoneyNoted::Moved(_) => reply::created(body),
+    })
 }
 
 /// The key of a campaign's books, whoever uses it: no merchant's id has a slash.

@@ -20,6 +20,8 @@ pub(super) const CREATED: u16 = StatusCode::CREATED.as_u16();
 /// See [`OK`].
 pub(super) const SEE_OTHER: u16 = StatusCode::SEE_OTHER.as_u16();
 /// See [`OK`].
+pub(super) const ACCEPTED: u16 = StatusCode::ACCEPTED.as_u16();
+/// See [`OK`].
 pub(super) const NOT_MODIFIED: u16 = StatusCode::NOT_MODIFIED.as_u16();
 
 /// Every reply's type: bodies are small and whole.
@@ -116,6 +118,14 @@ pub fn claimed(body: String, replayed: bool) -> Reply {
 #[must_use]
 pub fn created(body: String) -> Reply {
     let mut reply = json(StatusCode::CREATED, JSON, body);
+    reply.headers_mut().insert(CACHE_CONTROL, NO_STORE);
+    reply
+}
+
+/// 202 with what waits for somebody else.
+#[must_use]
+pub fn accepted(body: String) -> Reply {
+    let mut reply = json(StatusCode::ACCEPTED, JSON, body);
     reply.headers_mut().insert(CACHE_CONTROL, NO_STORE);
     reply
 }

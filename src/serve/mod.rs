@@ -349,7 +349,7 @@ impl Service {
             drafts: Drafts::new(Arc::clone(&campaigns), approval),
             merchants: Arc::clone(&shared.merchants),
             vouchers: Vouchers::new(Arc::clone(&campaigns), shared.signer.clone(), approval),
-            books: Books::new(Arc::clone(&campaigns)),
+            books: Books::new(Arc::clone(&campaigns), approval),
             quarantine: Quarantine::new(Arc::clone(&ledger), shared.clock.clone()),
             campaigns,
             receipts,

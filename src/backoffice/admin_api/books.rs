@@ -195,6 +195,31 @@ pub struct MoneyMovedList {
     pub next: Option<u64>,
 }
 
+/// The answer to noting a payment or a transfer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum MoneyNoted {
+    /// It is in the books.
+    Moved(MoneyMoved),
+    /// It is not yet.
+    Waits(MoneyWaits),
+}
+
+/// A payment or a transfer that waits for another person who says the same (`approval = "two-person"`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MoneyWaits {
+    /// From which account.
+    pub from: String,
+    /// To which account.
+    pub to: String,
+    /// How much.
+    pub amount: String,
+    /// By what it is found again.
+    pub reference: String,
+    /// Who said it.
+    pub said_by: String,
+}
+
 /// A payment or a transfer: the answer to noting one, too.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MoneyMoved {
@@ -212,7 +237,7 @@ pub struct MoneyMoved {
     pub reference: Option<String>,
     /// Why.
     pub reason: Option<String>,
-    /// Who noted it.
+    /// Who noted it; both, where two persons had to.
     pub by: Option<String>,
     /// The posting that holds it.
     pub posting: Option<u64>,

@@ -5,7 +5,7 @@ use hyper::Method;
 
 use super::{AdminClient, AdminError, to_body};
 use crate::backoffice::admin_api::{
-    BooksView, ClosePeriod, MoneyMoved, MoneyMovedList, MoveMoney, PayMerchant, PeriodList, PeriodView,
+    BooksView, ClosePeriod, MoneyMovedList, MoneyNoted, MoveMoney, PayMerchant, PeriodList, PeriodView,
     PostingList, RepayMerchant,
 };
 use crate::clock::UnixMs;
@@ -74,7 +74,7 @@ impl AdminClient {
         id: &CampaignId,
         key: &str,
         paid: &PayMerchant,
-    ) -> Result<MoneyMoved, AdminError> {
+    ) -> Result<MoneyNoted, AdminError> {
         self.call_once(&path(id, "payments"), key, to_body(paid)?).await
     }
 
@@ -95,7 +95,7 @@ impl AdminClient {
         id: &CampaignId,
         key: &str,
         repaid: &RepayMerchant,
-    ) -> Result<MoneyMoved, AdminError> {
+    ) -> Result<MoneyNoted, AdminError> {
         self.call_once(&path(id, "repayments"), key, to_body(repaid)?).await
     }
 
@@ -108,7 +108,7 @@ impl AdminClient {
         id: &CampaignId,
         key: &str,
         wanted: &MoveMoney,
-    ) -> Result<MoneyMoved, AdminError> {
+    ) -> Result<MoneyNoted, AdminError> {
         self.call_once(&path(id, "transfers"), key, to_body(wanted)?).await
     }
 }

@@ -5,11 +5,11 @@ use serde_json::{Value, json};
 use super::admin::{BODY, staff};
 use super::{JSON, Operation, Schemas, idempotency_key};
 use crate::backoffice::admin_api::{
-    BooksView, ClosePeriod, Decide, MoneyMoved, MoneyMovedList, MoveMoney, PayMerchant, PeriodList,
-    PeriodView, PostingList, RepayMerchant, VoucherView,
+    BooksView, ClosePeriod, Decide, MoneyMoved, MoneyMovedList, MoneyWaits, MoveMoney, PayMerchant,
+    PeriodList, PeriodView, PostingList, RepayMerchant, VoucherView,
 };
 use crate::domain::cause::Cause;
-use crate::http::reply::CREATED;
+use crate::http::reply::{ACCEPTED, CREATED};
 
 pub(super) fn operations(schemas: &mut Schemas) -> Vec<Operation> {
     let mut operations = vouchers(schemas);
@@ -47,6 +47,7 @@ fn vouchers(schemas: &mut Schemas) -> Vec<Operation> {
 
 fn books(schemas: &mut Schemas) -> Vec<Operation> {
     let (moved, moves) = (schemas.of::<MoneyMoved>(), schemas.of::<MoneyMovedList>());
+    let waits = schemas.of::<MoneyWaits>();
     let key = idempotency_key();
     let at = json!({ "type": "integer" });
     let noted = |path, summary, body: Value| {
@@ -54,6 +55,7 @@ fn books(schemas: &mut Schemas) -> Vec<Operation> {
             .header("Idempotency-Key", "The same key, the same answer; it has to be there", &key)
             .takes(vec![(JSON, body)], true)
             .answers(CREATED, "It is noted", vec![(JSON, moved.clone())])
+            .answers(ACCEPTED, "It waits for another person who says the same", vec![(JSON, waits.clone())])
             .ok("It was noted before", &moved)
             .refuses(BODY)
             .refuses(&[
