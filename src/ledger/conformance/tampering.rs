@@ -46,6 +46,10 @@ pub(crate) const UNSEEN: &[(&str, &str)] = &[
     // Raised with every change of campaigns: tells front ends to read on.
     ("catalogue", "one"),
     ("catalogue", "revision"),
+    // By which rules the ledger is written: programs that know earlier ones alone keep away.
+    ("rules", "one"),
+    ("rules", "number"),
+    ("rules", "written_by"),
     // What recoveries go by, beside Redis and the claims: the earliest release, what was seen, and whether all was drained at a stop.
     ("campaign_drop", "opens_at_min_ms"),
     ("loaded", "seen_seq"),
