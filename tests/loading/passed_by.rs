@@ -84,7 +84,7 @@ async fn what_an_old_primary_has_granted_stays_in_its_journal_while_the_new_one_
     }
     let tallies = ledger.tallies().await.expect("tallies");
     assert_eq!(tallies.iter().map(|tally| tally.claims).collect::<Vec<_>>(), [3, 1]);
-    assert_eq!(ledger.quarantine_count().await.expect("a count"), 0);
+    assert_eq!(ledger.quarantine_open().await.expect("a count"), 0);
 }
 
 /// `redis.url` or `ledger.url` leads to somebody else's.
