@@ -1,3 +1,5 @@
+//! Entries as the scripts write them, and what is no entry of theirs.
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 
