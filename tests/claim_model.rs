@@ -1,26 +1,25 @@
 //! The scripts against a model, over random histories on a real Redis.
 
+mod configured;
 mod invariants;
 mod model;
+pub(crate) mod mutant;
 mod once;
+mod restored;
 pub(crate) mod step;
 mod world;
 
 use anyhow::{Context as _, Result};
 use proptest::test_runner::{Config, FileFailurePersistence, TestCaseError, TestRunner};
-use redis::aio::MultiplexedConnection;
 
 use crate::support::redis::RedisServer;
+use mutant::Connection;
 use step::{Step, history};
 use world::World;
 
-/// Runs a history on the emptied Redis, with another claim script if one is given.
-pub(crate) async fn check(
-    conn: MultiplexedConnection,
-    claim_source: Option<String>,
-    history: &[Step],
-) -> Result<()> {
-    let mut world = World::new(conn, claim_source).await?;
+/// Runs a history on the emptied Redis.
+pub(crate) async fn check(conn: Connection, history: &[Step]) -> Result<()> {
+    let mut world = World::new(conn).await?;
     for (at, step) in history.iter().enumerate() {
         world.step(step).await.with_context(|| format!("step {at}, {step:?}"))?;
     }
@@ -28,12 +27,8 @@ pub(crate) async fn check(
 }
 
 /// Runs the claims of a history alone, and looks at nothing but the promises.
-pub(crate) async fn check_promises(
-    conn: MultiplexedConnection,
-    claim_source: Option<String>,
-    history: &[Step],
-) -> Result<()> {
-    let mut world = World::new(conn, claim_source).await?;
+pub(crate) async fn check_promises(conn: Connection, history: &[Step]) -> Result<()> {
+    let mut world = World::new(conn).await?;
     for step in history {
         match step {
             Step::Claim { claims, view, twice } => world.claim_unseen(claims, *view, *twice).await?,
@@ -63,8 +58,8 @@ fn the_scripts_do_what_the_model_does() {
     };
     let outcome = TestRunner::new(config).run(&history(), |history| {
         runtime.block_on(async {
-            let conn = redis.connect().await;
-            check(conn, None, &history).await.map_err(|error| TestCaseError::fail(format!("{error:#}")))
+            let conn = Connection::new(redis.connect().await);
+            check(conn, &history).await.map_err(|error| TestCaseError::fail(format!("{error:#}")))
         })
     });
     outcome.unwrap_or_else(|failure| panic!("{failure}"));

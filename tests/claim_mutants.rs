@@ -1,9 +1,10 @@
 //! Broken claim scripts: the model and the invariants must notice each of them.
 
 use anyhow::Result;
-use claimrush::redis::scripts;
+use claimrush::redis::scripts::{self, Script};
 use proptest::test_runner::{Config, TestCaseError, TestError, TestRng, TestRunner};
 
+use crate::claim_model::mutant::Connection;
 use crate::claim_model::step::{Step, history};
 use crate::claim_model::{check, check_promises, runtime};
 use crate::support::redis::RedisServer;
@@ -11,8 +12,11 @@ use crate::support::redis::RedisServer;
 /// How many histories a mutant may survive before the test gives up on noticing it.
 const CASES_MAX: u32 = 400;
 
-/// A name, a text of `claim.lua`, and what stands there instead.
-const MUTANTS: &[(&str, &str, &str)] = &[
+/// A name, a text of a script, and what stands there instead.
+pub(crate) type Mutant = (&'static str, &'static str, &'static str);
+
+/// Those of `claim.lua`.
+const MUTANTS: &[Mutant] = &[
     ("stock off by one", "stock <= 0", "stock < 0"),
     ("stock not decremented", "stock - 1, seq + 1", "stock, seq + 1"),
     (
@@ -107,11 +111,10 @@ const BROKEN_PROMISES: &[(&str, &str)] = &[
     ("mark never found", "I6"),
 ];
 
-/// The claim script with one mutation.
-fn mutated(name: &str) -> String {
-    let source = scripts::CLAIM.source;
-    let (_, text, replacement) = MUTANTS.iter().find(|mutant| mutant.0 == name).expect("a known mutant");
-    assert_eq!(source.matches(text).count(), 1, "{name}: claim.lua must have {text:?} once");
+/// A script with one mutation.
+fn mutated(script: &Script, (name, text, replacement): &Mutant) -> String {
+    let Script { file, source, .. } = script;
+    assert_eq!(source.matches(text).count(), 1, "{name}: {file} must have {text:?} once");
     source.replacen(text, replacement, 1)
 }
 
@@ -129,15 +132,17 @@ fn noticed(cases: u32, check: impl Fn(Vec<Step>) -> Result<()>) -> Option<String
     }
 }
 
-#[test]
-fn every_mutant_of_the_claim_script_is_noticed() {
+/// Fails where no history tells one of the mutants from the script itself.
+pub(crate) fn assert_noticed(script: &Script, mutants: &[Mutant]) {
     let runtime = runtime();
     let redis = RedisServer::in_memory();
     let mut survivors = Vec::new();
-    for (name, _, _) in MUTANTS {
-        let source = mutated(name);
+    for mutant in mutants {
+        let (name, source) = (mutant.0, mutated(script, mutant));
         let found = noticed(CASES_MAX, |history| {
-            runtime.block_on(async { check(redis.connect().await, Some(source.clone()), &history).await })
+            runtime.block_on(async {
+                check(Connection::with(redis.connect().await, script, &source), &history).await
+            })
         });
         // A mutant that does not even run would show nothing.
         assert!(!found.iter().any(|found| found.contains("script")), "{name}: {found:?}");
@@ -145,7 +150,12 @@ fn every_mutant_of_the_claim_script_is_noticed() {
             survivors.push(name);
         }
     }
-    assert!(survivors.is_empty(), "nothing noticed {survivors:?}");
+    assert!(survivors.is_empty(), "nothing noticed {survivors:?} of {}", script.file);
+}
+
+#[test]
+fn every_mutant_of_the_claim_script_is_noticed() {
+    assert_noticed(&scripts::CLAIM, MUTANTS);
 }
 
 #[test]
@@ -154,12 +164,13 @@ fn the_promises_alone_notice_the_worst_mutants() {
     let redis = RedisServer::in_memory();
     let check = |source: &str, history: &[Step]| {
         runtime.block_on(async {
-            let conn = redis.connect().await;
-            check_promises(conn, Some(source.to_owned()), history).await
+            let conn = Connection::with(redis.connect().await, &scripts::CLAIM, source);
+            check_promises(conn, history).await
         })
     };
     for (name, promise) in BROKEN_PROMISES {
-        let source = mutated(name);
+        let mutant = MUTANTS.iter().find(|mutant| mutant.0 == *name).expect("a known mutant");
+        let source = mutated(&scripts::CLAIM, mutant);
         let found = noticed(CASES_MAX, |history| check(&source, &history)).unwrap_or_default();
         assert!(found.starts_with(promise), "{name} must break {promise}: {found:?}");
     }

@@ -62,6 +62,7 @@ mod redis_writes;
 mod replica_ack;
 mod rotation;
 mod script_calls;
+mod script_mutants;
 mod server_peer;
 mod setup_script;
 mod shutdown;

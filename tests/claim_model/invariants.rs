@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, ensure};
 use claimrush::domain::claim::JournalEvent;
-use claimrush::domain::ids::DropId;
+use claimrush::domain::ids::{DropId, Epoch};
 use claimrush::redis::codes::{decode_counting, decode_records};
 use claimrush::redis::keys;
 
@@ -26,7 +26,13 @@ impl World {
                 stock >= 0 && total == stock - over + taken - back && (stock == 0 || over == 0),
                 "I1: drop {index}: {stock} left, {taken} taken, {over} too many"
             );
-            ensure!(number("seq")? == taken && number("returned")? == back, "I3: drop {index}: counters");
+            let epoch = Epoch(hash["epoch"].parse()?);
+            let in_epoch = accepted.keys().filter(|number| number.0 == epoch).count();
+            let back_in_epoch = back - i64::try_from(self.returned_before[index])?;
+            ensure!(
+                number("seq")? == i64::try_from(in_epoch)? && number("returned")? == back_in_epoch,
+                "I3: drop {index}: counters"
+            );
 
             let holders: BTreeMap<String, Vec<u8>> = self.hash(keys::holders(SHARD, &drop.id)).await?;
             let mut held = BTreeMap::new();
@@ -37,7 +43,7 @@ impl World {
                 let marks: Vec<_> = grants.iter().filter_map(|grant| grant.mark).collect();
                 let different: BTreeSet<_> = marks.iter().collect();
                 ensure!(marks.len() == different.len(), "I6: {person} has two claims of one mark");
-                held.extend(grants.iter().map(|grant| (grant.seq, person.clone())));
+                held.extend(grants.iter().map(|grant| ((grant.epoch, grant.seq), person.clone())));
             }
             ensure!(held == accepted, "I3: drop {index}: holders {held:?}, journal {accepted:?}");
         }
@@ -48,14 +54,14 @@ impl World {
     async fn one_drop_a_person(&mut self) -> Result<()> {
         let Some(since) = self.once_since.clone() else { return Ok(()) };
         let mut counting: BTreeMap<String, (BTreeSet<usize>, bool)> = BTreeMap::new();
-        for (index, seq) in since.into_iter().enumerate() {
+        for (index, last) in since.into_iter().enumerate() {
             let id = self.drops[index].id.clone();
             for (person, records) in self.hash::<Vec<u8>>(keys::holders(SHARD, &id)).await? {
                 let grants = decode_counting(&records)?;
                 if !grants.is_empty() {
                     let (drops, new) = counting.entry(person).or_default();
                     drops.insert(index);
-                    *new |= grants.iter().any(|grant| grant.seq > seq);
+                    *new |= grants.iter().any(|grant| (grant.epoch, grant.seq) > last);
                 }
             }
         }
@@ -65,19 +71,24 @@ impl World {
     }
 }
 
-/// A drop's claims by `seq`, which must have no gaps, and how many units went back.
-fn in_journal(events: &[JournalEvent], id: &DropId) -> Result<(BTreeMap<u32, String>, usize)> {
+/// Persons by the epoch and the number of their claim.
+type Accepted = BTreeMap<(Epoch, u32), String>;
+
+/// A drop's claims by epoch and `seq`, which must have no gaps in an epoch, and how many units went back.
+fn in_journal(events: &[JournalEvent], id: &DropId) -> Result<(Accepted, usize)> {
     let (mut accepted, mut returned) = (BTreeMap::new(), BTreeSet::new());
     for event in events {
         match event {
-            JournalEvent::Claimed { drop, first_seq, takers, .. } if drop == id => {
+            JournalEvent::Claimed { drop, epoch, first_seq, takers, .. } if drop == id => {
                 for ((person, _), seq) in takers.iter().zip(*first_seq..) {
-                    ensure!(seq as usize == accepted.len() + 1, "I3: {seq} after {}", accepted.len());
-                    accepted.insert(seq, person.to_owned());
+                    let last = accepted.keys().next_back().filter(|(last, _)| last == epoch);
+                    let last = last.map_or(0, |(_, last): &(Epoch, u32)| *last);
+                    ensure!(seq == last + 1, "I3: {seq} after {last}");
+                    accepted.insert((*epoch, seq), person.to_owned());
                 }
             }
-            JournalEvent::Returned { drop, seq, .. } if drop == id => {
-                ensure!(returned.insert(*seq), "I1: {seq} went back twice");
+            JournalEvent::Returned { drop, epoch, seq, .. } if drop == id => {
+                ensure!(returned.insert((*epoch, *seq)), "I1: {seq} went back twice");
             }
             _ => {}
         }

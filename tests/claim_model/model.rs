@@ -39,7 +39,7 @@ impl Elsewhere {
             match drops.get(place).filter(|drop| drop.state != DropState::Frozen) {
                 None => return Self::Unknown,
                 Some(drop) => {
-                    let counting = drop.claims.iter().filter(|claim| !claim.may_claim_again);
+                    let counting = drop.all().filter(|claim| !claim.may_claim_again);
                     won.extend(counting.map(|claim| (claim.person.clone(), (place, claim.grant))));
                 }
             }
@@ -64,18 +64,35 @@ pub(crate) struct Drop {
     pub(crate) shrinking: bool,
     /// Of how many drops, from the first on, a person may win in one alone, and the revision that says so; 0 for no rule.
     pub(crate) once: Option<(usize, u64)>,
+    /// Claims of older epochs, in the order of granting.
+    pub(crate) older: Vec<Claim>,
+    /// How many of those had their unit when this epoch began.
+    pub(crate) carried: u64,
     /// In order of `seq`, which is the index + 1.
     pub(crate) claims: Vec<Claim>,
 }
 
 impl Drop {
-    pub(crate) fn returned(&self) -> u64 {
-        self.claims.iter().filter(|claim| claim.grant.returned).count() as u64
+    /// Every claim, in the order of granting.
+    pub(crate) fn all(&self) -> impl DoubleEndedIterator<Item = &Claim> {
+        self.older.iter().chain(&self.claims)
     }
 
-    /// Claimed and not returned.
+    /// Claimed in any epoch and not returned.
     pub(crate) fn taken(&self) -> u64 {
-        self.claims.len() as u64 - self.returned()
+        self.all().filter(|claim| !claim.grant.returned).count() as u64
+    }
+
+    /// Returned in this epoch.
+    pub(crate) fn returned(&self) -> u64 {
+        self.carried + self.claims.len() as u64 - self.taken()
+    }
+
+    /// The drop as it is made anew of all its claims: frozen, with a total that is no less than what they have.
+    pub(crate) fn made_anew(&self, epoch: Epoch) -> Self {
+        let (older, carried) = (self.all().cloned().collect(), self.taken());
+        let total = self.total.max(carried);
+        Self { epoch, state: DropState::Frozen, total, older, carried, claims: Vec::new(), ..self.clone() }
     }
 
     pub(crate) fn view(&self) -> DropView {
@@ -92,7 +109,7 @@ impl Drop {
     }
 
     pub(crate) fn claims_of<'a>(&'a self, person: &'a str) -> impl DoubleEndedIterator<Item = &'a Claim> {
-        self.claims.iter().filter(move |claim| claim.person == person)
+        self.all().filter(move |claim| claim.person == person)
     }
 
     fn decide(&mut self, elsewhere: &Elsewhere, now_ms: UnixMs, person: &str, mark: Option<Mark>) -> Outcome {
@@ -159,11 +176,18 @@ impl Drop {
     }
 
     /// Returns a claim, unless it may not be.
-    pub(crate) fn return_claim(&mut self, person: &str, seq: u32, again: bool) -> Result<(), Code> {
+    pub(crate) fn return_claim(
+        &mut self,
+        person: &str,
+        number: (Epoch, u32),
+        again: bool,
+    ) -> Result<(), Code> {
         if self.state == DropState::Frozen {
             return Err(Code::Frozen);
         }
-        let claim = self.claims.iter_mut().find(|claim| claim.person == person && claim.grant.seq == seq);
+        let is_it =
+            |claim: &&mut Claim| claim.person == person && (claim.grant.epoch, claim.grant.seq) == number;
+        let claim = self.older.iter_mut().chain(&mut self.claims).find(is_it);
         let claim = claim.ok_or(Code::NotFound)?;
         if claim.grant.returned {
             return Err(Code::AlreadyReturned);
@@ -200,7 +224,7 @@ impl Drop {
     /// The holders hash as Redis must hold it, byte for byte.
     pub(crate) fn holders(&self) -> BTreeMap<String, Vec<u8>> {
         let mut holders: BTreeMap<String, Vec<u8>> = BTreeMap::new();
-        for claim in &self.claims {
+        for claim in self.all() {
             let grant = &claim.grant;
             let flags = u8::from(grant.returned)
                 + 2 * u8::from(claim.may_claim_again)

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use anyhow::{Result, ensure};
-use claimrush::domain::ids::{CampaignId, DropNumber};
+use claimrush::domain::ids::{CampaignId, DropNumber, Epoch};
 use claimrush::redis::codes::Code;
 use claimrush::redis::keys;
 use claimrush::redis::scripts::{self, ClaimCall, Mode, OnePerCampaign, Refused};
 
-use super::world::{MARKS, SHARD, World, config_of, drop_id, person};
+use super::configured::config_of;
+use super::world::{MARKS, SHARD, World, drop_id, person};
 
 impl World {
     /// A call of a front end to which the first `view` drops are a campaign in which a person may win in one alone.
@@ -46,11 +47,12 @@ impl World {
             }
             self.once_since = None;
             if drops == self.drops.len() {
-                let mut seqs = Vec::new();
+                let mut last = Vec::new();
                 for drop in 0..drops {
-                    seqs.push(self.hash::<String>(keys::drop(SHARD, &drop_id(drop))).await?["seq"].parse()?);
+                    let hash = self.hash::<String>(keys::drop(SHARD, &drop_id(drop))).await?;
+                    last.push((Epoch(hash["epoch"].parse()?), hash["seq"].parse()?));
                 }
-                self.once_since = Some(seqs);
+                self.once_since = Some(last);
             }
         }
         Ok(())

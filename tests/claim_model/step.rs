@@ -7,7 +7,7 @@ use claimrush::redis::scripts::Mode;
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
 
-use super::world::{DROPS, MARKS, PERSONS};
+use super::world::{CLAIMS_OF_ONE, DROPS, MARKS, PERSONS};
 
 const STEPS_MAX: usize = 14;
 
@@ -20,16 +20,32 @@ pub(crate) enum Step {
     /// Says that a person may win in one of the first `drops` drops alone, or that this is over; by somebody who has
     /// read an older revision, if `late`.
     Once { drops: usize, late: bool },
-    /// Runs, pauses or freezes drops.
-    State { drops: BTreeSet<usize>, state: DropState },
+    /// Runs, pauses or freezes drops: by an older revision than they were set to, or by theirs; or whatever the campaigns say.
+    State { drops: BTreeSet<usize>, state: DropState, late: Option<bool> },
     /// Changes drops.
     Configure { drops: BTreeMap<usize, Change> },
-    /// Returns a person's `nth` claim, modulo what there are; one that is nobody's if there is none.
+    /// Leaves a drop with so many units less than are claimed, then returns each person's first claim.
+    TooMany { drop: usize, by: u64, again: bool },
+    /// Returns a person's `nth` claim, modulo what there are; one that is nobody's if there is none, or from
+    /// [`CLAIMS_OF_ONE`] on.
     Return { drop: usize, person: usize, nth: usize, again: bool },
+    /// Makes a drop anew, in the next epoch, of all the claims that it has.
+    Restore { drop: usize, how: Restored },
     /// Claims without a pause over the very millisecond in which a drop opens, or closes.
     Edge { drop: usize, opens: bool },
     /// Trims the first `entries` entries of the journal.
     Trim { entries: usize },
+}
+
+/// How a drop is made anew.
+#[derive(Debug, Clone)]
+pub(crate) struct Restored {
+    /// Whether it was marked as lost before.
+    pub(crate) lost: bool,
+    /// Whether somebody else begins in the middle of it, and goes on alone.
+    pub(crate) rival: bool,
+    /// Whether it runs afterwards.
+    pub(crate) runs: bool,
 }
 
 /// What is set in a drop, with the window relative to now.
@@ -75,15 +91,21 @@ fn step() -> impl Strategy<Value = Step> {
         2 => Just(DropState::Paused),
         1 => Just(DropState::Frozen),
     ];
+    let nth = prop_oneof![7 => 0_usize..3, 1 => Just(CLAIMS_OF_ONE)];
     prop_oneof![
         8 => (vec(claim, 1..12), view, any::<bool>())
             .prop_map(|(claims, view, twice)| Step::Claim { claims, view, twice }),
         2 => (once, prop_oneof![3 => Just(false), 1 => Just(true)])
             .prop_map(|(drops, late)| Step::Once { drops, late }),
-        2 => (btree_set(drop(), 1..4), state).prop_map(|(drops, state)| Step::State { drops, state }),
+        2 => (btree_set(drop(), 1..4), state, proptest::option::of(any::<bool>()))
+            .prop_map(|(drops, state, late)| Step::State { drops, state, late }),
         3 => btree_map(drop(), change(), 1..4).prop_map(|drops| Step::Configure { drops }),
-        3 => (drop(), 0..PERSONS, 0_usize..3, any::<bool>())
+        3 => (drop(), 0..PERSONS, nth, any::<bool>())
             .prop_map(|(drop, person, nth, again)| Step::Return { drop, person, nth, again }),
+        1 => (0..DROPS.len() - 1, any::<bool>(), any::<bool>(), prop_oneof![3 => Just(true), 1 => Just(false)])
+            .prop_map(|(drop, lost, rival, runs)| Step::Restore { drop, how: Restored { lost, rival, runs } }),
+        1 => (0..DROPS.len() - 1, 1_u64..4, any::<bool>())
+            .prop_map(|(drop, by, again)| Step::TooMany { drop, by, again }),
         1 => (0..DROPS.len() - 1, any::<bool>()).prop_map(|(drop, opens)| Step::Edge { drop, opens }),
         1 => (0_usize..4).prop_map(|entries| Step::Trim { entries }),
     ]

@@ -9,10 +9,11 @@ use claimrush::domain::ids::{DropId, Epoch, Mark, PersonId, Shard};
 use claimrush::redis::codes::{Code, DropState, decode_records};
 use claimrush::redis::scripts::{self, ClaimCall, DropConfig, Mode, Refused, Return};
 use claimrush::redis::{journal, keys, reads};
-use redis::aio::MultiplexedConnection;
-use redis::{Arg, Cmd, cmd};
+use redis::cmd;
 
+use super::configured::config_of;
 use super::model;
+use super::mutant::Connection;
 use super::step::{Change, Step};
 
 /// The shard of the test.
@@ -23,6 +24,8 @@ pub(crate) const DROPS: [&str; 4] = ["one-each", "three-each", "two.each_2", "ne
 pub(crate) const PERSONS: usize = 5;
 /// The marks of the test.
 pub(crate) const MARKS: [Mark; 3] = [Mark([0; 8]), Mark([0xff; 8]), Mark(*b"a b\tc\r\n%")];
+/// More claims than one person has in a drop of the test.
+pub(crate) const CLAIMS_OF_ONE: usize = 100;
 const LIMITS: [u32; 3] = [1, 3, 2];
 const DAY_MS: i64 = 86_400_000;
 /// How far ahead an edge is set that is then claimed over.
@@ -30,9 +33,7 @@ const EDGE_MS: i64 = 2;
 
 /// A model, a Redis, and what was seen.
 pub(crate) struct World {
-    pub(super) conn: MultiplexedConnection,
-    /// Run in place of the real claim script, for a mutant.
-    claim_source: Option<String>,
+    pub(super) conn: Connection,
     pub(super) drops: Vec<model::Drop>,
     /// What the journal must hold.
     entries: Vec<Vec<JournalEvent>>,
@@ -42,8 +43,10 @@ pub(crate) struct World {
     pub(super) limits: Vec<u32>,
     /// Of how many drops a person may win in one alone, and the revision of what was said last.
     pub(super) once: (usize, u64),
-    /// How many claims each drop had when that began to hold for all of them.
-    pub(super) once_since: Option<Vec<u32>>,
+    /// The last claim that each drop had, by epoch and number, when that began to hold for all of them.
+    pub(super) once_since: Option<Vec<(Epoch, u32)>>,
+    /// How many units of each drop went back before its epoch.
+    pub(super) returned_before: [u64; LIMITS.len()],
     pub(super) batch_id: u64,
     passers_by: usize,
 }
@@ -61,17 +64,17 @@ pub(super) fn drop_id(index: usize) -> DropId {
 
 impl World {
     /// An emptied Redis with three running, open drops of 5 units.
-    pub(crate) async fn new(mut conn: MultiplexedConnection, claim_source: Option<String>) -> Result<Self> {
+    pub(crate) async fn new(mut conn: Connection) -> Result<Self> {
         cmd("FLUSHALL").query_async::<()>(&mut conn).await?;
         let mut world = Self {
             conn,
-            claim_source,
             drops: Vec::new(),
             entries: Vec::new(),
             trimmed: Vec::new(),
             limits: LIMITS.to_vec(),
             once: (0, 1),
             once_since: None,
+            returned_before: [0; LIMITS.len()],
             batch_id: 0,
             passers_by: 0,
         };
@@ -88,11 +91,17 @@ impl World {
                 revision: 1,
                 shrinking: false,
                 once: None,
+                older: Vec::new(),
+                carried: 0,
                 claims: Vec::new(),
             });
         }
-        let configs: Vec<_> =
-            world.drops.iter().map(|drop| config_of(drop, Mode::Create, world.once)).collect();
+        let configs = world.drops.iter().map(|drop| DropConfig {
+            epoch: drop.epoch,
+            state: drop.state,
+            ..config_of(drop, Mode::Create, world.once)
+        });
+        let configs: Vec<_> = configs.collect();
         let made = scripts::configure(&mut world.conn, SHARD, &configs).await?;
         let views: Vec<_> = world.drops.iter().map(model::Drop::view).collect();
         ensure!(made == Ok(views), "created {made:?}");
@@ -113,11 +122,13 @@ impl World {
                 }
             }
             Step::Once { drops, late } => self.set_once(*drops, *late).await?,
-            Step::State { drops, state } => self.set_state(drops, *state).await?,
+            Step::State { drops, state, late } => self.set_state(drops, *state, *late).await?,
             Step::Configure { drops } => self.configure(drops).await?,
+            Step::TooMany { drop, by, again } => self.too_many(*drop, *by, *again).await?,
             Step::Return { drop, person, nth, again } => {
                 self.return_claim(*drop, *person, *nth, *again).await?;
             }
+            Step::Restore { drop, how } => self.restore(*drop, how).await?,
             Step::Edge { drop, opens } => self.edge(*drop, *opens).await?,
             Step::Trim { entries } => self.trim(*entries).await?,
         }
@@ -139,7 +150,7 @@ impl World {
         Ok(())
     }
 
-    async fn now_ms(&mut self) -> Result<UnixMs> {
+    pub(super) async fn now_ms(&mut self) -> Result<UnixMs> {
         let (seconds, micros): (i64, i64) = cmd("TIME").query_async(&mut self.conn).await?;
         Ok(seconds * 1000 + micros / 1000)
     }
@@ -183,26 +194,24 @@ impl World {
     }
 
     async fn send(&mut self, call: &ClaimCall) -> Result<redis::Value> {
-        let command = call.to_evalsha();
-        let Some(source) = &self.claim_source else {
-            return Ok(scripts::CLAIM.run(&mut self.conn, &command).await?);
-        };
-        let mut eval: Cmd = cmd("EVAL");
-        eval.arg(source);
-        for argument in command.args_iter().skip(2) {
-            if let Arg::Simple(bytes) = argument {
-                eval.arg(bytes);
-            }
-        }
-        Ok(eval.query_async(&mut self.conn).await?)
+        Ok(scripts::CLAIM.run(&mut self.conn, &call.to_evalsha()).await?)
     }
 
-    async fn set_state(&mut self, drops: &BTreeSet<usize>, state: DropState) -> Result<()> {
+    /// `late`: by an older revision than the drops were set to, or by theirs; without, whatever the campaigns say.
+    pub(super) async fn set_state(
+        &mut self,
+        drops: &BTreeSet<usize>,
+        state: DropState,
+        late: Option<bool>,
+    ) -> Result<()> {
         let ids: Vec<_> = drops.iter().map(|drop| drop_id(*drop)).collect();
-        let reply =
-            scripts::set_state(&mut self.conn, SHARD, &ids.iter().collect::<Vec<_>>(), state, None).await?;
+        let ids: Vec<_> = ids.iter().collect();
+        let revision = late.map(|late| self.once.1 - u64::from(late));
+        let reply = scripts::set_state(&mut self.conn, SHARD, &ids, state, revision).await?;
         let unknown = drops.iter().position(|drop| *drop >= self.drops.len());
-        let expected = if let Some(drop) = unknown {
+        let expected = if late == Some(true) && unknown != Some(0) {
+            Err(Refused { code: Code::OutOfDate, drop: 0 })
+        } else if let Some(drop) = unknown {
             Err(Refused { code: Code::UnknownDrop, drop })
         } else {
             for drop in drops {
@@ -214,58 +223,23 @@ impl World {
         Ok(())
     }
 
-    async fn configure(&mut self, changes: &BTreeMap<usize, Change>) -> Result<()> {
-        let now_ms = self.now_ms().await?;
-        let mut changed = Vec::new();
-        let mut refused = None;
-        let spare = model::Drop { id: drop_id(DROPS.len() - 1), ..self.drops[0].clone() };
-        for (at, (index, change)) in changes.iter().enumerate() {
-            let mut drop = self.drops.get(*index).unwrap_or(&spare).clone();
-            drop.total = change.total;
-            drop.limit = change.limit;
-            drop.opens_at_ms = now_ms + change.opens_in_ms;
-            drop.closes_at_ms = now_ms + change.closes_in_ms;
-            let known = *index < self.drops.len();
-            if refused.is_none() && !known {
-                refused = Some(Refused { code: Code::UnknownDrop, drop: at });
-            } else if refused.is_none() && change.mode != Mode::Shrink && drop.shrinking {
-                refused = Some(Refused { code: Code::Unsettled, drop: at });
-            } else if refused.is_none() && change.mode == Mode::Shrink && drop.total < drop.taken() {
-                refused = Some(Refused { code: Code::ShrinkBelowClaimed, drop: at });
-            }
-            drop.revision = self.once.1;
-            drop.shrinking = change.mode == Mode::Shrink;
-            // The drop that is never made is only ever updated.
-            let mode = if change.mode == Mode::Create && !known { Mode::Update } else { change.mode };
-            changed.push((*index, drop, mode));
-        }
-        let configs: Vec<_> =
-            changed.iter().map(|(_, drop, mode)| config_of(drop, *mode, self.once)).collect();
-        // Once more changes nothing: the second reply is the same.
-        for _ in 0..2 {
-            let reply = scripts::configure(&mut self.conn, SHARD, &configs).await?;
-            let expected = match refused {
-                Some(refused) => Err(refused),
-                None => Ok(changed.iter().map(|(_, drop, _)| drop.view()).collect()),
-            };
-            ensure!(reply == expected, "replied {reply:?}, expected {expected:?}");
-        }
-        if refused.is_none() {
-            for (index, drop, _) in changed {
-                self.limits[index] = self.limits[index].max(drop.limit);
-                self.drops[index] = drop;
-                self.note_once([index], self.once);
-            }
-        }
-        Ok(())
-    }
-
-    async fn return_claim(&mut self, drop: usize, who: usize, nth: usize, again: bool) -> Result<()> {
+    pub(super) async fn return_claim(
+        &mut self,
+        drop: usize,
+        who: usize,
+        nth: usize,
+        again: bool,
+    ) -> Result<()> {
         let (id, holder) = (drop_id(drop), person(who));
         let known = self.drops.get(drop);
         let of_person: Vec<_> = known.iter().flat_map(|drop| drop.claims_of(holder.as_str())).collect();
-        let seq = if of_person.is_empty() { 77 } else { of_person[nth % of_person.len()].grant.seq };
-        let epoch = known.map_or(Epoch::FIRST, |drop| drop.epoch);
+        let (epoch, seq) = if of_person.is_empty() {
+            (known.map_or(Epoch::FIRST, |drop| drop.epoch), 77)
+        } else {
+            let grant = &of_person[nth % of_person.len()].grant;
+            // Beyond all that anybody has, the number is right and the epoch is not.
+            (Epoch(grant.epoch.0 + 500 * u16::from(nth >= CLAIMS_OF_ONE)), grant.seq)
+        };
         let claim = Return { drop: &id, person: &holder, epoch, seq, may_claim_again: again };
 
         let before_ms = self.now_ms().await?;
@@ -273,7 +247,7 @@ impl World {
         let after_ms = self.now_ms().await?;
         let expected = match self.drops.get_mut(drop) {
             None => Err(Code::UnknownDrop),
-            Some(drop) => drop.return_claim(holder.as_str(), seq, again).map(|()| drop.view()),
+            Some(drop) => drop.return_claim(holder.as_str(), (epoch, seq), again).map(|()| drop.view()),
         };
         ensure!(reply == expected, "replied {reply:?}, expected {expected:?}");
         if reply.is_ok() {
@@ -302,7 +276,7 @@ impl World {
         let (opens_in_ms, closes_in_ms) = if opens { (EDGE_MS, DAY_MS) } else { (-DAY_MS, EDGE_MS) };
         // Refused to nobody, also while stock is being taken away.
         let change = Change { mode: Mode::Shrink, total: taken + 1_000, limit: 1, opens_in_ms, closes_in_ms };
-        self.set_state(&BTreeSet::from([drop]), DropState::Running).await?;
+        self.set_state(&BTreeSet::from([drop]), DropState::Running, None).await?;
         self.configure(&BTreeMap::from([(drop, change.clone())])).await?;
         let edge_ms = if opens { self.drops[drop].opens_at_ms } else { self.drops[drop].closes_at_ms };
         let mut now_ms = 0;
@@ -353,7 +327,7 @@ impl World {
     }
 
     /// Everything in Redis against the model.
-    async fn compare(&mut self) -> Result<()> {
+    pub(super) async fn compare(&mut self) -> Result<()> {
         let ids: Vec<_> = (0..DROPS.len()).map(drop_id).collect();
         let (_, views) = reads::views(&mut self.conn, SHARD, &ids).await?;
         let expected: Vec<_> =
@@ -372,22 +346,5 @@ impl World {
         let journal = self.journal().await?;
         ensure!(journal == self.entries, "the journal is {journal:?}, expected {:?}", self.entries);
         Ok(())
-    }
-}
-
-pub(super) fn config_of(drop: &model::Drop, mode: Mode, (once, revision): (usize, u64)) -> DropConfig<'_> {
-    DropConfig {
-        drop: &drop.id,
-        mode,
-        stock_total: drop.total,
-        carried: 0,
-        opens_at_ms: drop.opens_at_ms,
-        closes_at_ms: drop.closes_at_ms,
-        limit: drop.limit,
-        epoch: drop.epoch,
-        state: drop.state,
-        once,
-        revision,
-        overrules: None,
     }
 }
