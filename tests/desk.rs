@@ -1,6 +1,7 @@
 //! The ticket desk over HTTP: from an identity to a claim, and everything that does not get a ticket.
 
 mod allow_list;
+mod draw;
 mod harness;
 mod rules;
 mod sources;
