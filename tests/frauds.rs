@@ -3,9 +3,12 @@
 
 use serde_json::json;
 
-use crate::redemptions::street::{Plan, Street, file, order, refused};
+use crate::redemptions::street::{Plan, Street, call, file, order, redemptions_of, refused};
 use crate::support::campaign::DropFile;
 use crate::support::http::Client;
+use crate::support::outcome;
+use crate::support::service::{PATIENCE, Service};
+use crate::support::wait_for;
 
 const SET: [(&str, &str, &str); 3] =
     [("100-20", "100.00", "20.00"), ("200-40", "200.00", "40.00"), ("500-100", "500.00", "100.00")];
@@ -93,6 +96,12 @@ fn what_a_shop_has_played_is_found_stopped_and_recovered() {
     let books = street.books("c-1");
     let holds = ["payable:m-1", "live", "recovered"].map(|account| books.get(account).copied().unwrap_or(0));
     assert_eq!(holds, [0, 0, 4 * 16_000]);
+    for (drop, ..) in SET {
+        let rows = street.ran(&["ledger", "export", "--drop", drop, "--format", "csv"]);
+        for person in ["ann", "bob", "cid", "dan"] {
+            assert!(rows.contains(&format!(",{person},void,")), "{rows}");
+        }
+    }
     let other = street.key("m-3");
     refused(&street.redeem(&other, &dans[1], "k-1", &order("o-1", "200.00")), 409, "voucher_not_live");
     // Whoever sold them is kept out of the rest.
@@ -140,4 +149,56 @@ fn a_code_that_was_handed_on_is_taken_by_no_shop() {
         "unknown_voucher",
     );
     street.audited();
+}
+
+/// "Shops passed by an insider": nobody passes what they entered, whatever keys they have, and not with the admin token where two are
+/// needed; nor does what they enter of a shop that was passed count before somebody else has looked.
+#[test]
+fn nobody_passes_a_shop_that_they_entered() {
+    let service = Service::start_with(&[("backoffice.approval", "two-person")], &[]);
+    let path = |name: &str| service.data().join(name).to_string_lossy().into_owned();
+    let ran = |args: &[&str]| outcome(&service.command(args).output().expect("it runs"));
+    for (file, role, name) in
+        [("enters", "operator", "Li Si"), ("passes", "approver", "li-si"), ("other", "approver", "Wang Wu")]
+    {
+        let (exit, key, err) = ran(&["key", "add", "--role", role, "--name", name]);
+        assert_eq!(exit, 0, "{err}");
+        std::fs::write(path(file), key).expect("it is written");
+    }
+    let by = |who: &str, args: &[&str]| {
+        let (exit, out, err) = ran(&[args, &["--token-file", &path(who)]].concat());
+        (exit, out + &err)
+    };
+    let enter = |who: &str, region: &str| {
+        let rows = format!("id,name,category,region,shop_id\nm-1,店,H6210,{region},s-1\n");
+        std::fs::write(path("shops.csv"), rows).expect("it is written");
+        assert_eq!(by(who, &["merchant", "import", &path("shops.csv")]).0, 0);
+    };
+    let own = |who: &str, revision: &str| {
+        let (exit, said) = by(who, &["merchant", "review", revision]);
+        assert!(exit == 1 && said.contains("entered it, and somebody else has to review it"), "{said}");
+    };
+
+    // The shop is in Chengdu, and vouchers are for Yunnan. Reviewing and activating it are revisions too.
+    let voucher = file("c-1", &DropFile::open("d-1", 9), "");
+    std::fs::write(path("c.toml"), voucher).expect("it is written");
+    assert_eq!(by("enters", &["campaign", "draft", &path("c.toml")]).0, 0);
+    assert_eq!(by("other", &["campaign", "approve", "c-1", "--revision", "1"]).0, 0);
+    enter("admin.token", "510104");
+    own("admin.token", "m-1@1");
+    enter("enters", "510105");
+    own("passes", "m-1@2");
+    assert_eq!(by("other", &["merchant", "review", "m-1@2"]).0, 0);
+    assert_eq!(by("other", &["merchant", "activate", "m-1"]).0, 0);
+    let (exit, till, err) = ran(&["key", "add", "--role", "merchant", "--name", "till", "--merchant", "m-1"]);
+    assert_eq!(exit, 0, "{err}");
+    let code = service.claim("d-1", &service.ticket("d-1", "ann")).text("voucher");
+    wait_for("the ledger has it", PATIENCE, || (service.journal_length() == 0).then_some(()));
+    let redeem = |id: &str| call(&service, till.trim(), &redemptions_of(&code), Some(id), &order(id, "6.00"));
+    refused(&redeem("o-1"), 422, "terms_not_met");
+    enter("enters", "530102");
+    own("passes", "m-1@5");
+    refused(&redeem("o-1"), 422, "terms_not_met");
+    assert_eq!(by("other", &["merchant", "review", "m-1@5"]).0, 0);
+    assert_eq!(redeem("o-1").status, 201, "somebody else has looked");
 }
