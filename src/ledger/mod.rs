@@ -16,6 +16,7 @@ mod documents;
 mod epochs;
 mod late;
 pub mod life;
+mod numbered;
 pub mod open;
 mod periods;
 pub mod postgres;

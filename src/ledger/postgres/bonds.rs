@@ -4,10 +4,11 @@ use std::collections::HashMap;
 
 use deadpool_postgres::Client;
 
-use super::books::{Numbered, digest_after, lock, testify};
+use super::books::{digest_after, lock, testify};
 use super::{encoded, execute, number, query};
 use crate::clock::UnixMs;
 use crate::ledger::chain::Content;
+use crate::ledger::numbered::Numbered;
 use crate::ledger::{Bind, Bound, LedgerError};
 
 /// See [`crate::ledger::Ledger::bind`].

@@ -6,11 +6,12 @@ use async_trait::async_trait;
 use deadpool_postgres::{Client, GenericClient, Transaction};
 use tokio_postgres::Row;
 
-use super::books::{Numbered, digest_after, lock, testify_all};
+use super::books::{digest_after, lock, testify_all};
 use super::{Parameters, PostgresLedger, execute, in_time, number, query, query_number, query_opt};
 use crate::clock::UnixMs;
 use crate::ledger::LedgerError;
 use crate::ledger::documents::{Document, Documents, PutDocument};
+use crate::ledger::numbered::Numbered;
 
 macro_rules! select {
     ($rest:literal) => {

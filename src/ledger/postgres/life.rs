@@ -14,7 +14,7 @@ use self::known::known;
 pub(super) use self::periods::{close, in_time, periods, periods_of};
 use self::rows::{insert, step};
 pub(super) use self::rows::{money_steps, pots, stands, states, steps, steps_covered, steps_of};
-use super::books::{Books, Numbered, digest_after, lock, testify};
+use super::books::{Books, digest_after, lock, testify};
 use super::{encoded, execute, query_opt};
 use crate::clock::UnixMs;
 use crate::domain::ids::ClaimNumber;
@@ -22,6 +22,7 @@ use crate::failpoint::Step as Fail;
 use crate::ledger::LedgerError;
 use crate::ledger::chain::Content;
 use crate::ledger::life::{Outcome, Plan, Reference, Request, StepRow, TermsCache};
+use crate::ledger::numbered::Numbered;
 
 /// See [`crate::ledger::Ledger::life`].
 pub(super) async fn life(

@@ -10,7 +10,7 @@ use futures_util::TryStreamExt;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, RowStream};
 
-use super::books::{Numbered, hash};
+use super::books::hash;
 use super::{documents, encoded, life, number, query, query_number, query_opt, read, receipts};
 use crate::domain::campaign::Campaign;
 use crate::ledger::chain::{
@@ -21,6 +21,7 @@ use crate::ledger::life::{
     ACCOUNTS_DIFFER, COUNTS_DIFFER, MONEY_DIFFERS, PASSED_OVER, PERIODS_DIFFER, PLACES_DIFFER,
     REFERENCES_DIFFER, SERIES_DIFFER,
 };
+use crate::ledger::numbered::Numbered;
 use crate::ledger::sections::row_key;
 use crate::ledger::testimony::{
     CAMPAIGN_OF, Demand, FIRST_POSTINGS, Tables, Testimony, loaded_differs, rows_differ, section_differs,

@@ -11,7 +11,7 @@ use deadpool_postgres::{Client, Transaction};
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::types::Type;
 
-use super::books::{Books, Numbered, digest_after, lock, testify};
+use super::books::{Books, digest_after, lock, testify};
 use super::entry::{Known, NewClaim, Plan, Stored, Trouble};
 use super::{execute, number, query, query_number, read};
 use crate::domain::claim::{JournalEntry, JournalEvent, JournalId};
@@ -19,6 +19,7 @@ use crate::domain::ids::{DropNumber, Epoch, Shard};
 use crate::domain::money::Fen;
 use crate::failpoint::Step;
 use crate::ledger::chain::{Content, Covered};
+use crate::ledger::numbered::Numbered;
 use crate::ledger::postings::Account;
 use crate::ledger::sections::row_key;
 use crate::ledger::totals::DropFacts;

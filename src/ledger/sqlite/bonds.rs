@@ -2,10 +2,11 @@
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
-use super::books::{Numbered, digest_after, testify};
+use super::books::{digest_after, testify};
 use super::{encoded, signed};
 use crate::clock::UnixMs;
 use crate::ledger::chain::Content;
+use crate::ledger::numbered::Numbered;
 use crate::ledger::{Bind, Bound, LedgerError};
 
 /// See [`crate::ledger::Ledger::bind`].

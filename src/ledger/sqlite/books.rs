@@ -7,6 +7,7 @@ use crate::clock::UnixMs;
 use crate::domain::ids::DropNumber;
 use crate::domain::money::Fen;
 use crate::ledger::chain::{Content, Hash, ORIGIN, Record, RowsDigest};
+use crate::ledger::numbered::Numbered;
 use crate::ledger::postings::{Account, Posting};
 use crate::ledger::{ChainHead, LedgerError};
 
@@ -17,43 +18,6 @@ pub(super) fn digest_after(
 ) -> Result<RowsDigest, LedgerError> {
     let last: i64 = transaction.prepare_cached(table.last())?.query_row([], |row| row.get(0))?;
     Ok(RowsDigest::new(unsigned(last)?.saturating_add(1)))
-}
-
-/// The tables whose rows are numbered 1, 2, 3 … and covered by records.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Numbered {
-    Returns,
-    Quarantine,
-    Postings,
-    Bonds,
-    Documents,
-    Steps,
-}
-
-impl Numbered {
-    /// The number of the last row.
-    pub(super) fn last(self) -> &'static str {
-        match self {
-            Self::Returns => "SELECT coalesce(max(number), 0) FROM claim_return",
-            Self::Quarantine => "SELECT coalesce(max(number), 0) FROM quarantine",
-            Self::Postings => "SELECT coalesce(max(number), 0) FROM posting",
-            Self::Bonds => "SELECT coalesce(max(number), 0) FROM bond",
-            Self::Documents => "SELECT coalesce(max(number), 0) FROM document",
-            Self::Steps => "SELECT coalesce(max(number), 0) FROM step",
-        }
-    }
-
-    /// How many rows there are, whatever their numbers.
-    pub(super) fn rows(self) -> &'static str {
-        match self {
-            Self::Returns => "SELECT count(*) FROM claim_return",
-            Self::Quarantine => "SELECT count(*) FROM quarantine",
-            Self::Postings => "SELECT count(*) FROM posting",
-            Self::Bonds => "SELECT count(*) FROM bond",
-            Self::Documents => "SELECT count(*) FROM document",
-            Self::Steps => "SELECT count(*) FROM step",
-        }
-    }
 }
 
 /// Writes postings and digests them.

@@ -3,11 +3,12 @@
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Params, Row, TransactionBehavior, params};
 
-use super::books::{Numbered, digest_after, testify_by};
+use super::books::{digest_after, testify_by};
 use super::{SqliteLedger, signed, unsigned};
 use crate::clock::UnixMs;
 use crate::ledger::LedgerError;
 use crate::ledger::documents::{Document, Documents, PutDocument};
+use crate::ledger::numbered::Numbered;
 
 macro_rules! select {
     ($rest:literal) => {

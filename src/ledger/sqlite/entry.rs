@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::books::{Books, Numbered, digest_after};
+use super::books::{Books, digest_after};
 use super::life::last_step;
 use super::rows::{insert_if_new, insert_new};
 use super::write::{Pace, Trouble};
@@ -15,6 +15,7 @@ use crate::domain::ids::{DropId, DropNumber, Epoch, Shard};
 use crate::domain::money::Fen;
 use crate::ledger::LedgerError;
 use crate::ledger::chain::{Covered, RowsDigest};
+use crate::ledger::numbered::Numbered;
 use crate::ledger::postings::Account;
 use crate::ledger::sections::{Sections, row_key};
 use crate::ledger::taken::{check_takers, may_return};

@@ -15,7 +15,7 @@ pub(super) use self::periods::{close, in_time, periods, periods_of};
 use self::rows::{insert, select_step, step};
 pub(super) use self::rows::{money_steps, pots, stands, steps, steps_covered};
 use super::apply::live_claims;
-use super::books::{Books, Numbered, digest_after, testify};
+use super::books::{Books, digest_after, testify};
 use super::{encoded, read, signed, unsigned};
 use crate::clock::UnixMs;
 use crate::domain::campaign::Campaign;
@@ -28,6 +28,7 @@ use crate::ledger::life::{
     AllTerms, Known, KnownClaim, Needs, OWED, Outcome, Plan, Reference, Request, StepRow, TermsCache, free,
     terms_of,
 };
+use crate::ledger::numbered::Numbered;
 use crate::ledger::postings::Account;
 use crate::ledger::sections::row_key;
 

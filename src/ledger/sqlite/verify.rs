@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, HashMap};
 use rusqlite::types::FromSql;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::books::Numbered;
 use super::{documents, encoded, life, read, receipts, signed, unsigned};
 use crate::domain::campaign::Campaign;
 use crate::domain::ids::Shard;
@@ -19,6 +18,7 @@ use crate::ledger::life::{
     ACCOUNTS_DIFFER, COUNTS_DIFFER, MONEY_DIFFERS, PASSED_OVER, PERIODS_DIFFER, PLACES_DIFFER,
     REFERENCES_DIFFER, SERIES_DIFFER,
 };
+use crate::ledger::numbered::Numbered;
 use crate::ledger::sections::row_key;
 use crate::ledger::testimony::{
     CAMPAIGN_OF, Demand, FIRST_POSTINGS, Tables, Testimony, loaded_differs, rows_differ, section_differs,
