@@ -5,5 +5,6 @@ mod books;
 mod money;
 mod office;
 mod pairs;
+mod reversals;
 mod texts;
 mod vouchers;

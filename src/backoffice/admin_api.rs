@@ -21,7 +21,7 @@ use crate::ledger::ReceiptState;
 pub use books::{
     BooksView, ClosePeriod, LineView, MoneyMoved, MoneyMovedList, MoneyNoted, MoneyWaits, MoveMoney,
     PayMerchant, PayableView, PeriodLineView, PeriodList, PeriodView, PostingList, PostingView, PotsView,
-    ReasonView, RepayMerchant,
+    ReasonView, RepayMerchant, ReverseMove, WaitingList, WithdrawMove,
 };
 pub use drafts::{Approve, Copy, DraftDrop, DraftList, DraftView};
 pub use merchants::{ImportReport, MerchantList, MerchantView, Review, Suspend};

@@ -1,4 +1,4 @@
-//! A campaign's books: what every account holds and why, closed periods, payments to merchants and transfers.
+//! A campaign's books: what every account holds and why, closed periods, payments to merchants, transfers, and what was reversed of them.
 //!
 //! Owns what staff see of them and what finance notes in them. All of it is the ledger's; each note is a step under
 //! the audit chain, with a reference, a reason and who made it, and its idempotency key makes it once.
@@ -6,6 +6,7 @@
 mod agreed;
 mod notes;
 mod views;
+mod waiting;
 
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ use crate::config::Approval;
 use crate::domain::ids::CampaignId;
 use crate::domain::life::Step;
 use crate::domain::money::Fen;
-use crate::ledger::life::StepRow;
+use crate::ledger::life::{MoneyMove, StepRow};
 use crate::ledger::{CampaignRecord, CloseRefused, Ledger, LedgerError};
 use crate::limits;
 
@@ -125,8 +126,8 @@ impl Books {
         }
     }
 
-    /// Payments to merchants (`Step::Settled`), by them (`Step::Repaid`), or transfers (`Step::Moved`) after number `after`, at most
-    /// [`limits::MONEY_STEPS_PAGE`].
+    /// Payments to merchants (`Step::Settled`), by them (`Step::Repaid`), transfers (`Step::Moved`), or reversals (`Step::Contra`) after
+    /// number `after`, at most [`limits::MONEY_STEPS_PAGE`].
     ///
     /// # Errors
     /// [`BooksError`].
@@ -147,7 +148,9 @@ impl Books {
         row: &StepRow,
         replayed: bool,
     ) -> Result<MoneyMoved, LedgerError> {
-        let (from, to) = flow(self.ledger(), campaign, row.posting).await?.unwrap_or_default();
+        let moved = self.ledger().money_move(campaign, row.number).await?;
+        let names = |moved: &MoneyMove| (moved.from.name().into_owned(), moved.to.name().into_owned());
+        let (from, to) = moved.as_ref().map(names).unwrap_or_default();
         let decided = Decision::read(row.detail.as_deref());
         Ok(MoneyMoved {
             number: row.number,
@@ -159,6 +162,8 @@ impl Books {
             reason: decided.as_ref().map(|decided| decided.reason.clone()),
             by: decided.map(|decided| decided.made_by()),
             posting: row.posting,
+            reverses: row.redemption,
+            reversed_by: moved.and_then(|moved| moved.contra),
             replayed,
         })
     }

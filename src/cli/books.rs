@@ -1,4 +1,4 @@
-//! `claimrush books …`: what a campaign's accounts hold and why, periods, payments and transfers.
+//! `claimrush books …`: what a campaign's accounts hold and why, periods, payments, transfers and reversals, and what waits.
 
 mod text;
 
@@ -8,9 +8,10 @@ use sha2::{Digest, Sha256};
 use super::campaign::{AdminAccess, client};
 use super::{Exit, Failure, Global, json, print};
 use crate::backoffice::admin_api::{
-    MoneyMoved, MoneyMovedList, MoneyNoted, MoneyWaits, MoveMoney, PayMerchant, RepayMerchant,
+    MoneyMoved, MoneyMovedList, MoneyNoted, MoneyWaits, MoveMoney, PayMerchant, RepayMerchant, ReverseMove,
+    WaitingList,
 };
-use crate::backoffice::admin_client::AdminClient;
+use crate::backoffice::admin_client::{AdminClient, AdminError};
 use crate::domain::ids::CampaignId;
 
 /// `claimrush books …`.
@@ -101,6 +102,35 @@ pub enum BooksCommand {
         #[command(flatten)]
         said: SaidArgs,
     },
+    /// Reverse a payment, a repayment or a transfer that was noted by mistake: it stays, and goes back the way it came
+    Reverse {
+        /// The campaign's id
+        campaign: CampaignId,
+        /// The step that noted it, as `payments`, `repayments` and `transfers` list it
+        #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
+        step: u64,
+        /// Why; it is kept
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        /// The same key, the same reversal; made of all that is said without it
+        #[arg(long)]
+        key: Option<String>,
+    },
+    /// List what waits for another person who says the same
+    Waiting {
+        /// The campaign's id
+        campaign: CampaignId,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Withdraw what waits
+    Withdraw {
+        /// The campaign's id
+        campaign: CampaignId,
+        /// Its id, as `waiting` lists it
+        id: String,
+    },
     /// List what merchants were paid
     Payments {
         /// The campaign's id
@@ -119,6 +149,14 @@ pub enum BooksCommand {
     },
     /// List what was moved between accounts
     Transfers {
+        /// The campaign's id
+        campaign: CampaignId,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List what was reversed
+    Reversals {
         /// The campaign's id
         campaign: CampaignId,
         /// Print JSON
@@ -147,12 +185,14 @@ pub struct SaidArgs {
 impl SaidArgs {
     /// Whoever says all of it again means the same movement; the reference with anything else is refused by the books.
     fn key(&self, about: &[&str]) -> String {
-        let of_all = || {
-            let said = [&*self.amount, &self.reference, &self.reason].map(str::trim);
-            data_encoding::HEXLOWER.encode(&Sha256::digest([about, &said].concat().join("\n")))
-        };
-        self.key.clone().unwrap_or_else(of_all)
+        let said = [&*self.amount, &self.reference, &self.reason].map(str::trim);
+        self.key.clone().unwrap_or_else(|| key_of(&[about, &said].concat()))
     }
+}
+
+/// A key made of all that is said.
+fn key_of(said: &[&str]) -> String {
+    data_encoding::HEXLOWER.encode(&Sha256::digest(said.join("\n")))
 }
 
 pub(super) async fn run(global: &Global, args: BooksArgs) -> Result<Exit, Failure> {
@@ -198,31 +238,32 @@ pub(super) async fn run(global: &Global, args: BooksArgs) -> Result<Exit, Failur
             let wanted = MoveMoney { from, to, amount, reference, reason };
             print(&noted(&client.transfer(&campaign, &key, &wanted).await?))?;
         }
+        BooksCommand::Reverse { campaign, step, reason, key } => {
+            let key = key.unwrap_or_else(|| key_of(&["reverse", &step.to_string(), reason.trim()]));
+            print(&noted(&client.reverse(&campaign, &key, &ReverseMove { step, reason }).await?))?;
+        }
+        BooksCommand::Waiting { campaign, json: as_json } => {
+            let list = waiting(&client, &campaign).await?;
+            print(&if as_json { json(&list)? } else { text::waiting(&list.waiting) })?;
+        }
+        BooksCommand::Withdraw { campaign, id } => {
+            let MoneyWaits { from, to, amount, .. } = client.withdraw(&campaign, id).await?;
+            print(&format!("{amount} {from} → {to} is withdrawn\n"))?;
+        }
         BooksCommand::Payments { campaign, json: as_json } => {
-            let mut list = client.payments(&campaign, 0).await?;
-            while let Some(after) = list.next.take() {
-                let more = client.payments(&campaign, after).await?;
-                list.moves.extend(more.moves);
-                list.next = more.next;
-            }
+            let list = all(async |after| client.payments(&campaign, after).await).await?;
             print(&moves(&list, as_json)?)?;
         }
         BooksCommand::Repayments { campaign, json: as_json } => {
-            let mut list = client.repayments(&campaign, 0).await?;
-            while let Some(after) = list.next.take() {
-                let more = client.repayments(&campaign, after).await?;
-                list.moves.extend(more.moves);
-                list.next = more.next;
-            }
+            let list = all(async |after| client.repayments(&campaign, after).await).await?;
             print(&moves(&list, as_json)?)?;
         }
         BooksCommand::Transfers { campaign, json: as_json } => {
-            let mut list = client.transfers(&campaign, 0).await?;
-            while let Some(after) = list.next.take() {
-                let more = client.transfers(&campaign, after).await?;
-                list.moves.extend(more.moves);
-                list.next = more.next;
-            }
+            let list = all(async |after| client.transfers(&campaign, after).await).await?;
+            print(&moves(&list, as_json)?)?;
+        }
+        BooksCommand::Reversals { campaign, json: as_json } => {
+            let list = all(async |after| client.reversals(&campaign, after).await).await?;
             print(&moves(&list, as_json)?)?;
         }
     }
@@ -231,14 +272,40 @@ pub(super) async fn run(global: &Global, args: BooksArgs) -> Result<Exit, Failur
 
 fn noted(noted: &MoneyNoted) -> String {
     match noted {
-        MoneyNoted::Moved(MoneyMoved { amount, from, to, number, replayed, .. }) => {
+        MoneyNoted::Moved(MoneyMoved { amount, from, to, number, replayed, reverses, .. }) => {
+            let reverses = reverses.map(|step| format!(", reverses step {step}")).unwrap_or_default();
             let before = if *replayed { ", noted before" } else { "" };
-            format!("{amount} {from} → {to} (step {number}{before})\n")
+            format!("{amount} {from} → {to} (step {number}{reverses}{before})\n")
         }
         MoneyNoted::Waits(MoneyWaits { from, to, amount, said_by, .. }) => {
             format!("{amount} {from} → {to} waits for another person who says the same; {said_by} said it\n")
         }
     }
+}
+
+/// All that waits, the first first.
+async fn waiting(client: &AdminClient, campaign: &CampaignId) -> Result<WaitingList, Failure> {
+    let mut list = client.waiting(campaign, None).await?;
+    while let Some(after) = list.next.take() {
+        let more = client.waiting(campaign, Some(&after)).await?;
+        list.waiting.extend(more.waiting);
+        list.next = more.next;
+    }
+    list.waiting.sort_by(|one, other| (&one.said_at, &one.id).cmp(&(&other.said_at, &other.id)));
+    Ok(list)
+}
+
+/// A whole list, page by page.
+async fn all(
+    page: impl AsyncFn(u64) -> Result<MoneyMovedList, AdminError>,
+) -> Result<MoneyMovedList, Failure> {
+    let mut list = page(0).await?;
+    while let Some(after) = list.next.take() {
+        let more = page(after).await?;
+        list.moves.extend(more.moves);
+        list.next = more.next;
+    }
+    Ok(list)
 }
 
 fn moves(list: &MoneyMovedList, as_json: bool) -> Result<String, Failure> {

@@ -159,7 +159,7 @@ permissions! {
     RecoverVouchers = "recover_vouchers" => [Finance],
     /// See the books of campaigns.
     ReadBooks = "read_books" => [Operator, Approver, Finance, Auditor],
-    /// Note payments to merchants and by them, and move money between accounts.
+    /// Note payments to merchants and by them, move money between accounts, and reverse what was noted.
     MoveMoney = "move_money" => [Finance],
     /// Close periods of the books.
     CloseBooks = "close_books" => [Finance],

@@ -1,4 +1,5 @@
-//! `/admin/v1/campaigns/{id}/books`, `…/postings`, `…/periods`, `…/payments` and `…/transfers`: a campaign's books.
+//! `/admin/v1/campaigns/{id}/books`, `…/postings`, `…/periods`, `…/payments`, `…/transfers`, `…/reversals` and `…/waiting`: a
+//! campaign's books.
 
 use serde::Serialize;
 
@@ -8,7 +9,9 @@ use super::head::idempotency_key;
 use super::problem::Problem;
 use super::redemptions::half_digest;
 use super::reply::{self, Reply};
-use crate::backoffice::admin_api::{ClosePeriod, MoneyNoted, MoveMoney, PayMerchant, RepayMerchant};
+use crate::backoffice::admin_api::{
+    ClosePeriod, MoneyNoted, MoveMoney, PayMerchant, RepayMerchant, ReverseMove, WithdrawMove,
+};
 use crate::backoffice::books::BooksError;
 use crate::clock::UnixMs;
 use crate::domain::cause::Cause;
@@ -57,7 +60,7 @@ pub(super) async fn close(admin: &Admin, asked: Asked<'_>) -> Result<Reply, Prob
     serde_json::to_string(&closed).map(reply::created).map_err(|error| failed(&error))
 }
 
-/// Payments (`Step::Settled`), repayments (`Step::Repaid`) or transfers (`Step::Moved`).
+/// Payments (`Step::Settled`), repayments (`Step::Repaid`), transfers (`Step::Moved`) or reversals (`Step::Contra`).
 pub(super) async fn moves(admin: &Admin, asked: &Asked<'_>, kind: Step) -> Result<Reply, Problem> {
     let after = after(asked.query, "a payment or a transfer")?;
     to_reply(&admin.books.moves(asked.parameter(), kind, after).await.map_err(refused)?)
@@ -85,6 +88,29 @@ pub(super) async fn transfer(admin: &Admin, asked: Asked<'_>) -> Result<Reply, P
     let wanted: MoveMoney = asked.json().await?;
     let key = key(&given, &id, "transfer", &wanted)?;
     noted(&admin.books.transfer(&caller, &id, &wanted, key).await.map_err(refused)?)
+}
+
+pub(super) async fn reverse(admin: &Admin, asked: Asked<'_>) -> Result<Reply, Problem> {
+    let (caller, id) = (asked.caller()?.clone(), asked.parameter().to_owned());
+    let given = idempotency_key(asked.headers)?.to_owned();
+    let reversed: ReverseMove = asked.json().await?;
+    let key = key(&given, &id, "reverse", &reversed)?;
+    noted(&admin.books.reverse(&caller, &id, &reversed, key).await.map_err(refused)?)
+}
+
+pub(super) async fn waiting(admin: &Admin, asked: &Asked<'_>) -> Result<Reply, Problem> {
+    let after = match asked.query.map(|query| query.strip_prefix("after=")) {
+        None => None,
+        Some(Some(after)) => Some(after),
+        Some(None) => return Err(Problem::with_detail(Cause::BadRequest, "the one parameter is after")),
+    };
+    to_reply(&admin.books.waiting(asked.parameter(), after).await.map_err(refused)?)
+}
+
+pub(super) async fn withdraw(admin: &Admin, asked: Asked<'_>) -> Result<Reply, Problem> {
+    let (caller, id) = (asked.caller()?.clone(), asked.parameter().to_owned());
+    let WithdrawMove { id: what } = asked.json().await?;
+    to_reply(&admin.books.withdraw(&caller, &id, &what).await.map_err(refused)?)
 }
 
 /// 201 with what was noted, 200 with the same again, 202 with what waits for another person.

@@ -294,6 +294,7 @@ fn refused(refused: Refused) -> Problem {
         | Refused::UnknownRedemption
         | Refused::UnknownPayment
         | Refused::UnknownCampaign => Cause::UnknownRedemption.into(),
+        Refused::UnknownMove | Refused::Reversed { .. } => Cause::BooksRefused.into(),
         Refused::OtherKind => Cause::UnknownVoucher.into(),
         Refused::Returned => with(Cause::VoucherNotLive, "it was returned"),
         Refused::NotFrom(state) => {

@@ -4,7 +4,8 @@
 
 use async_trait::async_trait;
 
-use super::life::StepRow;
+use super::life::{MoneyMove, Noted, StepRow};
+use super::postings::Account;
 use super::{LedgerError, Period};
 use crate::clock::UnixMs;
 use crate::domain::ids::{CampaignId, ClaimNumber};
@@ -36,6 +37,8 @@ pub struct PostingRow {
     pub kind: String,
     /// The drop that it is about; nothing for a campaign's own money.
     pub drop: Option<String>,
+    /// The posting that it reverses, of a reversal of money.
+    pub reverses: Option<u64>,
     /// Names of accounts, in their order, and the changes of their balances, which add up to zero.
     pub lines: Vec<(String, Fen)>,
 }
@@ -72,6 +75,18 @@ pub trait Accounts: Send + Sync + 'static {
         limit: u32,
     ) -> Result<Vec<StepRow>, LedgerError>;
 
+    /// The last movement of a campaign's money from one account to another by a reference, if there is one.
+    async fn noted(
+        &self,
+        campaign: &CampaignId,
+        from: &Account,
+        to: &Account,
+        reference: &str,
+    ) -> Result<Option<Noted>, LedgerError>;
+
+    /// From where to where a step moved a campaign's money, where staff moved it.
+    async fn money_move(&self, campaign: &CampaignId, step: u64) -> Result<Option<MoneyMove>, LedgerError>;
+
     /// A campaign's closed periods after number `after`, in order, at most `limit`.
     async fn periods_of(
         &self,
@@ -88,10 +103,13 @@ pub(super) const MOVEMENTS: &str = "\
      FROM posting p JOIN posting_line l ON l.posting = p.number \
      WHERE p.campaign = (SELECT number FROM campaign WHERE id = $1) AND p.at_ms < $2 GROUP BY p.kind, l.account";
 
-/// Postings, line by line; a posting's lines are not in order.
+/// Postings, line by line, each with the one that it reverses; a posting's lines are not in order. Reversals are found by what is kept of
+/// their references, which are few beside the steps.
 pub(super) const POSTINGS: &str = "\
-     SELECT p.number, p.at_ms, p.kind, d.id, l.account, l.amount FROM ( \
-         SELECT number, at_ms, kind, drop_number FROM posting \
+     SELECT p.number, p.at_ms, p.kind, d.id, l.account, l.amount, CASE WHEN p.kind = 'contra' THEN ( \
+         SELECT max(o.posting) FROM money_reference r JOIN step s ON s.number = r.step JOIN step o ON o.number = s.redemption \
+         WHERE r.campaign = p.campaign AND r.reference < '\x0b' AND s.posting = p.number) END FROM ( \
+         SELECT number, at_ms, kind, campaign, drop_number FROM posting \
          WHERE campaign = (SELECT number FROM campaign WHERE id = $1) AND number > $2 ORDER BY number LIMIT $3) p \
      JOIN posting_line l ON l.posting = p.number LEFT JOIN campaign_drop d ON d.number = p.drop_number \
      ORDER BY p.number";

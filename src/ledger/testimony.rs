@@ -93,8 +93,8 @@ pub(super) struct Tables {
     /// Orphan receipts.
     pub(super) receipt_rows: u64,
     /// Rows that are not what claims, steps and postings add up to: counts of series, counts of days, postings, balances of closed
-    /// periods, sums of accounts, references of payments, places of the sweep over ended vouchers.
-    pub(super) astray: [(&'static str, u64); 7],
+    /// periods, sums of accounts, references of payments, reversals of money, places of the sweep over ended vouchers.
+    pub(super) astray: [(&'static str, u64); 8],
     /// Vouchers that stand issued, and that the sweep over ended ones has passed.
     pub(super) passed_over: u64,
     /// Rows of posting lines.

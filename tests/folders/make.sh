@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes a data folder as a claimrush leaves it that is killed in the middle, for tests/old_folders.rs:
 #
-#   tests/folders/make.sh target/release/claimrush tests/folders/schema-11.tar.gz
+#   tests/folders/make.sh target/release/claimrush tests/folders/schema-11-rules-2.tar.gz
 #
 # To be run with the last binary of a schema, or of a version, before the next one is begun. Needs curl, redis-cli and tar. The
 # folder's keys are of this folder alone.

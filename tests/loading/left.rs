@@ -333,6 +333,7 @@ async fn two_who_honour_receipts_of_an_ended_campaign_at_once_spend_its_money_on
         to: Pot::Treasury,
         amount: Fen(100),
         reference: "r-1".to_owned(),
+        after: None,
         reason: "it is over".to_owned(),
         over: true,
     };

@@ -101,7 +101,7 @@ fn postings(office: &Office) {
     let mut rows = csv::Reader::from_reader(csv.as_bytes());
     assert_eq!(
         rows.headers().expect("a line"),
-        &["posting", "at", "reason", "drop", "account", "amount"][..]
+        &["posting", "at", "reason", "drop", "account", "amount", "reverses"][..]
     );
     let rows: Vec<_> = rows.records().map(|row| row.expect("it is whole")).collect();
     let lines: usize =

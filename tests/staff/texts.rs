@@ -17,7 +17,7 @@ fn each_text(office: &Office) {
     let pay = |merchant: &str, amount: &str, reference: &str, reason: &str| json!({ "merchant": merchant, "amount": amount, "reference": reference, "reason": reason });
     let pot = |from: &str, to: &str, reference: &str, reason: &str| json!({ "from": from, "to": to, "amount": "1.00", "reference": reference, "reason": reason });
     let (payments, transfers) = ("campaigns/c-1/payments", "campaigns/c-1/transfers");
-    let calls: [(&str, Value, u16, &str); 21] = [
+    let calls: [(&str, Value, u16, &str); 23] = [
         ("receipts/1/void", json!({ "reason": "a\0b" }), 400, "bad_request"),
         ("late-payments/1/refunded", json!({ "reference": "a\0b" }), 400, "bad_request"),
         ("bans", json!({ "person": "a\0b", "reason": "why" }), 400, "bad_request"),
@@ -39,6 +39,8 @@ fn each_text(office: &Office) {
         (transfers, pot("recycled", "a\0b", "r", "why"), 400, "bad_request"),
         (transfers, pot("recycled", "treasury", "a\0b", "why"), 400, "bad_request"),
         (transfers, pot("recycled", "treasury", "r", "a\0b"), 400, "bad_request"),
+        ("campaigns/c-1/reversals", json!({ "step": 1, "reason": "a\0b" }), 400, "bad_request"),
+        ("campaigns/c-1/waiting/withdraw", json!({ "id": "a\0b" }), 400, "bad_request"),
     ];
     for (path, body, status, code) in calls {
         let answer = office.call("admin", "POST", path, Some("key-1"), &body);

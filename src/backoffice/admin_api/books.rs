@@ -92,6 +92,8 @@ pub struct PostingView {
     pub reason: String,
     /// The drop that it is about.
     pub drop: Option<String>,
+    /// The posting that it reverses, where its reason is `contra`.
+    pub reverses: Option<u64>,
     /// They add up to zero.
     pub lines: Vec<LineView>,
 }
@@ -186,7 +188,17 @@ pub struct MoveMoney {
     pub reason: String,
 }
 
-/// The answer to `GET /admin/v1/campaigns/{id}/payments`, `…/repayments` and `…/transfers`.
+/// The body of `POST /admin/v1/campaigns/{id}/reversals`: what was noted by mistake goes back the way it came.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReverseMove {
+    /// The number of the step that noted the payment, the repayment or the transfer.
+    pub step: u64,
+    /// Why.
+    pub reason: String,
+}
+
+/// The answer to `GET /admin/v1/campaigns/{id}/payments`, `…/repayments`, `…/transfers` and `…/reversals`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MoneyMovedList {
     /// In order of their numbers, from the one after `?after=` on; a part of them.
@@ -205,9 +217,11 @@ pub enum MoneyNoted {
     Waits(MoneyWaits),
 }
 
-/// A payment or a transfer that waits for another person who says the same (`approval = "two-person"`).
+/// A movement of money that waits for another person who says the same (`approval = "two-person"`). It waits for as long as it takes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MoneyWaits {
+    /// By what it is withdrawn.
+    pub id: String,
     /// From which account.
     pub from: String,
     /// To which account.
@@ -216,8 +230,33 @@ pub struct MoneyWaits {
     pub amount: String,
     /// By what it is found again.
     pub reference: String,
+    /// Why, as whoever said it first has it; an older version did not keep that.
+    pub reason: Option<String>,
+    /// The step that it would reverse, of a reversal.
+    pub reverses: Option<u64>,
     /// Who said it.
     pub said_by: String,
+    /// When.
+    pub said_at: String,
+    /// Who else said it, where it is not in the books all the same, as something broke: it is noted when one of the two says it again.
+    pub also_said_by: Option<String>,
+}
+
+/// The answer to `GET /admin/v1/campaigns/{id}/waiting`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WaitingList {
+    /// In order of their ids, from the one after `?after=` on; a part of them, which may be empty although more follows.
+    pub waiting: Vec<MoneyWaits>,
+    /// What to ask for the next part with; nothing where there is none.
+    pub next: Option<String>,
+}
+
+/// The body of `POST /admin/v1/campaigns/{id}/waiting/withdraw`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WithdrawMove {
+    /// The id of what waits.
+    pub id: String,
 }
 
 /// A payment or a transfer: the answer to noting one, too.
@@ -241,6 +280,10 @@ pub struct MoneyMoved {
     pub by: Option<String>,
     /// The posting that holds it.
     pub posting: Option<u64>,
+    /// The step that it reverses, of a reversal.
+    pub reverses: Option<u64>,
+    /// The step that has reversed it.
+    pub reversed_by: Option<u64>,
     /// Whether it was noted before, by the same key.
     pub replayed: bool,
 }

@@ -5,8 +5,8 @@ use hyper::Method;
 
 use super::{AdminClient, AdminError, to_body};
 use crate::backoffice::admin_api::{
-    BooksView, ClosePeriod, MoneyMovedList, MoneyNoted, MoveMoney, PayMerchant, PeriodList, PeriodView,
-    PostingList, RepayMerchant,
+    BooksView, ClosePeriod, MoneyMovedList, MoneyNoted, MoneyWaits, MoveMoney, PayMerchant, PeriodList,
+    PeriodView, PostingList, RepayMerchant, ReverseMove, WaitingList, WithdrawMove,
 };
 use crate::clock::UnixMs;
 use crate::domain::ids::CampaignId;
@@ -110,5 +110,43 @@ impl AdminClient {
         wanted: &MoveMoney,
     ) -> Result<MoneyNoted, AdminError> {
         self.call_once(&path(id, "transfers"), key, to_body(wanted)?).await
+    }
+
+    /// Reversals after number `after`.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub async fn reversals(&self, id: &CampaignId, after: u64) -> Result<MoneyMovedList, AdminError> {
+        self.call(Method::GET, &path(id, &format!("reversals?after={after}")), Bytes::new()).await
+    }
+
+    /// Reverses what was noted by mistake, once for an idempotency key.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub async fn reverse(
+        &self,
+        id: &CampaignId,
+        key: &str,
+        reversed: &ReverseMove,
+    ) -> Result<MoneyNoted, AdminError> {
+        self.call_once(&path(id, "reversals"), key, to_body(reversed)?).await
+    }
+
+    /// What waits for another person, after the one with the id `after`.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub async fn waiting(&self, id: &CampaignId, after: Option<&str>) -> Result<WaitingList, AdminError> {
+        let query = after.map_or_else(String::new, |after| format!("?after={after}"));
+        self.call(Method::GET, &path(id, &format!("waiting{query}")), Bytes::new()).await
+    }
+
+    /// Withdraws what waits, and gives it as it was.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub async fn withdraw(&self, id: &CampaignId, what: String) -> Result<MoneyWaits, AdminError> {
+        self.call(Method::POST, &path(id, "waiting/withdraw"), to_body(&WithdrawMove { id: what })?).await
     }
 }

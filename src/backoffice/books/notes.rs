@@ -1,4 +1,4 @@
-//! What finance notes in the books: payments to merchants and by them, and transfers between accounts.
+//! What finance notes in the books: payments to merchants and by them, transfers between accounts, and reversals of these.
 //!
 //! Owns what is asked of such a note, and why the books refuse one.
 
@@ -6,7 +6,7 @@ use super::agreed::Agreed;
 use super::{Books, BooksError, campaign_id};
 use crate::backoffice::access::Caller;
 use crate::backoffice::admin_api::{
-    MoneyMoved, MoneyNoted, MoneyWaits, MoveMoney, PayMerchant, RepayMerchant,
+    MoneyMoved, MoneyNoted, MoveMoney, PayMerchant, RepayMerchant, ReverseMove,
 };
 use crate::backoffice::decision::{Decision, checked};
 use crate::config::Approval;
@@ -15,7 +15,7 @@ use crate::domain::life::{Pot, Step, may_move};
 use crate::domain::merchant::check_id;
 use crate::domain::money::Fen;
 use crate::ledger::LedgerError;
-use crate::ledger::life::{Action, Key, Refused, Request};
+use crate::ledger::life::{Action, Key, Refused, Request, StepRow};
 use crate::ledger::postings::Account;
 use crate::limits;
 
@@ -28,11 +28,31 @@ pub(super) struct Wanted<'w> {
     bound: &'w Account,
     pub(super) amount: Fen,
     decision: Decision,
+    /// The step that is to be reversed, of a reversal.
+    pub(super) reverses: Option<u64>,
+    /// The reversal that has made the reference free again, where it was used before.
+    pub(super) after: Option<u64>,
+    /// Whether the books have it already, as far as can be seen: the ledger tells so, and nobody has to be waited for.
+    in_books: bool,
 }
 
-impl Wanted<'_> {
+impl<'w> Wanted<'w> {
+    /// A movement by a reference.
+    fn new(
+        campaign: &'w CampaignId,
+        (from, to): (Account, Account),
+        bound: &'w Account,
+        (amount, decision): (Fen, Decision),
+    ) -> Self {
+        Self { campaign, from, to, bound, amount, decision, reverses: None, after: None, in_books: false }
+    }
+
     pub(super) fn reference(&self) -> &str {
         self.decision.reference.as_deref().unwrap_or_default()
+    }
+
+    pub(super) fn reason(&self) -> &str {
+        &self.decision.reason
     }
 }
 
@@ -50,15 +70,15 @@ impl Books {
     ) -> Result<MoneyNoted, BooksError> {
         let campaign = &campaign_id(id)?;
         check_id(&paid.merchant).map_err(|what| BooksError::Invalid(format!("merchant: {what}")))?;
-        let (amount, decision) = said(by, &paid.amount, &paid.reference, &paid.reason)?;
+        let said = said(by, &paid.amount, &paid.reference, &paid.reason)?;
         let bound = &Account::Payable(paid.merchant.clone());
-        let (from, to) = (bound.clone(), Account::Settled);
-        let wanted = Wanted { campaign, from, to, bound, amount, decision };
-        self.note(by, wanted, key, |wanted, detail| Action::Settle {
+        let wanted = Wanted::new(campaign, (bound.clone(), Account::Settled), bound, said);
+        self.note_once(by, wanted, key, |wanted, detail| Action::Settle {
             campaign: wanted.campaign.clone(),
             merchant: paid.merchant.clone(),
-            amount,
+            amount: wanted.amount,
             payment: wanted.reference().to_owned(),
+            after: wanted.after,
             detail: Some(detail),
         })
         .await
@@ -77,15 +97,15 @@ impl Books {
     ) -> Result<MoneyNoted, BooksError> {
         let campaign = &campaign_id(id)?;
         check_id(&repaid.merchant).map_err(|what| BooksError::Invalid(format!("merchant: {what}")))?;
-        let (amount, decision) = said(by, &repaid.amount, &repaid.reference, &repaid.reason)?;
+        let said = said(by, &repaid.amount, &repaid.reference, &repaid.reason)?;
         let bound = &Account::Payable(repaid.merchant.clone());
-        let (from, to) = (Account::Settled, bound.clone());
-        let wanted = Wanted { campaign, from, to, bound, amount, decision };
-        self.note(by, wanted, key, |wanted, detail| Action::Repay {
+        let wanted = Wanted::new(campaign, (Account::Settled, bound.clone()), bound, said);
+        self.note_once(by, wanted, key, |wanted, detail| Action::Repay {
             campaign: wanted.campaign.clone(),
             merchant: repaid.merchant.clone(),
-            amount,
+            amount: wanted.amount,
             payment: wanted.reference().to_owned(),
+            after: wanted.after,
             detail: Some(detail),
         })
         .await
@@ -108,21 +128,77 @@ impl Books {
                 .ok_or_else(|| BooksError::Invalid(format!("{name}: there is no account {word:?}")))
         };
         let (from, to) = (pot("from", &moved.from)?, pot("to", &moved.to)?);
-        let (amount, decision) = said(by, &moved.amount, &moved.reference, &moved.reason)?;
+        let said = said(by, &moved.amount, &moved.reference, &moved.reason)?;
         let accounts = Account::parse(from.as_str()).zip(Account::parse(to.as_str()));
         let (of, at) = accounts.filter(|_| may_move(from, to)).ok_or_else(no_such_move)?;
         let over = from != Pot::Recovered && self.is_over(campaign).await;
-        let wanted = Wanted { campaign, bound: &of, from: of.clone(), to: at, amount, decision };
-        self.note(by, wanted, key, |wanted, reason| Action::Move {
+        let wanted = Wanted::new(campaign, (of.clone(), at), &of, said);
+        self.note_once(by, wanted, key, |wanted, reason| Action::Move {
             campaign: wanted.campaign.clone(),
             from,
             to,
-            amount,
+            amount: wanted.amount,
             reference: wanted.reference().to_owned(),
+            after: wanted.after,
             reason,
             over,
         })
         .await
+    }
+
+    /// Has what was noted by mistake go back the way it came: a movement of its own, which names the one that it reverses.
+    ///
+    /// # Errors
+    /// [`BooksError`]; nothing was reversed then.
+    pub async fn reverse(
+        &self,
+        by: &Caller,
+        id: &str,
+        reversed: &ReverseMove,
+        key: Key,
+    ) -> Result<MoneyNoted, BooksError> {
+        let (campaign, number) = (&campaign_id(id)?, reversed.step);
+        let reason = checked("reason", &reversed.reason, limits::DECISION_REASON_BYTES_MAX);
+        let reason = reason.map_err(BooksError::Invalid)?;
+        self.campaign(id).await?;
+        let moved = self.ledger().money_move(campaign, number).await?.ok_or_else(|| unknown_move(number))?;
+        let row = self.step(number).await?;
+        if row.step == Some(Step::Contra) {
+            let what = format!("step {number} is a reversal itself: note once more what it has reversed");
+            return Err(BooksError::Refused(what));
+        }
+        let reference = Decision::read(row.detail.as_deref()).and_then(|decided| decided.reference);
+        let reference = reference.or(row.order_id);
+        let over = moved.to == Account::Recycled && self.is_over(campaign).await;
+        let decision = Decision { reason, reference, by: by.actor.clone(), also: None };
+        let accounts = (moved.to.clone(), moved.from);
+        let wanted = Wanted {
+            reverses: Some(number),
+            in_books: moved.contra.is_some(),
+            ..Wanted::new(campaign, accounts, &moved.to, (Fen(row.moved), decision))
+        };
+        self.note(by, wanted, key, |wanted, reason| Action::Contra {
+            campaign: wanted.campaign.clone(),
+            step: number,
+            reason,
+            over,
+        })
+        .await
+    }
+
+    /// Notes a movement by a reference, which moves money once until that is reversed.
+    async fn note_once(
+        &self,
+        by: &Caller,
+        mut wanted: Wanted<'_>,
+        key: Key,
+        action: impl Fn(&Wanted<'_>, String) -> Action,
+    ) -> Result<MoneyNoted, BooksError> {
+        let Wanted { campaign, from, to, .. } = &wanted;
+        let noted = self.ledger().noted(campaign, from, to, wanted.reference()).await?;
+        wanted.after = noted.and_then(|noted| noted.contra);
+        wanted.in_books = noted.is_some_and(|noted| noted.contra.is_none());
+        self.note(by, wanted, key, action).await
     }
 
     /// Notes a movement, once another person has said the same where that is asked for.
@@ -134,11 +210,11 @@ impl Books {
         action: impl Fn(&Wanted<'_>, String) -> Action,
     ) -> Result<MoneyNoted, BooksError> {
         let mut heard = None;
-        if self.approval == Approval::TwoPerson {
+        if self.approval == Approval::TwoPerson && !wanted.in_books {
             // A campaign that is not there has nobody wait.
             self.campaign(wanted.campaign.as_str()).await?;
             match self.hear(by, &wanted).await? {
-                Agreed::Waits => return Ok(MoneyNoted::Waits(waits(by, &wanted))),
+                Agreed::Waits(waits) => return Ok(MoneyNoted::Waits(waits)),
                 Agreed::Both { other, row } => (wanted.decision.also, heard) = (Some(other), Some(row)),
             }
         }
@@ -172,8 +248,13 @@ impl Books {
         match outcome.ok_or_else(|| LedgerError::Corrupt("no outcome of a movement".to_owned()))? {
             Ok(done) => {
                 let moved = self.moved(campaign, &done.step, done.replayed).await?;
+                let step = moved.number;
+                if let Some(by) = moved.reversed_by.filter(|_| done.replayed) {
+                    return Err(BooksError::Refused(format!(
+                        "by this key step {step} noted it, which step {by} has reversed: with another key (--key) it is noted again"
+                    )));
+                }
                 if !done.replayed {
-                    let step = moved.number;
                     tracing::info!(campaign = campaign.as_str(), step, "money was moved in the books");
                 }
                 Ok(moved)
@@ -182,6 +263,9 @@ impl Books {
             Err(Refused::KeyReused) => Err(BooksError::KeyReused),
             Err(Refused::ReferenceUsed { step }) => Err(self.used(campaign, step).await?),
             Err(Refused::OtherKind) => Err(no_such_move()),
+            Err(Refused::Reversed { by }) => {
+                Err(BooksError::Refused(format!("it was reversed already, by step {by}")))
+            }
             Err(Refused::TooMuch) => {
                 let holds = self.ledger().accounts(campaign).await?.get(account).copied().unwrap_or_default();
                 let kept = match Pot::parse(account) {
@@ -202,33 +286,26 @@ impl Books {
 
     /// The refusal that names what a reference was used for.
     async fn used(&self, campaign: &CampaignId, step: u64) -> Result<BooksError, LedgerError> {
-        let before = step.saturating_sub(1);
-        for kind in [Step::Settled, Step::Repaid, Step::Moved] {
-            let rows = self.ledger().money_steps(campaign, kind, before, 1).await?;
-            if let Some(row) = rows.iter().find(|row| row.number == step) {
-                let MoneyMoved { at, from, to, amount, reference, posting, .. } =
-                    self.moved(campaign, row, false).await?;
-                let (reference, posting) = (reference.unwrap_or_default(), posting.unwrap_or_default());
-                return Ok(BooksError::ReferenceUsed(format!(
-                    "reference {reference} is in the books already: posting {posting} (step {step}) moved {amount} \
-                     from {from} to {to} at {at}"
-                )));
-            }
-        }
-        Err(LedgerError::Corrupt(format!("a reference is of step {step}, which is not there")))
+        let row = self.step(step).await?;
+        let MoneyMoved { at, from, to, amount, reference, posting, .. } =
+            self.moved(campaign, &row, false).await?;
+        let (reference, posting) = (reference.unwrap_or_default(), posting.unwrap_or_default());
+        Ok(BooksError::ReferenceUsed(format!(
+            "reference {reference} is in the books already: posting {posting} (step {step}) moved {amount} from {from} \
+             to {to} at {at}; if that was a mistake, reverse step {step} first"
+        )))
+    }
+
+    /// A step that is there.
+    async fn step(&self, number: u64) -> Result<StepRow, LedgerError> {
+        let rows = self.ledger().steps(number.saturating_sub(1), 1).await?;
+        let row = rows.into_iter().find(|row| row.number == number);
+        row.ok_or_else(|| LedgerError::Corrupt(format!("step {number} is not there")))
     }
 }
 
-fn waits(by: &Caller, wanted: &Wanted<'_>) -> MoneyWaits {
-    let campaign = wanted.campaign.as_str();
-    tracing::info!(campaign, "a movement of money waits for another person who says the same");
-    MoneyWaits {
-        from: wanted.from.name().into_owned(),
-        to: wanted.to.name().into_owned(),
-        amount: wanted.amount.to_string(),
-        reference: wanted.reference().to_owned(),
-        said_by: by.actor.to_string(),
-    }
+fn unknown_move(step: u64) -> BooksError {
+    BooksError::Refused(format!("with step {step} nobody moved money of this campaign in its books"))
 }
 
 fn no_such_move() -> BooksError {

@@ -86,6 +86,7 @@ pub(super) fn posting(row: &PostingRow) -> PostingView {
         at: rfc3339(row.at_ms),
         reason: row.kind.clone(),
         drop: row.drop.clone(),
+        reverses: row.reverses,
         lines: row.lines.iter().map(|(account, amount)| line(account, *amount)).collect(),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::backoffice::admin_api::{BooksView, MoneyMoved, PeriodView, PostingList, PostingView};
+use crate::backoffice::admin_api::{BooksView, MoneyMoved, MoneyWaits, PeriodView, PostingList, PostingView};
 use crate::cli::campaign::table;
 use crate::cli::{Exit, Failure};
 use crate::domain::ids::CampaignId;
@@ -47,10 +47,11 @@ pub(super) fn postings(campaign: &CampaignId, list: &PostingList) -> String {
     let rows = list.postings.iter().map(|posting| {
         let lines: Vec<_> =
             posting.lines.iter().map(|line| format!("{} {}", line.account, line.amount)).collect();
+        let reverses = posting.reverses.map(|number| format!(" of {number}")).unwrap_or_default();
         [
             posting.number.to_string(),
             posting.at.clone(),
-            posting.reason.clone(),
+            posting.reason.clone() + &reverses,
             posting.drop.clone().unwrap_or_default(),
             lines.join(", "),
         ]
@@ -69,14 +70,16 @@ pub(super) fn csv(postings: &[PostingView], with_header: bool) -> Result<String,
     let mut writer = csv::Writer::from_writer(Vec::new());
     if with_header {
         writer
-            .write_record(["posting", "at", "reason", "drop", "account", "amount"])
+            .write_record(["posting", "at", "reason", "drop", "account", "amount", "reverses"])
             .map_err(|error| failed(&error))?;
     }
     for posting in postings {
         let number = posting.number.to_string();
         let drop = posting.drop.as_deref().unwrap_or_default();
+        let reverses = posting.reverses.map(|number| number.to_string()).unwrap_or_default();
         for line in &posting.lines {
-            let record = [&*number, &*posting.at, &*posting.reason, drop, &*line.account, &*line.amount];
+            let PostingView { at, reason, .. } = posting;
+            let record = [&*number, &**at, &**reason, drop, &*line.account, &*line.amount, &*reverses];
             writer.write_record(record).map_err(|error| failed(&error))?;
         }
     }
@@ -110,6 +113,11 @@ pub(super) fn moves(moves: &[MoneyMoved]) -> String {
         return "none\n".to_owned();
     }
     let rows = moves.iter().map(|moved| {
+        let reversal = match (moved.reverses, moved.reversed_by) {
+            (Some(step), _) => format!("of step {step}"),
+            (None, Some(step)) => format!("by step {step}"),
+            (None, None) => String::new(),
+        };
         [
             moved.number.to_string(),
             moved.at.clone(),
@@ -117,9 +125,35 @@ pub(super) fn moves(moves: &[MoneyMoved]) -> String {
             moved.to.clone(),
             moved.amount.clone(),
             moved.reference.clone().unwrap_or_default(),
+            reversal,
             moved.by.clone().unwrap_or_default(),
             moved.reason.clone().unwrap_or_default(),
         ]
     });
-    table(["STEP", "AT", "FROM", "TO", "AMOUNT", "REFERENCE", "BY", "REASON"], rows)
+    table(["STEP", "AT", "FROM", "TO", "AMOUNT", "REFERENCE", "REVERSAL", "BY", "REASON"], rows)
+}
+
+pub(super) fn waiting(waiting: &[MoneyWaits]) -> String {
+    if waiting.is_empty() {
+        return "nothing waits\n".to_owned();
+    }
+    let rows = waiting.iter().map(|waits| {
+        let said_by = match &waits.also_said_by {
+            Some(other) => format!("{}, {other}: one of them has to say it again", waits.said_by),
+            None => waits.said_by.clone(),
+        };
+        let reverses = waits.reverses.map(|step| format!("of step {step}")).unwrap_or_default();
+        [
+            waits.id.clone(),
+            waits.said_at.clone(),
+            waits.from.clone(),
+            waits.to.clone(),
+            waits.amount.clone(),
+            waits.reference.clone(),
+            reverses,
+            said_by,
+            waits.reason.clone().unwrap_or_default(),
+        ]
+    });
+    table(["ID", "SINCE", "FROM", "TO", "AMOUNT", "REFERENCE", "REVERSAL", "SAID BY", "REASON"], rows)
 }

@@ -6,7 +6,7 @@ use super::admin::{BODY, staff};
 use super::{JSON, Operation, Schemas, idempotency_key};
 use crate::backoffice::admin_api::{
     BooksView, ClosePeriod, Decide, MoneyMoved, MoneyMovedList, MoneyWaits, MoveMoney, PayMerchant,
-    PeriodList, PeriodView, PostingList, RepayMerchant, VoucherView,
+    PeriodList, PeriodView, PostingList, RepayMerchant, ReverseMove, VoucherView, WaitingList, WithdrawMove,
 };
 use crate::domain::cause::Cause;
 use crate::http::reply::{ACCEPTED, CREATED};
@@ -109,5 +109,20 @@ fn books(schemas: &mut Schemas) -> Vec<Operation> {
             "Move money to the treasury, or what was recovered to later drops",
             schemas.of::<MoveMoney>(),
         ),
+        listed("/admin/v1/campaigns/{id}/reversals", "What was reversed", "A page of them", &moves),
+        noted(
+            "/admin/v1/campaigns/{id}/reversals",
+            "Reverse a payment, a repayment or a transfer that was noted by mistake",
+            schemas.of::<ReverseMove>(),
+        ),
+        staff("GET", "/admin/v1/campaigns/{id}/waiting", "What waits for another person who says the same")
+            .query("after", "The id after which to go on", &json!({ "type": "string" }))
+            .ok("A part of it", &schemas.of::<WaitingList>())
+            .refuses(&[Cause::BadRequest, Cause::UnknownCampaign]),
+        staff("POST", "/admin/v1/campaigns/{id}/waiting/withdraw", "Withdraw what waits")
+            .takes(vec![(JSON, schemas.of::<WithdrawMove>())], true)
+            .ok("It, as it was", &waits)
+            .refuses(BODY)
+            .refuses(&[Cause::UnknownCampaign, Cause::BooksRefused]),
     ]
 }

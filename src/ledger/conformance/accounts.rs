@@ -13,6 +13,7 @@ fn settle(amount: i64, payment: &str) -> Action {
         merchant: "m1".to_owned(),
         amount: Fen(amount),
         payment: payment.to_owned(),
+        after: None,
         detail: Some("why".to_owned()),
     }
 }
@@ -107,6 +108,7 @@ pub(super) async fn postings_and_money_steps_are_read_in_pages<L: Ledger>(ledger
         to: Pot::Treasury,
         amount: Fen(1_000),
         reference: "t1".to_owned(),
+        after: None,
         reason: "back".to_owned(),
         over: false,
     };
@@ -120,6 +122,7 @@ pub(super) async fn postings_and_money_steps_are_read_in_pages<L: Ledger>(ledger
         at_ms: NOW_MS + 10,
         kind: "redeemed".to_owned(),
         drop: Some(MONEY.to_owned()),
+        reverses: None,
         lines: vec![("live".to_owned(), Fen(-1_000)), ("payable:m1".to_owned(), Fen(1_000))],
     };
     assert_eq!((&all[2], &all[0].drop), (&redeemed, &None));

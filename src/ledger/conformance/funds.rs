@@ -84,6 +84,7 @@ pub(super) async fn nothing_is_kept_of_a_campaign_that_is_over<L: Ledger>(ledger
         to: Pot::Treasury,
         amount: Fen(amount),
         reference: reference.to_owned(),
+        after: None,
         reason: "it ends".to_owned(),
         over,
     };
@@ -104,6 +105,7 @@ pub(super) async fn what_was_never_issued_goes_back_when_the_campaign_is_over<L:
         to,
         amount: Fen(amount),
         reference: reference.to_owned(),
+        after: None,
         reason: "it ends".to_owned(),
         over,
     };

@@ -303,6 +303,7 @@ pub(super) async fn merchants_are_paid_what_they_are_owed<L: Ledger>(ledger: &L)
         merchant: merchant.to_owned(),
         amount: Fen(amount),
         payment: payment.to_owned(),
+        after: None,
         detail: None,
     };
     assert_eq!(at(ledger, 1, settle("m1", 1_001, "t1")).await, Err(Refused::TooMuch));
@@ -330,6 +331,7 @@ pub(super) async fn money_that_may_be_claimed_stays<L: Ledger>(ledger: &L) {
         to,
         amount: Fen(amount),
         reference: "decision 7".to_owned(),
+        after: None,
         reason: "the programme ends".to_owned(),
         over: false,
     };

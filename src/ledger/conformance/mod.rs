@@ -3,6 +3,7 @@
 mod accounts;
 mod bonds;
 mod campaigns;
+pub(crate) mod contra;
 mod documents;
 mod epochs;
 mod expiry;
@@ -125,6 +126,10 @@ pub(crate) async fn all<L: Ledger>(make: impl AsyncFn() -> L) {
         references::what_a_merchant_owes_is_given_back_once,
         references::what_a_merchant_still_has_is_not_moved,
         references::another_campaign_may_be_paid_for_by_the_same_reference,
+        contra::a_payment_is_reversed_once_and_noted_again,
+        contra::a_repayment_is_reversed,
+        contra::nothing_goes_back_that_is_not_there,
+        contra::what_staff_did_not_move_is_not_reversed,
         life::a_closed_period_stays_closed,
         life::a_used_voucher_does_not_go_back_to_stock,
         life::a_trial_changes_nothing,

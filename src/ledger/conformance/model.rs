@@ -21,7 +21,7 @@ pub(crate) type Try = (u8, u32, u8, i64, i64);
 /// Histories of tries.
 pub(crate) fn histories() -> impl Strategy<Value = Vec<Try>> {
     let wait_ms = prop_oneof![6 => 0..60_000_i64, 2 => 0..VALID_MS / 3, 1 => VALID_MS / 2..VALID_MS];
-    prop::collection::vec((0..11_u8, 1..=VOUCHERS, 0..2_u8, 1..ORDER, wait_ms), 1..40)
+    prop::collection::vec((0..12_u8, 1..=VOUCHERS, 0..2_u8, 1..ORDER, wait_ms), 1..40)
 }
 
 #[derive(Clone, Default)]
@@ -46,6 +46,8 @@ struct Model {
     settled: i64,
     recycled: i64,
     recovered: i64,
+    /// Payments that stand: step, merchant and amount.
+    paid: Vec<(u64, usize, i64)>,
 }
 
 fn merchant(index: usize) -> String {
@@ -57,7 +59,7 @@ impl Model {
         let voucher = Voucher { state: State::Issued, redemption: Redemption::default() };
         let live = FACE * i64::from(VOUCHERS);
         let vouchers = vec![voucher; VOUCHERS as usize];
-        Self { vouchers, live, payable: [0; 2], settled: 0, recycled: 0, recovered: 0 }
+        Self { vouchers, live, payable: [0; 2], settled: 0, recycled: 0, recovered: 0, paid: Vec::new() }
     }
 
     /// The action of a try, and the state that it leads to; nothing where it is refused.
@@ -101,6 +103,15 @@ impl Model {
                 (review(Verdict::Release), Some(if over { State::Expired } else { State::Issued }))
             }
             9 => (review(Verdict::Void), to(v.state == State::Issued, State::Void)),
+            11 => {
+                let at = seq as usize - 1;
+                let found = (at < self.paid.len()).then(|| self.paid.remove(at));
+                if let Some((_, merchant, amount)) = found {
+                    self.payable[merchant] += amount;
+                    self.settled -= amount;
+                }
+                return (contra::contra(found.map_or(0, |(step, ..)| step)), None);
+            }
             _ if stands => (review(Verdict::Recover), Some(State::Void)),
             _ => {
                 let amount = amount.min(self.payable[at].max(1));
@@ -109,6 +120,7 @@ impl Model {
                     merchant: merchant(at),
                     amount: Fen(amount),
                     payment: format!("t{order}"),
+                    after: None,
                     detail: None,
                 };
                 if amount <= self.payable[at] {
@@ -170,11 +182,17 @@ pub(crate) async fn play<L: Ledger>(ledger: &L, history: &[Try]) {
         let seq = one.1;
         let settled = model.settled;
         let (action, state) = model.act(*one, now_ms, order);
-        let is_settlement = matches!(action, Action::Settle { .. });
+        let is_settlement = matches!(action, Action::Settle { .. } | Action::Contra { .. });
         let outcome = ledger.life(vec![Request { action: action.clone(), key: None }], now_ms).await.unwrap();
         let context = format!("{action:?} at {now_ms}: {outcome:?}");
         match &outcome[0] {
-            Ok(done) if is_settlement => assert_eq!(done.step.moved, model.settled - settled, "{context}"),
+            Ok(done) if is_settlement => {
+                let (step, moved) = (done.step.number, model.settled - settled);
+                assert_eq!(done.step.moved, moved.abs(), "{context}");
+                if moved > 0 {
+                    model.paid.push((step, usize::from(one.2), moved));
+                }
+            }
             Ok(done) => {
                 assert_eq!(done.step.state, state, "{context}");
                 let voucher = &mut model.vouchers[seq as usize - 1];

@@ -20,12 +20,13 @@ pub(crate) const BOOKED_TWICE: &str = "\
 
 fn settle(id: &CampaignId, merchant: &str, amount: i64, payment: &str) -> Action {
     let (campaign, merchant, payment) = (id.clone(), merchant.to_owned(), payment.to_owned());
-    Action::Settle { campaign, merchant, amount: Fen(amount), payment, detail: None }
+    Action::Settle { campaign, merchant, amount: Fen(amount), payment, after: None, detail: None }
 }
 
 fn shift(from: Pot, to: Pot, amount: i64, reference: &str) -> Action {
     let (reference, reason) = (reference.to_owned(), "it ends".to_owned());
-    Action::Move { campaign: campaign().id, from, to, amount: Fen(amount), reference, reason, over: false }
+    let (campaign, amount) = (campaign().id, Fen(amount));
+    Action::Move { campaign, from, to, amount, reference, after: None, reason, over: false }
 }
 
 fn used<T>(step: u64) -> Result<T, Refused> {
@@ -97,7 +98,7 @@ pub(super) async fn what_a_merchant_owes_is_given_back_once<L: Ledger>(ledger: &
     at(ledger, 1, settle(&id, "m1", 600, "t1")).await.unwrap();
     let repay = |merchant: &str, amount, payment: &str| {
         let (campaign, merchant, payment) = (id.clone(), merchant.to_owned(), payment.to_owned());
-        Action::Repay { campaign, merchant, amount: Fen(amount), payment, detail: None }
+        Action::Repay { campaign, merchant, amount: Fen(amount), payment, after: None, detail: None }
     };
     assert_eq!(at(ledger, 2, repay("m1", 1, "b1")).await, Err(Refused::TooMuch), "it is owed something");
     at(ledger, 3, refund(redemption, None)).await.unwrap();
@@ -135,7 +136,7 @@ pub(super) async fn what_a_merchant_still_has_is_not_moved<L: Ledger>(ledger: &L
     at(ledger, 5, review(2, Verdict::Void)).await.unwrap();
     at(ledger, 6, shift(Pot::Recovered, Pot::Recycled, 1_000, "d2")).await.unwrap();
     let (campaign, merchant, payment) = (id, "m1".to_owned(), "b1".to_owned());
-    let back = Action::Repay { campaign, merchant, amount: Fen(600), payment, detail: None };
+    let back = Action::Repay { campaign, merchant, amount: Fen(600), payment, after: None, detail: None };
     at(ledger, 7, back).await.unwrap();
     assert_eq!(at(ledger, 8, shift(Pot::Recovered, Pot::Treasury, 601, "d3")).await, Err(Refused::TooMuch));
     at(ledger, 8, shift(Pot::Recovered, Pot::Treasury, 600, "d3")).await.unwrap();

@@ -24,13 +24,21 @@ pub(crate) async fn lived<L: Ledger>(ledger: &L) {
     ledger.close_period(&campaign().id, NOW_MS + 4, "ann", NOW_MS + 5).await.unwrap().unwrap();
     let (campaign, merchant, payment) = (campaign().id, "m1".to_owned(), "T1".to_owned());
     let requests = [
-        Action::Settle { campaign: campaign.clone(), merchant, amount: Fen(1), payment, detail: None },
+        Action::Settle {
+            campaign: campaign.clone(),
+            merchant,
+            amount: Fen(1),
+            payment,
+            after: None,
+            detail: None,
+        },
         Action::Move {
             campaign,
             from: Pot::Recovered,
             to: Pot::Treasury,
             amount: Fen(9),
             reference: "D1".to_owned(),
+            after: None,
             reason: "it ends".to_owned(),
             over: false,
         },

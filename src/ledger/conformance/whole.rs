@@ -109,6 +109,7 @@ pub(crate) async fn a_whole_campaign<L: Ledger>(ledger: &L) {
         merchant: merchant.to_owned(),
         amount,
         payment: "week 1".to_owned(),
+        after: None,
         detail: None,
     });
     assert!(all(ledger, over_ms, settle.collect()).await.iter().all(Result::is_ok));

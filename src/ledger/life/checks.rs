@@ -49,19 +49,48 @@ pub(crate) const ACCOUNTS_DIFFER: &str = "WITH added AS ( \
           + (SELECT count(*) FROM account k WHERE k.amount <> 0 AND NOT EXISTS \
              (SELECT 1 FROM added a WHERE a.campaign = k.campaign AND a.account = k.name))";
 
-/// Movements of a campaign's money by staff whose reference is not kept, by which the same could be noted once more; and references that
-/// are not those of their step. A transfer that an older version noted has its reference in its detail alone.
+/// Movements of a campaign's money by staff whose reference is not kept, by which the same could be noted or reversed once more; and
+/// references that are not those of their step. A transfer that an older version noted has its reference in its detail alone; what such a
+/// version noted twice has that of the first. See [`super::references`] for the texts.
 pub(crate) const REFERENCES_DIFFER: &str = "WITH noted AS ( \
-        SELECT s.number, s.campaign, s.order_id, f.account AS paid_from, t.account AS paid_to FROM step s \
+        SELECT s.number, s.step, s.campaign, s.order_id, s.redemption, f.account AS paid_from, t.account AS paid_to FROM step s \
         JOIN posting_line f ON f.posting = s.posting AND f.amount < 0 \
         JOIN posting_line t ON t.posting = s.posting AND t.amount > 0 \
-        WHERE s.claim IS NULL AND s.step IN ('settled', 'repaid', 'moved')) \
-     SELECT (SELECT count(*) FROM noted n WHERE n.order_id IS NOT NULL AND NOT EXISTS ( \
+        WHERE s.claim IS NULL AND s.step IN ('settled', 'repaid', 'moved', 'contra')) \
+     SELECT (SELECT count(*) FROM noted n WHERE n.step <> 'contra' AND n.order_id IS NOT NULL AND NOT EXISTS ( \
              SELECT 1 FROM money_reference r WHERE r.campaign = n.campaign AND r.paid_from = n.paid_from \
-                AND r.paid_to = n.paid_to AND r.reference = n.order_id AND r.step <= n.number)) \
+                AND r.paid_to = n.paid_to AND r.reference = n.order_id AND r.step <= n.number AND NOT EXISTS ( \
+                   SELECT 1 FROM money_reference c WHERE c.campaign = r.campaign AND c.paid_from = r.paid_to \
+                      AND c.paid_to = r.paid_from AND c.reference = '\n' || CAST(r.step AS text) AND c.step < n.number)) \
+             AND NOT EXISTS ( \
+             SELECT 1 FROM money_reference r WHERE r.campaign = n.campaign AND r.paid_from = n.paid_from \
+                AND r.paid_to = n.paid_to AND r.reference > n.order_id || '\n' AND r.reference < n.order_id || '\x0b' \
+                AND r.step = n.number)) \
+          + (SELECT count(*) FROM noted n WHERE n.step = 'contra' AND NOT EXISTS ( \
+             SELECT 1 FROM money_reference r WHERE r.campaign = n.campaign AND r.paid_from = n.paid_from \
+                AND r.paid_to = n.paid_to AND r.reference = '\n' || CAST(n.redemption AS text) AND r.step = n.number)) \
           + (SELECT count(*) FROM money_reference r WHERE NOT EXISTS ( \
              SELECT 1 FROM noted n WHERE n.number = r.step AND n.campaign = r.campaign AND n.paid_from = r.paid_from \
-                AND n.paid_to = r.paid_to AND coalesce(n.order_id, r.reference) = r.reference))";
+                AND n.paid_to = r.paid_to AND CASE WHEN n.step = 'contra' \
+                THEN r.reference = '\n' || CAST(n.redemption AS text) \
+                ELSE coalesce(n.order_id, r.reference) = r.reference OR EXISTS ( \
+                   SELECT 1 FROM money_reference o JOIN money_reference c ON c.campaign = o.campaign \
+                      AND c.paid_from = o.paid_to AND c.paid_to = o.paid_from \
+                      AND c.reference = '\n' || CAST(o.step AS text) \
+                   WHERE o.campaign = r.campaign AND o.paid_from = r.paid_from AND o.paid_to = r.paid_to \
+                      AND o.reference >= n.order_id AND o.reference < n.order_id || '\x0b' AND o.step < c.step \
+                      AND c.step < n.number AND r.reference = n.order_id || '\n' || CAST(c.step AS text)) END))";
+
+/// Reversals of money that reverse nothing: no movement by staff that was there before them, of the same campaign, as much, the other way;
+/// and those that reverse what another one has reversed.
+pub(crate) const REVERSALS_DIFFER: &str = "SELECT (SELECT count(*) FROM step c WHERE c.step = 'contra' AND NOT EXISTS ( \
+        SELECT 1 FROM step s JOIN posting_line f ON f.posting = s.posting AND f.amount < 0 \
+                             JOIN posting_line t ON t.posting = s.posting AND t.amount > 0 \
+                             JOIN posting_line b ON b.posting = c.posting AND b.amount < 0 AND b.account = t.account \
+                             JOIN posting_line a ON a.posting = c.posting AND a.amount > 0 AND a.account = f.account \
+        WHERE s.number = c.redemption AND s.number < c.number AND s.step IN ('settled', 'repaid', 'moved') \
+          AND s.claim IS NULL AND c.claim IS NULL AND s.campaign = c.campaign AND s.moved = c.moved)) \
+     + (SELECT count(*) - count(DISTINCT redemption) FROM step WHERE step = 'contra' AND redemption IS NOT NULL)";
 
 /// Counts kept of series that are not those of their rows: by them it is decided how far stock may shrink, and how much money is free.
 pub(crate) const SERIES_DIFFER: &str = "SELECT count(*) FROM series s WHERE (s.claims, s.returned) <> ( \

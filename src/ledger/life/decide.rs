@@ -127,7 +127,7 @@ impl Plan {
                 }
                 self.write(&found, step, Fen(0), key)
             }
-            Action::Settle { campaign, merchant, amount, payment, detail } => {
+            Action::Settle { campaign, merchant, amount, payment, after, detail } => {
                 let from = Account::Payable(merchant.clone());
                 let step = StepRow {
                     step: Some(Step::Settled),
@@ -136,9 +136,9 @@ impl Plan {
                     detail: detail.clone(),
                     ..StepRow::default()
                 };
-                self.transfer(campaign, step, (from, Account::Settled), (*amount, payment), key)
+                self.transfer(campaign, step, (from, Account::Settled), (*amount, payment, *after), key)
             }
-            Action::Repay { campaign, merchant, amount, payment, detail } => {
+            Action::Repay { campaign, merchant, amount, payment, after, detail } => {
                 let step = StepRow {
                     step: Some(Step::Repaid),
                     merchant: Some(merchant.clone()),
@@ -146,10 +146,14 @@ impl Plan {
                     detail: detail.clone(),
                     ..StepRow::default()
                 };
-                self.repay(campaign, step, Account::Payable(merchant.clone()), (*amount, payment), key)
+                let owed = Account::Payable(merchant.clone());
+                self.repay(campaign, step, owed, (*amount, payment, *after), key)
             }
-            Action::Move { campaign, from, to, amount, reference, reason, over } => {
-                self.shift(campaign, (*from, *to), (*amount, reference), (reason, *over), key)
+            Action::Move { campaign, from, to, amount, reference, after, reason, over } => {
+                self.shift(campaign, (*from, *to), (*amount, reference, *after), (reason, *over), key)
+            }
+            Action::Contra { campaign, step, reason, over } => {
+                self.contra(campaign, *step, (reason, *over), key)
             }
         }
     }

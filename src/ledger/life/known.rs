@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use super::references::{MoneyMove, Noted};
 use super::terms::AllTerms;
 use super::{Action, Request, StepRow};
 use crate::clock::UnixMs;
@@ -26,6 +27,8 @@ pub(crate) struct Needs {
     pub(crate) accounts: BTreeSet<(CampaignId, Account)>,
     /// By what money is moved, between which accounts of which campaign.
     pub(crate) references: BTreeSet<(CampaignId, Account, Account, String)>,
+    /// Steps that are to be reversed, each with the campaign whose money it moved.
+    pub(crate) moves: BTreeSet<(CampaignId, u64)>,
     /// The campaigns whose free money matters, and what merchants owe them.
     pub(crate) free: BTreeSet<CampaignId>,
 }
@@ -69,6 +72,11 @@ impl Needs {
                     if let Some((from, to)) = Account::parse(from.as_str()).zip(Account::parse(to.as_str())) {
                         needs.move_by(campaign, from, to, reference);
                     }
+                    needs.free.insert(campaign.clone());
+                }
+                Action::Contra { campaign, step, .. } => {
+                    needs.redemptions.insert(*step);
+                    needs.moves.insert((campaign.clone(), *step));
                     needs.free.insert(campaign.clone());
                 }
             }
@@ -135,7 +143,7 @@ pub(crate) struct Known {
     pub(crate) claims: HashMap<i64, KnownClaim>,
     /// The last step of each claim, by row key.
     pub(crate) last: HashMap<i64, StepRow>,
-    /// Steps that redeemed, by number.
+    /// Steps that redeemed, and others that requests name, by number.
     pub(crate) redemptions: HashMap<u64, StepRow>,
     /// Steps by (actor, key).
     pub(crate) keys: HashMap<(String, String), StepRow>,
@@ -146,8 +154,10 @@ pub(crate) struct Known {
     /// Redemptions of a day by (campaign, day, person), then merchant.
     pub(crate) counts: HashMap<(i64, i32, String), HashMap<String, i64>>,
     pub(crate) balances: HashMap<(i64, Account), Fen>,
-    /// The steps that moved money by these references.
-    pub(crate) references: HashMap<Reference, u64>,
+    /// How money was moved by these references.
+    pub(crate) references: HashMap<Reference, Noted>,
+    /// What is to be reversed, by the step's number.
+    pub(crate) moves: HashMap<u64, MoneyMove>,
     /// What a campaign has beyond the worth of all that may still be claimed.
     pub(crate) free: HashMap<i64, Fen>,
     /// What merchants owe a campaign.

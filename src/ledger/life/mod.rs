@@ -13,18 +13,21 @@ mod decide;
 mod expiry;
 mod known;
 mod money;
+mod references;
 mod terms;
 
 use serde::Serialize;
 
 pub(super) use self::checks::{
     ACCOUNTS_DIFFER, COUNTS_DIFFER, MONEY_DIFFERS, OWED, PASSED_OVER, PERIODS_DIFFER, PLACES_DIFFER,
-    REFERENCES_DIFFER, SERIES_DIFFER, STANDS,
+    REFERENCES_DIFFER, REVERSALS_DIFFER, SERIES_DIFFER, STANDS,
 };
 pub(super) use self::decide::Plan;
 pub(super) use self::expiry::given_back;
 pub(super) use self::known::{Known, KnownClaim, Needs, Reference};
 pub(super) use self::money::{check_funded, free};
+pub(super) use self::references::{MONEY_MOVE, NOTED, kept_between};
+pub use self::references::{MoneyMove, Noted};
 pub(super) use self::terms::{AllTerms, TermsCache, terms_of};
 use crate::clock::UnixMs;
 use crate::domain::ids::{CampaignId, ClaimNumber};
@@ -126,6 +129,8 @@ pub enum Action {
         amount: Fen,
         /// The payment that did it: noted once of this merchant and campaign.
         payment: String,
+        /// The reversal that has made it free again, where it was noted before.
+        after: Option<u64>,
         /// Why, and who noted it: a text that is kept.
         detail: Option<String>,
     },
@@ -139,6 +144,8 @@ pub enum Action {
         amount: Fen,
         /// The payment that did it: noted once of this merchant and campaign.
         payment: String,
+        /// As in [`Action::Settle`].
+        after: Option<u64>,
         /// Why, and who noted it: a text that is kept.
         detail: Option<String>,
     },
@@ -154,10 +161,23 @@ pub enum Action {
         amount: Fen,
         /// By what it is found again: noted once between these accounts.
         reference: String,
+        /// As in [`Action::Settle`].
+        after: Option<u64>,
         /// Why.
         reason: String,
         /// Whether the campaign ended and the ledger has every claim that there will ever be: then nothing has to stay
         /// paid for.
+        over: bool,
+    },
+    /// What staff noted of a campaign's money by mistake goes back the way it came, once.
+    Contra {
+        /// The campaign.
+        campaign: CampaignId,
+        /// The step that settled, repaid or moved it.
+        step: u64,
+        /// Why.
+        reason: String,
+        /// As in [`Action::Move`].
         over: bool,
     },
 }
@@ -256,9 +276,16 @@ pub enum Refused {
         /// The step that noted it.
         step: u64,
     },
+    /// Staff moved no money of the campaign with this step; or with it they reversed another one.
+    UnknownMove,
+    /// The movement was reversed before.
+    Reversed {
+        /// The step that did.
+        by: u64,
+    },
     /// The key was used for something else.
     KeyReused,
-    /// Something happened to the voucher since it was looked at.
+    /// Something happened to the voucher, or by the reference, since it was looked at.
     Changed,
 }
 
@@ -281,7 +308,7 @@ pub struct StepRow {
     pub person: Option<String>,
     /// How the claim stands now.
     pub state: Option<State>,
-    /// The step that redeemed the voucher: this one, or the one that this one is about.
+    /// The step that redeemed the voucher: this one, or the one that this one is about. Of a reversal of money the step that it reverses.
     pub redemption: Option<u64>,
     /// When that was.
     pub redeemed_at_ms: Option<UnixMs>,

@@ -19,6 +19,8 @@ struct Flow {
     step: Step,
     from: Account,
     to: Account,
+    /// The step that a reversal is of: each has a posting of its own.
+    reverses: Option<u64>,
 }
 
 /// A posting with its campaign and drop.
@@ -37,7 +39,8 @@ impl Flows {
     #[must_use]
     pub(crate) fn add(&mut self, place: usize, step: &StepRow, from: Account, to: Account) -> bool {
         let (Some(kind), true) = (step.step, step.moved > 0) else { return true };
-        let flow = Flow { campaign: step.campaign, drop: step.drop, step: kind, from, to };
+        let reverses = step.redemption.filter(|_| kind == Step::Contra);
+        let flow = Flow { campaign: step.campaign, drop: step.drop, step: kind, from, to, reverses };
         let sum = self.sums.entry(flow.clone()).or_default();
         let Some(more) = sum.plus(Fen(step.moved)) else { return false };
         *sum = more;

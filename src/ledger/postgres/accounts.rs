@@ -9,7 +9,8 @@ use crate::domain::ids::{CampaignId, ClaimNumber};
 use crate::domain::life::Step;
 use crate::domain::money::Fen;
 use crate::ledger::accounts::{Accounts, MOVEMENTS, Movement, POSTINGS, PostingRow, add_line, in_order};
-use crate::ledger::life::StepRow;
+use crate::ledger::life::{MoneyMove, Noted, StepRow};
+use crate::ledger::postings::Account;
 use crate::ledger::{LedgerError, Period};
 
 #[async_trait]
@@ -47,9 +48,11 @@ impl Accounts for PostgresLedger {
         unhurried!(client, async {
             let mut postings = Vec::new();
             for row in query(&client, POSTINGS, &[&campaign.as_str(), &after, &limit]).await? {
+                let reverses: Option<i64> = row.try_get(6)?;
+                let reverses = reverses.map(number::<i64, u64>).transpose()?;
                 let (number, at_ms) = (number::<i64, u64>(row.try_get(0)?)?, row.try_get(1)?);
                 let (kind, drop) = (row.try_get(2)?, row.try_get(3)?);
-                let head = PostingRow { number, at_ms, kind, drop, lines: Vec::new() };
+                let head = PostingRow { number, at_ms, kind, drop, reverses, lines: Vec::new() };
                 add_line(&mut postings, head, (row.try_get(4)?, Fen(row.try_get(5)?)));
             }
             Ok(postings)
@@ -65,6 +68,22 @@ impl Accounts for PostgresLedger {
     ) -> Result<Vec<StepRow>, LedgerError> {
         let client = self.look_ups.get().await?;
         in_time!(client, life::money_steps(&client, campaign, step, after, limit))
+    }
+
+    async fn noted(
+        &self,
+        campaign: &CampaignId,
+        from: &Account,
+        to: &Account,
+        reference: &str,
+    ) -> Result<Option<Noted>, LedgerError> {
+        let client = self.look_ups.get().await?;
+        in_time!(client, life::noted(&client, campaign, (from, to), reference))
+    }
+
+    async fn money_move(&self, campaign: &CampaignId, step: u64) -> Result<Option<MoneyMove>, LedgerError> {
+        let client = self.look_ups.get().await?;
+        in_time!(client, life::moved(&client, campaign, step))
     }
 
     async fn periods_of(

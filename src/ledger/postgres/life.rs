@@ -3,6 +3,7 @@
 mod expiry;
 mod holds;
 mod known;
+mod money;
 mod periods;
 mod rows;
 
@@ -11,6 +12,7 @@ use deadpool_postgres::{Client, GenericClient, Transaction};
 pub(super) use self::expiry::expire;
 pub(super) use self::holds::{late_open, late_payments, states_of};
 use self::known::known;
+pub(super) use self::money::{moved, noted};
 pub(super) use self::periods::{close, in_time, periods, periods_of};
 use self::rows::{insert, step};
 pub(super) use self::rows::{money_steps, pots, stands, states, steps, steps_covered, steps_of};

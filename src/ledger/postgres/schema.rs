@@ -167,7 +167,7 @@ mod tests {
             server.sql(&format!("UPDATE version_11.rules SET (number, written_by) = ({before})"));
             let opened = PostgresLedger::open(&url, None).await.map(drop).map_err(|error| error.to_string());
             let read = PostgresLedger::open_read_only(&url, None).await.map(drop);
-            let text = "ledger corrupt: it is written by rules 70 of claimrush 9.8.7, this program knows 1: use a newer claimrush";
+            let text = "ledger corrupt: it is written by rules 70 of claimrush 9.8.7, this program knows 2: use a newer claimrush";
             let refused = after.starts_with("70").then(|| text.to_owned());
             assert_eq!(
                 (opened.err(), read.map_err(|error| error.to_string()).err()),

@@ -19,7 +19,7 @@ use crate::ledger::chain::{
 use crate::ledger::documents::document_differs;
 use crate::ledger::life::{
     ACCOUNTS_DIFFER, COUNTS_DIFFER, MONEY_DIFFERS, PASSED_OVER, PERIODS_DIFFER, PLACES_DIFFER,
-    REFERENCES_DIFFER, SERIES_DIFFER,
+    REFERENCES_DIFFER, REVERSALS_DIFFER, SERIES_DIFFER,
 };
 use crate::ledger::numbered::Numbered;
 use crate::ledger::sections::row_key;
@@ -229,6 +229,7 @@ impl Verifier<'_, '_> {
                 ("closed periods", self.count(PERIODS_DIFFER).await?),
                 ("sums of accounts", self.count(ACCOUNTS_DIFFER).await?),
                 ("references of payments", self.count(REFERENCES_DIFFER).await?),
+                ("reversals of money", self.count(REVERSALS_DIFFER).await?),
                 ("places of the sweep", self.count(PLACES_DIFFER).await?),
             ],
             passed_over: self.count(PASSED_OVER).await?,

@@ -9,7 +9,8 @@ use crate::domain::ids::{CampaignId, ClaimNumber};
 use crate::domain::life::Step;
 use crate::domain::money::Fen;
 use crate::ledger::accounts::{Accounts, MOVEMENTS, Movement, POSTINGS, PostingRow, add_line, in_order};
-use crate::ledger::life::StepRow;
+use crate::ledger::life::{MoneyMove, Noted, StepRow};
+use crate::ledger::postings::Account;
 use crate::ledger::{LedgerError, Period};
 
 #[async_trait]
@@ -57,6 +58,25 @@ impl Accounts for SqliteLedger {
             .await
     }
 
+    async fn noted(
+        &self,
+        campaign: &CampaignId,
+        from: &Account,
+        to: &Account,
+        reference: &str,
+    ) -> Result<Option<Noted>, LedgerError> {
+        let (campaign, accounts) = (campaign.clone(), (from.clone(), to.clone()));
+        let reference = reference.to_owned();
+        self.look_ups
+            .run(move |connection| life::noted(connection, &campaign, (&accounts.0, &accounts.1), &reference))
+            .await
+    }
+
+    async fn money_move(&self, campaign: &CampaignId, step: u64) -> Result<Option<MoneyMove>, LedgerError> {
+        let campaign = campaign.clone();
+        self.look_ups.run(move |connection| life::moved(connection, &campaign, step)).await
+    }
+
     async fn periods_of(
         &self,
         campaign: &CampaignId,
@@ -98,7 +118,8 @@ fn postings(
     while let Some(row) = rows.next()? {
         let (number, at_ms) = (unsigned(row.get(0)?)?, row.get(1)?);
         let (kind, drop) = (row.get(2)?, row.get(3)?);
-        let head = PostingRow { number, at_ms, kind, drop, lines: Vec::new() };
+        let reverses = row.get::<_, Option<i64>>(6)?.map(unsigned).transpose()?;
+        let head = PostingRow { number, at_ms, kind, drop, reverses, lines: Vec::new() };
         add_line(&mut postings, head, (row.get(4)?, Fen(row.get(5)?)));
     }
     Ok(postings)

@@ -2,6 +2,7 @@
 
 mod expiry;
 mod holds;
+mod money;
 mod periods;
 mod rows;
 
@@ -11,6 +12,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 
 pub(super) use self::expiry::expire;
 pub(super) use self::holds::{late_open, late_payments, states};
+pub(super) use self::money::{moved, noted};
 pub(super) use self::periods::{close, in_time, periods, periods_of};
 use self::rows::{insert, select_step, step};
 pub(super) use self::rows::{money_steps, pots, stands, steps, steps_covered};
@@ -281,16 +283,19 @@ fn learn_money(
         let Some(row) = known.terms.campaigns.get(campaign).copied() else { continue };
         known.balances.insert((row, account.clone()), books.balance(row, account)?);
     }
-    let mut by_reference = transaction.prepare_cached(
-        "SELECT step FROM money_reference \
-         WHERE campaign = ?1 AND paid_from = ?2 AND paid_to = ?3 AND reference = ?4",
-    )?;
     for (campaign, from, to, reference) in &needs.references {
         let Some(row) = known.terms.campaigns.get(campaign).copied() else { continue };
-        let by = params![row, from.name(), to.name(), reference];
-        if let Some(step) = by_reference.query_row(by, |row| row.get(0)).optional()? {
-            known.references.insert((row, from.clone(), to.clone(), reference.clone()), unsigned(step)?);
+        if let Some(noted) = noted(transaction, campaign, (from, to), reference)? {
+            known.references.insert((row, from.clone(), to.clone(), reference.clone()), noted);
         }
+    }
+    for (campaign, step) in &needs.moves {
+        let Some(row) = known.terms.campaigns.get(campaign).copied() else { continue };
+        let Some(moved) = moved(transaction, campaign, *step)? else { continue };
+        for account in [&moved.from, &moved.to] {
+            known.balances.insert((row, account.clone()), books.balance(row, account)?);
+        }
+        known.moves.insert(*step, moved);
     }
     for id in &needs.free {
         let Some(row) = known.terms.campaigns.get(id).copied() else { continue };

@@ -154,7 +154,7 @@ mod tests {
         drop(open(&path).unwrap());
         assert_eq!(found(), Written { rules: RULES, by: Written::BY.to_owned() });
         writer.execute("UPDATE rules SET number = 70, written_by = '9.8.7'", []).unwrap();
-        let text = "ledger corrupt: it is written by rules 70 of claimrush 9.8.7, this program knows 1: use a newer claimrush";
+        let text = "ledger corrupt: it is written by rules 70 of claimrush 9.8.7, this program knows 2: use a newer claimrush";
         assert_eq!(open(&path).unwrap_err().to_string(), text);
         assert_eq!(open_read_only(&path).unwrap_err().to_string(), text);
     }

@@ -16,7 +16,7 @@ use crate::ledger::chain::{
 use crate::ledger::documents::document_differs;
 use crate::ledger::life::{
     ACCOUNTS_DIFFER, COUNTS_DIFFER, MONEY_DIFFERS, PASSED_OVER, PERIODS_DIFFER, PLACES_DIFFER,
-    REFERENCES_DIFFER, SERIES_DIFFER,
+    REFERENCES_DIFFER, REVERSALS_DIFFER, SERIES_DIFFER,
 };
 use crate::ledger::numbered::Numbered;
 use crate::ledger::sections::row_key;
@@ -221,6 +221,7 @@ impl Verifier<'_> {
                 ("closed periods", count(PERIODS_DIFFER)?),
                 ("sums of accounts", count(ACCOUNTS_DIFFER)?),
                 ("references of payments", count(REFERENCES_DIFFER)?),
+                ("reversals of money", count(REVERSALS_DIFFER)?),
                 ("places of the sweep", count(PLACES_DIFFER)?),
             ],
             passed_over: count(PASSED_OVER)?,

@@ -7,8 +7,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use deadpool_postgres::Transaction;
-use tokio_postgres::types::ToSql;
 
+use super::money;
 use super::rows::{columns, step};
 use crate::clock::UnixMs;
 use crate::domain::campaign::Campaign;
@@ -269,13 +269,17 @@ async fn learn_money(
     }
     for (campaign, from, to, reference) in &needs.references {
         let Some(row) = known.terms.campaigns.get(campaign).copied() else { continue };
-        let sql = "SELECT step FROM money_reference \
-                   WHERE campaign = $1 AND paid_from = $2 AND paid_to = $3 AND reference = $4";
-        let by: [&(dyn ToSql + Sync); 4] = [&row, &&*from.name(), &&*to.name(), reference];
-        if let Some(found) = query_opt(transaction, sql, &by).await? {
-            let step = number(found.try_get::<_, i64>(0)?)?;
-            known.references.insert((row, from.clone(), to.clone(), reference.clone()), step);
+        if let Some(noted) = money::noted(transaction, campaign, (from, to), reference).await? {
+            known.references.insert((row, from.clone(), to.clone(), reference.clone()), noted);
         }
+    }
+    for (campaign, step) in &needs.moves {
+        let Some(row) = known.terms.campaigns.get(campaign).copied() else { continue };
+        let Some(moved) = money::moved(transaction, campaign, *step).await? else { continue };
+        for account in [&moved.from, &moved.to] {
+            known.balances.insert((row, account.clone()), books.balance(row, account).await?);
+        }
+        known.moves.insert(*step, moved);
     }
     for id in &needs.free {
         let Some(row) = known.terms.campaigns.get(id).copied() else { continue };

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::sessions::stretch;
 use super::*;
+use crate::ledger::conformance::tampering::lived;
 
 /// Every session of the ledger that reads has read.
 async fn used(ledger: &PostgresLedger) {

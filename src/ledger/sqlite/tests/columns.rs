@@ -41,6 +41,8 @@ async fn no_column_is_changed_unseen() {
         let connection = Connection::open(&changed).unwrap();
         unlock(&connection);
         let other = match kind.as_str() {
+            // Later ones are not even opened.
+            "INTEGER" if table == "rules" => format!("{column} - 1"),
             "INTEGER" => {
                 format!("CASE WHEN {column} IN (0, 1) THEN 1 - {column} ELSE {column} + 1000000 END")
             }
