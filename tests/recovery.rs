@@ -1,6 +1,8 @@
 //! Redis has lost a drop: it is frozen, `claimrush recover` says what would be made anew from the ledger and what was
 //! lost, and makes it. Holders keep their claims, nobody gets a unit that somebody has, and the audit holds.
 
+mod seal;
+
 use std::time::Instant;
 
 use claimrush::domain::ids::{DropId, PersonId, Shard};
@@ -183,75 +185,6 @@ fn a_drop_that_was_never_open_comes_back_by_itself() {
     service.wait_ready();
     assert_eq!(service.drop_state("d-1").json()["stock_left"], STOCK);
     assert_eq!(run(&service, &["audit"]).0, 0);
-}
-
-fn lose_redis_folder(service: &Service) {
-    std::fs::remove_dir_all(service.redis_dir()).expect("it is there");
-}
-
-/// A service that was stopped in order has left everything in its ledger, and says so there.
-#[test]
-fn a_redis_that_was_lost_after_an_orderly_stop_comes_back_by_itself() {
-    let (mut service, told) = sold(&[]);
-    service.stop();
-    lose_redis_folder(&service);
-    assert_eq!(service.restart_to_judge(), None);
-    assert_recovered(&service, &told);
-}
-
-/// The copy of a stopped service's ledger says of itself that it has everything, and so it had.
-#[test]
-fn a_redis_that_was_lost_with_a_ledger_from_a_backup_does_not() {
-    let (mut service, told) = sold(&[]);
-    service.stop();
-    let (ledger, backup) = (service.data().join("ledger.db"), service.data().join("backup.db"));
-    std::fs::copy(&ledger, &backup).expect("a backup of a stopped service");
-    service.restart();
-    let (status, later) = claim(&service, BEFORE);
-    assert_eq!(status, 201);
-    service.stop();
-    lose_redis_folder(&service);
-    std::fs::rename(&backup, &ledger).expect("the ledger is brought back");
-    assert_eq!(service.restart_to_judge().as_deref(), Some("shard_frozen"));
-    assert_eq!(claim(&service, BEFORE + 1).0, 503, "a unit that somebody has is not given again");
-
-    let (exit, _, err) = run(&service, &["recover", "--apply", "--accept-loss"]);
-    assert_eq!(exit, 0, "{err}");
-    service.wait_ready();
-    assert_recovered(&service, &told);
-    assert_eq!(claim(&service, BEFORE).0, 410, "{later} was lost, as was said");
-}
-
-#[test]
-fn a_redis_that_was_lost_after_a_crash_does_not() {
-    let (mut service, told) = sold(&[]);
-    service.stop();
-    service.restart();
-    // The seal of the orderly stop is broken: something may have been granted since.
-    let redis = service.redis_pid();
-    service.kill();
-    crate::support::redis::kill_9(redis);
-    wait_for("redis has ended", PATIENCE, || {
-        crate::support::redis::processes_in(&service.redis_dir()).is_empty().then_some(())
-    });
-    lose_redis_folder(&service);
-    assert_eq!(service.restart_to_judge().as_deref(), Some("shard_frozen"));
-    assert_eq!(claim(&service, 0).0, 503);
-    let mine = service.mine("d-1", &service.ticket("d-1", "p-0"));
-    assert_eq!((mine.status, mine.code().as_str()), (503, "unavailable"), "that is no \"none\"");
-    assert_eq!(run(&service, &["recover", "--apply", "--accept-loss"]).0, 0);
-    assert_recovered(&service, &told);
-}
-
-/// With a drain of its own the journal may hold claims when the service stops: no seal then.
-#[test]
-fn there_is_no_seal_while_claims_wait_for_the_ledger() {
-    let mut service = Service::start_with(&[], &["--no-drain"]);
-    service.apply_ok(&file());
-    assert_eq!(claim(&service, 0).0, 201);
-    service.stop();
-    lose_redis_folder(&service);
-    assert_eq!(service.restart_to_judge().as_deref(), Some("shard_frozen"));
 }
 
 /// Everything of these drops and the journal, as Redis has it now.

@@ -19,6 +19,7 @@ pub mod files;
 mod guard;
 mod holds;
 mod keys;
+mod running;
 mod seal;
 mod staff;
 mod tables;
@@ -28,11 +29,9 @@ mod traces;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 
 use deadpool_redis::Pool;
 use tokio::runtime::Handle;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::backoffice::bans::Bans;
@@ -40,6 +39,7 @@ use crate::backoffice::books::Books;
 use crate::backoffice::campaigns::{Campaigns, EpochMemory};
 use crate::backoffice::documents::DocumentWatch;
 use crate::backoffice::drafts::Drafts;
+use crate::backoffice::heads::Heads;
 use crate::backoffice::holds::{Holds, Sweeper};
 use crate::backoffice::quarantine::Quarantine;
 use crate::backoffice::receipts::{Receipts, VoucherDesk};
@@ -73,10 +73,10 @@ use crate::rush::poll::Poller;
 use crate::signals::Signals;
 use crate::telemetry::logging;
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::trace::SpanSink;
 use crate::web::{PageSettings, Pages};
 use core::Shared;
 use keys::{KeyWatch, LoadedKeys};
+use running::{Running, Stops};
 use seal::Sealer;
 use staff::Staff;
 use tables::TableWatch;
@@ -121,28 +121,10 @@ struct Service {
     tables: TableWatch,
     key_watch: KeyWatch,
     poller: Poller,
+    heads: Heads,
     /// Redis for everything that is no claim.
     pool: Pool,
     documents: Arc<DocumentWatch>,
-}
-
-/// What is told to stop, in this order.
-#[derive(Default)]
-struct Stops {
-    fronts: CancellationToken,
-    drain: CancellationToken,
-    background: CancellationToken,
-}
-
-/// What runs, to be waited for when it was told to stop.
-struct Running {
-    fronts: Vec<JoinHandle<()>>,
-    drain: Option<tokio::task::JoinHandle<()>>,
-    background: TaskTracker,
-    stops: Stops,
-    /// Who seals the shard at the end, where that can be known.
-    sealer: Option<Sealer>,
-    spans: Option<Arc<dyn SpanSink>>,
 }
 
 impl Service {
@@ -173,7 +155,7 @@ impl Service {
             pressure: Arc::default(),
         };
         campaigns.load().await?;
-        seal::use_and_break(&campaigns, ledger.as_ref(), lock.dir(), redis.pid().is_some()).await?;
+        seal::use_it(&campaigns, ledger.as_ref(), lock.dir(), redis.pid().is_some()).await?;
         poller.poll_once().await?;
         // Before anybody can ask for it: a count that begins at 0 would look like entries that have just come.
         metrics.quarantine_entries.set(ledger.quarantine_open().await? as f64);
@@ -200,6 +182,7 @@ impl Service {
         };
         let desk = desk::open(lent, Arc::clone(&lists)).await?.map(Arc::new);
         let staff = Staff::open(config, lock, &ledger, &blocked, &clock).await?;
+        let heads = staff::heads(config, &ledger, &clock)?;
         let (gate_too, clock_too) = (Arc::clone(&gate), clock.clone());
         let now_ms = move || gate_too.redis_now_ms(clock_too.now_ms());
         let (redemptions, work) = Redemptions::new(Arc::clone(&ledger), now_ms, Arc::clone(&metrics));
@@ -249,6 +232,7 @@ impl Service {
             tables,
             key_watch,
             poller,
+            heads,
             pool,
             documents: staff.documents,
         })
@@ -263,8 +247,9 @@ impl Service {
         let info = self.info(listen, admin_listener.local_addr()?, redis);
         let metrics = Arc::clone(&self.shared.metrics);
         let stopping = Arc::new(AtomicBool::new(false));
-        let running = self.start(listeners, admin_listener, &stopping)?;
         lock.write_run_info(&info)?;
+        seal::break_it(self.ledger.as_ref(), lock.dir()).await?;
+        let running = self.start(listeners, admin_listener, lock.dir(), &stopping)?;
         let (version, admin_listen) = (&info.version, info.admin_listen);
         logging::tell(&format!("claimrush {version} serves http://{listen} (admin http://{admin_listen})"));
         tokio::select! {
@@ -298,6 +283,7 @@ impl Service {
         self,
         listeners: Vec<std::net::TcpListener>,
         admin_listener: std::net::TcpListener,
+        folder: &DataDir,
         stopping: &Arc<AtomicBool>,
     ) -> Result<Running, Failure> {
         let Self {
@@ -312,13 +298,13 @@ impl Service {
             tables,
             key_watch,
             poller,
+            heads,
             pool,
             documents,
         } = self;
         let (stops, background) = (Stops::default(), TaskTracker::new());
         // With a Redis of its own nobody grants once the fronts have stopped.
         let spans = shared.spans.clone();
-        let folder = DataDir::open(&shared.config.data.dir)?;
         let sealer = Sealer { campaigns: Arc::clone(&campaigns), folder: folder.clone() };
         let sealer = shared.config.redis.is_managed().then_some(sealer);
         let fronts = core::start_all(&shared, listeners, &stops.fronts)?;
@@ -333,7 +319,7 @@ impl Service {
         background.spawn(Sweeper::new(Arc::clone(&holds)).run(stop()));
         background.spawn(lists.keep_fresh(stop()));
         background.spawn(documents.run(stop()));
-        background.spawn(staff::heads(&shared.config, &ledger, &shared.clock)?.run(stop()));
+        background.spawn(heads.run(stop()));
         let (metrics, gate, clock) =
             (Arc::clone(&shared.metrics), Arc::clone(&shared.gate), shared.clock.clone());
         let now_ms = move || gate.redis_now_ms(clock.now_ms());
@@ -366,32 +352,6 @@ impl Service {
         let drain = Drain::new(config, pool, ledger, Arc::clone(&shared.metrics), shared.clock.clone());
         let drain = config.drain.enabled.then(|| tokio::spawn(drain.run(stops.drain.clone())));
         Ok(Running { fronts, drain, background, stops, sealer, spans })
-    }
-}
-
-impl Running {
-    /// Fronts first, so that nothing is decided any more; then the drain, which takes what they decided; then
-    /// the rest.
-    async fn stop(self) {
-        self.stops.fronts.cancel();
-        let fronts = self.fronts;
-        let joined = tokio::task::spawn_blocking(|| fronts.into_iter().all(|front| front.join().is_ok()));
-        if !joined.await.unwrap_or(false) {
-            tracing::error!("a core had failed");
-        }
-        self.stops.drain.cancel();
-        if let Some(drain) = self.drain
-            && let Err(error) = drain.await
-        {
-            tracing::error!(%error, "the drain had failed");
-        }
-        self.stops.background.cancel();
-        self.background.close();
-        self.background.wait().await;
-        traces::close(self.spans).await;
-        if let Some(sealer) = self.sealer {
-            sealer.seal().await;
-        }
     }
 }
 

@@ -11,9 +11,9 @@ use crate::domain::ids::Shard;
 use crate::exit::Failure;
 use crate::ledger::Ledger;
 
-/// Makes what Redis has lost anew where the seal (or a drop that was never open) proves that it may be, and breaks the seal: from
-/// here on somebody may be granted something that the ledger does not have yet.
-pub(super) async fn use_and_break(
+/// Makes what Redis has lost anew where the seal (or a drop that was never open) proves that it may be. Nobody can be granted anything
+/// yet, so the seal stays as it is: a start that comes to nothing behind this leaves it to the next one.
+pub(super) async fn use_it(
     campaigns: &Campaigns,
     ledger: &dyn Ledger,
     folder: &DataDir,
@@ -21,6 +21,11 @@ pub(super) async fn use_and_break(
 ) -> Result<(), Failure> {
     let counts = own_redis && folder.seal() == Some(ledger.position(Shard::FIRST).await?.to_string());
     campaigns.recover_proven(counts).await?;
+    Ok(())
+}
+
+/// Breaks it: from here on somebody may be granted something that the ledger does not have yet.
+pub(super) async fn break_it(ledger: &dyn Ledger, folder: &DataDir) -> Result<(), Failure> {
     folder.break_seal()?;
     Ok(ledger.unseal(Shard::FIRST).await?)
 }
