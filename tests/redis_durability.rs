@@ -102,6 +102,14 @@ fn one_that_was_started_again_with_an_unsafe_setting_gets_no_claim_until_it_is_s
     assert_eq!((claim("ann").status, claim("bob").status), (200, 201));
 }
 
+/// How often a server was asked for its settings.
+fn settings_read(redis: &RedisServer) -> u64 {
+    let mut info = redis::cmd("INFO");
+    let stats: String = info.arg("commandstats").query(&mut redis.connect_blocking().unwrap()).unwrap();
+    let line = stats.lines().find_map(|line| line.strip_prefix("cmdstat_config|get:calls="));
+    line.and_then(|rest| rest.split(',').next()?.parse().ok()).expect("the service has asked")
+}
+
 /// Nothing is connected anew, and nobody claims.
 #[test]
 fn one_whose_settings_somebody_changes_gets_no_claim_until_they_are_right() {
@@ -114,20 +122,32 @@ fn one_whose_settings_somebody_changes_gets_no_claim_until_they_are_right() {
         set.arg("SET").arg(key).arg(value);
         let () = set.query(&mut redis.connect_blocking().unwrap()).unwrap();
     };
+    let said = |line: &str| service.log().matches(line).count();
     assert_eq!(claim("ann").status, 201);
-    for (person, key, unsafe_value, safe) in [
+    for (before, (person, key, unsafe_value, safe)) in [
         ("bob", "appendfsync", "no", "always"),
         ("cid", "appendonly", "no", "yes"),
         ("dan", "maxmemory-policy", "allkeys-lru", "noeviction"),
-    ] {
+    ]
+    .into_iter()
+    .enumerate()
+    {
         set(key, unsafe_value);
         service.wait_unready("redis_not_compared");
         let refused = claim(person);
         assert_eq!((refused.status, refused.code().as_str()), (503, "unavailable"), "{key}");
         let line = format!("redis: {key} is \"{unsafe_value}\"");
         wait_for(&format!("the log says {line}"), PATIENCE, || service.log().contains(&line).then_some(()));
+        let looks = settings_read(&redis);
+        wait_for("it is looked at again and again", PATIENCE, || {
+            (settings_read(&redis) >= looks + 3).then_some(())
+        });
+        assert_eq!(said(&line), 1, "{}", service.log());
         set(key, safe);
         service.wait_ready();
+        wait_for("the log says that it is over", PATIENCE, || {
+            (said("Redis is set right, and is given claims again") == before + 1).then_some(())
+        });
         assert_eq!((claim("ann").status, claim(person).status), (200, 201), "{key}");
     }
 }

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::ledger::{Document, Ledger, LedgerError};
 use crate::limits;
+use crate::telemetry::repeated::Repeated;
 
 /// How often the ledger is asked what changed.
 pub const FOLLOW_INTERVAL: Duration = Duration::from_millis(500);
@@ -82,9 +83,16 @@ impl DocumentWatch {
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut ticks = tokio::time::interval(FOLLOW_INTERVAL);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut catching_up = Repeated::default();
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-            if let Err(error) = self.catch_up().await {
-                tracing::warn!(%error, "what staff changed elsewhere is not known yet");
+            match self.catch_up().await {
+                Err(error) if catching_up.failed(&error) => {
+                    tracing::warn!(%error, "what staff changed elsewhere is not known yet");
+                }
+                Ok(()) if catching_up.went_well() => {
+                    tracing::info!("what staff changed elsewhere is known again");
+                }
+                _ => {}
             }
         }
     }

@@ -33,6 +33,7 @@ use crate::limits;
 use crate::redis::scripts::ScriptError;
 use crate::redis::{journal, pool};
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::repeated::Repeated;
 
 /// The longest wait after a failure.
 const BACKOFF_MAX: Duration = Duration::from_secs(2);
@@ -132,10 +133,15 @@ impl Drain {
     pub async fn run(self, stop: CancellationToken) {
         let mut backoff = self.commit_interval;
         let mut overtaken = Overtaken::default();
+        let mut committing = Repeated::default();
         self.show_quarantine().await;
         loop {
             let stopping = stop.is_cancelled();
-            match self.round().await {
+            let round = self.round().await;
+            if round.is_ok() && committing.went_well() {
+                tracing::info!(shard = %self.shard, "the drain can commit again");
+            }
+            match round {
                 Ok(Round::Idle | Round::CaughtUp) if stopping => return,
                 Ok(Round::More) => {
                     backoff = self.commit_interval;
@@ -161,7 +167,9 @@ impl Drain {
                     backoff = (backoff * 2).min(BACKOFF_MAX);
                 }
                 Err(error) => {
-                    tracing::warn!(shard = %self.shard, %error, "the drain could not commit; it tries again");
+                    if committing.failed(&error) {
+                        tracing::warn!(shard = %self.shard, %error, "the drain could not commit; it tries again");
+                    }
                     if stopping {
                         return;
                     }

@@ -21,6 +21,7 @@ use crate::redis::server::RedisWatch;
 use crate::redis::{journal, pool, vitals};
 use crate::telemetry::logging;
 use crate::telemetry::metrics::{Metrics, UPKEEP_INTERVAL};
+use crate::telemetry::repeated::Repeated;
 
 /// How often the ledger is asked whether somebody changed the campaigns.
 const CAMPAIGN_WATCH: Duration = Duration::from_millis(500);
@@ -59,6 +60,8 @@ pub(super) async fn serve_admin(
 pub(super) async fn watch_campaigns(campaigns: Arc<Campaigns>, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(CAMPAIGN_WATCH);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let (mut unfit, mut loading, mut recovering) =
+        (Repeated::default(), Repeated::default(), Repeated::default());
     loop {
         let loaded = tokio::select! {
             () = stop.cancelled() => return,
@@ -66,21 +69,35 @@ pub(super) async fn watch_campaigns(campaigns: Arc<Campaigns>, stop: Cancellatio
             () = campaigns.gate.trust.asked() => campaigns.load_anew().await,
         };
         let lost = campaigns.gate.drops().iter().any(|drop| drop.went_back());
-        if let (Ok(()), true) = (&loaded, lost)
-            && let Err(error) = campaigns.recover_proven(false).await
-        {
-            tracing::warn!(%error, "a lost drop could not be made anew");
+        if let (Ok(()), true) = (&loaded, lost) {
+            match campaigns.recover_proven(false).await {
+                Err(error) if recovering.failed(&error) => {
+                    tracing::warn!(%error, "a lost drop could not be made anew");
+                }
+                Ok(_) if recovering.went_well() => tracing::info!("lost drops can be made anew again"),
+                _ => {}
+            }
         }
-        if let Err(error) = loaded {
-            if matches!(error, LoadError::Unfit(_)) {
+        match loaded {
+            Ok(()) => {
+                if unfit.went_well() {
+                    tracing::info!("Redis is set right, and is given claims again");
+                }
+                if loading.went_well() {
+                    tracing::info!("campaigns can be loaded again");
+                }
+                continue;
+            }
+            Err(LoadError::Unfit(error)) if unfit.failed(&error) => {
                 tracing::error!(%error, "Redis is given no claims as it is set");
-            } else {
-                tracing::warn!(%error, "campaigns could not be loaded");
             }
-            // Lanes ask again fifty times a second; a ledger or a Redis that is down is not to be asked as often.
-            if stop.run_until_cancelled(tokio::time::sleep(CAMPAIGN_WATCH)).await.is_none() {
-                return;
-            }
+            Err(LoadError::Unfit(_)) => {}
+            Err(error) if loading.failed(&error) => tracing::warn!(%error, "campaigns could not be loaded"),
+            Err(_) => {}
+        }
+        // Lanes ask again fifty times a second; a ledger or a Redis that is down is not to be asked as often.
+        if stop.run_until_cancelled(tokio::time::sleep(CAMPAIGN_WATCH)).await.is_none() {
+            return;
         }
     }
 }

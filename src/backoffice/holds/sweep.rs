@@ -24,6 +24,7 @@ use crate::ledger::life::{Action, Outcome, Refused, Request};
 use crate::ledger::{ClaimRow, ClaimStatus, LedgerError};
 use crate::limits;
 use crate::rush::gate::DropGate;
+use crate::telemetry::repeated::Repeated;
 
 /// Sweeps until it is told to stop.
 pub struct Sweeper {
@@ -42,10 +43,14 @@ impl Sweeper {
     pub async fn run(mut self, stop: CancellationToken) {
         let mut ticks = tokio::time::interval(limits::HOLD_SWEEP_INTERVAL);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut sweeping = Repeated::default();
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-            let swept = stop.run_until_cancelled(self.sweep()).await;
-            if let Some(Err(error)) = swept {
-                tracing::warn!(%error, "holds could not be swept");
+            match stop.run_until_cancelled(self.sweep()).await {
+                Some(Err(error)) if sweeping.failed(&error) => {
+                    tracing::warn!(%error, "holds could not be swept");
+                }
+                Some(Ok(())) if sweeping.went_well() => tracing::info!("holds are swept again"),
+                _ => {}
             }
         }
     }
