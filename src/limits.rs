@@ -157,6 +157,9 @@ pub const HEADERS_MAX: usize = 64;
 pub const LOOKS_AT_ONCE: usize = 8;
 /// Connections held by the public listener.
 pub const CONNECTIONS_DEFAULT: usize = 20_000;
+/// One address may have one in so many of them, where nothing else is set: more than the requests that it may make at once.
+pub const ADDRESS_CONNECTIONS_SHARE: usize = 4;
+const _: () = assert!(CONNECTIONS_DEFAULT / ADDRESS_CONNECTIONS_SHARE > ADDRESS_BURST_DEFAULT as usize);
 /// Connections held by the admin listener.
 pub const ADMIN_CONNECTIONS_MAX: usize = 256;
 /// File descriptors that the public listener's connections leave to all else ...
@@ -228,8 +231,7 @@ pub const IMPORT_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub const IMPORT_UNPACKED_BYTES_MAX: u64 = 128 * 1024 * 1024;
 /// The most rows of a file of merchants.
 pub const IMPORT_ROWS_MAX: usize = 20_000;
-/// The last row of a workbook of merchants in which anything may stand: the names of the columns, the rows, and one that is
-/// too many, so that it can be told.
+/// The last row of a workbook of merchants in which anything may stand: columns' names, the rows, and one too many to be told of.
 pub const IMPORT_LINES_MAX: u32 = 20_002;
 /// The last column of a workbook of merchants in which anything may stand.
 pub const IMPORT_COLUMNS_MAX: u32 = 64;
@@ -267,8 +269,7 @@ pub const DIMENSIONS_MAX: usize = 8;
 pub const KEY_SET_BYTES_MAX: usize = 256 * 1024;
 /// How often keys that are not known are asked for, however many tokens name some.
 pub const KEY_SET_FETCH_MIN: Duration = Duration::from_secs(10);
-/// Requests at the desk that wait for keys which are not known; further ones are answered that the service is busy, so that
-/// tokens of unknown keys take no place of others while the keys' server is slow.
+/// Requests at the desk that wait for keys which are not known, so that they take no place of others; further ones are told "busy".
 pub const KEY_WAITERS: usize = DESK_REQUESTS / 4;
 /// Keys in one set that identities may be checked with.
 pub const IDENTITY_KEYS_MAX: usize = 64;

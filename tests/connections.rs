@@ -202,6 +202,47 @@ fn connections_above_the_cap_are_closed_and_the_place_is_free_again() {
     assert!(service.metric("claimrush_connections_refused_total").is_some_and(|refused| refused >= 1));
 }
 
+/// All of them from this machine, which has many addresses.
+#[test]
+fn one_address_leaves_connections_to_others() {
+    let settings = [
+        ("server.max_connections", "8"),
+        ("server.max_connections_per_address", "3"),
+        ("server.trusted_proxies", "127.0.0.9/32"),
+        ("limits.exempt_loopback", "false"),
+    ];
+    let service = service(&settings);
+    let state = request("GET", "/v1/drops/d-1", &[], b"");
+    let connect = |last: u8| Client::connect_from([127, 0, 0, last].into(), service.address());
+    let hold = |last: u8| {
+        let mut client = connect(last);
+        client.send(&state);
+        assert_eq!(client.answer().status, 200);
+        client
+    };
+    // What applied the campaign has gone.
+    service.wait_connections(0);
+    let mut greedy: Vec<_> = (0..3).map(|_| hold(7)).collect();
+    for _ in 0..5 {
+        assert!(connect(7).is_closed_by_service(), "no more of this one");
+    }
+    let others = [hold(8), hold(8), hold(8)];
+    let behind_a_proxy = [hold(9), hold(9)];
+    assert!(connect(9).is_closed_by_service(), "all are taken, and a proxy has no more either");
+    for client in &mut greedy {
+        client.send(&state);
+        assert_eq!(client.answer().status, 200, "those that are in stay");
+    }
+    let refused = |name: &str| service.metric(&format!("claimrush_connections_{name}_total"));
+    assert_eq!((refused("address_refused"), refused("refused")), (Some(5), Some(1)));
+    drop((greedy.pop(), others, behind_a_proxy));
+    wait_for("a place of this address is free", PATIENCE, || {
+        let mut client = connect(7);
+        client.try_send(&state).ok()?;
+        client.try_answer(true).ok().filter(|answer| answer.status == 200)
+    });
+}
+
 #[test]
 fn what_is_no_http_is_400_or_closed() {
     let service = service(&[]);

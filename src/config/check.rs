@@ -23,6 +23,11 @@ const NUMERIC: &[Numeric] = &[
         value: |c| wide(c.server.max_connections),
     },
     Numeric {
+        key: "server.max_connections_per_address",
+        range: range::ADDRESS_CONNECTIONS,
+        value: |c| wide(c.server.max_connections_per_address),
+    },
+    Numeric {
         key: "server.header_timeout_ms",
         range: range::REQUEST_TIMEOUT_MS,
         value: |c| c.server.header_timeout_ms,

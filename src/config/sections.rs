@@ -73,6 +73,8 @@ pub struct ServerConfig {
     pub threads: usize,
     /// Connections held by the public listener, over all threads.
     pub max_connections: usize,
+    /// How many of them one address (IPv6: one /64) may have that is no trusted proxy's; 0 for a quarter.
+    pub max_connections_per_address: usize,
     /// How long a client may take to send a request's headers.
     pub header_timeout_ms: u64,
     /// How long a kept-alive connection may stay without a request.
@@ -95,6 +97,7 @@ impl Default for ServerConfig {
             admin_listen: SocketAddr::new(loopback, 9090),
             threads: 0,
             max_connections: limits::CONNECTIONS_DEFAULT,
+            max_connections_per_address: 0,
             header_timeout_ms: 5_000,
             idle_timeout_ms: 60_000,
             body_timeout_ms: 5_000,
@@ -111,6 +114,15 @@ impl ServerConfig {
     pub fn thread_count(&self) -> usize {
         match self.threads {
             0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            set => set,
+        }
+    }
+
+    /// Connections that one address may have of those that are `held`: as set, or its share.
+    #[must_use]
+    pub fn address_connections(&self, held: usize) -> usize {
+        match self.max_connections_per_address {
+            0 => held.div_ceil(limits::ADDRESS_CONNECTIONS_SHARE),
             set => set,
         }
     }

@@ -59,6 +59,13 @@ impl AddressRules {
         self.walk(peer, headers).map_or(direct, |address| ClientAddress { address, limited: true })
     }
 
+    /// Whether a peer is limited by its own address: neither a proxy, which passes others on, nor a loopback peer that is exempt.
+    #[must_use]
+    pub fn limits_peer(&self, peer: IpAddr) -> bool {
+        let peer = peer.to_canonical();
+        (self.limit_loopback || !peer.is_loopback()) && !self.trusts(peer)
+    }
+
     fn trusts(&self, address: IpAddr) -> bool {
         self.trusted_proxies.iter().any(|network| network.contains(&address))
     }

@@ -1,4 +1,4 @@
-//! Accepting: listeners, the cap on connections, and one task a connection.
+//! Accepting: listeners, and one task a connection.
 //!
 //! Owns what happens between the kernel and hyper. Knows nothing of what is served: that is a [`Handle`].
 
@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hyper::Request;
@@ -19,6 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
+use super::cap::{Capped, ConnectionCap};
 use super::connection::{Connections, Control, SWEEP_INTERVAL, TimeLimits, WatchedIo, drive};
 use super::reply::Reply;
 use crate::limits;
@@ -36,45 +37,6 @@ pub trait Handle: Send + Sync + 'static {
     /// Whether a request only looks, so that all others go before it. Only for a single-threaded runtime.
     fn only_looks(&self, _request: &Request<Incoming>) -> bool {
         false
-    }
-}
-
-/// A cap on connections that several listeners share.
-#[derive(Debug)]
-pub struct ConnectionCap {
-    open: AtomicUsize,
-    max: usize,
-}
-
-impl ConnectionCap {
-    /// A cap of `max`.
-    #[must_use]
-    pub fn new(max: usize) -> Self {
-        Self { open: AtomicUsize::new(0), max }
-    }
-
-    /// How many are open.
-    #[must_use]
-    pub fn open(&self) -> usize {
-        self.open.load(Ordering::Relaxed)
-    }
-
-    /// How many may be.
-    #[must_use]
-    pub fn max(&self) -> usize {
-        self.max
-    }
-
-    fn take(&self) -> bool {
-        let taken = self.open.fetch_add(1, Ordering::Relaxed) < self.max;
-        if !taken {
-            self.open.fetch_sub(1, Ordering::Relaxed);
-        }
-        taken
-    }
-
-    fn give_back(&self) {
-        self.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -105,8 +67,10 @@ pub struct Listening<H> {
     pub cap: Arc<ConnectionCap>,
     /// How long a connection may do what.
     pub limits: TimeLimits,
-    /// Counts connections that the cap refuses.
+    /// Counts connections that the cap refuses because so many are open.
     pub refused_total: Counter,
+    /// Counts those that it refuses because so many of their address are.
+    pub address_refused_total: Counter,
 }
 
 impl<H: Handle> Listening<H> {
@@ -156,18 +120,18 @@ impl<H: Handle> Listening<H> {
         connections: &Arc<Connections>,
         tasks: &TaskTracker,
     ) {
-        if !self.cap.take() {
+        let place = match self.cap.take(peer.ip()) {
+            Ok(place) => place,
             // Closed at once: a client that is refused here tries again, one that hangs does not.
-            self.refused_total.increment(1);
-            return;
-        }
+            Err(Capped::All) => return self.refused_total.increment(1),
+            Err(Capped::Address) => return self.address_refused_total.increment(1),
+        };
         let id = next_id.fetch_add(1, Ordering::Relaxed);
-        let (handler, cap, connections) =
-            (Arc::clone(&self.handler), Arc::clone(&self.cap), Arc::clone(connections));
+        let (handler, connections) = (Arc::clone(&self.handler), Arc::clone(connections));
         tasks.spawn(async move {
             serve(stream, peer, id, &handler, &connections).await;
             connections.remove(id);
-            cap.give_back();
+            drop(place);
         });
     }
 }

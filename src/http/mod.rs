@@ -16,6 +16,7 @@ mod admin_receipts;
 pub mod admin_routes;
 mod admin_vouchers;
 mod body;
+pub mod cap;
 mod claims;
 pub mod connection;
 pub mod cors;

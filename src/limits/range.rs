@@ -8,6 +8,8 @@ use super::{BATCH_CLAIMS_MAX, DRAIN_GROUP_CLAIMS_MAX};
 pub const THREADS: RangeInclusive<u64> = 0..=256;
 /// `server.max_connections`.
 pub const CONNECTIONS: RangeInclusive<u64> = 1..=1_000_000;
+/// `server.max_connections_per_address`; 0 stands for a part of those that are held.
+pub const ADDRESS_CONNECTIONS: RangeInclusive<u64> = 0..=1_000_000;
 /// `server.header_timeout_ms` and `server.body_timeout_ms`.
 pub const REQUEST_TIMEOUT_MS: RangeInclusive<u64> = 100..=60_000;
 /// `server.idle_timeout_ms`.

@@ -13,7 +13,8 @@ use crate::backoffice::campaigns::{Campaigns, LoadError};
 use crate::datadir::{DataLock, RunInfo};
 use crate::domain::ids::Shard;
 use crate::http::admin::Admin;
-use crate::http::listen::{ConnectionCap, Listening};
+use crate::http::cap::ConnectionCap;
+use crate::http::listen::Listening;
 use crate::ledger::{Ledger, LedgerError, ReceiptState};
 use crate::limits;
 use crate::redis::scripts::ScriptError;
@@ -44,10 +45,11 @@ pub(super) async fn serve_admin(
             let listening = Listening {
                 listener,
                 handler: Arc::new(admin),
-                cap: Arc::new(ConnectionCap::new(limits::ADMIN_CONNECTIONS_MAX)),
+                cap: ConnectionCap::new(limits::ADMIN_CONNECTIONS_MAX),
                 limits: time_limits(&shared.config.server),
-                // The metric is the public listener's, as is the cap that it stands beside.
+                // The metrics are the public listener's, as are the caps that they stand beside.
                 refused_total: Counter::noop(),
+                address_refused_total: Counter::noop(),
             };
             listening.run(stop, ADMIN_GRACE).await;
         }

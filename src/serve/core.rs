@@ -22,12 +22,13 @@ use crate::domain::qr::QrSigner;
 use crate::domain::voucher::VoucherSigner;
 use crate::exit::{Exit, Failure};
 use crate::guard::Guard;
+use crate::http::cap::ConnectionCap;
 use crate::http::connection::TimeLimits;
 use crate::http::cors::Cors;
 use crate::http::desk::DeskAccess;
 use crate::http::front::{Front, RequestIds, Stamps};
 use crate::http::list::CampaignList;
-use crate::http::listen::{self, ConnectionCap, Listening};
+use crate::http::listen::{self, Listening};
 use crate::http::trail::Decisions;
 use crate::redis::fence::Fence;
 use crate::redis::pool;
@@ -183,6 +184,7 @@ impl Core {
             cap: Arc::clone(&shared.cap),
             limits: time_limits(server),
             refused_total: shared.metrics.connections_refused_total.clone(),
+            address_refused_total: shared.metrics.connections_address_refused_total.clone(),
         };
         // Half of the deadline for the clients, the rest for batches, journal and Redis.
         listening.run(stop, server.shutdown_deadline() / 2).await;

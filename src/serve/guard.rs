@@ -11,6 +11,14 @@ use crate::guard::rate::{Allowance, LimitRules};
 use crate::guard::tables::AddressTables;
 use crate::guard::ticket::KeyFile;
 
+/// How this configuration has client addresses found.
+pub(super) fn addresses(config: &Config) -> AddressRules {
+    AddressRules {
+        trusted_proxies: config.server.trusted_proxies.clone(),
+        limit_loopback: !config.limits.exempt_loopback,
+    }
+}
+
 /// The guard of this configuration.
 pub(super) fn open(
     config: &Config,
@@ -31,10 +39,7 @@ pub(super) fn open(
         device: allowance(limits.person_per_second, limits.person_burst)?,
         keys_max: limits.keys_max,
     };
-    let addresses = AddressRules {
-        trusted_proxies: config.server.trusted_proxies.clone(),
-        limit_loopback: !limits.exempt_loopback,
-    };
+    let addresses = addresses(config);
     let leeway_ms = i64::try_from(config.ticket.leeway_s).unwrap_or(0).saturating_mul(1_000);
     let guard = Guard::new(keys, leeway_ms, rules, addresses).blocking(blocked);
     Ok(guard.by_asn(tables, &limits.asn_exempt).requiring_device(config.ticket.device_required))

@@ -60,10 +60,11 @@ use crate::exit::{Exit, Failure};
 use crate::guard::blocked::Blocked;
 use crate::guard::ticket::Secret;
 use crate::http::admin::Admin;
+use crate::http::cap::ConnectionCap;
 use crate::http::cors::Cors;
 use crate::http::desk::DeskAccess;
 use crate::http::front::RequestIds;
-use crate::http::listen::{self, ConnectionCap};
+use crate::http::listen;
 use crate::ledger::Ledger;
 use crate::ledger::open;
 use crate::redis::pool;
@@ -212,10 +213,7 @@ impl Service {
             holds: for_cores,
             metrics,
             spans: traces::open(config)?,
-            cap: Arc::new(ConnectionCap::new(descriptors::provide(
-                config.server.max_connections,
-                config.server.thread_count(),
-            ))),
+            cap: connection_cap(config),
             clock,
         };
         let shared = Arc::new(shared);
@@ -353,6 +351,13 @@ impl Service {
         let drain = config.drain.enabled.then(|| tokio::spawn(drain.run(stops.drain.clone())));
         Ok(Running { fronts, drain, background, stops, sealer, spans })
     }
+}
+
+/// As many connections as are asked for and can be had.
+fn connection_cap(config: &Config) -> Arc<ConnectionCap> {
+    let server = &config.server;
+    let held = descriptors::provide(server.max_connections, server.thread_count());
+    ConnectionCap::by_address(held, server.address_connections(held), guard::addresses(config))
 }
 
 fn cut_short(why: &str) -> Failure {

@@ -89,6 +89,8 @@ instruments! {
         connections_max: Gauge,
         /// Connections that the public listener refused because it held as many as it may.
         connections_refused_total: Counter,
+        /// Connections that the public listener refused because their address held as many as one may.
+        connections_address_refused_total: Counter,
         /// Keys held by the rate limits, by what they count.
         limiter_keys: Gauges["limit": 2],
         /// Keys that each of the rate limits can tell apart; those beyond share what is left.

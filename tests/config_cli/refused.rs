@@ -27,6 +27,11 @@ pub(super) const REFUSED: &[Refused] = &[
     ("[limits]\nkeys_max = 10", &[], "limits.keys_max = 10: must be 1000 to 100000000"),
     ("[server]\nthreads = 257", &[], "server.threads = 257: must be 0 to 256"),
     ("[server]\nmax_connections = 0", &[], "server.max_connections = 0: must be 1 to 1000000"),
+    (
+        "[server]\nmax_connections_per_address = -1",
+        &[],
+        "server.max_connections_per_address = -1: must be 0 to 1000000",
+    ),
     ("[server]\nheader_timeout_ms = 0", &[], "server.header_timeout_ms = 0: must be 100 to 60000"),
     ("[server]\nidle_timeout_ms = 1", &[], "server.idle_timeout_ms = 1: must be 1000 to 3600000"),
     ("[server]\nbody_timeout_ms = 99", &[], "server.body_timeout_ms = 99: must be 100 to 60000"),

@@ -1,10 +1,11 @@
 //! A small HTTP/1.1 client over one TCP connection, for exact bytes as well as for plain calls.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use serde_json::Value;
+use socket2::{Domain, Protocol, Socket, Type};
 
 /// How long an answer may take before a test fails.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -51,9 +52,23 @@ impl Client {
         Self::try_connect(address).expect("the service listens")
     }
 
+    /// Connects from another of this machine's addresses.
+    pub(crate) fn connect_from(from: IpAddr, address: SocketAddr) -> Self {
+        let connect = || {
+            let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+            socket.bind(&SocketAddr::new(from, 0).into())?;
+            socket.connect(&address.into())?;
+            Self::over(socket.into())
+        };
+        connect().expect("the service listens")
+    }
+
     /// Connects to a service that may be gone.
     pub(crate) fn try_connect(address: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect(address)?;
+        Self::over(TcpStream::connect(address)?)
+    }
+
+    fn over(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
         stream.set_write_timeout(Some(ANSWER_TIMEOUT))?;
