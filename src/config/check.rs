@@ -214,16 +214,7 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
             return Err(refuse(numeric.key, value, expectation(numeric.key).unwrap_or_default()));
         }
     }
-    let proxies = config.server.trusted_proxies.len();
-    if !range::TRUSTED_PROXIES.contains(&wide(proxies)) {
-        let problem = format!("must hold at most {} networks, has {proxies}", range::TRUSTED_PROXIES.end());
-        return Err(ConfigError::Key { key: "server.trusted_proxies".to_owned(), problem });
-    }
-    if let Some(mapped) = config.server.trusted_proxies.iter().find(|network| is_mapped(network)) {
-        let problem =
-            "must be written as IPv4: who comes mapped into IPv6 counts as what is mapped".to_owned();
-        return Err(refuse("server.trusted_proxies", format_args!("\"{mapped}\""), problem));
-    }
+    check_proxies(&config.server.trusted_proxies)?;
     let exempt = config.limits.asn_exempt.len();
     if !range::ASN_EXEMPT.contains(&wide(exempt)) {
         let problem = format!("must hold at most {} of them, has {exempt}", range::ASN_EXEMPT.end());
@@ -241,6 +232,27 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     config.backoffice.check()?;
     config.audit.check()?;
     places::check(config)
+}
+
+/// Networks that addresses are looked for in, and that not everybody is in.
+fn check_proxies(proxies: &[IpNet]) -> Result<(), ConfigError> {
+    const KEY: &str = "server.trusted_proxies";
+    if !range::TRUSTED_PROXIES.contains(&wide(proxies.len())) {
+        let most = range::TRUSTED_PROXIES.end();
+        let problem = format!("must hold at most {most} networks, has {}", proxies.len());
+        return Err(ConfigError::Key { key: KEY.to_owned(), problem });
+    }
+    if let Some(mapped) = proxies.iter().find(|network| is_mapped(network)) {
+        let problem = "must be written as IPv4: who comes mapped into IPv6 counts as what is mapped";
+        return Err(refuse(KEY, format_args!("\"{mapped}\""), problem.to_owned()));
+    }
+    // Also where they are there in parts, as 0.0.0.0/1 and 128.0.0.0/1.
+    if let Some(all) = IpNet::aggregate(&proxies.to_vec()).iter().find(|network| network.prefix_len() == 0) {
+        let problem =
+            "would let anybody pass for any address: list only networks that nobody but proxies comes from";
+        return Err(refuse(KEY, format_args!("\"{all}\""), problem.to_owned()));
+    }
+    Ok(())
 }
 
 /// Keys from one place, over a way that can be trusted; and a captcha service that knows us.

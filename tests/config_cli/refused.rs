@@ -148,6 +148,21 @@ pub(super) const REFUSED: &[Refused] = &[
         "server.trusted_proxies = \"::ffff:10.0.0.0/104\": must be written as IPv4: who comes mapped into IPv6 counts as what is mapped",
     ),
     (
+        "[server]\ntrusted_proxies = [\"10.0.0.0/8\", \"0.0.0.0/0\"]",
+        &[],
+        "server.trusted_proxies = \"0.0.0.0/0\": would let anybody pass for any address: list only networks that nobody but proxies comes from",
+    ),
+    (
+        "",
+        &[("CLAIMRUSH_SERVER__TRUSTED_PROXIES", "::/0")],
+        "server.trusted_proxies = \"::/0\": would let anybody pass for any address: list only networks that nobody but proxies comes from",
+    ),
+    (
+        "[server]\ntrusted_proxies = [\"128.0.0.0/1\", \"fd00::/8\", \"0.0.0.0/1\"]",
+        &[],
+        "server.trusted_proxies = \"0.0.0.0/0\": would let anybody pass for any address: list only networks that nobody but proxies comes from",
+    ),
+    (
         "[page]\nlogin_url = \"javascript:alert(1)\"",
         &[],
         "page.login_url = \"javascript:alert(1)\": must be https://, or http:// on this machine",
