@@ -2,7 +2,8 @@
 
 use std::{
     fs,
-    net::SocketAddr,
+    io::{self, Read as _, Write as _},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Command, Output},
     sync::atomic::{AtomicU64, Ordering},
@@ -147,6 +148,39 @@ fn a_run_at_nothing_is_invalid() {
     let output = Rehearsal::new(nobody.address).run(&[]);
     assert_eq!(output.status.code(), Some(3), "{}", said(&output));
     assert!(said(&output).contains("INVALID RUN: nothing accepts connections"), "{}", said(&output));
+}
+
+/// Something that is no service: says this as soon as somebody comes, or once they have asked, and hangs up.
+fn stranger(asked: bool, says: &'static [u8]) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let meet = move |mut stream: TcpStream| {
+        let heard = if asked { stream.read(&mut [0; 4_096]) } else { Ok(0) };
+        let said = heard.and_then(|_| stream.write_all(says)).and_then(|()| stream.shutdown(Shutdown::Write));
+        // Whoever goes before that has heard enough.
+        said.and_then(|()| io::copy(&mut stream, &mut io::sink())).unwrap_or_default();
+    };
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            thread::spawn(move || meet(stream));
+        }
+    });
+    address
+}
+
+#[test]
+fn a_run_at_what_does_not_speak_http_says_what_it_heard() {
+    for (asked, says, heard) in [
+        (false, &b"SSH-2.0-OpenSSH_9.2p1\r\n"[..], r#"but says \"SSH-2.0-OpenSSH_9.2p1\""#),
+        (true, b"-ERR unknown command 'POST'\r\n", r#"but says \"-ERR unknown command 'POST'\""#),
+        (true, b"", "connections are closed without a word"),
+    ] {
+        let rehearsal = Rehearsal::of_crowd(stranger(asked, says), FEW);
+        let output = rehearsal.run(&["--set", "connections.grace=200ms"]);
+        assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+        let why = rehearsal.results()["verdict"]["invalid_because"][0].to_string();
+        assert!(why.contains("no request was answered: ") && why.contains(heard), "{why}");
+    }
 }
 
 #[test]

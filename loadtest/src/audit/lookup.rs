@@ -274,11 +274,14 @@ impl Desk {
         let Some(open) = wire else { return Err("no connection".to_owned()) };
         let give_up_at = (Instant::now() + REPLY_WAIT).min(self.until);
         let reply = open.exchange(ask, give_up_at).await;
+        let came = open.take_no_reply();
         // A connection that gave no reply is of no use any more.
         if reply.is_err() {
             *wire = None;
         }
-        reply.map_err(|_| "no reply came".to_owned())
+        reply.map_err(|_| {
+            came.map_or_else(|| "no reply came".to_owned(), |came| format!("no reply came: {came}"))
+        })
     }
 }
 

@@ -61,16 +61,19 @@ impl Reading {
     /// # Errors
     /// It is no reply.
     pub(super) fn take(&mut self, piece: &[u8]) -> Result<bool, Broken> {
-        if self.pending.is_empty() {
-            let used = self.advance(piece)?;
-            self.keep(piece.get(used..).unwrap_or_default())?;
+        let mut pending = mem::take(&mut self.pending);
+        if pending.is_empty() {
+            self.take_all(piece)?;
         } else {
-            let mut pending = mem::take(&mut self.pending);
             pending.extend_from_slice(piece);
-            let used = self.advance(&pending)?;
-            self.keep(pending.get(used..).unwrap_or_default())?;
+            self.take_all(&pending)?;
         }
         Ok(self.next == Next::Nothing)
+    }
+
+    /// What has come of a head that is not whole; `None` behind it.
+    pub(super) fn of_head(&self) -> Option<&[u8]> {
+        (self.next == Next::Head).then_some(&self.pending)
     }
 
     /// Takes that nothing more comes.
@@ -88,6 +91,16 @@ impl Reading {
     /// The reply, and whether its connection can carry another.
     pub(super) fn finish(self) -> (Reply, bool) {
         (self.reply, !self.is_last)
+    }
+
+    /// Takes what came, with what came before and could not be read.
+    fn take_all(&mut self, bytes: &[u8]) -> Result<(), Broken> {
+        let taken = self.advance(bytes).and_then(|used| self.keep(bytes.get(used..).unwrap_or_default()));
+        if taken.is_err() {
+            // For who asks what it was.
+            self.pending = bytes.get(..HEAD_BYTES_MAX).unwrap_or(bytes).to_vec();
+        }
+        taken
     }
 
     fn keep(&mut self, rest: &[u8]) -> Result<(), Broken> {

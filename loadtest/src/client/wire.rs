@@ -21,11 +21,14 @@ use tokio::{
 use super::{
     ask::Ask,
     link::{Link, Way},
-    reading::Reading,
+    reading::{Broken, Reading},
+    silence::NoReply,
 };
 
 /// The most bytes that are read at once.
 const PIECE_BYTES: usize = 8 * 1024;
+/// The most of what is said unasked that is looked at.
+const UNASKED_BYTES: usize = 128;
 
 /// One whole reply.
 #[derive(Debug, PartialEq, Eq)]
@@ -52,6 +55,7 @@ pub struct Wire {
     /// Gone when the connection can carry nothing more.
     link: Option<Link>,
     alarm: Pin<Box<Sleep>>,
+    no_reply: Option<NoReply>,
 }
 
 impl Wire {
@@ -70,7 +74,7 @@ impl Wire {
     pub async fn open_by(way: &Way) -> anyhow::Result<Self> {
         let link = way.open().await?;
         let alarm = Box::pin(sleep_until(Instant::now().into()));
-        Ok(Self { link: Some(link), alarm })
+        Ok(Self { link: Some(link), alarm, no_reply: None })
     }
 
     /// Whether the connection can carry another exchange.
@@ -83,7 +87,7 @@ impl Wire {
     pub async fn while_idle<F: Future>(&mut self, other: F) -> F::Output {
         let mut other = pin!(other);
         poll_fn(|context| {
-            if self.link.as_mut().is_some_and(|link| has_ended(link, context)) {
+            if self.link.as_mut().is_some_and(|link| poll_end(link, context).is_ready()) {
                 self.link = None;
             }
             other.as_mut().poll(context)
@@ -105,19 +109,32 @@ impl Wire {
             reading: Reading::new(),
             alarm: self.alarm.as_mut(),
             give_up_at,
+            no_reply: None,
         };
-        poll_fn(|context| exchange.poll(context)).await?;
-        let Exchange { link, reading, .. } = exchange;
+        let exchanged = poll_fn(|context| exchange.poll(context)).await;
+        let Exchange { link, reading, no_reply, .. } = exchange;
+        if let Err(lost) = exchanged {
+            self.no_reply = no_reply;
+            return Err(lost);
+        }
         let (reply, stays_open) = reading.finish();
         self.link = stays_open.then_some(link);
         Ok(reply)
     }
+
+    /// What came in the place of the reply that the last exchange lost, where that can be told.
+    pub fn take_no_reply(&mut self) -> Option<NoReply> {
+        self.no_reply.take()
+    }
 }
 
-/// Whether the service has closed an idle connection, or spoken on it unasked, after which nothing can be told apart.
-fn has_ended(link: &mut Link, context: &mut Context<'_>) -> bool {
-    let mut room = [MaybeUninit::uninit(); 1];
-    Pin::new(link).poll_read(context, &mut ReadBuf::uninit(&mut room)).is_ready()
+/// Ready when the service has closed an idle connection, or spoken on it unasked, after which nothing can be told apart; with what
+/// there is in the place of a reply.
+fn poll_end(link: &mut Link, context: &mut Context<'_>) -> Poll<Option<NoReply>> {
+    let mut room = [const { MaybeUninit::uninit() }; UNASKED_BYTES];
+    let mut unasked = ReadBuf::uninit(&mut room);
+    let read = ready!(Pin::new(link).poll_read(context, &mut unasked));
+    Poll::Ready(NoReply::of(if read.is_ok() { unasked.filled() } else { &[] }))
 }
 
 /// A request on its way.
@@ -128,6 +145,8 @@ struct Exchange<'wire> {
     reading: Reading,
     alarm: Pin<&'wire mut Sleep>,
     give_up_at: Instant,
+    /// Where it is lost: what came in the place of the reply.
+    no_reply: Option<NoReply>,
 }
 
 impl Exchange<'_> {
@@ -138,7 +157,10 @@ impl Exchange<'_> {
             other => other,
         };
         match outcome {
-            Poll::Pending => self.poll_alarm(context).map(|()| Err(self.lost())),
+            Poll::Pending => self.poll_alarm(context).map(|()| {
+                self.no_reply = Some(NoReply::Silence);
+                Err(self.lost())
+            }),
             ready @ Poll::Ready(_) => ready,
         }
     }
@@ -150,7 +172,10 @@ impl Exchange<'_> {
 
     /// Ready when the request has left.
     fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Lost>> {
-        if !self.is_sent_in_part && has_ended(&mut self.link, context) {
+        if !self.is_sent_in_part
+            && let Poll::Ready(no_reply) = poll_end(&mut self.link, context)
+        {
+            self.no_reply = no_reply;
             return Poll::Ready(Err(Lost::Unsent));
         }
         while !self.unsent.is_empty() {
@@ -159,7 +184,10 @@ impl Exchange<'_> {
                     self.is_sent_in_part = true;
                     self.unsent = self.unsent.get(sent..).unwrap_or_default();
                 }
-                Ok(_) | Err(_) => return Poll::Ready(Err(self.lost())),
+                Ok(_) | Err(_) => {
+                    self.no_reply = Some(NoReply::Closed);
+                    return Poll::Ready(Err(self.lost()));
+                }
             }
         }
         Poll::Ready(Ok(()))
@@ -173,12 +201,15 @@ impl Exchange<'_> {
             let read = match ready!(Pin::new(&mut self.link).poll_read(context, &mut piece)) {
                 Ok(()) if piece.filled().is_empty() => self.reading.end().map(|()| true),
                 Ok(()) => self.reading.take(piece.filled()),
-                Err(_) => return Poll::Ready(Err(Lost::Unknown)),
+                Err(_) => Err(Broken),
             };
             match read {
                 Ok(true) => return Poll::Ready(Ok(())),
                 Ok(false) => {}
-                Err(_) => return Poll::Ready(Err(Lost::Unknown)),
+                Err(_) => {
+                    self.no_reply = self.reading.of_head().and_then(NoReply::of);
+                    return Poll::Ready(Err(Lost::Unknown));
+                }
             }
         }
     }

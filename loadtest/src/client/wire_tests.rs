@@ -125,12 +125,14 @@ async fn a_body_may_end_with_the_connection() {
 #[tokio::test(flavor = "local")]
 async fn a_reply_that_breaks_off_or_is_none_leaves_the_outcome_unknown() {
     let too_long = format!("HTTP/1.1 200 OK\r\nx: {}", "y".repeat(100_000));
-    for said in [
-        "",
-        "HTTP/1.1 200 OK\r\ncontent-le",
-        "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\no",
-        "220 ready\r\n",
-        &too_long,
+    let words = |words: &str| Some(NoReply::Words(words.to_owned()));
+    for (said, came) in [
+        ("", Some(NoReply::Closed)),
+        ("HTTP/1.1 200 OK\r\ncontent-le", None),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\no", None),
+        ("220 ready\r\n", words("220 ready")),
+        ("2", words("2")),
+        (&too_long, None),
     ] {
         let said = said.to_owned();
         let (mut wire, service) = wire_to(async move |stream| {
@@ -142,8 +144,17 @@ async fn a_reply_that_breaks_off_or_is_none_leaves_the_outcome_unknown() {
         .await;
         assert_eq!(exchange(&mut wire).await, Err(Lost::Unknown));
         assert!(!wire.is_open());
+        assert_eq!((wire.take_no_reply(), wire.take_no_reply()), (came, None));
         service.await.unwrap();
     }
+}
+
+#[tokio::test(flavor = "local")]
+async fn who_speaks_first_is_heard() {
+    let (mut wire, _service) = wire_to(async |stream| say(stream, "SSH-2.0-OpenSSH_9.2p1\r\n").await).await;
+    told(&wire).await;
+    assert_eq!(exchange(&mut wire).await, Err(Lost::Unsent));
+    assert_eq!(wire.take_no_reply(), Some(NoReply::Words("SSH-2.0-OpenSSH_9.2p1".into())));
 }
 
 #[tokio::test(flavor = "local")]
@@ -185,7 +196,7 @@ async fn an_idle_connection_notices_that_it_was_closed() {
 async fn nobody_waits_longer_than_is_said() {
     let (mut wire, service) = wire_to(async |stream| asked(stream).await).await;
     let lost = wire.exchange(&ask(), Instant::now() + Duration::from_millis(50)).await;
-    assert_eq!(lost, Err(Lost::Unknown));
+    assert_eq!((lost, wire.take_no_reply()), (Err(Lost::Unknown), Some(NoReply::Silence)));
     assert!(!wire.is_open());
     assert_eq!(service.await.unwrap().0, ask().bytes());
 }

@@ -15,7 +15,7 @@ use anyhow::{Context, Result};
 
 use super::meter::{Meter, PersonaReading};
 use crate::{
-    client::answer,
+    client::{answer, silence::NoReply},
     scenario::Scenario,
     tally::{
         Counts, INTERVAL_DIGITS, Interval, KINDS_MAX, Mishaps, PersonaTally, Schedule, Tally, Times, micros,
@@ -162,6 +162,12 @@ impl Counting {
         self.sums.lost += 1;
         self.meter.lost.store(self.sums.lost, Ordering::Release);
         Ok(())
+    }
+
+    /// Notes what came in the place of a reply, if nothing more telling did before.
+    pub(crate) fn no_reply(&mut self, came: NoReply) {
+        let known = self.tally.no_reply.take();
+        self.tally.no_reply = known.max(Some(came));
     }
 
     /// The outcome of a claim stays unknown.

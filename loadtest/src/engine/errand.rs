@@ -127,6 +127,9 @@ impl Line {
         self.desk.count(|counting| counting.sent(persona, sent));
         let reply = wire.exchange(ask, give_up_at.min(self.desk.give_up_at.get())).await;
         if let Err(lost) = reply {
+            if let Some(came) = wire.take_no_reply() {
+                self.desk.counting.borrow_mut().no_reply(came);
+            }
             self.wire = None;
             if lost == Lost::Unsent {
                 self.desk.count(|counting| counting.not_sent(persona, sent));

@@ -41,7 +41,8 @@ impl Verdict {
     pub(super) fn of(results: &Results, ending: &Ending<'_>, halted: bool) -> Self {
         let mut verdict = Self { thresholds_ok: true, audit_ok: true, ..Self::default() };
         if results.total.answers == 0 {
-            verdict.invalid_because.push("no request was answered".into());
+            let came = ending.tally.no_reply.as_ref().map_or_else(String::new, |came| format!(": {came}"));
+            verdict.invalid_because.push(format!("no request was answered{came}"));
         }
         if results.model == Model::Closed {
             verdict.warnings.push(CLOSED_MODEL.into());

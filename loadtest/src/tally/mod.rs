@@ -15,6 +15,7 @@ pub use self::{
     counts::{Count, Counts, Kind},
     times::{Times, micros},
 };
+use crate::client::silence::NoReply;
 
 /// The longest time told apart, in microseconds; longer ones are counted as this one.
 pub const MICROS_MAX: u64 = 600_000_000;
@@ -229,6 +230,9 @@ pub struct Tally {
     /// From the start, until when people were let in: as was planned, or until somebody ended it. Nothing where everybody
     /// had come before: all of a crowd, or of the people or tickets that there are.
     pub let_in_until: Duration,
+    /// What came in the place of a reply, where that was seen: the most telling.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_reply: Option<NoReply>,
 }
 
 impl Tally {
@@ -248,6 +252,7 @@ impl Tally {
             schedule: Schedule::default(),
             last_answer: Duration::ZERO,
             let_in_until: Duration::ZERO,
+            no_reply: None,
         })
     }
 
@@ -284,6 +289,7 @@ impl Tally {
         self.schedule.merge(&other.schedule);
         self.last_answer = self.last_answer.max(other.last_answer);
         self.let_in_until = self.let_in_until.max(other.let_in_until);
+        self.no_reply = self.no_reply.take().max(other.no_reply.clone());
         Ok(())
     }
 }
