@@ -366,6 +366,23 @@ async fn claiming_and_returning_without_end_is_refused_in_the_end() {
         }
     }
     assert_eq!(granted, 4_200_u32.div_ceil(13));
+    // Marked records are longer, and meet the bound to the byte.
     let bob = PersonId::new("bob").unwrap();
-    assert_eq!(claim_one(&mut conn, &drop, &bob).await, Outcome::Granted { seq: granted + 1 });
+    for nth in 1_u64..=201 {
+        let mut call = ClaimCall::new(SHARD, nth);
+        call.claim(&drop, &bob, Some(Mark(nth.to_be_bytes()))).unwrap();
+        let reply = scripts::claim(&mut conn, &call, &call.to_evalsha()).await.unwrap();
+        let outcome = reply.drops[0].as_ref().unwrap().outcomes[0];
+        if nth == 201 {
+            assert_eq!(outcome, Outcome::Refused(Code::LimitReached));
+            break;
+        }
+        granted += 1;
+        assert_eq!(outcome, Outcome::Granted { seq: granted }, "{nth}");
+        let epoch = Epoch(u16::MAX);
+        let claim = Return { drop: &drop, person: &bob, epoch, seq: granted, may_claim_again: true };
+        scripts::return_claim(&mut conn, SHARD, &claim).await.unwrap().unwrap();
+    }
+    let cid = PersonId::new("cid").unwrap();
+    assert_eq!(claim_one(&mut conn, &drop, &cid).await, Outcome::Granted { seq: granted + 1 });
 }
