@@ -120,10 +120,10 @@ pub const REDIS_LOAD_BASE: Duration = Duration::from_millis(30_000);
 pub const REDIS_LOAD_PER_MIB: Duration = Duration::from_millis(100);
 /// The pause before a dead managed Redis is started again: doubled from the first to the second.
 pub const REDIS_BACKOFF_MIN: Duration = Duration::from_millis(100);
-/// See [`REDIS_BACKOFF_MIN`].
-pub const REDIS_BACKOFF_MAX: Duration = Duration::from_millis(5_000);
-/// A managed Redis that has stood this long is well: the next pause is the shortest again.
-pub const REDIS_WELL_AFTER: Duration = Duration::from_millis(30_000);
+/// See [`REDIS_BACKOFF_MIN`]. People are to be served again within five seconds, and what is started has to be loaded as well.
+pub const REDIS_BACKOFF_MAX: Duration = Duration::from_millis(2_000);
+/// After so long a managed Redis is well, and the next pause is the shortest. One that cannot write its file ends at a first claim.
+pub const REDIS_WELL_AFTER: Duration = Duration::from_millis(1_000);
 /// The longest path of a unix socket, in bytes: `sun_path` has 108, of which one ends it.
 pub const SOCKET_PATH_BYTES_MAX: usize = 107;
 

@@ -13,6 +13,32 @@ use super::{ManagedError, RedisState};
 use crate::limits;
 use crate::redis::server_check::ServerFacts;
 
+/// How long a server that has ended is let lie: longer from one failure to the next, and shortly again once one has stood.
+#[derive(Debug)]
+struct Pauses {
+    next: Duration,
+}
+
+impl Pauses {
+    fn new() -> Self {
+        Self { next: limits::REDIS_BACKOFF_MIN }
+    }
+
+    /// The pause behind a failure.
+    fn next(&mut self) -> Duration {
+        let longer = (self.next * 2).min(limits::REDIS_BACKOFF_MAX);
+        std::mem::replace(&mut self.next, longer)
+    }
+
+    /// The pause behind the end of a server that was ready for so long.
+    fn after_end(&mut self, ready_for: Duration) -> Duration {
+        if ready_for >= limits::REDIS_WELL_AFTER {
+            *self = Self::new();
+        }
+        self.next()
+    }
+}
+
 /// What the supervising task owns.
 pub(super) struct Supervisor {
     pub(super) files: Files,
@@ -26,7 +52,7 @@ impl Supervisor {
     /// Restarts the server whenever it ends, with a growing pause, until `stopped` gives the time that a stop
     /// may take. When `stopped` is dropped unsent the server is left running.
     pub(super) async fn run(mut self, mut stopped: oneshot::Receiver<Duration>) {
-        let mut pause = limits::REDIS_BACKOFF_MIN;
+        let mut pauses = Pauses::new();
         let mut ready_since = Instant::now();
         let mut rewrites = Rewrites::default();
         loop {
@@ -37,9 +63,7 @@ impl Supervisor {
             }
             self.publish.send_replace(RedisState::Down);
             kill_leftovers(&self.files, self.pid);
-            if ready_since.elapsed() >= limits::REDIS_WELL_AFTER {
-                pause = limits::REDIS_BACKOFF_MIN;
-            }
+            let mut pause = pauses.after_end(ready_since.elapsed());
             tracing::error!(
                 pid = self.pid,
                 pause_ms = pause.as_millis(),
@@ -50,7 +74,6 @@ impl Supervisor {
                     deadline = &mut stopped => return self.stop(deadline.ok()).await,
                     () = sleep(pause) => {}
                 }
-                pause = (pause * 2).min(limits::REDIS_BACKOFF_MAX);
                 self.publish.send_replace(RedisState::Starting);
                 let started = tokio::select! {
                     deadline = &mut stopped => return self.stop(deadline.ok()).await,
@@ -60,6 +83,7 @@ impl Supervisor {
                     Ok(facts) => break facts,
                     Err(error) => {
                         self.publish.send_replace(RedisState::Down);
+                        pause = pauses.next();
                         tracing::error!(%error, pause_ms = pause.as_millis(), "redis was not started again");
                     }
                 }
@@ -108,5 +132,26 @@ pub(super) async fn end_failed(process: &mut Process, files: &Files) {
     if let Some(pid) = process.own_pid() {
         kill_leftovers(files, pid);
         process.ended(files).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_server_that_does_not_stand_waits_longer_and_longer() {
+        let (soon, stood) = (Duration::from_millis(10), limits::REDIS_WELL_AFTER);
+        let mut pauses = Pauses::new();
+        for _ in 0..10 {
+            assert_eq!(pauses.after_end(stood), limits::REDIS_BACKOFF_MIN, "each time it had served people");
+        }
+        assert_eq!(pauses.after_end(soon), 2 * limits::REDIS_BACKOFF_MIN);
+        assert_eq!(pauses.next(), 4 * limits::REDIS_BACKOFF_MIN, "nor did it start");
+        for _ in 0..10 {
+            pauses.next();
+        }
+        assert_eq!(pauses.after_end(soon), limits::REDIS_BACKOFF_MAX);
+        assert_eq!(pauses.after_end(stood), limits::REDIS_BACKOFF_MIN);
     }
 }
